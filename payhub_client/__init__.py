@@ -1,0 +1,1 @@
+"""payhub_client."""

@@ -1,0 +1,129 @@
+"""Writes gen/ from protos/, checks that it is current, or writes the image buf lints.
+
+Called by `make gen` and `make check`. Never edits a generated file: path under
+`protos/` = package = Python import, so protoc's output is used as it is.
+protovalidate ships no validate.proto, so its descriptors are taken from the
+installed package and given to protoc.
+"""
+
+import argparse
+import filecmp
+import importlib.resources
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import protobuf
+from google.protobuf import descriptor_pb2
+from grpc_tools import protoc
+from protovalidate._gen.buf.validate import validate_pb
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROTOS = ROOT / "protos"
+GEN = ROOT / "gen"
+VALIDATE = "buf/validate/validate.proto"
+
+
+def sources() -> list[str]:
+    """Returns the proto files of the contract, relative to protos/, sorted."""
+    return sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+
+
+def run_protoc(*arguments: str) -> None:
+    """Runs the protoc of grpcio-tools; exits if it fails, after its own message."""
+    if protoc.main(["protoc", *arguments]) != 0:
+        sys.exit("protoc failed; its message is above")
+
+
+def validate_descriptors() -> descriptor_pb2.FileDescriptorSet:
+    """Returns validate.proto and what it imports, as the installed package has them."""
+    files = descriptor_pb2.FileDescriptorSet()
+    seen: set[str] = set()
+
+    def add(file: protobuf.DescFile) -> None:
+        if file.proto.name in seen:
+            return
+        seen.add(file.proto.name)
+        for dependency in file.dependencies:
+            add(dependency)
+        files.file.append(descriptor_pb2.FileDescriptorProto.FromString(file.proto.to_binary()))
+
+    add(validate_pb.desc())
+    return files
+
+
+def write_image(target: pathlib.Path) -> None:
+    """Writes the whole contract with its imports and comments as one descriptor set."""
+    include = importlib.resources.files("grpc_tools") / "_proto"
+    with tempfile.TemporaryDirectory() as scratch:
+        validate_set = pathlib.Path(scratch) / "validate.binpb"
+        validate_set.write_bytes(validate_descriptors().SerializeToString())
+        run_protoc(
+            f"--proto_path={PROTOS}",
+            f"--proto_path={include}",
+            f"--descriptor_set_in={validate_set}",
+            "--include_imports",
+            "--include_source_info",
+            f"--descriptor_set_out={target}",
+            *sources(),
+        )
+
+
+def generate(target: pathlib.Path) -> None:
+    """Writes all generated code below *target*, an empty folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        image = pathlib.Path(scratch) / "all.binpb"
+        write_image(image)
+        run_protoc(
+            f"--descriptor_set_in={image}",
+            f"--python_out={target}",
+            f"--pyi_out={target}",
+            VALIDATE,
+            *sources(),
+        )
+        run_protoc(
+            f"--descriptor_set_in={image}",
+            f"--grpc_python_out={target}",
+            f"--mypy_grpc_out=quiet:{target}",
+            *[name for name in sources() if name.endswith("_service.proto")],
+        )
+    for package in ("payhub", "buf"):
+        (target / package / "py.typed").touch()
+
+
+def differences(fresh: pathlib.Path, current: pathlib.Path) -> list[str]:
+    """Returns the files that differ between two folders, relative, sorted."""
+
+    def files(folder: pathlib.Path) -> set[str]:
+        found = (p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        return {str(path.relative_to(folder)) for path in found}
+
+    both = files(fresh) & files(current)
+    changed = {n for n in both if not filecmp.cmp(fresh / n, current / n, shallow=False)}
+    return sorted(changed | (files(fresh) ^ files(current)))
+
+
+def main() -> None:
+    """Writes gen/; with --check compares it instead; with --image writes a descriptor set."""
+    parser = argparse.ArgumentParser(description="Generate code from the contract.")
+    parser.add_argument("--check", action="store_true", help="exit 1 if gen/ is not current")
+    parser.add_argument("--image", type=pathlib.Path, help="write a descriptor set for buf")
+    options = parser.parse_args()
+    if options.image:
+        write_image(options.image)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        fresh = pathlib.Path(scratch)
+        generate(fresh)
+        if options.check:
+            stale = differences(fresh, GEN)
+            if stale:
+                sys.exit("gen/ is not current; run `make gen`:\n  " + "\n  ".join(stale))
+            return
+        shutil.rmtree(GEN, ignore_errors=True)
+        shutil.copytree(fresh, GEN)
+
+
+if __name__ == "__main__":
+    main()
