@@ -1,0 +1,40 @@
+"""Durable storage: the same synchronous functions on SQLite and PostgreSQL.
+
+Owns connections, transactions, group commit, timeouts and migrations. Called
+by the use cases of every process that keeps state: they await `db.write(fn)`
+or `db.read(fn)` with a plain function of a `Connection`. Never knows a table.
+"""
+
+from servicekit.storage.database import (
+    Connection,
+    Database,
+    Params,
+    Row,
+    open_database,
+)
+from servicekit.storage.errors import (
+    CommitUnknown,
+    DatabaseInUse,
+    StorageError,
+    StorageOverloaded,
+    StorageUnavailable,
+)
+from servicekit.storage.migrations import head_revision, migrate, run_env
+from servicekit.storage.statement import Statement
+
+__all__ = [
+    "CommitUnknown",
+    "Connection",
+    "Database",
+    "DatabaseInUse",
+    "Params",
+    "Row",
+    "Statement",
+    "StorageError",
+    "StorageOverloaded",
+    "StorageUnavailable",
+    "head_revision",
+    "migrate",
+    "open_database",
+    "run_env",
+]

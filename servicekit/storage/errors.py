@@ -1,0 +1,30 @@
+"""Errors of storage.
+
+StorageError
+├── StorageUnavailable   nothing was written; the same call may be repeated
+│   ├── StorageOverloaded    too many calls wait already
+│   └── DatabaseInUse        another process holds the SQLite file
+└── CommitUnknown        COMMIT was sent and its answer lost: read back, never rerun
+
+Raised by servicekit.storage only; callers turn them into their own.
+"""
+
+
+class StorageError(Exception):
+    """Base of all storage errors."""
+
+
+class StorageUnavailable(StorageError):
+    """The database can't be used now. Nothing was written."""
+
+
+class StorageOverloaded(StorageUnavailable):
+    """The queue of waiting calls is full. Nothing was written."""
+
+
+class DatabaseInUse(StorageUnavailable):
+    """Another process has opened the SQLite file."""
+
+
+class CommitUnknown(StorageError):
+    """COMMIT was sent and no answer came. What it held is written whole or not at all."""

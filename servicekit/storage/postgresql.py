@@ -1,0 +1,222 @@
+"""PostgreSQL: a pool of psycopg connections, one transaction per caller.
+
+Owns the worker threads, each with a connection of its own. Called through
+`storage.Database`. Never reruns what a lost COMMIT may have written.
+"""
+
+import asyncio
+import concurrent.futures
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar, cast
+
+import psycopg
+from psycopg.types import numeric
+
+from servicekit.storage import database, errors, statement
+
+T = TypeVar("T")
+
+# Conflicts between transactions end after one of them commits; five tries
+# cover any load at which waiting is still better than an error.
+_TRIES_MAX = 5
+
+
+class PostgresConnection:
+    """A `storage.Connection` over psycopg."""
+
+    dialect: Literal["postgresql"] = "postgresql"
+
+    def __init__(self, raw: psycopg.Connection[database.Row]) -> None:
+        self._cursor = raw.cursor(binary=True)
+
+    def all(
+        self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
+    ) -> list[database.Row]:
+        """Returns every row."""
+        return self._cursor.execute(sql.postgresql, params, prepare=True).fetchall()
+
+    def one(
+        self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
+    ) -> database.Row | None:
+        """Returns the first row, or None."""
+        return self._cursor.execute(sql.postgresql, params, prepare=True).fetchone()
+
+    def run(self, sql: statement.Statement, params: database.Params = database.NO_PARAMS) -> int:
+        """Returns how many rows were written."""
+        return self._cursor.execute(sql.postgresql, params, prepare=True).rowcount
+
+    def run_many(self, sql: statement.Statement, params: Sequence[database.Params]) -> None:
+        """Runs it once per element."""
+        self._cursor.executemany(sql.postgresql, params)
+
+    def query(self, text: str, params: database.Params = database.NO_PARAMS) -> list[database.Row]:
+        """Runs text built at run time."""
+        cursor = self._cursor.execute(statement.Statement(text).postgresql, params)
+        return cursor.fetchall() if cursor.description else []
+
+
+class PostgresDatabase:
+    """A `storage.Database` on a PostgreSQL server."""
+
+    dialect: Literal["postgresql"] = "postgresql"
+
+    def __init__(
+        self, url: str, *, size: int, statement_timeout_s: float, waiting_max: int
+    ) -> None:
+        self._url = url
+        self._timeout_s = statement_timeout_s
+        self._waiting_max = waiting_max
+        self._waiting = 0
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._threads = concurrent.futures.ThreadPoolExecutor(size, "postgresql")
+        self._local = threading.local()
+        self._open: set[psycopg.Connection[database.Row]] = set()
+
+    async def write(
+        self, fn: Callable[[database.Connection], T], *, one_statement: bool = False
+    ) -> T:
+        """Runs *fn* in a transaction of its own; see `storage.Database.write`."""
+        return await self._submit(self._write_alone if one_statement else self._write, fn)
+
+    async def read(self, fn: Callable[[database.Connection], T]) -> T:
+        """Runs *fn* in a snapshot; see `storage.Database.read`."""
+        return await self._submit(self._read, fn)
+
+    async def close(self) -> None:
+        """Waits for what runs, then closes every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._loop.run_in_executor(None, self._threads.shutdown)
+        for raw in self._open:
+            raw.close()
+        self._open.clear()
+
+    async def _submit(
+        self,
+        runner: Callable[[Callable[[database.Connection], T]], T],
+        fn: Callable[[database.Connection], T],
+    ) -> T:
+        if self._closed:
+            raise errors.StorageUnavailable("the database is closed")
+        if self._waiting >= self._waiting_max:
+            raise errors.StorageOverloaded(f"{self._waiting} calls wait already")
+        self._waiting += 1
+        try:
+            return await self._loop.run_in_executor(self._threads, runner, fn)
+        finally:
+            self._waiting -= 1
+
+    def _connection(self) -> psycopg.Connection[database.Row]:
+        raw: psycopg.Connection[database.Row] | None = getattr(self._local, "raw", None)
+        if raw is not None and not raw.closed:
+            return raw
+        if raw is not None:
+            self._open.discard(raw)
+        timeout_ms = int(self._timeout_s * 1000)
+        try:
+            raw = psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=max(1, int(self._timeout_s)),
+                options=f"-c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} "
+                f"-c idle_in_transaction_session_timeout={2 * timeout_ms} -c timezone=UTC",
+            )
+        except psycopg.Error as error:
+            raise errors.StorageUnavailable(f"can't reach PostgreSQL: {error}") from error
+        # One SQL type for every int, whatever its size, so that a statement is
+        # prepared once and not once per combination of sizes.
+        raw.adapters.register_dumper(int, numeric.Int8Dumper)
+        raw.adapters.register_dumper(int, numeric.Int8BinaryDumper)
+        raw.prepared_max = 500
+        self._local.raw = raw
+        self._open.add(raw)
+        return raw
+
+    def _retrying(self, attempt: Callable[[], T]) -> T:
+        for number in range(1, _TRIES_MAX + 1):
+            try:
+                return attempt()
+            except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
+                if number == _TRIES_MAX:
+                    raise errors.StorageUnavailable(f"gave up after conflicts: {error}") from error
+                time.sleep(random.uniform(0, 0.005 * 2**number))
+            except psycopg.errors.QueryCanceled as error:
+                raise errors.StorageUnavailable(f"took too long: {error}") from error
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                raise errors.StorageUnavailable(f"PostgreSQL: {error}") from error
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _write(self, fn: Callable[[database.Connection], T]) -> T:
+        def attempt() -> T:
+            raw = self._connection()
+            raw.execute("begin")
+            try:
+                value = fn(cast(database.Connection, PostgresConnection(raw)))
+            except BaseException:
+                if not raw.closed:
+                    raw.execute("rollback")
+                raise
+            self._commit(raw)
+            return value
+
+        return self._retrying(attempt)
+
+    def _commit(self, raw: psycopg.Connection[database.Row]) -> None:
+        try:
+            status = raw.execute("commit").statusmessage
+        except psycopg.OperationalError as error:
+            if isinstance(
+                error, psycopg.errors.SerializationFailure | psycopg.errors.DeadlockDetected
+            ):
+                raise
+            raise errors.CommitUnknown(f"PostgreSQL: {error}") from error
+        if status != "COMMIT":
+            raise errors.StorageUnavailable("the transaction had failed and was rolled back")
+
+    def _write_alone(self, fn: Callable[[database.Connection], T]) -> T:
+        def attempt() -> T:
+            raw = self._connection()
+            try:
+                return fn(cast(database.Connection, PostgresConnection(raw)))
+            except psycopg.OperationalError as error:
+                if raw.closed:
+                    raise errors.CommitUnknown(f"PostgreSQL: {error}") from error
+                raise
+
+        return self._retrying(attempt)
+
+    def _read(self, fn: Callable[[database.Connection], T]) -> T:
+        def attempt() -> T:
+            raw = self._connection()
+            raw.execute("begin isolation level repeatable read read only")
+            try:
+                return fn(cast(database.Connection, PostgresConnection(raw)))
+            finally:
+                if not raw.closed:
+                    raw.execute("rollback")
+
+        return self._retrying(attempt)
+
+
+async def open_pool(
+    url: str, *, size: int, statement_timeout_s: float, waiting_max: int
+) -> PostgresDatabase:
+    """Opens a pool and proves that the server answers.
+
+    Raises:
+        StorageUnavailable: It does not.
+    """
+    pool = PostgresDatabase(
+        url, size=size, statement_timeout_s=statement_timeout_s, waiting_max=waiting_max
+    )
+    try:
+        await pool.read(lambda conn: conn.query("select 1"))
+    except errors.StorageError:
+        await pool.close()
+        raise
+    return pool

@@ -1,0 +1,35 @@
+"""SQL text with `:name` parameters, spelled once for both databases.
+
+Created at import time as module constants by the modules that own tables, and
+run through a `Connection`. Never holds values.
+"""
+
+import re
+
+# A colon that starts a parameter, not a cast (`::`) and not inside a word.
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+
+_NOW_US = {
+    "sqlite": "cast((julianday('now') - 2440587.5) * 86400000000 as integer)",
+    "postgresql": "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
+}
+
+
+class Statement:
+    """One SQL statement.
+
+    Args:
+        sql: Text with `:name` parameters. `{now_us}` stands for the database's own
+            clock, epoch microseconds.
+        postgresql: Other text for PostgreSQL, where the dialects differ.
+    """
+
+    __slots__ = ("postgresql", "sqlite")
+
+    def __init__(self, sql: str, *, postgresql: str | None = None) -> None:
+        self.sqlite = sql.replace("{now_us}", _NOW_US["sqlite"])
+        text = (postgresql or sql).replace("{now_us}", _NOW_US["postgresql"])
+        self.postgresql = _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%")).encode()
+
+    def __repr__(self) -> str:
+        return f"Statement({' '.join(self.sqlite.split())[:80]!r})"

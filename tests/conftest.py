@@ -1,0 +1,54 @@
+"""Fixtures every test level shares: one PostgreSQL per run, one database per test.
+
+Owns the choice of server: a container where a Docker engine answers, the wheel
+otherwise. Called by pytest. Never shares a database between two tests.
+"""
+
+import pathlib
+import uuid
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from tests import postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Starts PostgreSQL once per run and yields the URL of its first database."""
+    with postgres.server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture
+def new_postgres_database(postgres_url: str) -> Iterator[Callable[[], str]]:
+    """Makes empty PostgreSQL databases, each with its URL, and drops them afterwards."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f'create database "{name}"')
+        made.append(name)
+        return postgres.with_database(postgres_url, name)
+
+    yield make
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for name in made:
+            connection.execute(f'drop database if exists "{name}" with (force)')
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Callable[[], str]:
+    """Makes URLs of empty databases, once per dialect."""
+    if request.param == "sqlite":
+        return lambda: f"sqlite:///{tmp_path}/{uuid.uuid4().hex[:12]}.db"
+    make: Callable[[], str] = request.getfixturevalue("new_postgres_database")
+    return make
+
+
+@pytest.fixture
+def database_url(new_database_url: Callable[[], str]) -> str:
+    """The URL of one empty database, once per dialect."""
+    return new_database_url()

@@ -1,0 +1,152 @@
+"""Storage on both databases: what a caller may rely on."""
+
+import asyncio
+import pathlib
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from servicekit import storage
+
+CREATE = "create table item (id text primary key, amount bigint not null check (amount >= 0))"
+INSERT = storage.Statement("insert into item (id, amount) values (:id, :amount)")
+SELECT = storage.Statement("select amount from item where id = :id")
+COUNT = storage.Statement("select count(*) from item")
+TAKE = storage.Statement("update item set amount = amount - :by where id = :id and amount >= :by")
+NOW = storage.Statement("select {now_us}")
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[storage.Database]:
+    """An open database with one empty table."""
+    db = await storage.open_database(database_url)
+    await db.write(lambda conn: conn.query(CREATE))
+    yield db
+    await db.close()
+
+
+async def test_what_a_write_returned_is_read_back(db: storage.Database) -> None:
+    """A write that returned is visible to every read after it."""
+    await db.write(lambda conn: conn.run(INSERT, {"id": "a", "amount": 5}))
+    assert await db.read(lambda conn: conn.one(SELECT, {"id": "a"})) == (5,)
+
+
+async def test_an_exception_rolls_back_its_caller_only(db: storage.Database) -> None:
+    """What one function wrote before it raised is gone; its neighbours in the group stay."""
+
+    def failing(conn: storage.Connection) -> None:
+        conn.run(INSERT, {"id": "bad", "amount": 1})
+        raise ValueError("no")
+
+    def working(key: str) -> asyncio.Future[int] | object:
+        return db.write(lambda conn: conn.run(INSERT, {"id": key, "amount": 1}))
+
+    outcomes = await asyncio.gather(
+        *[working(f"good{i}") for i in range(10)],  # type: ignore[arg-type]
+        db.write(failing),
+        *[working(f"late{i}") for i in range(10)],  # type: ignore[arg-type]
+        return_exceptions=True,
+    )
+    assert sum(isinstance(outcome, ValueError) for outcome in outcomes) == 1
+    assert await db.read(lambda conn: conn.one(COUNT)) == (20,)
+
+
+async def test_a_guarded_update_wins_once(db: storage.Database) -> None:
+    """Of two concurrent guarded updates that can't both fit, exactly one takes effect."""
+    await db.write(lambda conn: conn.run(INSERT, {"id": "a", "amount": 100}))
+    taken = await asyncio.gather(
+        *[db.write(lambda conn: conn.run(TAKE, {"id": "a", "by": 60})) for _ in range(2)]
+    )
+    assert sorted(taken) == [0, 1]
+    assert await db.read(lambda conn: conn.one(SELECT, {"id": "a"})) == (40,)
+
+
+async def test_one_statement_is_durable_too(db: storage.Database) -> None:
+    """A one-statement write is a transaction of its own."""
+    await db.write(lambda conn: conn.run(INSERT, {"id": "a", "amount": 1}), one_statement=True)
+    assert await db.read(lambda conn: conn.one(COUNT)) == (1,)
+
+
+async def test_the_database_clock_is_epoch_microseconds(db: storage.Database) -> None:
+    """`{now_us}` is the database's clock in epoch microseconds."""
+    row = await db.read(lambda conn: conn.one(NOW))
+    assert row is not None
+    assert 1_700_000_000_000_000 < row[0] < 4_000_000_000_000_000
+
+
+async def test_a_closed_database_refuses(db: storage.Database) -> None:
+    """After close, a call fails and says so."""
+    await db.close()
+    with pytest.raises(storage.StorageUnavailable):
+        await db.write(lambda conn: conn.one(COUNT))
+
+
+async def test_more_waiting_writes_than_allowed_are_refused(database_url: str) -> None:
+    """The queue of waiting calls has a limit; beyond it nothing is written."""
+    db = await storage.open_database(database_url, waiting_max=3, pool_size=1)
+    try:
+        outcomes = await asyncio.gather(
+            *[db.write(lambda conn: conn.one(NOW)) for _ in range(10)], return_exceptions=True
+        )
+    finally:
+        await db.close()
+    refused = [o for o in outcomes if isinstance(o, storage.StorageOverloaded)]
+    assert len(refused) == 7
+
+
+async def test_a_statement_that_takes_too_long_is_stopped(database_url: str) -> None:
+    """Every statement has a timeout, after which nothing of it remains."""
+    slow = storage.Statement(
+        "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n",
+        postgresql="select pg_sleep(30)",
+    )
+    db = await storage.open_database(database_url, statement_timeout_s=0.2)
+    try:
+        with pytest.raises(storage.StorageUnavailable):
+            await db.read(lambda conn: conn.all(slow))
+    finally:
+        await db.close()
+
+
+async def test_a_second_process_cannot_open_the_same_file(tmp_path: pathlib.Path) -> None:
+    """One SQLite file belongs to one process; the second is told what to do."""
+    url = f"sqlite:///{tmp_path}/one.db"
+    db = await storage.open_database(url)
+    script = (
+        "import asyncio\nfrom servicekit import storage\n"
+        f"try:\n    asyncio.run(storage.open_database({url!r}))\n"
+        "except storage.DatabaseInUse as error:\n    print(error)\n"
+    )
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+        )
+    finally:
+        await db.close()
+    assert "open in another process" in result.stdout
+
+
+async def test_a_group_is_durable_before_its_callers_go_on(tmp_path: pathlib.Path) -> None:
+    """When a write returns, another connection sees it: COMMIT came first."""
+    path = tmp_path / "one.db"
+    db = await storage.open_database(f"sqlite:///{path}")
+    try:
+        await db.write(lambda conn: conn.query(CREATE))
+        for number in range(20):
+            key = str(number)
+            await db.write(lambda conn, key=key: conn.run(INSERT, {"id": key, "amount": 1}))  # type: ignore[misc]
+            with sqlite3.connect(path) as other:
+                assert other.execute("select count(*) from item").fetchone() == (number + 1,)
+            other.close()
+    finally:
+        await db.close()
+
+
+def test_an_unknown_url_is_refused() -> None:
+    """A URL of neither kind is refused without its password."""
+    with pytest.raises(ValueError, match="neither") as caught:
+        asyncio.run(storage.open_database("mysql://me:secret@host/db"))
+    assert "secret" not in str(caught.value)

