@@ -1,0 +1,1 @@
+"""Runs Payhub's processes on one machine and checks how they are packaged."""

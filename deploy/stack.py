@@ -1,0 +1,347 @@
+"""Starts and stops every Payhub process on this machine.
+
+Owns the child processes, their ports, environment and log files. Called by the demo,
+`make up`, tests and benchmarks. Never leaves a process behind: a watcher ends whatever
+still runs when the starter is gone, however it went.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import socket
+import subprocess
+import sys
+import time
+import types
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from typing import IO, Self
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MOCK = "provider_mock"
+PAYMENTS = "payment_service"
+GATEWAY = "event_gateway"
+# Start order does not matter; this is the order in which they are stopped, so
+# that the relay still finds the gateway and calls under way their provider.
+NAMES = (PAYMENTS, GATEWAY, MOCK)
+PREFIXES = ("PAYMENT_SERVICE_", "EVENT_GATEWAY_", "PROVIDER_MOCK_", "PAYHUB_")
+POLL_S = 0.02
+LOG_TAIL_LINES = 20
+# Below the range that Linux, macOS and Windows take outgoing ports from, so that
+# a port chosen here is not taken by somebody's connection before it is used.
+PORT_RANGE = (20_000, 32_000)
+PORT_TRIES = 200
+
+
+class StackError(Exception):
+    """A process did not start, became not ready in time, or ended by itself."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where one process listens on 127.0.0.1."""
+
+    grpc: int
+    http: int
+
+
+DEFAULT_PORTS: Mapping[str, Ports] = types.MappingProxyType(
+    {
+        PAYMENTS: Ports(grpc=50051, http=8080),
+        GATEWAY: Ports(grpc=50052, http=8081),
+        MOCK: Ports(grpc=50061, http=8082),
+    }
+)
+
+
+def free_ports() -> dict[str, Ports]:
+    """Returns ports for every process that nobody listens on now.
+
+    Services name each other's addresses in their environment, so ports have to be
+    known before the first one starts.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(*PORT_RANGE), PORT_TRIES):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == 2 * len(NAMES):
+            pairs = zip(found[::2], found[1::2], strict=True)
+            return {
+                name: Ports(grpc=grpc, http=http)
+                for name, (grpc, http) in zip(NAMES, pairs, strict=True)
+            }
+    raise StackError(f"no free ports between {PORT_RANGE[0]} and {PORT_RANGE[1]}")
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    log_offset: int
+
+
+class Stack:
+    """All processes of one installation, with its own folder, ports and environment.
+
+    Use as a context manager: entering starts everything and waits until it is ready,
+    leaving stops it. Ports stay the same across restarts. Not safe for use by several
+    threads at once.
+
+    Args:
+        var: folder for databases, keys and logs; made if missing.
+        ports: where each process listens; `free_ports()` if not given.
+        env: settings for all processes on top of what the stack sets itself.
+        databases: database URL by process name; SQLite files in `var` if not given.
+        inherit: pass on Payhub settings of the caller's own environment.
+        names: which processes to run; the others' addresses are still told.
+    """
+
+    def __init__(
+        self,
+        var: pathlib.Path,
+        *,
+        ports: Mapping[str, Ports] | None = None,
+        env: Mapping[str, str] | None = None,
+        databases: Mapping[str, str] | None = None,
+        inherit: bool = False,
+        names: Iterable[str] = NAMES,
+    ) -> None:
+        self.var = var.resolve()
+        self.ports = dict(ports or free_ports())
+        self._env = dict(env or {})
+        self._databases = dict(databases or {})
+        self._inherit = inherit
+        self._names = tuple(name for name in NAMES if name in set(names))
+        self._children: dict[str, _Child] = {}
+        self._watcher: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Starts every process; stops those that did start if one does not."""
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops every process."""
+        self.stop()
+
+    @property
+    def dev_key_file(self) -> pathlib.Path:
+        """File with the development key, there once payment_service is ready."""
+        return self.var / "dev.key"
+
+    def dev_key(self) -> str:
+        """Returns the development key: tenant `default`, all scopes."""
+        return self.dev_key_file.read_text().strip()
+
+    def target(self, name: str) -> str:
+        """Returns the gRPC address of a process, `host:port`."""
+        return f"127.0.0.1:{self.ports[name].grpc}"
+
+    def http_url(self, name: str) -> str:
+        """Returns the HTTP address of a process, without a slash at the end."""
+        return f"http://127.0.0.1:{self.ports[name].http}"
+
+    def log_file(self, name: str) -> pathlib.Path:
+        """Returns the file that holds everything a process printed."""
+        return self.var / "logs" / f"{name}.log"
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Returns the whole environment of a process."""
+        base = {
+            key: value
+            for key, value in os.environ.items()
+            if self._inherit or not key.startswith(PREFIXES)
+        }
+        prefix = f"{name.upper()}_"
+        base[f"{prefix}HOST"] = "127.0.0.1"
+        base[f"{prefix}GRPC_PORT"] = str(self.ports[name].grpc)
+        base[f"{prefix}HTTP_PORT"] = str(self.ports[name].http)
+        # Nothing in front of these processes needs time to notice that they leave.
+        base[f"{prefix}DRAIN_DELAY_S"] = "0"
+        base |= self._own_settings(name)
+        return base | self._env
+
+    def _own_settings(self, name: str) -> dict[str, str]:
+        if name == MOCK:
+            return {"PROVIDER_MOCK_LEDGER": str(self.var / "mock_ledger.db")}
+        if name == GATEWAY:
+            return {
+                "EVENT_GATEWAY_DATABASE_URL": self._databases.get(
+                    name, f"sqlite:///{self.var / 'events.db'}"
+                ),
+                "EVENT_GATEWAY_KEYS_ENDPOINT": self.target(PAYMENTS),
+            }
+        return {
+            "PAYMENT_SERVICE_DATABASE_URL": self._databases.get(
+                name, f"sqlite:///{self.var / 'payments.db'}"
+            ),
+            "PAYMENT_SERVICE_PROVIDERS": json.dumps({"mock": self.target(MOCK)}),
+            "PAYMENT_SERVICE_DEFAULT_PROVIDER": "mock",
+            "PAYMENT_SERVICE_GATEWAY_ENDPOINT": self.target(GATEWAY),
+            "PAYMENT_SERVICE_DEV_KEY_FILE": str(self.dev_key_file),
+            "PAYMENT_SERVICE_RELAY_KEY_FILE": str(self.var / "relay.key"),
+        }
+
+    def start(self, *, timeout_s: float = 40.0) -> None:
+        """Starts every process that does not run, at once, and waits until all are ready.
+
+        Raises:
+            StackError: one ended or was not ready in time; names its log's last lines.
+        """
+        deadline = time.monotonic() + timeout_s
+        started = [name for name in self._names if not self.running(name)]
+        for name in started:
+            self._spawn(name, {})
+        for name in started:
+            self._wait_ready(name, deadline)
+
+    def restart(
+        self, name: str, extra_env: Mapping[str, str] | None = None, *, timeout_s: float = 40.0
+    ) -> None:
+        """Starts a process again, stopping it first if it runs; waits until it is ready.
+
+        `extra_env` holds for this run only.
+        """
+        self.stop_one(name)
+        self._spawn(name, extra_env or {})
+        self._wait_ready(name, time.monotonic() + timeout_s)
+
+    def running(self, name: str) -> bool:
+        """Tells whether a process was started and has not ended."""
+        child = self._children.get(name)
+        return child is not None and child.process.poll() is None
+
+    def pid(self, name: str) -> int:
+        """Returns the process id of a process that was started."""
+        return self._children[name].process.pid
+
+    def kill(self, name: str) -> None:
+        """Ends a process with SIGKILL and waits until it is gone."""
+        child = self._children[name]
+        child.process.kill()
+        self._reap(name, timeout_s=10.0)
+
+    def wait_exit(self, name: str, *, timeout_s: float = 20.0) -> int:
+        """Waits until a process has ended by itself; returns its exit code, -9 for SIGKILL.
+
+        Raises:
+            StackError: it still runs after `timeout_s`.
+        """
+        try:
+            return self._reap(name, timeout_s=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise StackError(f"{name} still runs after {timeout_s:g} s") from None
+
+    def stop_one(self, name: str, *, grace_s: float = 15.0) -> None:
+        """Stops a process with SIGTERM, and with SIGKILL if it runs on after `grace_s`."""
+        if name not in self._children:
+            return
+        child = self._children[name]
+        child.process.terminate()
+        try:
+            self._reap(name, timeout_s=grace_s)
+        except subprocess.TimeoutExpired:
+            self.kill(name)
+
+    def stop(self, *, grace_s: float = 15.0) -> None:
+        """Stops every process, and the watcher. Does nothing if none runs."""
+        for name in NAMES:
+            self.stop_one(name, grace_s=grace_s)
+        if self._watcher is not None:
+            self._pipe_to_watcher().close()
+            self._watcher.wait()
+            self._watcher = None
+
+    def check_alive(self) -> None:
+        """Raises StackError if a process that was started has ended by itself."""
+        for name, child in self._children.items():
+            code = child.process.poll()
+            if code is not None:
+                raise StackError(f"{name} ended with exit code {code}\n{self.log_tail(name)}")
+
+    def log_tail(self, name: str) -> str:
+        """Returns the last lines a process printed."""
+        file = self.log_file(name)
+        lines = file.read_text(errors="replace").splitlines() if file.exists() else []
+        return "\n".join(lines[-LOG_TAIL_LINES:])
+
+    def _spawn(self, name: str, extra_env: Mapping[str, str]) -> None:
+        self._start_watcher()
+        log_file = self.log_file(name)
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        arguments = [] if name == MOCK else ["serve"]
+        with log_file.open("ab") as log:
+            offset = log.tell()
+            # A session of its own: Ctrl-C reaches the starter only, which then
+            # stops the processes in order.
+            process = subprocess.Popen(
+                [sys.executable, "-m", name, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=self.environment(name) | dict(extra_env),
+                start_new_session=True,
+            )
+        self._tell_watcher(f"+{process.pid}")
+        self._children[name] = _Child(process=process, log_offset=offset)
+
+    def _reap(self, name: str, *, timeout_s: float) -> int:
+        child = self._children[name]
+        code = child.process.wait(timeout=timeout_s)
+        self._tell_watcher(f"-{child.process.pid}")
+        del self._children[name]
+        return code
+
+    def _wait_ready(self, name: str, deadline: float) -> None:
+        child = self._children[name]
+        while time.monotonic() < deadline:
+            code = child.process.poll()
+            if code is not None:
+                raise StackError(
+                    f"{name} ended with exit code {code} while starting\n{self.log_tail(name)}"
+                )
+            if self._printed_ready(name, child.log_offset) and self._answers_ready(name):
+                return
+            time.sleep(POLL_S)
+        raise StackError(f"{name} was not ready in time\n{self.log_tail(name)}")
+
+    def _printed_ready(self, name: str, offset: int) -> bool:
+        with self.log_file(name).open("rb") as log:
+            log.seek(offset)
+            return any(line.startswith(f"{name} ready ".encode()) for line in log)
+
+    def _answers_ready(self, name: str) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.http_url(name)}/readyz", timeout=1) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _start_watcher(self) -> None:
+        if self._watcher is None:
+            self._watcher = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(ROOT / "deploy" / "watcher.py")],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+
+    def _tell_watcher(self, line: str) -> None:
+        pipe = self._pipe_to_watcher()
+        pipe.write(f"{line}\n".encode())
+        pipe.flush()
+
+    def _pipe_to_watcher(self) -> IO[bytes]:
+        assert self._watcher is not None
+        assert self._watcher.stdin is not None
+        return self._watcher.stdin

@@ -1,0 +1,86 @@
+"""Rules of the stack runner that hold without starting a service."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deploy import stack
+
+
+def a_stack(tmp_path: pathlib.Path, **over: object) -> stack.Stack:
+    """Makes a stack on the default ports, not started."""
+    return stack.Stack(tmp_path, ports=stack.DEFAULT_PORTS, **over)  # type: ignore[arg-type]
+
+
+def test_free_ports_are_distinct() -> None:
+    """No two listeners of one stack share a port."""
+    ports = [p for pair in stack.free_ports().values() for p in (pair.grpc, pair.http)]
+
+    assert len(set(ports)) == 2 * len(stack.NAMES)
+
+
+def test_services_are_told_each_others_addresses(tmp_path: pathlib.Path) -> None:
+    """Start order does not matter because every address is in the environment."""
+    running = a_stack(tmp_path)
+
+    payments = running.environment(stack.PAYMENTS)
+    assert json.loads(payments["PAYMENT_SERVICE_PROVIDERS"]) == {"mock": "127.0.0.1:50061"}
+    assert payments["PAYMENT_SERVICE_GATEWAY_ENDPOINT"] == "127.0.0.1:50052"
+    gateway = running.environment(stack.GATEWAY)
+    assert gateway["EVENT_GATEWAY_KEYS_ENDPOINT"] == "127.0.0.1:50051"
+
+
+def test_callers_settings_are_left_out(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack is not changed by Payhub settings of the shell it was started from."""
+    monkeypatch.setenv("PAYMENT_SERVICE_PROVIDER_TIMEOUT_S", "7")
+
+    assert "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S" not in a_stack(tmp_path).environment(stack.PAYMENTS)
+    inherited = a_stack(tmp_path, inherit=True).environment(stack.PAYMENTS)
+    assert inherited["PAYMENT_SERVICE_PROVIDER_TIMEOUT_S"] == "7"
+
+
+def test_given_settings_win(tmp_path: pathlib.Path) -> None:
+    """Settings and database URLs given by the caller override the stack's own."""
+    running = a_stack(
+        tmp_path,
+        env={"EVENT_GATEWAY_LOG_LEVEL": "debug"},
+        databases={stack.PAYMENTS: "postgresql://localhost/payhub"},
+    )
+
+    assert running.environment(stack.GATEWAY)["EVENT_GATEWAY_LOG_LEVEL"] == "debug"
+    url = running.environment(stack.PAYMENTS)["PAYMENT_SERVICE_DATABASE_URL"]
+    assert url == "postgresql://localhost/payhub"
+
+
+def test_watcher_ends_what_its_starter_left_behind() -> None:
+    """Processes listed at the watcher end when the pipe to it closes; reaped ones do not."""
+    watcher = stack.ROOT / "deploy" / "watcher.py"
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(50)"])
+    reaped = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(50)"])
+    try:
+        guard = subprocess.Popen([sys.executable, "-I", "-S", watcher], stdin=subprocess.PIPE)
+        assert guard.stdin is not None
+        guard.stdin.write(f"+{left.pid}\n+{reaped.pid}\n-{reaped.pid}\n".encode())
+        guard.stdin.close()
+        assert left.wait(timeout=5) < 0
+        assert guard.wait(timeout=5) == 0
+        assert reaped.poll() is None
+    finally:
+        for process in (left, reaped):
+            process.kill()
+            process.wait()
+
+
+def test_stopping_twice_is_harmless(tmp_path: pathlib.Path) -> None:
+    """Stopping a stack that does not run does nothing."""
+    before = time.monotonic()
+
+    a_stack(tmp_path).stop()
+
+    assert time.monotonic() - before < 1
