@@ -1,0 +1,52 @@
+# Every command of the project. CI calls these targets and nothing else.
+# `make demo` and `make test` work as the first command on a fresh clone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+COVERAGE_MIN := 85
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check gen bench clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with everything pinned (others do it when needed)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, for example: make PYTHON=python3.12")'
+	@echo "setting up $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Pay a few hundred orders, watch their events, verify everything
+	@$(BIN)/python -m examples.demo
+
+up: $(STAMP) ## Start all processes and keep them running until Ctrl-C
+	@$(BIN)/python -m deploy.stack up
+
+test: $(STAMP) ## Run every test that needs no Docker; fails below the coverage floor
+	@$(BIN)/python -m pytest -q --cov --cov-report= --cov-fail-under=$(COVERAGE_MIN) $(ARGS)
+
+check: $(STAMP) ## Format, lint, types, imports, contract, compose file
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@found=$$($(BIN)/lint-imports --no-logo) || { echo "$$found"; exit 1; }
+	@$(BIN)/python -m deploy.check_contract
+	@$(BIN)/python -m deploy.check_compose
+
+gen: $(STAMP) ## Write gen/ from protos/
+	@$(BIN)/python protos/generate.py
+
+bench: $(STAMP) ## Measure; ONLY=<name prefix> and SECONDS=<n> run a part
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS))
+
+clean: ## Remove what the commands above wrote, except .venv and benchmark results
+	@rm -rf var build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+		.hypothesis .import_linter_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
