@@ -1,0 +1,136 @@
+"""API keys: their form, how a call carries one, and a cache of what they allow.
+
+Owns `phk_<key id>_<secret>` and the `authorization: Bearer` header. Called by
+services that authenticate calls; never stores or logs a whole key.
+"""
+
+import asyncio
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from servicekit import clock as clocks
+from servicekit import errors
+
+_KEY = re.compile(r"phk_([a-z2-7]{16})_[A-Za-z0-9_-]{43}")
+
+NEGATIVE_TTL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who calls: decided by the key alone, never by a request field."""
+
+    tenant_id: str
+    scopes: frozenset[str]
+    key_id: str
+
+    def require(self, scope: str) -> None:
+        """Raise SCOPE_MISSING unless this principal holds `scope`."""
+        if scope not in self.scopes:
+            raise errors.scope_missing(scope)
+
+
+def new_key() -> tuple[str, str]:
+    """Return (key id, whole key): 80 random bits name it, 256 protect it."""
+    key_id = base64.b32encode(secrets.token_bytes(10)).decode().lower()
+    return key_id, f"phk_{key_id}_{secrets.token_urlsafe(32)}"
+
+
+def digest(full: str) -> bytes:
+    """Return the SHA-256 of a whole key: all that is ever stored of it."""
+    return hashlib.sha256(full.encode()).digest()
+
+
+def parse_key(full: str) -> str:
+    """Return the key id of a whole key; KEY_INVALID when it has another form."""
+    matched = _KEY.fullmatch(full)
+    if matched is None:
+        raise errors.key_invalid("the API key is malformed; expected phk_<id>_<secret>")
+    return matched[1]
+
+
+def parse_bearer(metadata: Iterable[tuple[str, Any]] | None) -> tuple[str, str]:
+    """Return (key id, whole key) from a call's metadata; KEY_INVALID without one."""
+    for name, value in metadata or ():
+        if name == "authorization":
+            scheme, _, full = str(value).partition(" ")
+            if scheme.lower() != "bearer":
+                raise errors.key_invalid("authorization must be: Bearer <API key>")
+            return parse_key(full), full
+    raise errors.key_invalid("no API key; send authorization: Bearer <API key>")
+
+
+Lookup = Callable[[str, bytes], Awaitable[Principal | None]]
+
+
+@dataclass(slots=True)
+class _Entry:
+    principal: Principal | None
+    expires_s: float
+
+
+class KeyCache:
+    """What keys allow, for `ttl_s`; one lookup at a time per key.
+
+    Unknown keys are remembered for 2 s, so that a caller with a bad key costs
+    no lookup per call. Entries are found by digest; whole keys are not kept.
+    """
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        *,
+        ttl_s: float = 30.0,
+        max_size: int = 10_000,
+        clock: clocks.Clock | None = None,
+    ) -> None:
+        self._lookup = lookup
+        self._ttl_s = ttl_s
+        self._max_size = max_size
+        self._clock = clock or clocks.SystemClock()
+        self._entries: dict[bytes, _Entry] = {}
+        self._running: dict[bytes, asyncio.Task[Principal | None]] = {}
+
+    async def get(self, key_id: str, full: str, *, stale_ok: bool = False) -> Principal | None:
+        """Return what the key allows, or None for an unknown or revoked one.
+
+        With `stale_ok`, an expired positive answer is given while the lookup
+        fails; else the lookup's exception is raised.
+        """
+        key_digest = digest(full)
+        entry = self._entries.get(key_digest)
+        if entry is not None and self._clock.monotonic_s() < entry.expires_s:
+            return entry.principal
+        running = self._running.get(key_digest)
+        if running is None:
+            running = asyncio.get_running_loop().create_task(self._fill(key_id, key_digest))
+            self._running[key_digest] = running
+        try:
+            return await asyncio.shield(running)
+        except Exception:
+            if stale_ok and entry is not None and entry.principal is not None:
+                return entry.principal
+            raise
+
+    def forget(self, key_id: str) -> None:
+        """Drop what is known of `key_id`, for example after it was revoked here."""
+        for key_digest, entry in list(self._entries.items()):
+            if entry.principal is not None and entry.principal.key_id == key_id:
+                del self._entries[key_digest]
+
+    async def _fill(self, key_id: str, key_digest: bytes) -> Principal | None:
+        try:
+            principal = await self._lookup(key_id, key_digest)
+            ttl_s = self._ttl_s if principal is not None else min(NEGATIVE_TTL_S, self._ttl_s)
+            self._entries.pop(key_digest, None)
+            while len(self._entries) >= self._max_size:
+                del self._entries[next(iter(self._entries))]
+            self._entries[key_digest] = _Entry(principal, self._clock.monotonic_s() + ttl_s)
+            return principal
+        finally:
+            del self._running[key_digest]

@@ -1,0 +1,123 @@
+"""HTTP beside gRPC: liveness, readiness and metrics; services may add routes.
+
+Owns the starlette application and uvicorn on the process's own event loop,
+with uvicorn's signal handlers off. Called by `server.serve`; never serves the
+API itself.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+import uvicorn
+from starlette import applications, requests, responses, routing
+
+from servicekit import logs, metrics
+
+READY_CHECK_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S = 5
+
+_log = logs.get_logger(__name__)
+
+ReadyCheck = Callable[[], Awaitable[None]]
+
+
+class Readiness:
+    """Whether this process wants traffic: serving, and every check passes."""
+
+    def __init__(self, checks: Mapping[str, ReadyCheck] | None = None) -> None:
+        self.serving = False
+        self._checks = dict(checks or {})
+
+    async def failing(self) -> list[str]:
+        """Return the names of what is not ready; each check has 2 s."""
+        if not self.serving:
+            return ["serving"]
+        results = await asyncio.gather(
+            *(asyncio.wait_for(check(), READY_CHECK_TIMEOUT_S) for check in self._checks.values()),
+            return_exceptions=True,
+        )
+        failed = [
+            name
+            for name, result in zip(self._checks, results, strict=True)
+            if isinstance(result, BaseException)
+        ]
+        if failed:
+            _log.warning("not ready", failing=failed)
+        return failed
+
+
+def application(
+    *,
+    registry: metrics.Metrics,
+    readiness: Readiness,
+    routes: Sequence[routing.BaseRoute] = (),
+) -> applications.Starlette:
+    """Return the application with /healthz, /readyz, /metrics and `routes`."""
+
+    async def healthz(_: requests.Request) -> responses.Response:
+        return responses.JSONResponse({"status": "alive"})
+
+    async def readyz(_: requests.Request) -> responses.Response:
+        failing = await readiness.failing()
+        if failing:
+            return responses.JSONResponse({"status": "not ready", "failing": failing}, 503)
+        return responses.JSONResponse({"status": "ready"})
+
+    async def scrape(_: requests.Request) -> responses.Response:
+        return responses.Response(registry.render(), media_type=metrics.CONTENT_TYPE)
+
+    return applications.Starlette(
+        routes=[
+            routing.Route("/healthz", healthz),
+            routing.Route("/readyz", readyz),
+            routing.Route("/metrics", scrape),
+            *routes,
+        ]
+    )
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Server:
+    """Serves one application on one socket."""
+
+    def __init__(self, app: applications.Starlette, *, host: str, port: int) -> None:
+        """Bind at once; OSError says why it can't."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=128)
+        self.port: int = self._socket.getsockname()[1]
+        self._uvicorn = _Uvicorn(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                limit_concurrency=256,
+                timeout_keep_alive=5,
+                timeout_graceful_shutdown=STOP_TIMEOUT_S,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Accept connections; returns once it does."""
+        self._task = asyncio.create_task(self._uvicorn.serve(sockets=[self._socket]))
+        while not self._uvicorn.started:
+            if self._task.done():
+                await self._task
+                raise RuntimeError("the HTTP server ended while starting")
+            await asyncio.sleep(0.001)
+
+    async def stop(self) -> None:
+        """Finish running requests (at most 5 s) and close."""
+        self._uvicorn.should_exit = True
+        if self._task is not None:
+            await self._task
+        self._socket.close()

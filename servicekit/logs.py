@@ -1,0 +1,266 @@
+"""Structured logs: one JSON object per line on stderr.
+
+Owns the format, the fields bound to the current call and the way lines reach
+stderr: a short buffer that a thread empties, at once for errors and at exit.
+Called by everybody through `get_logger`; never writes an unsanitized value.
+"""
+
+import atexit
+import contextvars
+import json
+import logging
+import sys
+import threading
+import time
+import traceback
+import types
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import structlog
+
+from servicekit import sanitizer
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+FLUSH_INTERVAL_S = 0.05
+BUFFER_LINES_MAX = 4_096
+
+sanitize_message = sanitizer.sanitize_message
+strip_sensitive = sanitizer.strip_sensitive
+
+_NOTHING: Mapping[str, Any] = types.MappingProxyType({})
+_bound: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
+    "log_fields", default=_NOTHING
+)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
+class _State:
+    """What `configure` decided; one per process."""
+
+    threshold = LEVELS["info"]
+    service = ""
+    console = False
+    sensitive: Any = None
+
+
+class _Sink:
+    """Lines on their way to stderr; a full buffer makes the caller write."""
+
+    def __init__(self) -> None:
+        self.stream: TextIO | None = None
+        self._lines: list[str] = []
+        self._write_lock = threading.Lock()
+        self._wanted = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def write(self, line: str, *, now: bool) -> None:
+        self._lines.append(line)
+        if now or self._thread is None or len(self._lines) >= BUFFER_LINES_MAX:
+            self.flush()
+        elif not self._wanted.is_set():
+            self._wanted.set()
+
+    def flush(self) -> None:
+        with self._write_lock:
+            lines, self._lines = self._lines, []
+            if not lines:
+                return
+            stream = self.stream or sys.stderr
+            try:
+                stream.write("".join(lines))
+                stream.flush()
+            except (OSError, ValueError):
+                # Nobody reads our stderr any more; a payment must not fail for that.
+                return
+
+    def start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log-flush", daemon=True)
+            self._thread.start()
+            atexit.register(self.flush)
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait()
+            time.sleep(FLUSH_INTERVAL_S)
+            self._wanted.clear()
+            self.flush()
+
+
+_sink = _Sink()
+
+
+class Logger(structlog.BoundLoggerBase):
+    """A logger with a name; values are keywords, secrets among them are masked."""
+
+    def debug(self, event: str, **values: Any) -> None:
+        """Say what only a developer wants to know."""
+        if _State.threshold <= 10:
+            self._proxy_to_logger("debug", event, **values)
+
+    def info(self, event: str, **values: Any) -> None:
+        """Say what happened as it should."""
+        if _State.threshold <= 20:
+            self._proxy_to_logger("info", event, **values)
+
+    def warning(self, event: str, **values: Any) -> None:
+        """Say what an operator may want to look at."""
+        if _State.threshold <= 30:
+            self._proxy_to_logger("warning", event, **values)
+
+    def error(self, event: str, **values: Any) -> None:
+        """Say what went wrong."""
+        if _State.threshold <= 40:
+            self._proxy_to_logger("error", event, **values)
+
+    def exception(self, event: str, **values: Any) -> None:
+        """Say what went wrong, with the traceback of the current exception."""
+        self.error(event, exc_info=True, **values)
+
+
+class _Writer:
+    """The end of the processor chain: gets a finished line."""
+
+    def debug(self, line: str) -> None:
+        _sink.write(line, now=False)
+
+    info = warning = debug
+
+    def error(self, line: str) -> None:
+        _sink.write(line, now=True)
+
+
+def configure(
+    *, service: str, level: str = "info", fmt: str = "json", sensitive: Any = None
+) -> None:
+    """Set up logging for this process; may be called again.
+
+    Args:
+        service: name in every line.
+        level: debug, info, warning or error.
+        fmt: `json`, or `console` for people.
+        sensitive: the contract's field option that marks secrets, if it has one.
+    """
+    _State.threshold = LEVELS[level]
+    _State.service = service
+    _State.console = fmt == "console"
+    _State.sensitive = sensitive
+    _sink.start()
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Bridge)]
+    root.addHandler(_Bridge())
+    root.setLevel(max(_State.threshold, LEVELS["info"]))
+    for noisy in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(noisy).setLevel(max(_State.threshold, LEVELS["warning"]))
+
+
+def get_logger(name: str) -> Logger:
+    """Return the logger of a module: `get_logger(__name__)`."""
+    return Logger(_Writer(), [_finish], {"logger": name})
+
+
+def bind(**values: Any) -> None:
+    """Add fields to every further line of the current call or task."""
+    _bound.set({**_bound.get(), **values})
+
+
+def replace_bound(values: Mapping[str, Any]) -> None:
+    """Set the fields of the current call or task, dropping inherited ones."""
+    _bound.set(values)
+
+
+def enabled(level: str) -> bool:
+    """Tell whether lines of this level are written."""
+    return LEVELS[level] >= _State.threshold
+
+
+def sensitive_option() -> Any:
+    """Return the field option given to `configure`, or None."""
+    return _State.sensitive
+
+
+def flush() -> None:
+    """Write what is buffered."""
+    _sink.flush()
+
+
+def _finish(_: Any, level: str, fields: Any) -> str:
+    line: dict[str, Any] = {
+        "ts": _timestamp(),
+        "level": level,
+        "event": fields.pop("event"),
+        "service": _State.service,
+    }
+    line.update(_bound.get())
+    exc_info = fields.pop("exc_info", None)
+    hidden = fields.pop("hidden", ())
+    line.update(fields)
+    for key, value in line.items():
+        if sanitizer.is_secret_name(key):
+            line[key] = sanitizer.MASK
+        elif type(value) is str:
+            if "phk_" in value or "sk_" in value:
+                line[key] = sanitizer.scrub_keys(value)
+        elif type(value) is not int and type(value) is not float:
+            line[key] = sanitizer.sanitize_value(value)
+    if exc_info:
+        line["exception"] = _traceback(exc_info, tuple(hidden))
+    return (_console(line) if _State.console else _encode(line)) + "\n"
+
+
+_clock_second = 0
+_clock_text = ""
+
+
+def _timestamp() -> str:
+    global _clock_second, _clock_text
+    now_ns = time.time_ns()
+    second = now_ns // 1_000_000_000
+    if second != _clock_second:
+        _clock_text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        _clock_second = second
+    return f"{_clock_text}{now_ns % 1_000_000_000 // 1_000:06d}Z"
+
+
+ExcInfo = tuple[type[BaseException], BaseException, types.TracebackType | None]
+
+
+def _traceback(exc_info: Any, hidden: tuple[str, ...]) -> str:
+    if isinstance(exc_info, BaseException):
+        failure: BaseException | None = exc_info
+    elif isinstance(exc_info, tuple):
+        failure = exc_info[1]
+    else:
+        failure = sys.exc_info()[1]
+    if failure is None:
+        return ""
+    return sanitizer.scrub_text("".join(traceback.format_exception(failure)), hidden)
+
+
+def _console(line: dict[str, Any]) -> str:
+    shown = dict(line)
+    head = f"{shown.pop('ts')} {shown.pop('level'):<7} {shown.pop('event')}"
+    trace = shown.pop("exception", "")
+    tail = " ".join(f"{key}={value}" for key, value in shown.items() if key != "service")
+    return f"{head} {tail}" + (f"\n{trace}" if trace else "")
+
+
+class _Bridge(logging.Handler):
+    """Brings the lines of libraries into our format."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= 40 else "warning" if record.levelno >= 30 else "info"
+        if record.levelno < _State.threshold:
+            return
+        try:
+            fields: dict[str, Any] = {
+                "event": sanitizer.scrub_text(record.getMessage()),
+                "logger": record.name,
+            }
+            if record.exc_info:
+                fields["exc_info"] = record.exc_info
+            _sink.write(_finish(None, level, fields), now=level == "error")
+        except Exception:
+            self.handleError(record)

@@ -1,0 +1,198 @@
+"""Settings from the environment, and from nowhere else.
+
+Owns reading and checking: every problem is listed at once and the process ends
+with status 2. Called by each `__main__` once; nothing else reads the
+environment. Secrets are SecretStr and may come from a file (`<NAME>_FILE`).
+"""
+
+import difflib
+import json
+import os
+import re
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+import pydantic_settings
+
+Port = Annotated[int, pydantic.Field(ge=0, le=65_535)]
+
+SECRET_FILE_BYTES_MAX = 65_536
+
+# Kubernetes and old Docker links put these into every container for a service
+# of the same name; they are not meant for us.
+_INJECTED = re.compile(r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP)(_\w+)?")
+
+
+class ServiceSettings(pydantic_settings.BaseSettings):
+    """What every process can be told; subclasses set `env_prefix` and add fields."""
+
+    model_config = pydantic_settings.SettingsConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+    host: str = pydantic.Field(default="127.0.0.1", min_length=1)
+    grpc_port: Port = 0
+    http_port: Port = 0
+    drain_delay_s: float = pydantic.Field(default=0.0, ge=0, le=300)
+    drain_grace_s: float = pydantic.Field(default=20.0, ge=0, le=600)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[pydantic_settings.BaseSettings],
+        init_settings: pydantic_settings.PydanticBaseSettingsSource,
+        env_settings: pydantic_settings.PydanticBaseSettingsSource,
+        dotenv_settings: pydantic_settings.PydanticBaseSettingsSource,
+        file_secret_settings: pydantic_settings.PydanticBaseSettingsSource,
+    ) -> tuple[pydantic_settings.PydanticBaseSettingsSource, ...]:
+        """Take values from arguments alone; `load` gives them the environment's."""
+        return (init_settings,)
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load(cls: type[S], env: Mapping[str, str] | None = None) -> S:
+    """Read `cls` from `env` (default: the process's environment).
+
+    An empty variable counts as not set.
+
+    Raises:
+        SystemExit: 2, after every problem was printed to stderr, one per line.
+    """
+    settings, problems = check(cls, os.environ if env is None else env)
+    if settings is None:
+        for problem in problems:
+            sys.stderr.write(problem + "\n")
+        raise SystemExit(2)
+    return settings
+
+
+def check(cls: type[S], env: Mapping[str, str]) -> tuple[S | None, list[str]]:
+    """Return the settings, or None and every problem with its variable and way out."""
+    names = variables(cls)
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for variable, field_name in names.items():
+        text = env.get(variable, "")
+        if not text:
+            continue
+        if variable.endswith("_FILE") and field_name != _field_of(cls, variable):
+            _read_secret(variable, text, env, field_name, values, problems)
+        elif _is_complex(cls.model_fields[field_name].annotation):
+            _read_json(variable, text, field_name, values, problems)
+        else:
+            values[field_name] = text
+    problems += _unknown(cls, env, names)
+    try:
+        settings = cls(**values)
+    except pydantic.ValidationError as failure:
+        prefix = _prefix(cls)
+        for error in failure.errors(include_url=False, include_input=False):
+            problems.append(_describe(prefix, error))
+        return None, problems
+    return (None, problems) if problems else (settings, [])
+
+
+def variables(cls: type[ServiceSettings]) -> dict[str, str]:
+    """Return every variable that `cls` reads, with its field's name."""
+    names: dict[str, str] = {}
+    for field_name, field in cls.model_fields.items():
+        variable = f"{_prefix(cls)}{field_name}".upper()
+        names[variable] = field_name
+        if _is_secret(field.annotation):
+            names[f"{variable}_FILE"] = field_name
+    return names
+
+
+def _prefix(cls: type[ServiceSettings]) -> str:
+    return str(cls.model_config.get("env_prefix", "")).upper()
+
+
+def _field_of(cls: type[ServiceSettings], variable: str) -> str | None:
+    field_name = variable.removeprefix(_prefix(cls)).lower()
+    return field_name if field_name in cls.model_fields else None
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType, Annotated):
+        return [leaf for part in typing.get_args(annotation) for leaf in _leaves(part)]
+    return [origin or annotation]
+
+
+def _is_secret(annotation: Any) -> bool:
+    return pydantic.SecretStr in _leaves(annotation)
+
+
+def _is_complex(annotation: Any) -> bool:
+    return any(
+        isinstance(leaf, type)
+        and issubclass(leaf, (dict, list, tuple, set, frozenset, Mapping, pydantic.BaseModel))
+        for leaf in _leaves(annotation)
+    )
+
+
+def _read_secret(
+    variable: str,
+    path: str,
+    env: Mapping[str, str],
+    field_name: str,
+    values: dict[str, Any],
+    problems: list[str],
+) -> None:
+    plain = variable.removesuffix("_FILE")
+    if env.get(plain):
+        problems.append(f"{variable}: {plain} is set too; keep one of them")
+        return
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(SECRET_FILE_BYTES_MAX + 1)
+        if len(content) > SECRET_FILE_BYTES_MAX:
+            problems.append(f"{variable}: {path} is larger than 64 KiB; give the secret's file")
+            return
+        values[field_name] = content.decode().strip()
+    except (OSError, UnicodeDecodeError) as failure:
+        reason = getattr(failure, "strerror", None) or "not UTF-8 text"
+        problems.append(f"{variable}: can't read {path} ({reason}); give a readable file")
+
+
+def _read_json(
+    variable: str, text: str, field_name: str, values: dict[str, Any], problems: list[str]
+) -> None:
+    try:
+        values[field_name] = json.loads(text)
+    except json.JSONDecodeError as failure:
+        problems.append(f"{variable}: not JSON ({failure.msg} at {failure.pos}); give JSON")
+
+
+def _unknown(
+    cls: type[ServiceSettings], env: Mapping[str, str], names: Mapping[str, str]
+) -> list[str]:
+    prefix = _prefix(cls)
+    problems = []
+    for variable in sorted(env):
+        if not prefix or not variable.startswith(prefix) or variable in names:
+            continue
+        if _INJECTED.fullmatch(variable.removeprefix(prefix)):
+            continue
+        near = difflib.get_close_matches(variable, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else "remove it"
+        problems.append(f"{variable}: unknown variable; {hint}")
+    return problems
+
+
+def _describe(prefix: str, error: Any) -> str:
+    location = [str(part) for part in error["loc"]]
+    variable = f"{prefix}{location[0]}".upper() if location else prefix.rstrip("_")
+    inside = f" ({'.'.join(location[1:])})" if len(location) > 1 else ""
+    if error["type"] == "missing":
+        return f"{variable}: required; set it"
+    return f"{variable}{inside}: {error['msg']}"

@@ -1,0 +1,64 @@
+"""Work that must not stop in the middle.
+
+Owns tasks that outlive their caller: a client's deadline or a server's stop
+cancels the handler, while the tracked task goes on behind a shield. Called by
+use cases and the provider SDK; drained on shutdown before storage is closed.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from servicekit import errors, logs
+
+T = TypeVar("T")
+
+_log = logs.get_logger(__name__)
+
+
+class Tracker:
+    """Runs coroutines as tracked tasks; at most `limit` at once."""
+
+    def __init__(self, *, limit: int = 10_000) -> None:
+        self._limit = limit
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def active(self) -> int:
+        """How many tasks are running."""
+        return len(self._tasks)
+
+    async def shielded(self, coro: Coroutine[Any, Any, T]) -> T:
+        """Run `coro` to its end even if the caller is cancelled; return its result.
+
+        Raises:
+            errors.RpcError: OVERLOADED, and `coro` was not started, at the limit.
+        """
+        if len(self._tasks) >= self._limit:
+            coro.close()
+            raise errors.overloaded("too many operations are running", retry_after_s=1.0)
+        task = asyncio.get_running_loop().create_task(coro)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                task.add_done_callback(_report_abandoned)
+            raise
+
+    async def drain(self, timeout_s: float) -> int:
+        """Wait at most `timeout_s` for all tasks; return how many are still running."""
+        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        while self._tasks:
+            left_s = deadline_s - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                _log.warning("tasks left running at the end of the drain", active=self.active)
+                break
+            await asyncio.wait(self._tasks, timeout=left_s)
+        return self.active
+
+
+def _report_abandoned(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        _log.error("a task failed after its caller had left", exc_info=failure)
