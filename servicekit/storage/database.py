@@ -35,6 +35,16 @@ class Connection(Protocol):
     def run_many(self, sql: statement.Statement, params: Sequence[Params]) -> None:
         """Runs it once per element."""
 
+    def run_all(
+        self, batch: Sequence[tuple[statement.Statement, Params]], *, first_decides: bool = False
+    ) -> list[int]:
+        """Runs inserts and updates in one round trip; returns the rows each wrote.
+
+        No two of them may write the same row, nor read what another wrote. With
+        *first_decides* the others happen only if the first wrote a row; they must be
+        `insert … select … {if_first}`.
+        """
+
     def query(self, text: str, params: Params = ...) -> list[Row]:
         """Runs text built at run time, with `:name` parameters; for cold paths only."""
 

@@ -6,6 +6,7 @@ Owns the worker threads, each with a connection of its own. Called through
 
 import asyncio
 import concurrent.futures
+import functools
 import random
 import threading
 import time
@@ -52,10 +53,40 @@ class PostgresConnection:
         """Runs it once per element."""
         self._cursor.executemany(sql.postgresql, params)
 
+    def run_all(
+        self,
+        batch: Sequence[tuple[statement.Statement, database.Params]],
+        *,
+        first_decides: bool = False,
+    ) -> list[int]:
+        """Runs them as one statement; see `storage.Connection.run_all`."""
+        if len(batch) == 1:
+            return [self.run(*batch[0])]
+        text = _merged(tuple(sql for sql, _ in batch), first_decides=first_decides)
+        params = {
+            f"s{number}_{name}": value
+            for number, (_, own) in enumerate(batch)
+            for name, value in own.items()
+        }
+        row = self._cursor.execute(text, params, prepare=True).fetchone()
+        return list(row or ())
+
     def query(self, text: str, params: database.Params = database.NO_PARAMS) -> list[database.Row]:
         """Runs text built at run time."""
         cursor = self._cursor.execute(statement.Statement(text).postgresql, params)
         return cursor.fetchall() if cursor.description else []
+
+
+@functools.cache
+def _merged(statements: tuple[statement.Statement, ...], *, first_decides: bool) -> bytes:
+    """Returns one statement that runs all of *statements* and counts what each wrote."""
+    condition = "where exists (select 1 from s0)" if first_decides else "where true"
+    parts = [
+        f"s{number} as ({sql.merged(f's{number}_', condition)} returning 1)"
+        for number, sql in enumerate(statements)
+    ]
+    counts = [f"(select count(*) from s{number})" for number in range(len(statements))]
+    return f"with {', '.join(parts)} select {', '.join(counts)}".encode()
 
 
 class PostgresDatabase:

@@ -60,6 +60,20 @@ class SqliteConnection:
         """Runs it once per element."""
         self._executemany(sql.sqlite, params)
 
+    def run_all(
+        self,
+        batch: Sequence[tuple[statement.Statement, database.Params]],
+        *,
+        first_decides: bool = False,
+    ) -> list[int]:
+        """Runs them one after the other; see `storage.Connection.run_all`."""
+        counts: list[int] = []
+        for sql, params in batch:
+            counts.append(self._execute(sql.sqlite, params).rowcount)
+            if first_decides and counts[0] == 0:
+                return [0] * len(batch)
+        return counts
+
     def query(self, text: str, params: database.Params = database.NO_PARAMS) -> list[database.Row]:
         """Runs text built at run time."""
         return self._execute(text, params).fetchall()

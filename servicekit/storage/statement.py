@@ -20,16 +20,23 @@ class Statement:
 
     Args:
         sql: Text with `:name` parameters. `{now_us}` stands for the database's own
-            clock, epoch microseconds.
+            clock, epoch microseconds; `{if_first}` ends an `insert … select` that is to
+            happen only if the first statement of its `run_all` wrote a row.
         postgresql: Other text for PostgreSQL, where the dialects differ.
     """
 
-    __slots__ = ("postgresql", "sqlite")
+    __slots__ = ("_text", "postgresql", "sqlite")
 
     def __init__(self, sql: str, *, postgresql: str | None = None) -> None:
-        self.sqlite = sql.replace("{now_us}", _NOW_US["sqlite"])
+        self.sqlite = sql.replace("{now_us}", _NOW_US["sqlite"]).replace("{if_first}", "where 1")
         text = (postgresql or sql).replace("{now_us}", _NOW_US["postgresql"])
-        self.postgresql = _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%")).encode()
+        self._text = text.replace("%", "%%")
+        self.postgresql = self.merged("", "where true").encode()
+
+    def merged(self, prefix: str, if_first: str) -> str:
+        """Returns the text for PostgreSQL with *prefix* before every parameter's name."""
+        text = self._text.replace("{if_first}", if_first)
+        return _PARAMETER.sub(rf"%({prefix}\1)s", text)
 
     def __repr__(self) -> str:
         return f"Statement({' '.join(self.sqlite.split())[:80]!r})"

@@ -150,3 +150,44 @@ def test_an_unknown_url_is_refused() -> None:
     with pytest.raises(ValueError, match="neither") as caught:
         asyncio.run(storage.open_database("mysql://me:secret@host/db"))
     assert "secret" not in str(caught.value)
+
+
+CLAIM = storage.Statement(
+    "insert into item (id, amount) values (:id, :amount) on conflict do nothing"
+)
+FOLLOW = storage.Statement(
+    "insert into item (id, amount) select :id, cast(:amount as bigint) {if_first}"
+)
+
+
+async def test_statements_run_together_count_what_each_wrote(db: storage.Database) -> None:
+    """`run_all` writes every statement and returns its rows, in order."""
+    counts = await db.write(
+        lambda conn: conn.run_all(
+            [
+                (INSERT, {"id": "a", "amount": 9}),
+                (TAKE, {"id": "missing", "by": 1}),
+                (INSERT, {"id": "b", "amount": 1}),
+            ]
+        ),
+        one_statement=True,
+    )
+    assert counts == [1, 0, 1]
+    assert await db.read(lambda conn: conn.one(COUNT)) == (2,)
+
+
+async def test_the_first_statement_decides_over_the_others(db: storage.Database) -> None:
+    """If a claim writes nothing, what hangs on it writes nothing either."""
+
+    def claim(conn: storage.Connection, follow: str) -> list[int]:
+        return conn.run_all(
+            [
+                (CLAIM, {"id": "key", "amount": 1}),
+                (FOLLOW, {"id": follow, "amount": 2}),
+            ],
+            first_decides=True,
+        )
+
+    assert await db.write(lambda conn: claim(conn, "one"), one_statement=True) == [1, 1]
+    assert await db.write(lambda conn: claim(conn, "two"), one_statement=True) == [0, 0]
+    assert await db.read(lambda conn: conn.one(COUNT)) == (2,)
