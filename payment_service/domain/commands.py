@@ -1,0 +1,173 @@
+"""What a caller asks of a payment: each function decides, none acts.
+
+Owns the rules of create, confirm, capture, cancel and refund. Called by the
+use cases inside the transaction that holds the payment's row. Never talks to
+a provider: the operation it returns is the intent to be committed first.
+"""
+
+from dataclasses import replace
+
+from payment_service.domain import actions, changes, model
+
+_P = model.PaymentState
+_K = model.Kind
+
+
+def create(payment: model.Payment, operation: model.Operation | None) -> changes.Change:
+    """Creates *payment*; with *operation* it is confirmed in the same change."""
+    if operation is not None:
+        payment = replace(payment, state=_P.PROCESSING, operations=(operation,))
+    step = changes.Step(
+        event_type="payment.created",
+        before=None,
+        after=payment,
+        operation_id=operation.id if operation else "",
+    )
+    return changes.Change(payment=payment, steps=(step,), new_operation=operation)
+
+
+def confirm(
+    payment: model.Payment, operation: model.Operation, now_us: int
+) -> changes.Change | changes.Refusal:
+    """Sends a created or failed payment; *operation* is an AUTHORIZE or SALE."""
+    if payment.state not in (_P.CREATED, _P.FAILED):
+        return conflict(payment, "confirm")
+    after = replace(
+        payment,
+        state=_P.PROCESSING,
+        failure=None,
+        version=payment.version + 1,
+        updated_us=now_us,
+        operations=(*payment.operations, operation),
+    )
+    step = changes.Step(
+        event_type="payment.processing", before=payment, after=after, operation_id=operation.id
+    )
+    return changes.Change(payment=after, steps=(step,), new_operation=operation)
+
+
+def capture(
+    payment: model.Payment,
+    operation: model.Operation,
+    amount_minor: int | None,
+    now_us: int,
+) -> changes.Change | changes.Refusal:
+    """Reserves an amount for a capture.
+
+    Args:
+        payment: As locked.
+        operation: A CAPTURE whose amount is set here; `final` says whether more follows.
+        amount_minor: How much, or None for all that is left.
+        now_us: The time of the change.
+    """
+    most = actions.capturable_minor(payment)
+    if most <= 0:
+        return conflict(payment, "capture")
+    amount = most if amount_minor is None else amount_minor
+    if amount > most:
+        return exceeded(payment, "capture", most)
+    # A final capture releases the remainder, so nothing else may take it meanwhile.
+    reserved = most if operation.final else amount
+    intent = replace(operation, amount_minor=amount, reserved_minor=reserved)
+    after = replace(
+        payment,
+        capture_reserved_minor=payment.capture_reserved_minor + reserved,
+        updated_us=now_us,
+        operations=(*payment.operations, intent),
+    )
+    return changes.Change(payment=after, new_operation=intent)
+
+
+def cancel(
+    payment: model.Payment, operation: model.Operation, now_us: int
+) -> changes.Change | changes.Refusal:
+    """Ends a payment without money, releases what is not captured, or notes the wish.
+
+    *operation* is a VOID, used only where something must be told to the provider.
+    """
+    if not actions.is_cancelable(payment):
+        return conflict(payment, "cancel")
+    if payment.state in (_P.CREATED, _P.FAILED):
+        after = replace(
+            payment,
+            state=_P.CANCELED,
+            failure=None,
+            version=payment.version + 1,
+            updated_us=now_us,
+        )
+        step = changes.Step(event_type="payment.canceled", before=payment, after=after)
+        return changes.Change(payment=after, steps=(step,))
+    initial = payment.open_operation(_K.AUTHORIZE, _K.SALE)
+    unknown = (model.OperationState.IN_FLIGHT, model.OperationState.IN_DOUBT)
+    if initial is not None and initial.state in unknown:
+        return changes.Change(payment=replace(payment, cancel_requested=True, updated_us=now_us))
+    return start_void(payment, operation, now_us)
+
+
+def start_void(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
+    """Reserves the whole remainder for a VOID."""
+    rest = payment.authorized_minor - payment.captured_minor - payment.capture_reserved_minor
+    intent = replace(operation, amount_minor=rest, reserved_minor=rest)
+    after = replace(
+        payment,
+        cancel_requested=False,
+        capture_reserved_minor=payment.capture_reserved_minor + rest,
+        updated_us=now_us,
+        operations=(*payment.operations, intent),
+    )
+    return changes.Change(payment=after, new_operation=intent)
+
+
+def refund(
+    payment: model.Payment,
+    refund_: model.Refund,
+    operation: model.Operation,
+    amount_minor: int | None,
+    now_us: int,
+) -> changes.Change | changes.Refusal:
+    """Reserves an amount for a refund; *amount_minor* None means all that is left."""
+    most = actions.refundable_minor(payment)
+    if most <= 0:
+        return conflict(payment, "refund")
+    amount = most if amount_minor is None else amount_minor
+    if amount > most:
+        return exceeded(payment, "refund", most)
+    intent = replace(operation, amount_minor=amount, reserved_minor=amount)
+    new_refund = replace(refund_, amount_minor=amount)
+    after = replace(
+        payment,
+        cancel_requested=False,
+        refund_reserved_minor=payment.refund_reserved_minor + amount,
+        version=payment.version + 1,
+        updated_us=now_us,
+        operations=(*payment.operations, intent),
+    )
+    step = changes.Step(
+        event_type="refund.created",
+        before=payment,
+        after=after,
+        refund=new_refund,
+        operation_id=intent.id,
+    )
+    return changes.Change(payment=after, steps=(step,), new_operation=intent, new_refund=new_refund)
+
+
+def conflict(payment: model.Payment, what: str) -> changes.Refusal:
+    """The state forbids it; says what is possible instead."""
+    allowed = [action.name.lower() for action, _ in actions.available(payment)]
+    hint = f"possible now: {', '.join(allowed)}" if allowed else "nothing is possible now"
+    return changes.Refusal(
+        reason="STATE_CONFLICT",
+        message=f"can't {what} a payment that is {payment.state.name}; {hint}",
+        payment=payment,
+    )
+
+
+def exceeded(payment: model.Payment, what: str, most: int) -> changes.Refusal:
+    """The amount is above what is left."""
+    return changes.Refusal(
+        reason="AMOUNT_EXCEEDED",
+        message=f"can't {what} more than {most} minor units of {payment.currency}",
+        payment=payment,
+        max_amount_minor=most,
+    )

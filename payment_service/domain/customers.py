@@ -1,0 +1,101 @@
+"""What happens to a customer: the same outcomes, a smaller machine.
+
+Owns create, update and what a provider's answer does to them. Called like
+commands and transitions. Never refuses a profile: that is the contract's job.
+"""
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from payment_service.domain import model, outcomes
+
+_S = model.OperationState
+_Y = model.SyncState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A customer and its operation to write, and the event that says so, if any."""
+
+    customer: model.Customer
+    operation: model.Operation
+    before: model.Customer | None = None
+    event_type: str = ""
+
+
+def create(customer: model.Customer, operation: model.Operation) -> Change:
+    """Creates a customer here; the operation makes it at the provider."""
+    return Change(customer=customer, operation=operation, event_type="customer.created")
+
+
+def update(
+    customer: model.Customer,
+    profile: model.Profile,
+    operation: model.Operation,
+    now_us: int,
+) -> Change:
+    """Replaces the profile here; the operation does so at the provider."""
+    after = replace(
+        customer,
+        profile=profile,
+        sync_state=_Y.PENDING,
+        version=customer.version + 1,
+        updated_us=now_us,
+    )
+    return Change(
+        customer=after, operation=operation, before=customer, event_type="customer.updated"
+    )
+
+
+def apply(
+    customer: model.Customer,
+    operation: model.Operation,
+    report: outcomes.Report,
+    now_us: int,
+    *,
+    is_newest: bool,
+) -> tuple[outcomes.Verdict, Change | None]:
+    """Applies a report to the operation of a customer.
+
+    *is_newest* says that no later operation of this customer exists: only the newest
+    decides whether the provider is up to date.
+    """
+    verdict, state = outcomes.judge(operation, report)
+    if verdict is not outcomes.Verdict.APPLIED:
+        return verdict, None
+    settled = replace(
+        operation,
+        state=state,
+        version=operation.version + 1,
+        provider_operation_id=report.provider_operation_id or operation.provider_operation_id,
+        failure=report.failure,
+        updated_us=now_us,
+    )
+    learned = report.provider_object_id or customer.provider_customer_id
+    sync = _sync_state(state) if is_newest else customer.sync_state
+    if sync is customer.sync_state and learned == customer.provider_customer_id:
+        return verdict, Change(customer=customer, operation=settled)
+    after = replace(
+        customer,
+        sync_state=sync,
+        provider_customer_id=learned,
+        version=customer.version + 1,
+        updated_us=now_us,
+    )
+    return verdict, Change(
+        customer=after, operation=settled, before=customer, event_type="customer.updated"
+    )
+
+
+def _sync_state(state: model.OperationState) -> model.SyncState:
+    match state:
+        case _S.SUCCEEDED:
+            return _Y.SYNCED
+        case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
+            return _Y.FAILED
+        case _S.IN_DOUBT:
+            return _Y.IN_DOUBT
+        case _S.PENDING | _S.REQUIRES_ACTION | _S.IN_FLIGHT:
+            return _Y.PENDING
+        case _:
+            assert_never(state)

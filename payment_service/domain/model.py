@@ -1,0 +1,273 @@
+"""What a payment, an operation, a refund and a customer are.
+
+Owns their fields and states; the numbers of the enums are those of the
+contract, which a test compares. Called by everything inside payment_service.
+Never changes a value: every change is a new one.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class PaymentState(enum.IntEnum):
+    """Where a payment stands; see `payhub.payments.v1.Payment.State`."""
+
+    CREATED = 1
+    PROCESSING = 2
+    REQUIRES_ACTION = 3
+    AUTHORIZED = 4
+    SUCCEEDED = 5
+    FAILED = 6
+    CANCELED = 7
+    IN_DOUBT = 8
+
+
+class CaptureMethod(enum.IntEnum):
+    """When money is captured."""
+
+    AUTOMATIC = 1
+    MANUAL = 2
+
+
+class Kind(enum.IntEnum):
+    """What an operation does; see `payhub.payments.v1.Operation.Kind`."""
+
+    AUTHORIZE = 1
+    SALE = 2
+    CAPTURE = 3
+    VOID = 4
+    REFUND = 5
+    CREATE_CUSTOMER = 6
+    UPDATE_CUSTOMER = 7
+
+
+class OperationState(enum.IntEnum):
+    """Where an operation stands; see `payhub.payments.v1.Operation.State`."""
+
+    IN_FLIGHT = 1
+    PENDING = 2
+    REQUIRES_ACTION = 3
+    IN_DOUBT = 4
+    SUCCEEDED = 5
+    DECLINED = 6
+    NOT_SENT = 7
+    SUPERSEDED = 8
+
+
+OPEN_STATES = frozenset(
+    {
+        OperationState.IN_FLIGHT,
+        OperationState.PENDING,
+        OperationState.REQUIRES_ACTION,
+        OperationState.IN_DOUBT,
+    }
+)
+INITIAL_KINDS = frozenset({Kind.AUTHORIZE, Kind.SALE})
+CUSTOMER_KINDS = frozenset({Kind.CREATE_CUSTOMER, Kind.UPDATE_CUSTOMER})
+
+
+class RefundState(enum.IntEnum):
+    """Where a refund stands; see `payhub.payments.v1.Refund.State`."""
+
+    PENDING = 1
+    SUCCEEDED = 2
+    FAILED = 3
+    IN_DOUBT = 4
+
+
+class RefundReason(enum.IntEnum):
+    """Why money is returned."""
+
+    UNSPECIFIED = 0
+    REQUESTED_BY_CUSTOMER = 1
+    DUPLICATE = 2
+    FRAUDULENT = 3
+    CANCELED = 4
+
+
+class FailureKind(enum.IntEnum):
+    """Who said no, or that nothing was sent."""
+
+    DECLINED = 1
+    NOT_SENT = 2
+
+
+class SyncState(enum.IntEnum):
+    """Whether the provider has a customer's newest profile."""
+
+    PENDING = 1
+    SYNCED = 2
+    FAILED = 3
+    IN_DOUBT = 4
+
+
+class Action(enum.IntEnum):
+    """What a caller may do with a payment."""
+
+    CONFIRM = 1
+    CAPTURE = 2
+    CANCEL = 3
+    REFUND = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why something failed.
+
+    `reason` is upper case with underscores; `provider_code` is for operators.
+    """
+
+    kind: FailureKind
+    reason: str
+    provider_code: str = ""
+    retryable_later: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerAction:
+    """Something the payer must do; both texts are secrets."""
+
+    redirect_url: str = ""
+    client_secret: str = ""
+    expire_us: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """The caller's own references, stored and returned as given."""
+
+    customer_id: str = ""
+    user_id: str = ""
+    subscription_id: str = ""
+    order_id: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What brought a change about; goes into its event."""
+
+    correlation_id: str = ""
+    idempotency_key: str = ""
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One intended effect at a provider.
+
+    `reserved_minor` is what it holds back until it ends; `version` rises with
+    every change of state; `not_after_us` is when the newest attempt expires;
+    `next_check_us` is when the resolver looks next, 0 for never.
+    """
+
+    id: str
+    tenant_id: str
+    entity_id: str
+    kind: Kind
+    state: OperationState
+    amount_minor: int = 0
+    currency: str = ""
+    reserved_minor: int = 0
+    final: bool = False
+    refund_id: str = ""
+    version: int = 1
+    attempts: int = 1
+    provider: str = ""
+    binding_id: str = ""
+    request: bytes = b""
+    provider_operation_id: str = ""
+    failure: Failure | None = None
+    cause: Cause = Cause()
+    not_after_us: int = 0
+    next_check_us: int = 0
+    created_us: int
+    updated_us: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its outcome is still to come."""
+        return self.state in OPEN_STATES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One payment with its operations, oldest first."""
+
+    id: str
+    tenant_id: str
+    state: PaymentState
+    amount_minor: int
+    currency: str
+    capture_method: CaptureMethod
+    provider: str
+    binding_id: str
+    provider_payment_id: str = ""
+    references: References = References()
+    description: str = ""
+    action: CustomerAction | None = None
+    failure: Failure | None = None
+    cancel_requested: bool = False
+    authorized_minor: int = 0
+    captured_minor: int = 0
+    capture_reserved_minor: int = 0
+    refunded_minor: int = 0
+    refund_reserved_minor: int = 0
+    version: int = 1
+    created_us: int
+    updated_us: int
+    operations: tuple[Operation, ...] = ()
+
+    def operation(self, operation_id: str) -> Operation | None:
+        """Returns one of its operations."""
+        return next((o for o in self.operations if o.id == operation_id), None)
+
+    def open_operation(self, *kinds: Kind) -> Operation | None:
+        """Returns its operation of one of *kinds* whose outcome is still to come."""
+        return next((o for o in self.operations if o.kind in kinds and o.is_open), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """One return of money."""
+
+    id: str
+    tenant_id: str
+    payment_id: str
+    operation_id: str
+    amount_minor: int
+    currency: str
+    state: RefundState
+    reason: RefundReason = RefundReason.UNSPECIFIED
+    note: str = ""
+    failure: Failure | None = None
+    created_us: int
+    updated_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a caller says of a customer."""
+
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+    user_id: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """Somebody who pays."""
+
+    id: str
+    tenant_id: str
+    profile: Profile
+    provider: str
+    binding_id: str
+    provider_customer_id: str = ""
+    sync_state: SyncState = SyncState.PENDING
+    version: int = 1
+    created_us: int
+    updated_us: int

@@ -1,0 +1,28 @@
+"""Amounts and currencies.
+
+Owns which currencies are taken and how many minor units each has. Called by
+the API when it reads requests. Never rounds: an amount fits or is refused.
+"""
+
+import iso4217
+
+# ISO 4217 marks these as funds or units of account, which nobody pays with.
+_FUNDS = frozenset({"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW"})
+
+AMOUNT_MINOR_MAX = 2**63 - 1
+
+_EXPONENTS: dict[str, int] = {
+    currency.code: currency.exponent
+    for currency in iso4217.Currency
+    if currency.exponent is not None and currency.code not in _FUNDS
+}
+
+
+def is_currency(code: str) -> bool:
+    """Whether *code* is a currency in circulation, upper case."""
+    return code in _EXPONENTS
+
+
+def exponent(code: str) -> int:
+    """Returns the number of minor digits of a known currency: EUR 2, JPY 0, KWD 3."""
+    return _EXPONENTS[code]

@@ -1,0 +1,130 @@
+"""What a provider may answer, and what each answer does to an operation.
+
+Owns the (operation state x outcome) table. Called by `transitions` and by the
+provider client, which makes outcomes. Never decides what a payment becomes.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from payment_service.domain import model
+
+
+class Outcome(enum.Enum):
+    """What is known of one attempt or look-up."""
+
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+    NOT_SENT = "not_sent"
+    PENDING = "pending"
+    ACTION_REQUIRED = "action_required"
+    VOIDED = "voided"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """An outcome with what the provider said beside it.
+
+    `operation_version` is the version of the operation that was acted or looked
+    upon. `needs_operator` stops automatic settlement.
+    """
+
+    outcome: Outcome
+    operation_version: int
+    provider_object_id: str = ""
+    provider_operation_id: str = ""
+    failure: model.Failure | None = None
+    action: model.CustomerAction | None = None
+    detail: str = ""
+    needs_operator: bool = False
+
+
+class Verdict(enum.Enum):
+    """What became of a report."""
+
+    APPLIED = "applied"
+    REPEAT = "repeat"
+    STALE = "stale"
+    ILLEGAL = "illegal"
+
+
+_S = model.OperationState
+_O = Outcome
+
+# Facts that a provider never takes back: they count whatever was known when
+# the question was asked. The others count only for the version they answer.
+FINAL_FACTS = frozenset({_O.SUCCEEDED, _O.DECLINED, _O.VOIDED})
+
+_APPLIED: dict[tuple[model.OperationState, Outcome], model.OperationState] = {
+    (_S.IN_FLIGHT, _O.SUCCEEDED): _S.SUCCEEDED,
+    (_S.IN_FLIGHT, _O.DECLINED): _S.DECLINED,
+    (_S.IN_FLIGHT, _O.NOT_SENT): _S.NOT_SENT,
+    (_S.IN_FLIGHT, _O.PENDING): _S.PENDING,
+    (_S.IN_FLIGHT, _O.ACTION_REQUIRED): _S.REQUIRES_ACTION,
+    (_S.IN_FLIGHT, _O.VOIDED): _S.SUPERSEDED,
+    (_S.IN_FLIGHT, _O.UNKNOWN): _S.IN_DOUBT,
+    (_S.PENDING, _O.SUCCEEDED): _S.SUCCEEDED,
+    (_S.PENDING, _O.DECLINED): _S.DECLINED,
+    (_S.PENDING, _O.ACTION_REQUIRED): _S.REQUIRES_ACTION,
+    (_S.PENDING, _O.VOIDED): _S.SUPERSEDED,
+    (_S.REQUIRES_ACTION, _O.SUCCEEDED): _S.SUCCEEDED,
+    (_S.REQUIRES_ACTION, _O.DECLINED): _S.DECLINED,
+    (_S.REQUIRES_ACTION, _O.PENDING): _S.PENDING,
+    (_S.REQUIRES_ACTION, _O.VOIDED): _S.SUPERSEDED,
+    (_S.IN_DOUBT, _O.SUCCEEDED): _S.SUCCEEDED,
+    (_S.IN_DOUBT, _O.DECLINED): _S.DECLINED,
+    (_S.IN_DOUBT, _O.NOT_SENT): _S.NOT_SENT,
+    (_S.IN_DOUBT, _O.PENDING): _S.PENDING,
+    (_S.IN_DOUBT, _O.ACTION_REQUIRED): _S.REQUIRES_ACTION,
+    (_S.IN_DOUBT, _O.VOIDED): _S.SUPERSEDED,
+}
+
+_REPEATS = frozenset(
+    {
+        (_S.PENDING, _O.PENDING),
+        (_S.REQUIRES_ACTION, _O.ACTION_REQUIRED),
+        (_S.IN_DOUBT, _O.UNKNOWN),
+        (_S.SUCCEEDED, _O.SUCCEEDED),
+        (_S.DECLINED, _O.DECLINED),
+        (_S.NOT_SENT, _O.NOT_SENT),
+        (_S.SUPERSEDED, _O.VOIDED),
+    }
+)
+
+# A report that contradicts what was settled: money may have moved although we
+# said it did not, or the other way round. Kept and raised, never applied.
+_ILLEGAL = frozenset(
+    {
+        (_S.PENDING, _O.NOT_SENT),
+        (_S.REQUIRES_ACTION, _O.NOT_SENT),
+        (_S.SUCCEEDED, _O.DECLINED),
+        (_S.SUCCEEDED, _O.NOT_SENT),
+        (_S.SUCCEEDED, _O.VOIDED),
+        (_S.DECLINED, _O.SUCCEEDED),
+        (_S.DECLINED, _O.NOT_SENT),
+        (_S.DECLINED, _O.VOIDED),
+        (_S.NOT_SENT, _O.SUCCEEDED),
+        (_S.NOT_SENT, _O.DECLINED),
+        (_S.NOT_SENT, _O.PENDING),
+        (_S.NOT_SENT, _O.ACTION_REQUIRED),
+        (_S.NOT_SENT, _O.VOIDED),
+        (_S.SUPERSEDED, _O.SUCCEEDED),
+        (_S.SUPERSEDED, _O.NOT_SENT),
+    }
+)
+
+
+def judge(operation: model.Operation, report: Report) -> tuple[Verdict, model.OperationState]:
+    """Returns what to do with *report* and the operation's state after it."""
+    pair = (operation.state, report.outcome)
+    old = report.operation_version != operation.version
+    if old and report.outcome not in FINAL_FACTS:
+        return Verdict.STALE, operation.state
+    if pair in _APPLIED:
+        return Verdict.APPLIED, _APPLIED[pair]
+    if pair in _REPEATS:
+        return Verdict.REPEAT, operation.state
+    if pair in _ILLEGAL:
+        return Verdict.ILLEGAL, operation.state
+    return Verdict.STALE, operation.state

@@ -1,0 +1,279 @@
+"""The one transition function: what a report does to a payment.
+
+Owns every change that a provider's answer, a webhook, the resolver or an
+operator can bring about. Called inside the transaction that holds the
+payment's row, with values read under that lock. Never applies a report that
+contradicts what is settled: such a one is returned as illegal and raised.
+"""
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from payment_service.domain import changes, model, outcomes
+
+_P = model.PaymentState
+_S = model.OperationState
+_K = model.Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What became of a report; `change` is set if something is to be written."""
+
+    verdict: outcomes.Verdict
+    change: changes.Change | None = None
+
+
+def apply(
+    payment: model.Payment,
+    operation_id: str,
+    report: outcomes.Report,
+    now_us: int,
+    refund: model.Refund | None = None,
+) -> Applied:
+    """Applies *report* to one operation of *payment*.
+
+    Args:
+        payment: As locked, with all its operations.
+        operation_id: Which operation the report is about.
+        report: What is known now.
+        now_us: The time of the change.
+        refund: As locked, for an operation of kind REFUND.
+    """
+    operation = payment.operation(operation_id)
+    if operation is None:
+        raise LookupError(f"{payment.id} has no operation {operation_id}")
+    verdict, state = outcomes.judge(operation, report)
+    if verdict is not outcomes.Verdict.APPLIED:
+        change = _raised(payment, operation, now_us)
+        return Applied(
+            verdict=verdict, change=change if verdict is outcomes.Verdict.ILLEGAL else None
+        )
+    settled = _settled(operation, state, report, now_us)
+    base = _with(payment, settled)
+    if report.provider_object_id and not base.provider_payment_id:
+        base = replace(base, provider_payment_id=report.provider_object_id)
+    draft = _Draft(before=payment, after=base, operation=settled, now_us=now_us)
+    match operation.kind:
+        case _K.AUTHORIZE | _K.SALE:
+            _initial(draft, operation, report)
+        case _K.CAPTURE:
+            _capture(draft, operation)
+        case _K.VOID:
+            _void(draft, operation)
+        case _K.REFUND:
+            if refund is None:
+                raise LookupError(f"{operation_id} carries out a refund that was not read")
+            _refund(draft, operation, refund)
+        case _K.CREATE_CUSTOMER | _K.UPDATE_CUSTOMER:
+            raise ValueError(f"{operation_id} is about a customer")
+        case _:
+            assert_never(operation.kind)
+    return Applied(verdict=verdict, change=draft.change())
+
+
+class _Draft:
+    """Collects the steps of one change."""
+
+    def __init__(
+        self,
+        *,
+        before: model.Payment,
+        after: model.Payment,
+        operation: model.Operation,
+        now_us: int,
+    ) -> None:
+        self.original = before
+        self.before = before
+        self.payment = replace(after, updated_us=now_us)
+        self.operation = operation
+        self.others: list[model.Operation] = []
+        self.refund: model.Refund | None = None
+        self.steps: list[changes.Step] = []
+
+    def emit(self, event_type: str) -> None:
+        """Ends a step: what changed since the last one becomes one event."""
+        self.payment = replace(self.payment, version=self.payment.version + 1)
+        self.steps.append(
+            changes.Step(
+                event_type=event_type,
+                before=self.before,
+                after=self.payment,
+                refund=self.refund if event_type.startswith("refund.") else None,
+                operation_id=self.operation.id,
+            )
+        )
+        self.before = self.payment
+
+    def enter(self, state: model.PaymentState, event_type: str) -> None:
+        """Changes the payment's state, if it is another one, and emits."""
+        if self.payment.state is not state:
+            self.payment = replace(self.payment, state=state)
+            self.emit(event_type)
+
+    def change(self) -> changes.Change:
+        """Returns what was collected."""
+        return changes.Change(
+            payment=self.payment,
+            steps=tuple(self.steps),
+            operations=(self.operation, *self.others),
+            refund=self.refund,
+        )
+
+
+def _settled(
+    operation: model.Operation,
+    state: model.OperationState,
+    report: outcomes.Report,
+    now_us: int,
+) -> model.Operation:
+    failed = state in (_S.DECLINED, _S.NOT_SENT, _S.IN_DOUBT)
+    return replace(
+        operation,
+        state=state,
+        version=operation.version + 1,
+        reserved_minor=operation.reserved_minor if state in model.OPEN_STATES else 0,
+        provider_operation_id=report.provider_operation_id or operation.provider_operation_id,
+        failure=report.failure if failed else None,
+        updated_us=now_us,
+    )
+
+
+def _with(payment: model.Payment, operation: model.Operation) -> model.Payment:
+    return replace(
+        payment,
+        operations=tuple(operation if o.id == operation.id else o for o in payment.operations),
+    )
+
+
+def _raised(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
+    after = replace(payment, version=payment.version + 1, updated_us=now_us)
+    step = changes.Step(
+        event_type="reconciliation.discrepancy",
+        before=payment,
+        after=after,
+        operation_id=operation.id,
+    )
+    return changes.Change(payment=after, steps=(step,))
+
+
+def _initial(draft: _Draft, operation: model.Operation, report: outcomes.Report) -> None:
+    draft.payment = replace(draft.payment, action=None, failure=None)
+    amount = operation.amount_minor
+    match draft.operation.state:
+        case _S.SUCCEEDED if operation.kind is _K.SALE:
+            draft.payment = replace(draft.payment, authorized_minor=amount, captured_minor=amount)
+            draft.enter(_P.SUCCEEDED, "payment.succeeded")
+        case _S.SUCCEEDED:
+            draft.payment = replace(draft.payment, authorized_minor=amount)
+            draft.enter(_P.AUTHORIZED, "payment.authorized")
+        case _S.DECLINED | _S.NOT_SENT:
+            _failed(draft, report)
+        case _S.PENDING:
+            draft.enter(_P.PROCESSING, "payment.processing")
+        case _S.REQUIRES_ACTION:
+            draft.payment = replace(draft.payment, action=report.action)
+            draft.enter(_P.REQUIRES_ACTION, "payment.requires_action")
+        case _S.IN_DOUBT:
+            draft.enter(_P.IN_DOUBT, "payment.in_doubt")
+        case _S.SUPERSEDED:
+            draft.payment = replace(draft.payment, cancel_requested=False)
+            draft.enter(_P.CANCELED, "payment.canceled")
+        case _S.IN_FLIGHT:
+            raise AssertionError("no outcome leads back to IN_FLIGHT")
+
+
+def _failed(draft: _Draft, report: outcomes.Report) -> None:
+    if draft.payment.cancel_requested:
+        draft.payment = replace(draft.payment, cancel_requested=False)
+        draft.enter(_P.CANCELED, "payment.canceled")
+        return
+    draft.payment = replace(draft.payment, failure=report.failure)
+    draft.enter(_P.FAILED, "payment.failed")
+
+
+def _release(draft: _Draft, operation: model.Operation) -> None:
+    if not draft.operation.is_open:
+        draft.payment = replace(
+            draft.payment,
+            capture_reserved_minor=draft.payment.capture_reserved_minor - operation.reserved_minor,
+        )
+
+
+def _ended_without_effect(operation: model.Operation, event_type: str) -> str:
+    return "payment.resolved" if operation.state is _S.IN_DOUBT else event_type
+
+
+def _capture(draft: _Draft, operation: model.Operation) -> None:
+    _release(draft, operation)
+    match draft.operation.state:
+        case _S.SUCCEEDED:
+            captured = draft.payment.captured_minor + operation.amount_minor
+            draft.payment = replace(draft.payment, captured_minor=captured)
+            draft.emit("payment.captured")
+            if operation.final or captured == draft.payment.authorized_minor:
+                draft.enter(_P.SUCCEEDED, "payment.succeeded")
+        case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
+            draft.emit(_ended_without_effect(operation, "payment.capture_failed"))
+        case _S.IN_DOUBT:
+            draft.emit("payment.in_doubt")
+        case _S.PENDING | _S.REQUIRES_ACTION | _S.IN_FLIGHT:
+            pass
+
+
+def _void(draft: _Draft, operation: model.Operation) -> None:
+    _release(draft, operation)
+    match draft.operation.state:
+        case _S.SUCCEEDED:
+            initial = draft.payment.open_operation(_K.AUTHORIZE, _K.SALE)
+            if initial is not None:
+                ended = replace(
+                    initial,
+                    state=_S.SUPERSEDED,
+                    version=initial.version + 1,
+                    updated_us=draft.operation.updated_us,
+                    next_check_us=0,
+                )
+                draft.payment = replace(_with(draft.payment, ended), action=None)
+                draft.others.append(ended)
+            if draft.payment.captured_minor > 0:
+                draft.enter(_P.SUCCEEDED, "payment.succeeded")
+            else:
+                draft.enter(_P.CANCELED, "payment.canceled")
+        case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
+            draft.emit(_ended_without_effect(operation, "payment.void_failed"))
+        case _S.IN_DOUBT:
+            draft.emit("payment.in_doubt")
+        case _S.PENDING | _S.REQUIRES_ACTION | _S.IN_FLIGHT:
+            pass
+
+
+def _refund(draft: _Draft, operation: model.Operation, refund: model.Refund) -> None:
+    amount = operation.amount_minor
+    refund = replace(refund, failure=draft.operation.failure, updated_us=draft.operation.updated_us)
+    if not draft.operation.is_open:
+        draft.payment = replace(
+            draft.payment,
+            refund_reserved_minor=draft.payment.refund_reserved_minor - operation.reserved_minor,
+        )
+    match draft.operation.state:
+        case _S.SUCCEEDED:
+            draft.refund = replace(refund, state=model.RefundState.SUCCEEDED)
+            draft.payment = replace(
+                draft.payment, refunded_minor=draft.payment.refunded_minor + amount
+            )
+            draft.emit("refund.succeeded")
+            whole = draft.payment.refunded_minor == draft.payment.captured_minor
+            if whole and draft.payment.state is _P.SUCCEEDED:
+                draft.emit("payment.refunded")
+        case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
+            draft.refund = replace(refund, state=model.RefundState.FAILED)
+            draft.emit("refund.failed")
+        case _S.IN_DOUBT:
+            draft.refund = replace(refund, state=model.RefundState.IN_DOUBT)
+            draft.emit("refund.in_doubt")
+        case _S.PENDING | _S.REQUIRES_ACTION:
+            draft.refund = replace(refund, state=model.RefundState.PENDING)
+            draft.emit("refund.pending")
+        case _S.IN_FLIGHT:
+            raise AssertionError("no outcome leads back to IN_FLIGHT")
