@@ -69,11 +69,9 @@ def _upgrade(url: str, config: alembic.config.Config) -> None:
         engine.dispose()
 
 
-def run_env(metadata: sqlalchemy.MetaData) -> None:
+def run_env() -> None:
     """Runs what Alembic asked for, on the connection of `migrate`; called by env.py."""
     connection = alembic.context.config.attributes["connection"]
-    alembic.context.configure(
-        connection=connection, target_metadata=metadata, transaction_per_migration=True
-    )
+    alembic.context.configure(connection=connection, transaction_per_migration=True)
     with alembic.context.begin_transaction():
         alembic.context.run_migrations()

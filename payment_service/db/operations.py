@@ -1,0 +1,196 @@
+"""Operations: their rows, and which of them the resolver looks at next.
+
+Owns the table `operations` and `reports`. Called by the use cases and by
+db.payments, which reads a payment with its operations. Never changes a state
+on its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from payment_service.db import rows
+from payment_service.domain import model
+from servicekit import storage
+
+COLUMNS = (
+    "id, tenant_id, entity_id, kind, state, amount_minor, currency, reserved_minor, final, "
+    "refund_id, version, attempts, provider, binding_id, request, provider_operation_id, "
+    "failure, correlation_id, idempotency_key, actor, not_after_us, next_check_us, created_us, "
+    "updated_us"
+).split(", ")
+
+_VALUES = ", ".join(f":{name}" for name in COLUMNS)
+INSERT = storage.Statement(
+    f"insert into operations ({', '.join(COLUMNS)}) select {_VALUES} {{if_first}}"
+)
+UPDATE = storage.Statement(
+    "update operations set state = :state, reserved_minor = :reserved_minor, version = :version, "
+    "provider_operation_id = :provider_operation_id, failure = :failure, "
+    "next_check_us = :next_check_us, updated_us = :updated_us "
+    "where entity_id = :entity_id and id = :id and version = :version - 1"
+)
+_OF_ENTITY = storage.Statement(
+    f"select {', '.join(COLUMNS)} from operations where entity_id = :entity_id order by id"
+)
+_CLAIM_DUE = storage.Statement(
+    "update operations set next_check_us = :lease_until_us, attempts = attempts + 1 "
+    "where (entity_id, id) in (select entity_id, id from operations where next_check_us > 0 and "
+    f"next_check_us <= :now_us order by next_check_us limit :most) returning {', '.join(COLUMNS)}",
+    postgresql="update operations set next_check_us = :lease_until_us, attempts = attempts + 1 "
+    "where (entity_id, id) in (select entity_id, id from operations where next_check_us > 0 and "
+    "next_check_us <= :now_us order by next_check_us limit :most for update skip locked) "
+    f"returning {', '.join(COLUMNS)}",
+)
+_SCHEDULE = storage.Statement(
+    "update operations set next_check_us = :next_check_us "
+    "where entity_id = :entity_id and id = :id and state in (1, 2, 3, 4)"
+)
+_HURRY = storage.Statement(
+    "update operations set next_check_us = :now_us where entity_id = :entity_id and state in "
+    "(1, 4) and next_check_us > :now_us and not_after_us < :now_us and updated_us < :since_us"
+)
+_INSERT_REPORT = storage.Statement(
+    "insert into reports (id, tenant_id, entity_id, operation_id, outcome, detail, created_us) "
+    "values (:id, :tenant_id, :entity_id, :operation_id, :outcome, :detail, :created_us)"
+)
+_OPEN_COUNTS = storage.Statement(
+    "select state, count(*) from operations where state in (1, 2, 3, 4) group by state"
+)
+_OLDEST_DOUBT = storage.Statement("select min(created_us) from operations where state = 4")
+
+
+def params(operation: model.Operation) -> storage.Params:
+    """Returns an operation as the parameters of INSERT and UPDATE."""
+    return {
+        "id": operation.id,
+        "tenant_id": operation.tenant_id,
+        "entity_id": operation.entity_id,
+        "kind": int(operation.kind),
+        "state": int(operation.state),
+        "amount_minor": operation.amount_minor,
+        "currency": operation.currency,
+        "reserved_minor": operation.reserved_minor,
+        "final": int(operation.final),
+        "refund_id": operation.refund_id,
+        "version": operation.version,
+        "attempts": operation.attempts,
+        "provider": operation.provider,
+        "binding_id": operation.binding_id,
+        "request": operation.request,
+        "provider_operation_id": operation.provider_operation_id,
+        "failure": rows.dump_failure(operation.failure),
+        "correlation_id": operation.cause.correlation_id,
+        "idempotency_key": operation.cause.idempotency_key,
+        "actor": operation.cause.actor,
+        "not_after_us": operation.not_after_us,
+        "next_check_us": operation.next_check_us,
+        "created_us": operation.created_us,
+        "updated_us": operation.updated_us,
+    }
+
+
+def update_params(operation: model.Operation) -> storage.Params:
+    """Returns an operation as the parameters of UPDATE only."""
+    return {
+        "state": int(operation.state),
+        "reserved_minor": operation.reserved_minor,
+        "version": operation.version,
+        "provider_operation_id": operation.provider_operation_id,
+        "failure": rows.dump_failure(operation.failure),
+        "next_check_us": operation.next_check_us,
+        "updated_us": operation.updated_us,
+        "entity_id": operation.entity_id,
+        "id": operation.id,
+    }
+
+
+def from_row(row: storage.Row) -> model.Operation:
+    """Returns an operation from its columns in the order of COLUMNS."""
+    return model.Operation(
+        id=row[0],
+        tenant_id=row[1],
+        entity_id=row[2],
+        kind=model.Kind(row[3]),
+        state=model.OperationState(row[4]),
+        amount_minor=row[5],
+        currency=row[6],
+        reserved_minor=row[7],
+        final=bool(row[8]),
+        refund_id=row[9],
+        version=row[10],
+        attempts=row[11],
+        provider=row[12],
+        binding_id=row[13],
+        request=row[14],
+        provider_operation_id=row[15],
+        failure=rows.load_failure(row[16]),
+        cause=model.Cause(correlation_id=row[17], idempotency_key=row[18], actor=row[19]),
+        not_after_us=row[20],
+        next_check_us=row[21],
+        created_us=row[22],
+        updated_us=row[23],
+    )
+
+
+def of_entity(conn: storage.Connection, entity_id: str) -> tuple[model.Operation, ...]:
+    """Returns every operation of a payment or customer, oldest first."""
+    return tuple(from_row(row) for row in conn.all(_OF_ENTITY, {"entity_id": entity_id}))
+
+
+def claim_due(
+    conn: storage.Connection, *, now_us: int, lease_until_us: int, most: int
+) -> list[model.Operation]:
+    """Takes operations whose check is due; nobody else gets them before the lease ends."""
+    found = conn.all(_CLAIM_DUE, {"now_us": now_us, "lease_until_us": lease_until_us, "most": most})
+    return [from_row(row) for row in found]
+
+
+def schedule(conn: storage.Connection, operation: model.Operation, next_check_us: int) -> None:
+    """Sets when an open operation is looked at next; 0 for not by itself."""
+    conn.run(
+        _SCHEDULE,
+        {"next_check_us": next_check_us, "entity_id": operation.entity_id, "id": operation.id},
+    )
+
+
+def hurry(conn: storage.Connection, entity_id: str, *, now_us: int, since_us: int) -> None:
+    """Makes the doubts of an entity due now, unless one changed after *since_us*."""
+    conn.run(_HURRY, {"entity_id": entity_id, "now_us": now_us, "since_us": since_us})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReport:
+    """A report that contradicted what was settled, kept for an operator."""
+
+    id: str
+    operation: model.Operation
+    outcome: str
+    detail: str
+    created_us: int
+
+
+def keep_report(conn: storage.Connection, report: StoredReport) -> None:
+    """Stores a report that was not applied."""
+    conn.run(
+        _INSERT_REPORT,
+        {
+            "id": report.id,
+            "tenant_id": report.operation.tenant_id,
+            "entity_id": report.operation.entity_id,
+            "operation_id": report.operation.id,
+            "outcome": report.outcome,
+            "detail": report.detail,
+            "created_us": report.created_us,
+        },
+    )
+
+
+def open_counts(conn: storage.Connection) -> Sequence[tuple[model.OperationState, int]]:
+    """Returns how many operations are in each open state."""
+    return [(model.OperationState(state), count) for state, count in conn.all(_OPEN_COUNTS)]
+
+
+def oldest_doubt_us(conn: storage.Connection) -> int:
+    """Returns when the oldest operation in doubt was created, 0 if none is."""
+    row = conn.one(_OLDEST_DOUBT)
+    return int(row[0]) if row and row[0] else 0

@@ -1,0 +1,180 @@
+"""Payments: reading one under its lock, writing a change, listing.
+
+Owns the table `payments`. Called by the use cases inside their transactions.
+Never checks a rule: amount ceilings are the table's CHECK constraints.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from payment_service.db import operations, rows
+from payment_service.domain import model
+from servicekit import storage
+
+COLUMNS = (
+    "id, tenant_id, state, amount_minor, currency, capture_method, provider, binding_id, "
+    "provider_payment_id, customer_id, user_id, subscription_id, order_id, metadata, "
+    "description, action, failure, cancel_requested, authorized_minor, captured_minor, "
+    "capture_reserved_minor, refunded_minor, refund_reserved_minor, version, created_us, "
+    "updated_us"
+).split(", ")
+_WIDTH = len(COLUMNS)
+
+_VALUES = ", ".join(f":{name}" for name in COLUMNS)
+INSERT = storage.Statement(
+    f"insert into payments ({', '.join(COLUMNS)}) select {_VALUES} {{if_first}}"
+)
+UPDATE = storage.Statement(
+    "update payments set state = :state, provider_payment_id = :provider_payment_id, "
+    "action = :action, failure = :failure, cancel_requested = :cancel_requested, "
+    "authorized_minor = :authorized_minor, captured_minor = :captured_minor, "
+    "capture_reserved_minor = :capture_reserved_minor, refunded_minor = :refunded_minor, "
+    "refund_reserved_minor = :refund_reserved_minor, version = :version, "
+    "updated_us = :updated_us where tenant_id = :tenant_id and id = :id"
+)
+_SELECT = (
+    f"select {', '.join(f'p.{name}' for name in COLUMNS)}, "
+    f"{', '.join(f'o.{name}' for name in operations.COLUMNS)} "
+    "from payments p left join operations o on o.entity_id = p.id "
+    "where p.tenant_id = :tenant_id and p.id = :id order by o.id"
+)
+_LOAD = storage.Statement(_SELECT)
+_LOCK = storage.Statement(_SELECT, postgresql=f"{_SELECT} for update of p")
+_TO_CANCEL = storage.Statement(
+    "select tenant_id, id from payments where cancel_requested = 1 and updated_us <= :before_us "
+    "order by updated_us limit :most"
+)
+
+
+def params(payment: model.Payment) -> storage.Params:
+    """Returns a payment as the parameters of INSERT."""
+    references = payment.references
+    return {
+        **update_params(payment),
+        "amount_minor": payment.amount_minor,
+        "currency": payment.currency,
+        "capture_method": int(payment.capture_method),
+        "provider": payment.provider,
+        "binding_id": payment.binding_id,
+        "customer_id": references.customer_id,
+        "user_id": references.user_id,
+        "subscription_id": references.subscription_id,
+        "order_id": references.order_id,
+        "metadata": rows.dump_map(references.metadata),
+        "description": payment.description,
+        "created_us": payment.created_us,
+    }
+
+
+def update_params(payment: model.Payment) -> dict[str, object]:
+    """Returns a payment as the parameters of UPDATE."""
+    return {
+        "id": payment.id,
+        "tenant_id": payment.tenant_id,
+        "state": int(payment.state),
+        "provider_payment_id": payment.provider_payment_id,
+        "action": rows.dump_action(payment.action),
+        "failure": rows.dump_failure(payment.failure),
+        "cancel_requested": int(payment.cancel_requested),
+        "authorized_minor": payment.authorized_minor,
+        "captured_minor": payment.captured_minor,
+        "capture_reserved_minor": payment.capture_reserved_minor,
+        "refunded_minor": payment.refunded_minor,
+        "refund_reserved_minor": payment.refund_reserved_minor,
+        "version": payment.version,
+        "updated_us": payment.updated_us,
+    }
+
+
+def from_row(row: storage.Row, operations_: tuple[model.Operation, ...] = ()) -> model.Payment:
+    """Returns a payment from its columns in the order of COLUMNS."""
+    return model.Payment(
+        id=row[0],
+        tenant_id=row[1],
+        state=model.PaymentState(row[2]),
+        amount_minor=row[3],
+        currency=row[4],
+        capture_method=model.CaptureMethod(row[5]),
+        provider=row[6],
+        binding_id=row[7],
+        provider_payment_id=row[8],
+        references=model.References(
+            customer_id=row[9],
+            user_id=row[10],
+            subscription_id=row[11],
+            order_id=row[12],
+            metadata=rows.load_map(row[13]),
+        ),
+        description=row[14],
+        action=rows.load_action(row[15]),
+        failure=rows.load_failure(row[16]),
+        cancel_requested=bool(row[17]),
+        authorized_minor=row[18],
+        captured_minor=row[19],
+        capture_reserved_minor=row[20],
+        refunded_minor=row[21],
+        refund_reserved_minor=row[22],
+        version=row[23],
+        created_us=row[24],
+        updated_us=row[25],
+        operations=operations_,
+    )
+
+
+def load(
+    conn: storage.Connection, tenant_id: str, payment_id: str, *, lock: bool = False
+) -> model.Payment | None:
+    """Returns a payment with its operations, or None; with *lock* until the commit."""
+    found = conn.all(_LOCK if lock else _LOAD, {"tenant_id": tenant_id, "id": payment_id})
+    if not found:
+        return None
+    own = tuple(operations.from_row(row[_WIDTH:]) for row in found if row[_WIDTH] is not None)
+    return from_row(found[0], own)
+
+
+def to_cancel(conn: storage.Connection, *, before_us: int, most: int) -> Sequence[tuple[str, str]]:
+    """Returns (tenant, payment) of cancellations that wait to be carried out."""
+    return [
+        (row[0], row[1]) for row in conn.all(_TO_CANCEL, {"before_us": before_us, "most": most})
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFilter:
+    """Which payments to list; empty fields match everything. `before_id` is exclusive."""
+
+    states: tuple[model.PaymentState, ...] = ()
+    customer_id: str = ""
+    user_id: str = ""
+    order_id: str = ""
+    provider: str = ""
+    created_from_us: int = 0
+    created_before_us: int = 0
+    before_id: str = ""
+
+
+def list_newest_first(
+    conn: storage.Connection, tenant_id: str, wanted: ListFilter, most: int
+) -> list[model.Payment]:
+    """Returns at most *most* payments without their operations, newest first."""
+    clauses = ["tenant_id = :tenant_id"]
+    values: dict[str, object] = {"tenant_id": tenant_id, "most": most}
+    for name in ("customer_id", "user_id", "order_id", "provider"):
+        if value := getattr(wanted, name):
+            clauses.append(f"{name} = :{name} and {name} <> ''")
+            values[name] = value
+    for name, clause in (
+        ("created_from_us", "created_us >= :created_from_us"),
+        ("created_before_us", "created_us < :created_before_us"),
+        ("before_id", "id < :before_id"),
+    ):
+        if value := getattr(wanted, name):
+            clauses.append(clause)
+            values[name] = value
+    if wanted.states:
+        clauses.append(f"state in ({', '.join(str(int(state)) for state in wanted.states)})")
+    text = (
+        f"select {', '.join(COLUMNS)} from payments where {' and '.join(clauses)} "
+        "order by id desc limit :most"
+    )
+    return [from_row(row) for row in conn.query(text, values)]
