@@ -13,7 +13,8 @@ _COLUMNS = (
 )
 INSERT = storage.Statement(
     f"insert into customers ({_COLUMNS}) select :id, :tenant_id, :profile, :provider, "
-    f":binding_id, :provider_customer_id, :sync_state, :version, :created_us, :updated_us {{if_first}}"
+    ":binding_id, :provider_customer_id, :sync_state, :version, :created_us, :updated_us "
+    "{if_first}"
 )
 UPDATE = storage.Statement(
     "update customers set profile = :profile, provider_customer_id = :provider_customer_id, "

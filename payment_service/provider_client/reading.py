@@ -1,0 +1,158 @@
+"""Reading answers: every way a call can end becomes one outcome.
+
+Owns the mapping of results and failures, and the rule that whatever is not
+understood is UNKNOWN. Called by the client. Pure.
+"""
+
+import grpc.aio
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from payhub.provider.v1 import failure_pb2, operation_pb2
+from payment_service.domain import model, outcomes
+
+_State = operation_pb2.Operation
+_MONEY_KINDS = frozenset(
+    {model.Kind.AUTHORIZE, model.Kind.SALE, model.Kind.CAPTURE, model.Kind.REFUND}
+)
+_RESULTS: dict[int, outcomes.Outcome] = {
+    _State.STATE_PENDING: outcomes.Outcome.PENDING,
+    _State.STATE_ACTION_REQUIRED: outcomes.Outcome.ACTION_REQUIRED,
+    _State.STATE_SUCCEEDED: outcomes.Outcome.SUCCEEDED,
+    _State.STATE_DECLINED: outcomes.Outcome.DECLINED,
+    _State.STATE_VOIDED: outcomes.Outcome.VOIDED,
+}
+
+
+def result(operation: model.Operation, answer: operation_pb2.Operation) -> outcomes.Report:
+    """Returns what an OK answer says of *operation*.
+
+    An answer about another operation, or that booked another amount, is an unknown
+    outcome that only an operator may settle.
+    """
+    version = operation.version
+    if answer.operation_id != operation.id:
+        return mismatch(version, f"the answer is about operation {answer.operation_id[:64]!r}")
+    outcome = _RESULTS.get(answer.state, outcomes.Outcome.UNKNOWN)
+    if outcome is outcomes.Outcome.SUCCEEDED and operation.kind in _MONEY_KINDS:
+        booked = (answer.amount.amount_minor, answer.amount.currency_code)
+        if booked != (operation.amount_minor, operation.currency):
+            return mismatch(
+                version,
+                f"asked for {operation.amount_minor} {operation.currency}, "
+                f"the provider booked {booked[0]} {booked[1][:3]}",
+            )
+    return outcomes.Report(
+        outcome=outcome,
+        operation_version=version,
+        provider_object_id=answer.provider_object_id,
+        provider_operation_id=answer.provider_operation_id,
+        failure=_decline(answer) if outcome is outcomes.Outcome.DECLINED else None,
+        action=_action(answer) if outcome is outcomes.Outcome.ACTION_REQUIRED else None,
+    )
+
+
+def mismatch(version: int, detail: str) -> outcomes.Report:
+    """An answer that contradicts the question."""
+    return outcomes.Report(
+        outcome=outcomes.Outcome.UNKNOWN,
+        operation_version=version,
+        failure=model.Failure(
+            kind=model.FailureKind.DECLINED, reason="ANSWER_MISMATCH", provider_code=detail
+        ),
+        detail=detail,
+        needs_operator=True,
+    )
+
+
+def not_sent(version: int, reason: str, detail: str = "") -> outcomes.Report:
+    """It is certain that nothing had an effect."""
+    return outcomes.Report(
+        outcome=outcomes.Outcome.NOT_SENT,
+        operation_version=version,
+        failure=model.Failure(
+            kind=model.FailureKind.NOT_SENT, reason=reason, provider_code=detail
+        ),
+        detail=detail,
+    )
+
+
+def unknown(version: int, detail: str) -> outcomes.Report:
+    """Nobody can tell."""
+    return outcomes.Report(
+        outcome=outcomes.Outcome.UNKNOWN, operation_version=version, detail=detail
+    )
+
+
+def failure_of(error: grpc.aio.AioRpcError) -> failure_pb2.Failure | None:
+    """Returns the Failure that travels with a status, or None if there is none."""
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except ValueError:
+        return None
+    for detail in status.details if status else ():
+        if detail.Is(failure_pb2.Failure.DESCRIPTOR):
+            failure = failure_pb2.Failure()
+            detail.Unpack(failure)
+            return failure
+    return None
+
+
+def reason_of(failure: failure_pb2.Failure) -> str:
+    """Returns the name of a failure's reason without its prefix."""
+    try:
+        name = failure_pb2.FailureReason.Name(failure.reason)
+    except ValueError:
+        return f"REASON_{failure.reason}"
+    return name.removeprefix("FAILURE_REASON_")
+
+
+def error_info_reason(error: grpc.aio.AioRpcError) -> str:
+    """Returns the reason of a status's ErrorInfo, or an empty text."""
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except ValueError:
+        return ""
+    for detail in status.details if status else ():
+        if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
+            info = error_details_pb2.ErrorInfo()
+            detail.Unpack(info)
+            return info.reason
+    return ""
+
+
+def failed_call(operation: model.Operation, error: grpc.aio.AioRpcError) -> outcomes.Report:
+    """Returns what a status other than OK says of *operation*.
+
+    Only a Failure that states effect none is believed; a missing one is unknown.
+    """
+    failure = failure_of(error)
+    code = error.code().name
+    if failure is not None and failure.effect == failure_pb2.Failure.EFFECT_NONE:
+        detail = failure.upstream_code or code
+        return not_sent(operation.version, reason_of(failure), detail)
+    why = reason_of(failure) if failure is not None else "no failure detail"
+    return unknown(operation.version, f"{code}: {why}")
+
+
+def _decline(answer: operation_pb2.Operation) -> model.Failure:
+    try:
+        name = operation_pb2.DeclineReason.Name(answer.decline.reason)
+    except ValueError:
+        name = "DECLINE_REASON_OTHER"
+    reason = name.removeprefix("DECLINE_REASON_")
+    return model.Failure(
+        kind=model.FailureKind.DECLINED,
+        reason="OTHER" if reason == "UNSPECIFIED" else reason,
+        provider_code=answer.decline.provider_code,
+        retryable_later=answer.decline.retryable_later,
+    )
+
+
+def _action(answer: operation_pb2.Operation) -> model.CustomerAction:
+    action = answer.action
+    return model.CustomerAction(
+        redirect_url=action.redirect_url,
+        client_secret=action.client_secret,
+        expire_us=action.expire_time.ToMicroseconds() if action.HasField("expire_time") else 0,
+    )

@@ -1,0 +1,112 @@
+"""What is sent to a provider, as it is stored with the operation.
+
+Owns which RPC each kind of operation is and its request without the context,
+which every attempt adds anew. Called by use cases when they make an intent, and
+by the client when it sends one. Pure.
+"""
+
+from google.protobuf.message import Message
+
+from payhub.provider.v1 import operation_pb2, payment_provider_service_pb2
+from payhub.type.v1 import money_pb2
+from payment_service.domain import model
+
+_pb = payment_provider_service_pb2
+
+METHODS: dict[model.Kind, tuple[str, type[Message]]] = {
+    model.Kind.AUTHORIZE: ("AuthorizePayment", _pb.AuthorizePaymentRequest),
+    model.Kind.SALE: ("AuthorizePayment", _pb.AuthorizePaymentRequest),
+    model.Kind.CAPTURE: ("CapturePayment", _pb.CapturePaymentRequest),
+    model.Kind.VOID: ("VoidPayment", _pb.VoidPaymentRequest),
+    model.Kind.REFUND: ("RefundPayment", _pb.RefundPaymentRequest),
+    model.Kind.CREATE_CUSTOMER: ("CreateCustomer", _pb.CreateCustomerRequest),
+    model.Kind.UPDATE_CUSTOMER: ("UpdateCustomer", _pb.UpdateCustomerRequest),
+}
+
+
+def _money(amount_minor: int, currency: str) -> money_pb2.Money:
+    return money_pb2.Money(amount_minor=amount_minor, currency_code=currency)
+
+
+def authorize(
+    payment: model.Payment,
+    *,
+    payment_method: str,
+    return_url: str,
+    provider_customer_id: str,
+) -> bytes:
+    """Returns the request of an AUTHORIZE or SALE."""
+    automatic = payment.capture_method is model.CaptureMethod.AUTOMATIC
+    return _pb.AuthorizePaymentRequest(
+        amount=_money(payment.amount_minor, payment.currency),
+        payment_method=payment_method,
+        capture_method=(
+            _pb.CAPTURE_METHOD_AUTOMATIC if automatic else _pb.CAPTURE_METHOD_MANUAL
+        ),
+        return_url=return_url,
+        payment_id=payment.id,
+        provider_customer_id=provider_customer_id,
+        description=payment.description,
+    ).SerializeToString()
+
+
+def capture(payment: model.Payment, amount_minor: int, *, final: bool) -> bytes:
+    """Returns the request of a CAPTURE."""
+    return _pb.CapturePaymentRequest(
+        provider_payment_id=payment.provider_payment_id,
+        amount=_money(amount_minor, payment.currency),
+        final=final,
+    ).SerializeToString()
+
+
+def void(payment: model.Payment) -> bytes:
+    """Returns the request of a VOID of the newest authorization or sale."""
+    target = next(o for o in reversed(payment.operations) if o.kind in model.INITIAL_KINDS)
+    return _pb.VoidPaymentRequest(
+        provider_payment_id=payment.provider_payment_id, target_operation_id=target.id
+    ).SerializeToString()
+
+
+def refund(payment: model.Payment, amount_minor: int, reason: model.RefundReason) -> bytes:
+    """Returns the request of a REFUND."""
+    return _pb.RefundPaymentRequest(
+        provider_payment_id=payment.provider_payment_id,
+        amount=_money(amount_minor, payment.currency),
+        reason="" if reason is model.RefundReason.UNSPECIFIED else reason.name.lower(),
+    ).SerializeToString()
+
+
+def _details(customer: model.Customer) -> _pb.CustomerDetails:
+    return _pb.CustomerDetails(
+        customer_id=customer.id,
+        name=customer.profile.name,
+        email=customer.profile.email,
+        phone=customer.profile.phone,
+    )
+
+
+def create_customer(customer: model.Customer) -> bytes:
+    """Returns the request of a CREATE_CUSTOMER."""
+    return _pb.CreateCustomerRequest(details=_details(customer)).SerializeToString()
+
+
+def update_customer(customer: model.Customer) -> bytes:
+    """Returns the request of an UPDATE_CUSTOMER."""
+    return _pb.UpdateCustomerRequest(
+        provider_customer_id=customer.provider_customer_id, details=_details(customer)
+    ).SerializeToString()
+
+
+def with_context(operation: model.Operation, *, generation: int) -> Message:
+    """Returns the stored request of *operation* with the context of its newest attempt."""
+    _, request_type = METHODS[operation.kind]
+    request = request_type.FromString(operation.request)
+    context = operation_pb2.OperationContext(
+        binding_id=operation.binding_id,
+        operation_id=operation.id,
+        attempt=operation.attempts,
+        config_generation=generation,
+    )
+    context.not_after.FromMicroseconds(operation.not_after_us)
+    request.context.CopyFrom(context)  # type: ignore[attr-defined]
+    return request

@@ -1,0 +1,59 @@
+"""Writing what the domain decided: rows and events in one transaction.
+
+Owns `write`, through which every change of an existing payment or customer
+goes. Called inside the use cases' transaction functions. Never decides.
+"""
+
+from collections.abc import Sequence
+
+from payment_service.db import customers as customer_rows
+from payment_service.db import operations, outbox, payments, refunds
+from payment_service.domain import changes, customers
+from servicekit import storage
+
+Batch = list[tuple[storage.Statement, storage.Params]]
+
+
+def batch(change: changes.Change, entries: Sequence[outbox.Entry]) -> Batch:
+    """Returns the statements that write a change of an existing payment."""
+    statements: Batch = [(payments.UPDATE, payments.update_params(change.payment))]
+    if change.new_operation is not None:
+        statements.append((operations.INSERT, operations.params(change.new_operation)))
+    statements += [
+        (operations.UPDATE, operations.update_params(operation)) for operation in change.operations
+    ]
+    if change.new_refund is not None:
+        statements.append((refunds.INSERT, refunds.params(change.new_refund)))
+    if change.refund is not None:
+        statements.append((refunds.UPDATE, refunds.update_params(change.refund)))
+    if entries:
+        statements.append(outbox.append(entries))
+    return statements
+
+
+def customer_batch(
+    change: customers.Change, entries: Sequence[outbox.Entry], *, new_operation: bool
+) -> Batch:
+    """Returns the statements that write a change of an existing customer."""
+    if new_operation:
+        operation = (operations.INSERT, operations.params(change.operation))
+    else:
+        operation = (operations.UPDATE, operations.update_params(change.operation))
+    statements: Batch = [
+        (customer_rows.UPDATE, customer_rows.update_params(change.customer)),
+        operation,
+    ]
+    if entries:
+        statements.append(outbox.append(entries))
+    return statements
+
+
+def write(conn: storage.Connection, statements: Batch) -> None:
+    """Runs *statements* under the entity's lock; each of them must write.
+
+    Raises:
+        AssertionError: One wrote nothing: the row was not locked and re-read. Rolls back.
+    """
+    counts = conn.run_all(statements)
+    if not all(counts):
+        raise AssertionError(f"a guarded write found no row: {counts}")

@@ -1,0 +1,191 @@
+"""Events: what the outbox says of a change.
+
+Owns the envelope and the payloads, with every sensitive field stripped. Called
+by use cases right before they write a change. One step of a change becomes one
+event; nothing else becomes one.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from google.protobuf import field_mask_pb2
+from google.protobuf.message import Message
+from payhub.events.v1 import event_pb2
+from payhub.options.v1 import options_pb2
+from payhub.payments.v1 import customer_service_pb2, payment_events_pb2, payment_pb2
+
+from payment_service.db import outbox
+from payment_service.domain import changes, customers, model
+from payment_service.usecases import snapshots
+from servicekit import sanitizer
+
+SOURCE = "payments"
+
+# Fields of a snapshot that can differ between two steps, beside `version` and
+# `update_time`, which always do, and `operations` and `available_actions`,
+# which follow from the others.
+_PAYMENT_PATHS = (
+    "state",
+    "provider_payment_id",
+    "failure",
+    "cancel_requested",
+    "amounts.authorized_minor",
+    "amounts.captured_minor",
+    "amounts.capture_pending_minor",
+    "amounts.refunded_minor",
+    "amounts.refund_pending_minor",
+)
+_CUSTOMER_PATHS = (
+    "profile.name",
+    "profile.email",
+    "profile.phone",
+    "profile.user_id",
+    "profile.metadata",
+    "provider_customer_id",
+    "sync_state",
+)
+
+
+class _Entity(NamedTuple):
+    kind: str
+    id: str
+    version: int
+    tenant_id: str
+    user_id: str
+    changed_us: int
+
+
+def of_change(
+    change: changes.Change, cause: model.Cause, new_id: Callable[[str], str]
+) -> list[outbox.Entry]:
+    """Returns one outbox entry per step of *change*."""
+    return [_of_step(step, cause, new_id) for step in change.steps]
+
+
+def _of_step(step: changes.Step, cause: model.Cause, new_id: Callable[[str], str]) -> outbox.Entry:
+    payload = payment_events_pb2.PaymentEvent(
+        payment=snapshots.payment(step.after), operation_id=step.operation_id
+    )
+    if step.refund is not None:
+        payload.refund.CopyFrom(snapshots.refund(step.refund))
+    if step.before is not None:
+        before = snapshots.payment(step.before)
+        previous = payment_pb2.Payment()
+        _note_changes(_PAYMENT_PATHS, payload.payment, before, payload.changed, previous)
+        payload.previous.CopyFrom(previous)
+    after = step.after
+    entity = _Entity(
+        "payment",
+        after.id,
+        after.version,
+        after.tenant_id,
+        after.references.user_id,
+        after.updated_us,
+    )
+    return _entry(
+        step.event_type,
+        entity,
+        payload,
+        cause=cause,
+        causation_id=step.operation_id,
+        new_id=new_id,
+    )
+
+
+def of_customer(change: customers.Change, new_id: Callable[[str], str]) -> list[outbox.Entry]:
+    """Returns the outbox entry of a customer's change, if it is one."""
+    if not change.event_type:
+        return []
+    after = change.customer
+    payload = payment_events_pb2.CustomerEvent(customer=snapshots.customer(after))
+    if change.before is not None:
+        before = snapshots.customer(change.before)
+        previous = customer_service_pb2.Customer()
+        _note_changes(_CUSTOMER_PATHS, payload.customer, before, payload.changed, previous)
+        payload.previous.CopyFrom(previous)
+    entity = _Entity(
+        "customer",
+        after.id,
+        after.version,
+        after.tenant_id,
+        after.profile.user_id,
+        after.updated_us,
+    )
+    return [
+        _entry(
+            change.event_type,
+            entity,
+            payload,
+            cause=change.operation.cause,
+            causation_id=change.operation.id,
+            new_id=new_id,
+        )
+    ]
+
+
+def _note_changes(
+    paths: tuple[str, ...],
+    after: Message,
+    before: Message,
+    changed: field_mask_pb2.FieldMask,
+    previous: Message,
+) -> None:
+    """Adds every path whose value differs to *changed* and its old value to *previous*."""
+    for path in paths:
+        head, _, tail = path.partition(".")
+        old, new, target = ((getattr(m, head) if tail else m) for m in (before, after, previous))
+        name = tail or head
+        old_value, new_value = getattr(old, name), getattr(new, name)
+        if old_value == new_value:
+            continue
+        changed.paths.append(path)
+        field = target.DESCRIPTOR.fields_by_name[name]
+        if field.message_type is None:
+            setattr(target, name, old_value)
+        elif field.message_type.GetOptions().map_entry:
+            getattr(target, name).update(old_value)
+        else:
+            getattr(target, name).CopyFrom(old_value)
+
+
+def _entry(
+    event_type: str,
+    entity: _Entity,
+    payload: Message,
+    *,
+    cause: model.Cause,
+    causation_id: str,
+    new_id: Callable[[str], str],
+) -> outbox.Entry:
+    sanitizer.strip_sensitive(payload, options_pb2.sensitive)
+    event_id = new_id("evt")
+    event = event_pb2.Event(
+        id=event_id,
+        type=event_type,
+        type_version=1,
+        source=SOURCE,
+        tenant_id=entity.tenant_id,
+        entity_type=entity.kind,
+        entity_id=entity.id,
+        entity_version=entity.version,
+        occur_time=snapshots.timestamp(entity.changed_us),
+        content_type="application/protobuf",
+        data_schema=payload.DESCRIPTOR.full_name,
+        data=payload.SerializeToString(deterministic=True),
+        user_id=entity.user_id,
+        cause=event_pb2.Cause(
+            correlation_id=cause.correlation_id,
+            causation_id=causation_id,
+            idempotency_key=cause.idempotency_key,
+            actor=cause.actor,
+        ),
+    )
+    return outbox.Entry(
+        event_id=event_id,
+        tenant_id=entity.tenant_id,
+        entity_type=entity.kind,
+        entity_id=entity.id,
+        entity_version=entity.version,
+        envelope=event.SerializeToString(),
+        created_us=entity.changed_us,
+    )

@@ -1,0 +1,144 @@
+"""The domain's values as messages of the contract.
+
+Owns payment, refund and customer messages, for responses and for events.
+Called by the API and by usecases.events. Never reads a database.
+"""
+
+import enum
+from typing import Any
+
+from google.protobuf import timestamp_pb2
+from payhub.payments.v1 import customer_service_pb2, payment_pb2, refund_service_pb2
+from payhub.type.v1 import money_pb2
+
+from payment_service.domain import actions, model
+
+
+def _number(value: enum.IntEnum) -> Any:
+    # The stubs of enums ask for their own type, which has no constructor at run time.
+    return value.value
+
+
+def timestamp(us: int) -> timestamp_pb2.Timestamp:
+    """Returns epoch microseconds as a Timestamp."""
+    seconds, rest = divmod(us, 1_000_000)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def money(amount_minor: int, currency: str) -> money_pb2.Money:
+    """Returns an amount as Money."""
+    return money_pb2.Money(amount_minor=amount_minor, currency_code=currency)
+
+
+def _failure(failure: model.Failure) -> payment_pb2.PaymentFailure:
+    return payment_pb2.PaymentFailure(
+        kind=_number(failure.kind),
+        reason=failure.reason,
+        provider_code=failure.provider_code,
+        retryable_later=failure.retryable_later,
+    )
+
+
+def operation(value: model.Operation) -> payment_pb2.Operation:
+    """Returns an operation as a message."""
+    message = payment_pb2.Operation(
+        id=value.id,
+        kind=_number(value.kind),
+        state=_number(value.state),
+        final=value.final,
+        provider_operation_id=value.provider_operation_id,
+        attempts=value.attempts,
+        refund_id=value.refund_id,
+        create_time=timestamp(value.created_us),
+        update_time=timestamp(value.updated_us),
+    )
+    if value.amount_minor > 0:
+        message.amount.CopyFrom(money(value.amount_minor, value.currency))
+    if value.failure is not None:
+        message.failure.CopyFrom(_failure(value.failure))
+    return message
+
+
+def payment(value: model.Payment) -> payment_pb2.Payment:
+    """Returns a payment as a message, with what a caller may do now."""
+    references = value.references
+    message = payment_pb2.Payment(
+        id=value.id,
+        state=_number(value.state),
+        amount=money(value.amount_minor, value.currency),
+        amounts=payment_pb2.Amounts(
+            authorized_minor=value.authorized_minor,
+            captured_minor=value.captured_minor,
+            capture_pending_minor=value.capture_reserved_minor,
+            refunded_minor=value.refunded_minor,
+            refund_pending_minor=value.refund_reserved_minor,
+        ),
+        capture_method=_number(value.capture_method),
+        provider=value.provider,
+        binding_id=value.binding_id,
+        provider_payment_id=value.provider_payment_id,
+        references=payment_pb2.References(
+            customer_id=references.customer_id,
+            user_id=references.user_id,
+            subscription_id=references.subscription_id,
+            order_id=references.order_id,
+            metadata=references.metadata,
+        ),
+        description=value.description,
+        cancel_requested=value.cancel_requested,
+        available_actions=[
+            payment_pb2.AvailableAction(action=_number(action), max_amount_minor=most)
+            for action, most in actions.available(value)
+        ],
+        operations=[operation(one) for one in value.operations],
+        version=value.version,
+        create_time=timestamp(value.created_us),
+        update_time=timestamp(value.updated_us),
+    )
+    if value.action is not None:
+        message.action.redirect_url = value.action.redirect_url
+        message.action.client_secret = value.action.client_secret
+        if value.action.expire_us:
+            message.action.expire_time.CopyFrom(timestamp(value.action.expire_us))
+    if value.failure is not None:
+        message.failure.CopyFrom(_failure(value.failure))
+    return message
+
+
+def refund(value: model.Refund) -> refund_service_pb2.Refund:
+    """Returns a refund as a message."""
+    message = refund_service_pb2.Refund(
+        id=value.id,
+        payment_id=value.payment_id,
+        operation_id=value.operation_id,
+        amount=money(value.amount_minor, value.currency),
+        state=_number(value.state),
+        reason=_number(value.reason),
+        note=value.note,
+        create_time=timestamp(value.created_us),
+        update_time=timestamp(value.updated_us),
+    )
+    if value.failure is not None:
+        message.failure.CopyFrom(_failure(value.failure))
+    return message
+
+
+def customer(value: model.Customer) -> customer_service_pb2.Customer:
+    """Returns a customer as a message."""
+    profile = value.profile
+    return customer_service_pb2.Customer(
+        id=value.id,
+        profile=customer_service_pb2.CustomerProfile(
+            name=profile.name,
+            email=profile.email,
+            phone=profile.phone,
+            user_id=profile.user_id,
+            metadata=profile.metadata,
+        ),
+        provider=value.provider,
+        provider_customer_id=value.provider_customer_id,
+        sync_state=_number(value.sync_state),
+        version=value.version,
+        create_time=timestamp(value.created_us),
+        update_time=timestamp(value.updated_us),
+    )
