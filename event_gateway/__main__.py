@@ -1,0 +1,51 @@
+"""The event gateway's process: `python -m event_gateway [serve|migrate]`.
+
+Owns the command line and the exit status. Reads the environment once, through
+`event_gateway.settings`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from payhub.options.v1 import options_pb2
+
+from event_gateway import gateway, settings
+from servicekit import logs, server, storage
+from servicekit import settings as process_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m event_gateway",
+        description="Keeps the event log and streams it to subscribers.",
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        default="serve",
+        choices=("serve", "migrate"),
+        help="serve (default), or bring the database's schema up to date and exit",
+    )
+    command = parser.parse_args(arguments).command
+    configured = process_settings.load(settings.Settings)
+    logs.configure(
+        service="event_gateway",
+        level=configured.log_level,
+        fmt=configured.log_format,
+        sensitive=options_pb2.sensitive,
+    )
+    try:
+        if command == "migrate":
+            storage.migrate(configured.database_url.get_secret_value(), gateway.MIGRATIONS)
+            return 0
+        return server.run(gateway.serve(configured))
+    except storage.StorageError as failure:
+        logs.get_logger(__name__).error("can't open the event log", problem=str(failure))
+        logs.flush()
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The gateway's RPCs: messages in, use of the log, messages out."""

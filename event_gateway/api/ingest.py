@@ -1,0 +1,191 @@
+"""EventIngestService: what producers may append.
+
+Owns the checks of a batch and of each event in it, and the wording of answers.
+Called by gRPC behind the pipeline. Never writes; the appender does.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from payhub.events.v1 import (
+    event_ingest_service_pb2 as pb,
+)
+from payhub.events.v1 import (
+    event_ingest_service_pb2_grpc,
+    event_pb2,
+)
+
+from event_gateway import access, appender, cursor, splice
+from event_gateway.db import append
+from servicekit import auth, errors, failpoints, metrics, rpc
+
+EVENTS_MAX = 1000
+BATCH_BYTES_MAX = 3 * 1024 * 1024
+# The largest number both databases hold.
+VERSION_MAX = 2**63 - 1
+
+_APPENDED = pb.PublishResult.OUTCOME_APPENDED
+_DUPLICATE = pb.PublishResult.OUTCOME_DUPLICATE
+_REJECTED = pb.PublishResult.OUTCOME_REJECTED
+
+# Stored as text, and PostgreSQL has no text with NUL in it.
+_TEXT_FIELDS = ("id", "tenant_id", "entity_type", "entity_id")
+
+
+class IngestServicer(event_ingest_service_pb2_grpc.EventIngestServiceServicer):
+    """Serves PublishEvents.
+
+    Args:
+        log: Where accepted events go.
+        validate: Checks a message against its contract, raising INVALID_FIELD.
+        registry: For the count of events by outcome.
+    """
+
+    def __init__(
+        self,
+        log: appender.Appender,
+        *,
+        validate: Callable[[Message], None],
+        registry: metrics.Metrics,
+    ) -> None:
+        self._log = log
+        self._validate = validate
+        counter = registry.counter(
+            "payhub_gateway_events_published_total",
+            "Events in PublishEvents, by what became of them.",
+            ("outcome",),
+        )
+        self._counts = {
+            outcome: counter.labels(pb.PublishResult.Outcome.Name(outcome)[8:].lower())
+            for outcome in (_APPENDED, _DUPLICATE, _REJECTED)
+        }
+
+    async def PublishEvents(
+        self,
+        request: pb.PublishEventsRequest,
+        context: grpc.aio.ServicerContext[pb.PublishEventsRequest, pb.PublishEventsResponse],
+    ) -> pb.PublishEventsResponse:
+        """Appends a batch; each event stands or falls by itself."""
+        check_batch(request)
+        principal: auth.Principal = rpc.current().principal
+        refusals = self._refusals(request, principal)
+        candidates = [
+            candidate(event) for index, event in enumerate(request.events) if index not in refusals
+        ]
+        appended = await self._log.append(candidates)
+        verdicts = iter(appended.verdicts)
+        response = pb.PublishEventsResponse(
+            log_epoch=cursor.epoch_text(appended.epoch), head_position=appended.head
+        )
+        for index, event in enumerate(request.events):
+            result = refusals.get(index) or answer(event, next(verdicts))
+            self._counts[result.outcome].inc()
+            response.results.append(result)
+        failpoints.hit("event_gateway.before_publish_answer")
+        return response
+
+    def _refusals(
+        self, request: pb.PublishEventsRequest, principal: auth.Principal
+    ) -> dict[int, pb.PublishResult]:
+        """Returns the answers for events that must not reach the log, by index."""
+        refusals: dict[int, pb.PublishResult] = {}
+        everything_valid = self._problem(request) is None
+        for index, event in enumerate(request.events):
+            problem = own_problem(event)
+            if problem is None and not everything_valid:
+                problem = self._problem(event)
+            if problem is not None:
+                refusals[index] = _refuse(event, pb.PublishResult.REJECT_REASON_INVALID, problem)
+            elif not access.may_publish_for(principal, event.tenant_id):
+                refusals[index] = _refuse(
+                    event,
+                    pb.PublishResult.REJECT_REASON_TENANT_FORBIDDEN,
+                    f"this key may publish for tenant {principal.tenant_id} only",
+                )
+        return refusals
+
+    def _problem(self, message: Message) -> str | None:
+        try:
+            self._validate(message)
+        except errors.RpcError as refusal:
+            return refusal.message
+        return None
+
+
+def check_batch(request: pb.PublishEventsRequest) -> None:
+    """Checks what holds for a batch as a whole.
+
+    Raises:
+        errors.RpcError: INVALID_FIELD.
+    """
+    if not request.events:
+        raise errors.invalid_field("events", "must hold at least 1 event")
+    if len(request.events) > EVENTS_MAX:
+        raise errors.invalid_field("events", f"must hold at most {EVENTS_MAX} events")
+    if request.ByteSize() > BATCH_BYTES_MAX:
+        raise errors.invalid_field("events", f"must take at most {BATCH_BYTES_MAX} bytes together")
+
+
+def own_problem(event: event_pb2.Event) -> str | None:
+    """Returns what is wrong with an event besides the rules in the contract, or None."""
+    if event.position:
+        return "position: is set by the gateway; leave it unset"
+    if event.HasField("append_time"):
+        return "append_time: is set by the gateway; leave it unset"
+    if event.entity_version > VERSION_MAX:
+        return f"entity_version: must be at most {VERSION_MAX}"
+    for name in _TEXT_FIELDS:
+        if "\0" in getattr(event, name):
+            return f"{name}: must not contain the character NUL"
+    return None
+
+
+def candidate(event: event_pb2.Event) -> append.Candidate:
+    """Returns what the log asks of an event that may be published."""
+    body = splice.content(event)
+    return append.Candidate(
+        event_id=event.id,
+        tenant_id=event.tenant_id,
+        type_name=event.type,
+        entity_type=event.entity_type,
+        entity_id=event.entity_id,
+        entity_version=event.entity_version,
+        body=body,
+        content_hash=hashlib.sha256(body).digest(),
+    )
+
+
+def answer(event: event_pb2.Event, verdict: append.Verdict) -> pb.PublishResult:
+    """Returns the producer's answer for what the log decided."""
+    outcome = verdict.outcome
+    if outcome in (append.Outcome.APPENDED, append.Outcome.DUPLICATE):
+        result = pb.PublishResult(
+            id=event.id,
+            outcome=_APPENDED if outcome is append.Outcome.APPENDED else _DUPLICATE,
+            position=verdict.position,
+        )
+        if verdict.append_us:
+            result.append_time.CopyFrom(splice.timestamp(verdict.append_us))
+        return result
+    if outcome is append.Outcome.ID_CONFLICT:
+        reason = pb.PublishResult.REJECT_REASON_EVENT_ID_CONFLICT
+        text = "the log holds an event with this id and other content"
+    elif outcome is append.Outcome.VERSION_CONFLICT:
+        reason = pb.PublishResult.REJECT_REASON_ENTITY_VERSION_CONFLICT
+        text = f"the log holds version {event.entity_version} of this entity under another id"
+    else:
+        reason = pb.PublishResult.REJECT_REASON_ENTITY_VERSION_GAP
+        text = (
+            f"version {verdict.expected_version} of this entity comes next, "
+            f"not {event.entity_version}; publish what is between first"
+        )
+    return _refuse(event, reason, text)
+
+
+def _refuse(
+    event: event_pb2.Event, reason: pb.PublishResult.RejectReason, text: str
+) -> pb.PublishResult:
+    return pb.PublishResult(id=event.id, outcome=_REJECTED, reject_reason=reason, message=text)

@@ -1,0 +1,85 @@
+"""The gateway's own errors, each with what the caller can do about it.
+
+Owns reasons and texts of everything about places in the log. Called by the API
+and the streams. Never decides when to raise.
+"""
+
+import grpc
+from payhub.events.v1 import event_pb2
+
+from event_gateway import cursor
+from servicekit import errors, storage
+
+
+def cursor_invalid(field: str) -> errors.RpcError:
+    """The text in *field* is not a cursor."""
+    return errors.RpcError(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "CURSOR_INVALID",
+        f"{field} is not a cursor of this service; send one it gave you, unchanged",
+        violations=[(field, "is not a cursor")],
+    )
+
+
+def page_token_invalid() -> errors.RpcError:
+    """The page token is damaged, or belongs to another query."""
+    return errors.RpcError(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "PAGE_TOKEN_INVALID",
+        "page_token is not one of this query; keep all other fields as they were, "
+        "or start from the first page",
+        violations=[("page_token", "is not a page token of this query")],
+    )
+
+
+def cursor_ahead(position: int, head: int) -> errors.RpcError:
+    """The cursor lies behind the newest event of this log."""
+    return errors.RpcError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "CURSOR_AHEAD",
+        f"the cursor is at {position}, the log ends at {head}: it came from another log",
+        metadata={"position": str(position), "head_position": str(head)},
+    )
+
+
+def epoch_mismatch(theirs: int, ours: int) -> errors.RpcError:
+    """The cursor belongs to an earlier life of the log."""
+    return errors.RpcError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "LOG_EPOCH_MISMATCH",
+        "the log was rebuilt since this cursor was given; resynchronise by query and "
+        "subscribe from the oldest event or the newest",
+        metadata={
+            "cursor_epoch": cursor.epoch_text(theirs),
+            "log_epoch": cursor.epoch_text(ours),
+        },
+    )
+
+
+def cursor_expired(requested: str, *, epoch: int, oldest: int) -> errors.RpcError:
+    """Events after the cursor are no longer kept."""
+    oldest_cursor = cursor.encode(epoch, oldest)
+    return errors.RpcError(
+        grpc.StatusCode.OUT_OF_RANGE,
+        "CURSOR_EXPIRED",
+        "events after this cursor are no longer kept; resynchronise by query, then read on "
+        "from oldest_cursor",
+        metadata={"oldest_cursor": oldest_cursor},
+        details=[event_pb2.CursorExpired(requested_cursor=requested, oldest_cursor=oldest_cursor)],
+    )
+
+
+def too_many_streams(limit: int, *, retry_after_s: float) -> errors.RpcError:
+    """The tenant has as many open streams as it may."""
+    return errors.overloaded(
+        f"the tenant has {limit} open streams already; close some", retry_after_s=retry_after_s
+    )
+
+
+def from_exception(failure: Exception) -> errors.RpcError | None:
+    """Turns an error of storage into the caller's; None for anything else."""
+    if isinstance(failure, storage.StorageOverloaded):
+        return errors.overloaded("the event log has too much to do", retry_after_s=1.0)
+    if isinstance(failure, storage.StorageError):
+        return errors.unavailable("the event log can't be used now", retry_after_s=1.0)
+    return None

@@ -1,0 +1,81 @@
+"""Closes the streams of keys that lost their rights.
+
+Owns the repeated question about each key with open streams. Runs in the
+background of the gateway. Never closes a stream because the key service is
+down.
+"""
+
+import asyncio
+import collections
+from collections.abc import Awaitable, Callable
+
+from payhub.events.v1 import event_stream_service_pb2 as pb
+
+from event_gateway import access, hub
+from servicekit import auth, logs
+
+# Questions under way at a time.
+_ASKING_MAX = 8
+
+_log = logs.get_logger(__name__)
+
+Lookup = Callable[[str, bytes], Awaitable[auth.Principal | None]]
+
+
+class Recheck:
+    """Asks about the keys of open streams again and again.
+
+    Args:
+        streams: All open streams.
+        lookup: Returns what a key may do now, None if nothing; raises if it can't tell.
+        every_s: Time between two rounds, seconds.
+    """
+
+    def __init__(self, streams: hub.Hub, lookup: Lookup, *, every_s: float) -> None:
+        self._hub = streams
+        self._lookup = lookup
+        self._every_s = every_s
+        self._asking = asyncio.Semaphore(_ASKING_MAX)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Asks every `every_s` until *stop* is set."""
+        while not stop.is_set():
+            try:
+                await asyncio.wait_for(stop.wait(), self._every_s)
+            except TimeoutError:
+                await self.run_once()
+
+    async def run_once(self) -> int:
+        """Asks about each key once; returns how many streams it told to close."""
+        by_key: dict[tuple[str, bytes], list[hub.Stream]] = collections.defaultdict(list)
+        for stream in self._hub.streams:
+            by_key[stream.principal.key_id, stream.key_digest].append(stream)
+        closed = await asyncio.gather(
+            *(self._check(key_id, digest, held) for (key_id, digest), held in by_key.items())
+        )
+        return sum(closed)
+
+    async def _check(self, key_id: str, digest: bytes, held: list[hub.Stream]) -> int:
+        async with self._asking:
+            try:
+                principal = await self._lookup(key_id, digest)
+            except Exception as failure:
+                _log.warning(
+                    "can't check the key of open streams; they go on",
+                    key_id=key_id,
+                    problem=type(failure).__name__,
+                )
+                return 0
+        closed = 0
+        for stream in held:
+            if not _may_read(principal, stream.tenants):
+                _log.info("closing a stream whose key lost its rights", key_id=key_id)
+                self._hub.close(stream, pb.Notice.Closing.REASON_AUTH_EXPIRED)
+                closed += 1
+        return closed
+
+
+def _may_read(principal: auth.Principal | None, tenants: tuple[str, ...]) -> bool:
+    if principal is None or access.READ not in principal.scopes:
+        return False
+    return tenants == (principal.tenant_id,) or access.ADMIN in principal.scopes

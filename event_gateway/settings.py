@@ -1,0 +1,51 @@
+"""What the gateway can be told: EVENT_GATEWAY_… in the environment.
+
+Owns names, defaults and limits. Loaded once by `__main__`; nothing else reads
+the environment.
+"""
+
+import pydantic
+import pydantic_settings
+
+from servicekit import settings
+
+
+class Settings(settings.ServiceSettings):
+    """Settings of one gateway process."""
+
+    model_config = pydantic_settings.SettingsConfigDict(env_prefix="EVENT_GATEWAY_")
+
+    grpc_port: settings.Port = 50052
+    http_port: settings.Port = 8081
+
+    # The log: sqlite:///relative, sqlite:////absolute or postgresql://…
+    database_url: pydantic.SecretStr = pydantic.SecretStr("sqlite:///var/events.db")
+    database_pool_size: int = pydantic.Field(default=8, ge=2, le=64)
+    # Whether `serve` migrates first. Unset: yes for SQLite, no for PostgreSQL,
+    # where several processes share one schema and an operator decides when.
+    auto_migrate: bool | None = None
+
+    # Who answers IntrospectKey.
+    keys_endpoint: str = pydantic.Field(default="127.0.0.1:50051", min_length=1)
+    key_cache_ttl_s: float = pydantic.Field(default=30.0, ge=0, le=60)
+    # How often the keys of open streams are asked about again.
+    key_recheck_s: float = pydantic.Field(default=20.0, gt=0, le=50)
+
+    # Live wake-ups happen at most this often; 0 means at once. 10 ms takes a
+    # hundred streams at a thousand events a second to a quarter of the CPU.
+    tick_ms: float = pydantic.Field(default=0.0, ge=0, le=250)
+    # Memory for the newest events; slower readers are fed from storage.
+    window_bytes: int = pydantic.Field(default=64 * 1024 * 1024, ge=64 * 1024)
+    streams_per_tenant_max: int = pydantic.Field(default=10_000, ge=1)
+    stream_age_max_s: float = pydantic.Field(default=3600.0, gt=0, le=86_400)
+    # Catching-up streams read storage this many at a time.
+    catch_up_reads_max: int = pydantic.Field(default=4, ge=1, le=32)
+    # Streams that the gateway closes come back spread over this time.
+    reconnect_spread_s: float = pydantic.Field(default=5.0, ge=0, le=60)
+
+    @property
+    def migrates(self) -> bool:
+        """Whether `serve` brings the schema up to date."""
+        if self.auto_migrate is not None:
+            return self.auto_migrate
+        return self.database_url.get_secret_value().startswith("sqlite:")

@@ -1,0 +1,64 @@
+"""Bytes of events and of responses, made once and joined as often as needed.
+
+Owns how an event is stored, how it becomes a chunk of a response, and how a
+response is joined from chunks. Called by publishing and by the streams. Never
+reads or changes what an event says.
+"""
+
+from collections.abc import Sequence
+
+from google.protobuf import timestamp_pb2
+from payhub.events.v1 import event_pb2
+
+# The three responses that hold events (Subscribe, QueryEvents and their chunks)
+# have `repeated Event events = 1`; a test holds the contract to that.
+_EVENTS_TAG = b"\x0a"
+_APPEND_TIME_TAG = b"\x52"
+_POSITION_TAG = b"\x58"
+
+
+def varint(value: int) -> bytes:
+    """Returns *value*, which is not negative, as protobuf writes it."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def timestamp(moment_us: int) -> timestamp_pb2.Timestamp:
+    """Returns epoch microseconds as the contract's timestamp."""
+    seconds, micros = divmod(moment_us, 1_000_000)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=micros * 1000)
+
+
+def append_time_field(append_us: int) -> bytes:
+    """Returns `Event.append_time` with its tag, ready to be joined to an event."""
+    encoded = timestamp(append_us).SerializeToString()
+    return _APPEND_TIME_TAG + varint(len(encoded)) + encoded
+
+
+def content(event: event_pb2.Event) -> bytes:
+    """Returns what the producer says, the same bytes each time it says it.
+
+    The event must not carry `position` or `append_time`.
+    """
+    return event.SerializeToString(deterministic=True)
+
+
+def stored(body: bytes, append_time: bytes, position: int) -> bytes:
+    """Returns the event as it is kept: *body* from `content`, *append_time* from
+    `append_time_field`. Protobuf allows fields in any order, so nothing is parsed.
+    """
+    return body + append_time + _POSITION_TAG + varint(position)
+
+
+def chunk(event: bytes) -> bytes:
+    """Returns a stored event as one element of `repeated Event events = 1`."""
+    return _EVENTS_TAG + varint(len(event)) + event
+
+
+def join(chunks: Sequence[bytes], trailer: bytes) -> bytes:
+    """Returns a response: *chunks*, then *trailer*, the same message without events."""
+    return b"".join((*chunks, trailer))
