@@ -1,0 +1,154 @@
+"""The demo's main: start, pay, watch, verify, stop.
+
+Owns the order of things and the exit code: 0 if everything is as expected, 1 if not,
+2 if the demo could not run. Called by `make demo`. Never leaves a process running.
+"""
+
+import argparse
+import asyncio
+import collections
+import dataclasses
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from payhub.events.v1 import event_pb2
+from payhub.payments.v1 import customer_service_pb2, payment_pb2
+from rich import console
+
+import payhub_client
+from deploy import stack
+from examples.demo import board, feed, ledger, orders, pay, verify
+
+ORDERS = pathlib.Path(__file__).resolve().parent.parent / "orders.jsonl"
+VAR = stack.ROOT / "var" / "demo"
+CONCURRENCY = 16
+CATCH_UP_TIMEOUT_S = 10.0
+
+# Doubts and pending payments settle within seconds, not minutes, so that the demo
+# shows how they end.
+QUICK: Mapping[str, str] = {
+    "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S": "1.5",
+}
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Outcome:
+    """Everything that is compared in the end."""
+
+    paid: list[pay.Paid]
+    customers: list[customer_service_pb2.Customer]
+    seen: list[event_pb2.Event]
+    stored: list[event_pb2.Event]
+    listed: set[str]
+    unseen: list[str]
+
+
+async def run(running: stack.Stack, loaded: Sequence[orders.Order], shown: board.Board) -> Outcome:
+    """Pays all orders, with a subscriber at the side, and reads back what there is."""
+    async with payhub_client.Client(
+        running.target(stack.PAYMENTS),
+        key=running.dev_key(),
+        events_target=running.target(stack.GATEWAY),
+    ) as client:
+        shop = pay.Shop(client, concurrency=CONCURRENCY)
+
+        async def one(order: orders.Order) -> pay.Paid:
+            paid = await shop.pay(order)
+            shown.order_done()
+            return paid
+
+        async with feed.Feed(client, shown.event) as follower:
+            paid = await asyncio.gather(*(one(order) for order in loaded))
+            customers = [await client.customers.get(i) for i in await shop.customer_ids()]
+            newest = {p.payment.id: p.payment.version for p in paid if p.payment.id}
+            newest |= {customer.id: customer.version for customer in customers}
+            unseen = await follower.caught_up(newest, timeout_s=CATCH_UP_TIMEOUT_S)
+        return Outcome(
+            paid=paid,
+            customers=customers,
+            seen=follower.seen,
+            stored=[event async for event in client.events.query(page_size=1000)],
+            listed={payment.id async for payment in client.payments.list(page_size=200)},
+            unseen=unseen,
+        )
+
+
+def verdict(
+    outcome: Outcome, entries: Sequence[verify.LedgerEntry]
+) -> tuple[dict[str, verify.Totals], dict[str, list[str]]]:
+    """Returns the sums per currency and every difference, by where it was found."""
+    problems: dict[str, list[str]] = {}
+    for paid in outcome.paid:
+        problems[f"{paid.order.id} ({paid.order.note})"] = verify.check_payment(paid)
+    payments = [paid.payment for paid in outcome.paid if paid.payment.id]
+    totals, problems["ledger"] = verify.check_ledger(payments, entries)
+    problems["events"] = [f"{i}: the newest event never came" for i in outcome.unseen]
+    problems["events"] += verify.check_events(
+        seen=outcome.seen, stored=outcome.stored, paid=outcome.paid, customers=outcome.customers
+    )
+    made = {payment.id for payment in payments}
+    problems["list"] = [f"{i}: listed or made, not both" for i in sorted(made ^ outcome.listed)]
+    return totals, {where: found for where, found in problems.items() if found}
+
+
+def by_state(paid: Sequence[pay.Paid]) -> dict[str, tuple[int, int]]:
+    """Returns how many orders were expected to end in each state, and how many did."""
+    expected = collections.Counter(one.order.expect.state for one in paid)
+    actual = collections.Counter(
+        payment_pb2.Payment.State.Name(one.payment.state).removeprefix("STATE_") for one in paid
+    )
+    return {state: (expected[state], actual[state]) for state in expected.keys() | actual.keys()}
+
+
+def demo(out: console.Console, loaded: Sequence[orders.Order]) -> int:
+    """Runs the demo with these orders; returns the exit code."""
+    began_s = time.monotonic()
+    shutil.rmtree(VAR, ignore_errors=True)
+    out.print(f"starting {', '.join(stack.NAMES)} ...")
+    with stack.Stack(VAR, env=QUICK) as running:
+        with board.Board(out, orders=len(loaded)) as shown:
+            outcome = asyncio.run(run(running, loaded, shown))
+        entries, contradictions = ledger.read(running)
+    totals, problems = verdict(outcome, entries)
+    if contradictions:
+        problems["provider"] = contradictions
+    for part in board.summary(totals, by_state(outcome.paid)):
+        out.print(part)
+    took = f"in {time.monotonic() - began_s:.1f} s"
+    if problems:
+        out.print(board.differences(problems))
+        out.print(f"{sum(map(len, problems.values()))} differences {took}; logs in {VAR}/logs")
+        return 1
+    out.print(
+        f"{len(outcome.paid)} payments as expected, ledger equal, {len(outcome.stored)} events: "
+        f"one per transition, none missed; everything stopped, {took}"
+    )
+    return 0
+
+
+def main() -> int:
+    """Reads the arguments and runs the demo."""
+    parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
+    parser.add_argument("--orders", type=pathlib.Path, default=ORDERS, help="orders to pay")
+    options = parser.parse_args()
+    out = console.Console()
+    try:
+        return demo(out, orders.load(options.orders))
+    except (
+        OSError,
+        orders.OrdersError,
+        stack.StackError,
+        feed.FeedError,
+        ledger.LedgerError,
+    ) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

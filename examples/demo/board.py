@@ -1,0 +1,183 @@
+"""Shows a running demo: progress, events by type, the newest events, and the summary.
+
+Owns what is printed, live on a terminal and as plain lines elsewhere. Called by the demo.
+Never changes what it shows.
+"""
+
+import collections
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import iso4217
+from payhub.events.v1 import event_pb2
+from payhub.payments.v1 import customer_service_pb2, payment_events_pb2, payment_pb2
+from rich import console, live, panel, progress_bar, table, text
+
+from examples.demo import verify
+
+LAST_EVENTS = 10
+REFRESH_PER_S = 10
+PLAIN_STEPS = 10
+COLORS = {
+    "succeeded": "green",
+    "captured": "green",
+    "authorized": "cyan",
+    "failed": "red",
+    "in_doubt": "yellow",
+    "resolved": "yellow",
+    "canceled": "magenta",
+}
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """Returns an amount as people write it: `JPY 1050`, `KWD 1.050`."""
+    exponent = iso4217.Currency(currency).exponent or 0
+    if exponent == 0:
+        return f"{currency} {amount_minor}"
+    whole, part = divmod(abs(amount_minor), 10**exponent)
+    return f"{currency} {'-' if amount_minor < 0 else ''}{whole}.{part:0{exponent}}"
+
+
+def describe(event: event_pb2.Event) -> str:
+    """Returns one line about an event: whose it is, how much, and what it led to."""
+    if event.entity_type == "customer":
+        customer = customer_service_pb2.Customer
+        after = payment_events_pb2.CustomerEvent.FromString(event.data).customer
+        state = customer.SyncState.Name(after.sync_state).removeprefix("SYNC_STATE_")
+        return f"{after.profile.name}: {state}"
+    change = payment_events_pb2.PaymentEvent.FromString(event.data)
+    payment = change.payment
+    amount = change.refund.amount if change.HasField("refund") else payment.amount
+    state = payment_pb2.Payment.State.Name(payment.state).removeprefix("STATE_")
+    shown = money(amount.amount_minor, amount.currency_code)
+    return f"{payment.references.order_id}  {shown}  {state} v{event.entity_version}"
+
+
+class Board:
+    """What is shown while orders are paid. Use as a context manager."""
+
+    def __init__(self, out: console.Console, *, orders: int) -> None:
+        self._out = out
+        self._orders = orders
+        self._done = 0
+        self._types: collections.Counter[str] = collections.Counter()
+        self._last: collections.deque[event_pb2.Event] = collections.deque(maxlen=LAST_EVENTS)
+        self._began_s = time.monotonic()
+        self._live = live.Live(self, console=out, refresh_per_second=REFRESH_PER_S, transient=False)
+
+    def __enter__(self) -> Self:
+        """Starts the live display on a terminal; elsewhere lines are printed as it goes."""
+        if self._out.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Ends the live display and leaves its last picture."""
+        if self._out.is_terminal:
+            self._live.stop()
+
+    def event(self, event: event_pb2.Event) -> None:
+        """Counts an event that arrived at the subscriber."""
+        self._types[event.type] += 1
+        self._last.append(event)
+
+    def order_done(self) -> None:
+        """Counts an order that has come to its end."""
+        self._done += 1
+        step = max(1, self._orders // PLAIN_STEPS)
+        if not self._out.is_terminal and (self._done % step == 0 or self._done == self._orders):
+            newest = f", newest {self._last[-1].type}" if self._last else ""
+            self._out.print(
+                f"{self._elapsed()}  orders {self._done}/{self._orders}, "
+                f"events {self._types.total()}{newest}"
+            )
+
+    def _elapsed(self) -> str:
+        return f"{time.monotonic() - self._began_s:5.1f} s"
+
+    def __rich__(self) -> console.RenderableType:
+        """Returns the picture of this moment."""
+        bar = table.Table.grid(padding=(0, 1))
+        bar.add_row(
+            "orders",
+            progress_bar.ProgressBar(total=self._orders, completed=self._done, width=40),
+            f"{self._done}/{self._orders}",
+            self._elapsed(),
+            f"{self._types.total()} events",
+        )
+        counts = table.Table.grid(padding=(0, 2))
+        for kind, count in sorted(self._types.items()):
+            counts.add_row(text.Text(kind, style=_color(kind)), str(count))
+        lines = table.Table.grid(padding=(0, 2))
+        for event in self._last:
+            lines.add_row(text.Text(event.type, style=_color(event.type)), describe(event))
+        both = table.Table.grid(padding=(0, 1))
+        both.add_row(
+            panel.Panel(counts, title="events by type"),
+            panel.Panel(lines, title="newest events", width=78, height=LAST_EVENTS + 2),
+        )
+        return console.Group(bar, both)
+
+
+def _color(kind: str) -> str:
+    return COLORS.get(kind.rpartition(".")[2], "default")
+
+
+def summary(
+    totals: Mapping[str, verify.Totals], states: Mapping[str, tuple[int, int]]
+) -> list[table.Table]:
+    """Returns the tables of the result: payments by state, and sums by currency.
+
+    Args:
+        totals: sums by currency.
+        states: how many orders were expected to end in a state, and how many did.
+    """
+    by_state = table.Table(title="orders by final state")
+    for heading in ("state", "expected", "actual"):
+        by_state.add_column(heading, justify="left" if heading == "state" else "right")
+    for state, (expected, actual) in sorted(states.items()):
+        style = "" if expected == actual else "red"
+        by_state.add_row(state, str(expected), str(actual), style=style)
+    by_currency = table.Table(
+        title="Payhub and the provider's ledger",
+        caption="in doubt: booked by the provider, not counted by Payhub until a person decides",
+    )
+    by_currency.add_column("payments", justify="right")
+    for heading in ("captured", "ledger", "in doubt", "refunded", "ledger", "in doubt"):
+        by_currency.add_column(heading, justify="right")
+    by_currency.add_column("equal")
+    for code, sums in totals.items():
+        by_currency.add_row(
+            str(sums.payments),
+            money(sums.captured, code),
+            money(sums.ledger_captured, code),
+            _unless_zero(sums.doubt_captured, code),
+            money(sums.refunded, code),
+            money(sums.ledger_refunded, code),
+            _unless_zero(sums.doubt_refunded, code),
+            "yes" if sums.equal else "NO",
+            style="" if sums.equal else "red",
+        )
+    return [by_state, by_currency]
+
+
+def _unless_zero(amount_minor: int, currency: str) -> str:
+    return money(amount_minor, currency) if amount_minor else ""
+
+
+def differences(problems: Mapping[str, Sequence[str]]) -> table.Table:
+    """Returns the table of everything that is not as it should be, by where it was found."""
+    wrong = table.Table(title="differences", style="red")
+    wrong.add_column("where", no_wrap=True)
+    wrong.add_column("what", overflow="fold")
+    for where, found in problems.items():
+        for problem in found:
+            wrong.add_row(where, problem)
+    return wrong
