@@ -27,7 +27,7 @@ demo: $(STAMP) ## Pay a few hundred orders, watch their events, verify everythin
 	@$(BIN)/python -m examples.demo
 
 up: $(STAMP) ## Start all processes and keep them running until Ctrl-C
-	@$(BIN)/python -m deploy.stack up
+	@$(BIN)/python -m deploy.up
 
 test: $(STAMP) ## Run every test that needs no Docker; fails below the coverage floor
 	@$(BIN)/python -m pytest -q --cov --cov-report= --cov-fail-under=$(COVERAGE_MIN) $(ARGS)
