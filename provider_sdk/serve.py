@@ -1,0 +1,155 @@
+"""The whole main of a provider.
+
+Owns the wiring of a Provider to a server: both servicers, the pipeline, health,
+reflection, metrics, logs, and SIGTERM as Drain. Called by each provider's
+`__main__`. Never reads the environment: settings come from the caller.
+"""
+
+import asyncio
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from google.protobuf import descriptor_pool
+from payhub.options.v1 import options_pb2
+from payhub.plugin.v1 import plugin_service_pb2, plugin_service_pb2_grpc
+from payhub.provider.v1 import payment_provider_service_pb2, payment_provider_service_pb2_grpc
+from starlette import routing
+
+from provider_sdk import errors, host, payment_servicer, plugin_servicer, provider
+from servicekit import clock as clocks
+from servicekit import errors as kit_errors
+from servicekit import logs, metrics, rpc, server, validation
+from servicekit import settings as settings_module
+
+_SERVICES = (
+    plugin_service_pb2.DESCRIPTOR.services_by_name["PluginService"].full_name,
+    payment_provider_service_pb2.DESCRIPTOR.services_by_name["PaymentProviderService"].full_name,
+)
+
+
+def serve(
+    plugin: provider.Provider[Any],
+    settings: settings_module.ServiceSettings,
+    *,
+    service_name: str,
+    clock: clocks.Clock | None = None,
+    routes: Sequence[routing.BaseRoute] = (),
+    background: Sequence[server.Background] = (),
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+) -> int:
+    """Serves *plugin* until SIGTERM and returns the exit status.
+
+    Args:
+        plugin: What to serve.
+        settings: Where to listen and how to log.
+        service_name: Name in logs and in the ready line.
+        clock: Where the fence reads the time; the machine's by default.
+        routes: Further HTTP routes beside health and metrics.
+        background: Coroutines that run until the event they are given is set.
+        interceptors: Put between the pipeline and the servicers.
+    """
+    logs.configure(
+        service=service_name,
+        level=settings.log_level,
+        fmt=settings.log_format,
+        sensitive=options_pb2.sensitive,
+    )
+    return server.run(
+        _serve(
+            plugin,
+            settings,
+            service_name=service_name,
+            clock=clock or clocks.SystemClock(),
+            routes=routes,
+            background=background,
+            interceptors=interceptors,
+        )
+    )
+
+
+async def _serve(
+    plugin: provider.Provider[Any],
+    settings: settings_module.ServiceSettings,
+    *,
+    service_name: str,
+    clock: clocks.Clock,
+    routes: Sequence[routing.BaseRoute],
+    background: Sequence[server.Background],
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+) -> int:
+    state = host.Host(plugin, clock=clock)
+    registry = metrics.Metrics()
+    pipeline = rpc.Pipeline(
+        service=service_name,
+        validate=validation.validate,
+        metrics=registry,
+        max_deadline=max_deadline_s,
+        translate=functools.partial(translate, domain=plugin.plugin_id),
+    )
+
+    async def refuse_when_stopping(stop: asyncio.Event) -> None:
+        await stop.wait()
+        state.draining = True
+
+    await plugin.start()
+    state.ready = True
+    return await server.serve(
+        settings=settings,
+        service_name=service_name,
+        servicers=registrars(state),
+        reflection_names=_SERVICES,
+        interceptors=[pipeline, *interceptors],
+        background=[refuse_when_stopping, *background],
+        on_drain=[functools.partial(state.drain, settings.drain_grace_s)],
+        closing=[plugin.close],
+        registry=registry,
+        routes=routes,
+    )
+
+
+def registrars(state: host.Host) -> Sequence[server.Registrar]:
+    """Returns what adds both services of *state* to a server."""
+    plugin_service = plugin_servicer.PluginServicer(state, services=_SERVICES)
+    payments = payment_servicer.PaymentProviderServicer(state)
+    return (
+        functools.partial(
+            plugin_service_pb2_grpc.add_PluginServiceServicer_to_server, plugin_service
+        ),
+        functools.partial(
+            payment_provider_service_pb2_grpc.add_PaymentProviderServiceServicer_to_server, payments
+        ),
+    )
+
+
+def translate(failure: Exception, *, domain: str) -> kit_errors.RpcError | None:
+    """Returns the status of *failure* with one ErrorInfo and one Failure.
+
+    None for what has its final form already. What is not known here is a bug of the
+    plugin, whose effect nobody knows.
+    """
+    if isinstance(failure, errors.ProviderError):
+        return errors.to_rpc(failure, domain=domain)
+    if isinstance(failure, kit_errors.RpcError):
+        if failure.domain == domain:
+            return None
+        if failure.code is grpc.StatusCode.INVALID_ARGUMENT:
+            invalid = errors.InvalidRequest(failure.message, failure.violations)
+            return errors.to_rpc(invalid, domain=domain)
+        if failure.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return errors.to_rpc(errors.NoAnswer(failure.message), domain=domain)
+    return errors.to_rpc(errors.PluginBug("internal error of the plugin"), domain=domain)
+
+
+@functools.cache
+def max_deadline_s(method: str) -> float | None:
+    """Returns the longest deadline the contract gives `package.Service.Method`, seconds."""
+    try:
+        options = descriptor_pool.Default().FindMethodByName(method).GetOptions()
+    except KeyError:
+        return None
+    limits: Any = options_pb2.limits
+    if not options.HasExtension(limits):
+        return None
+    return float(options.Extensions[limits].max_deadline.ToMicroseconds() / 1e6)
