@@ -104,6 +104,15 @@ def invalid_fields(violations: Sequence[tuple[str, str]]) -> RpcError:
     )
 
 
+def malformed_message() -> RpcError:
+    """The body is not a message of the method's request type."""
+    return RpcError(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_FIELD",
+        "the request is not a message of the type this method takes",
+    )
+
+
 def not_found(what: str, resource_id: str) -> RpcError:
     """Nothing of kind `what` has this id for this caller."""
     return RpcError(

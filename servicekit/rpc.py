@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc
@@ -20,13 +22,15 @@ import grpc.aio
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
-from servicekit import errors, ids, logs, metrics, sanitizer
+from servicekit import errors, ids, logs, sanitizer
+from servicekit import metrics as metrics_module
 
 REQUEST_ID_HEADER = "x-request-id"
 
 # These are asked by machinery that carries neither key nor deadline.
 _EXEMPT = ("/grpc.health.v1.", "/grpc.reflection.")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+# Nothing that looks like a key gets into the logs as a request id.
+_REQUEST_ID = re.compile(r"(?!phk_|sk_)[A-Za-z0-9._:-][A-Za-z0-9._:_-]{0,63}")
 _BUG_CODES = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
 _TROUBLE_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _MALFORMED = object()
@@ -44,16 +48,26 @@ class Call:
     Attributes:
         method: protobuf full name, `package.Service.Method`.
         request_id: the caller's, or a new one.
+        named: whether the request id is the caller's.
         principal: what `authenticate` returned.
         deadline_s: seconds the call had left when it arrived; None: no deadline.
         metadata: what the caller sent, (name, value) pairs.
     """
 
-    __slots__ = ("deadline_s", "metadata", "method", "principal", "request_id", "started_s")
+    __slots__ = (
+        "deadline_s",
+        "metadata",
+        "method",
+        "named",
+        "principal",
+        "request_id",
+        "started_s",
+    )
 
-    def __init__(self, method: str, request_id: str, metadata: Metadata) -> None:
+    def __init__(self, method: str, request_id: str | None, metadata: Metadata) -> None:
         self.method = method
-        self.request_id = request_id
+        self.named = request_id is not None
+        self.request_id = request_id or ids.new_id("req")
         self.metadata = metadata
         self.principal: Any = None
         self.deadline_s: float | None = None
@@ -69,24 +83,24 @@ class Call:
 _current: contextvars.ContextVar[Call] = contextvars.ContextVar("call")
 _metadata: contextvars.ContextVar[Metadata] = contextvars.ContextVar("metadata")
 
+arrived = _metadata.set
+
 
 def current() -> Call:
     """Return the call being served; LookupError outside of one."""
     return _current.get()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Method:
     """What is decided once per method."""
 
-    __slots__ = ("counters", "histogram", "max_deadline_s", "name", "needs_deadline", "streams")
-
-    def __init__(self, name: str, needs_deadline: bool, max_deadline_s: float | None) -> None:
-        self.name = name
-        self.needs_deadline = needs_deadline
-        self.max_deadline_s = max_deadline_s
-        self.counters: dict[grpc.StatusCode, Any] = {}
-        self.histogram: Any = None
-        self.streams: Any = None
+    name: str
+    streaming: bool
+    needs_deadline: bool
+    max_deadline_s: float
+    stats: metrics_module.MethodStats
+    access: logs.AccessLog
 
 
 class Pipeline(grpc.aio.ServerInterceptor):
@@ -112,7 +126,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         service: str,
         authenticate: Authenticate | None = None,
         validate: Callable[[Message], None] | None = None,
-        metrics: metrics.Metrics | None = None,
+        metrics: metrics_module.Metrics | None = None,
         max_deadline: Callable[[str], float | None] | None = None,
         require_deadline: Callable[[str], bool] | None = None,
         translate: Translate | None = None,
@@ -120,11 +134,15 @@ class Pipeline(grpc.aio.ServerInterceptor):
         self._service = service
         self._authenticate = authenticate
         self._validate = validate
-        self._metrics = metrics
+        self._metrics = metrics or metrics_module.Metrics()
         self._max_deadline = max_deadline
         self._require_deadline = require_deadline
         self._translate = translate
         self._handlers: dict[str, Any] = {}
+
+    def wrap(self, path: str, handler: Any) -> Any:
+        """Return `handler` with everything around it; health and reflection stay bare."""
+        return handler if path.startswith(_EXEMPT) else self._wrap(path, handler)
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Return the method's wrapped handler; None when there is no such method."""
@@ -134,20 +152,23 @@ class Pipeline(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None
-            wrapped = handler if path.startswith(_EXEMPT) else self._wrap(path, handler)
-            self._handlers[path] = wrapped
-        _metadata.set(handler_call_details.invocation_metadata)
+            wrapped = self._handlers[path] = self.wrap(path, handler)
+        arrived(handler_call_details.invocation_metadata)
         return wrapped
 
     def _wrap(self, path: str, handler: Any) -> Any:
         name = path.lstrip("/").replace("/", ".")
         streaming = handler.response_streaming or handler.request_streaming
-        needed = not streaming and (self._require_deadline is None or self._require_deadline(name))
         longest_s = self._max_deadline(name) if self._max_deadline is not None else None
-        method = _Method(name, needed, longest_s)
-        if self._metrics is not None:
-            method.histogram = self._metrics.rpc_seconds.labels(name)
-            method.streams = self._metrics.rpc_streams.labels(name) if streaming else None
+        method = _Method(
+            name=name,
+            streaming=streaming,
+            needs_deadline=not streaming
+            and (self._require_deadline is None or self._require_deadline(name)),
+            max_deadline_s=math.inf if longest_s is None else longest_s,
+            stats=self._metrics.rpc.of(name),
+            access=logs.AccessLog(__name__, name),
+        )
         decode = _safe(handler.request_deserializer)
         if not streaming:
             return grpc.unary_unary_rpc_method_handler(
@@ -172,21 +193,31 @@ class Pipeline(grpc.aio.ServerInterceptor):
         )
 
     def _unary(self, method: _Method, behavior: Any, serialize: Any) -> Any:
+        needs_deadline, max_deadline_s = method.needs_deadline, method.max_deadline_s
+        authenticate, check = self._authenticate, self._check
+
         async def serve(request: Any, context: Any) -> Any:
-            call = self._begin(method)
+            call = _begin(method)
             try:
-                request = await self._admit(method, call, request, context)
-                if method.max_deadline_s is None or _within(call, method.max_deadline_s):
-                    response = await behavior(request, context)
+                left_s = call.deadline_s = context.time_remaining()
+                if left_s is None and needs_deadline:
+                    raise errors.deadline_required()
+                if authenticate is not None:
+                    call.principal = await authenticate(call.method, call.metadata)
+                request = check(request)
+                if left_s is None or left_s > max_deadline_s:
+                    response = await _limited(behavior(request, context), call, max_deadline_s)
                 else:
-                    response = await _limited(behavior(request, context), call, method)
+                    response = await behavior(request, context)
                 raw = response if serialize is None else serialize(response)
             except BaseException as failure:
                 await self._fail(method, call, request, context, failure)
-            context.set_trailing_metadata(
-                (*context.trailing_metadata(), (REQUEST_ID_HEADER, call.request_id))
-            )
-            self._end(method, call, context.code() or grpc.StatusCode.OK)
+            seconds = time.perf_counter() - call.started_s
+            if not call.named:
+                context.set_trailing_metadata(
+                    (*context.trailing_metadata(), (REQUEST_ID_HEADER, call.request_id))
+                )
+            self._end(method, call, context.code() or grpc.StatusCode.OK, seconds)
             return raw
 
         return serve
@@ -195,11 +226,13 @@ class Pipeline(grpc.aio.ServerInterceptor):
         generates = inspect.isasyncgenfunction(behavior)
 
         async def serve(request: Any, context: Any) -> None:
-            call = self._begin(method)
-            if method.streams is not None:
-                method.streams.inc()
+            call = _begin(method)
+            method.stats.streams += 1
             try:
-                request = await self._admit(method, call, request, context)
+                call.deadline_s = context.time_remaining()
+                if self._authenticate is not None:
+                    call.principal = await self._authenticate(call.method, call.metadata)
+                request = self._check(request)
                 await context.send_initial_metadata(((REQUEST_ID_HEADER, call.request_id),))
                 if generates:
                     async with contextlib.aclosing(behavior(request, context)) as responses:
@@ -210,111 +243,99 @@ class Pipeline(grpc.aio.ServerInterceptor):
             except BaseException as failure:
                 await self._fail(method, call, request, context, failure)
             finally:
-                if method.streams is not None:
-                    method.streams.dec()
-            self._end(method, call, context.code() or grpc.StatusCode.OK)
+                method.stats.streams -= 1
+            seconds = time.perf_counter() - call.started_s
+            self._end(method, call, context.code() or grpc.StatusCode.OK, seconds)
 
         return serve
 
-    def _begin(self, method: _Method) -> Call:
-        metadata = _metadata.get()
-        request_id = ""
-        for name, value in metadata:
-            if name == REQUEST_ID_HEADER and _REQUEST_ID.fullmatch(value):
-                request_id = value
-                break
-        call = Call(method.name, request_id or ids.new_id("req"), metadata)
-        _current.set(call)
-        logs.replace_bound({"request_id": call.request_id})
-        return call
-
-    async def _admit(self, method: _Method, call: Call, request: Any, context: Any) -> Any:
-        call.deadline_s = context.time_remaining()
-        if call.deadline_s is None and method.needs_deadline:
-            raise errors.deadline_required()
-        if self._authenticate is not None:
-            call.principal = await self._authenticate(method.name, call.metadata)
-        if not isinstance(request, Message) and request is not _MALFORMED:
-            return self._checked(request) if hasattr(request, "__aiter__") else request
-        self._check(request)
-        return request
-
-    def _check(self, request: Any) -> None:
+    def _check(self, request: Any) -> Any:
+        """Return the request, valid, or a stream of requests that are checked one by one."""
+        if isinstance(request, Message):
+            if self._validate is not None:
+                self._validate(request)
+            if logs.enabled("debug"):
+                shown = sanitizer.sanitize_message(request, logs.sensitive_option())
+                _log.debug("rpc request", method=current().method, request=shown)
+            return request
         if request is _MALFORMED:
-            raise errors.invalid_field("", "the request is not a message of the expected type")
-        if self._validate is not None:
-            self._validate(request)
+            raise errors.malformed_message()
+        return self._checked(request) if hasattr(request, "__aiter__") else request
 
     async def _checked(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for request in requests:
-            self._check(request)
-            yield request
+            yield self._check(request)
 
     async def _fail(
         self, method: _Method, call: Call, request: Any, context: Any, failure: BaseException
     ) -> NoReturn:
+        """End the call with the status that `failure` stands for."""
+        seconds = time.perf_counter() - call.started_s
         if isinstance(failure, grpc.aio.AbortError):
-            self._end(method, call, context.code() or grpc.StatusCode.UNKNOWN)
+            self._end(method, call, context.code() or grpc.StatusCode.UNKNOWN, seconds)
             raise failure
         if not isinstance(failure, Exception) or _is_transport(failure):
-            over = call.remaining_s() == 0.0
+            over = call.deadline_s is not None and seconds >= call.deadline_s
             code = grpc.StatusCode.DEADLINE_EXCEEDED if over else grpc.StatusCode.CANCELLED
-            self._end(method, call, code)
+            self._end(method, call, code, seconds)
             raise failure
+        error = self._error(call, request, failure)
+        error.metadata.setdefault("request_id", call.request_id)
+        self._end(method, call, error.code, seconds, error.reason)
+        status = rpc_status.to_status(errors.to_status(error))
+        request_id = (REQUEST_ID_HEADER, call.request_id)
+        await context.abort(status.code, status.details, (*status.trailing_metadata, request_id))
+        raise AssertionError("abort returned") from failure
+
+    def _error(self, call: Call, request: Any, failure: Exception) -> errors.RpcError:
+        """Return what the caller is told; log what only we may know."""
         error = self._translate(failure) if self._translate is not None else None
         if error is None:
-            is_ours = isinstance(failure, errors.RpcError)
-            error = failure if is_ours else errors.internal(call.request_id)  # type: ignore[assignment]
-        assert error is not None
-        if error is not failure and error.code in _BUG_CODES:
+            error = failure if isinstance(failure, errors.RpcError) else None
+        if error is None or (error is not failure and error.code in _BUG_CODES):
             hidden: list[str] = []
             if isinstance(request, Message):
                 hidden = sanitizer.sensitive_values(request, logs.sensitive_option())
             _log.error("unexpected exception", method=call.method, exc_info=failure, hidden=hidden)
-        error.metadata.setdefault("request_id", call.request_id)
-        self._end(method, call, error.code, error.reason)
-        status = rpc_status.to_status(errors.to_status(error))
-        await context.abort(
-            status.code,
-            status.details,
-            (*status.trailing_metadata, (REQUEST_ID_HEADER, call.request_id)),
-        )
-        raise AssertionError("abort returned") from failure
+        return error or errors.internal(call.request_id)
 
     def _end(
-        self, method: _Method, call: Call, code: grpc.StatusCode, reason: str | None = None
+        self,
+        method: _Method,
+        call: Call,
+        code: grpc.StatusCode,
+        seconds: float,
+        reason: str | None = None,
     ) -> None:
-        seconds = time.perf_counter() - call.started_s
-        if self._metrics is not None:
-            counter = method.counters.get(code)
-            if counter is None:
-                counter = self._metrics.rpc_requests.labels(method.name, code.name)
-                method.counters[code] = counter
-            counter.inc()
-            if method.streams is None:
-                method.histogram.observe(seconds)
+        method.stats.ended(code.name)
+        if not method.streaming:
+            method.stats.took(seconds)
+        level = "info"
         if code in _BUG_CODES:
-            write = _log.error
+            level = "error"
         elif code in _TROUBLE_CODES:
-            write = _log.warning
-        else:
-            write = _log.info
-        values: dict[str, Any] = {"method": call.method, "code": code.name}
-        if reason is not None:
-            values["reason"] = reason
+            level = "warning"
         tenant_id = getattr(call.principal, "tenant_id", None)
-        if tenant_id is not None:
-            values["tenant_id"] = tenant_id
-        write("rpc", duration_ms=round(seconds * 1_000, 2), **values)
+        method.access.write(level, code.name, seconds * 1_000, tenant_id, reason)
 
 
-def _within(call: Call, max_deadline_s: float) -> bool:
-    return call.deadline_s is not None and call.deadline_s <= max_deadline_s
+def _begin(method: _Method) -> Call:
+    metadata = _metadata.get()
+    request_id = None
+    for name, value in metadata:
+        if name == REQUEST_ID_HEADER and _REQUEST_ID.fullmatch(value):
+            request_id = value
+    call = Call(method.name, request_id, metadata)
+    _current.set(call)
+    logs.replace_bound({"request_id": call.request_id})
+    return call
 
 
-async def _limited(work: Any, call: Call, method: _Method) -> Any:
-    call.deadline_s = method.max_deadline_s
-    limit = asyncio.timeout(method.max_deadline_s)
+async def _limited(work: Any, call: Call, max_deadline_s: float) -> Any:
+    if max_deadline_s == math.inf:
+        return await work
+    call.deadline_s = max_deadline_s
+    limit = asyncio.timeout(max_deadline_s)
     try:
         async with limit:
             return await work

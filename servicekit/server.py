@@ -10,7 +10,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -19,7 +19,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette import routing
 
-from servicekit import failpoints, http, logs, metrics
+from servicekit import dispatch, failpoints, http, logs, metrics, rpc
 from servicekit import settings as settings_module
 
 T = TypeVar("T")
@@ -109,14 +109,19 @@ async def serve(  # noqa: PLR0913
     """
     process = _Process(settings, service_name, background, on_drain, closing)
     process.readiness = http.Readiness(ready_checks)
-    process.grpc = grpc.aio.server(
-        interceptors=list(interceptors), options=merged(SERVER_OPTIONS, options)
-    )
-    health_pb2_grpc.add_HealthServicer_to_server(process.health, process.grpc)
+    pipelines = [one for one in interceptors if isinstance(one, rpc.Pipeline)]
+    others = [one for one in interceptors if not isinstance(one, rpc.Pipeline)]
+    if len(pipelines) > 1:
+        raise ValueError("a server has one pipeline")
+    process.grpc = grpc.aio.server(interceptors=others, options=merged(SERVER_OPTIONS, options))
+    dispatcher = dispatch.Dispatcher(pipelines[0] if pipelines else None)
+    target = cast(grpc.aio.Server, dispatcher)
+    health_pb2_grpc.add_HealthServicer_to_server(process.health, target)
     for register in servicers:
-        register(process.grpc)
+        register(target)
     names = (*reflection_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, process.grpc)
+    reflection.enable_server_reflection(names, target)
+    process.grpc.add_generic_rpc_handlers((dispatcher,))
     app = http.application(
         registry=registry or metrics.Metrics(), readiness=process.readiness, routes=routes
     )
