@@ -5,13 +5,11 @@ Owns the child processes, their ports, environment and log files. Called by the 
 still runs when the starter is gone, however it went.
 """
 
-import argparse
 import dataclasses
 import json
 import os
 import pathlib
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -31,7 +29,6 @@ GATEWAY = "event_gateway"
 NAMES = (PAYMENTS, GATEWAY, MOCK)
 PREFIXES = ("PAYMENT_SERVICE_", "EVENT_GATEWAY_", "PROVIDER_MOCK_", "PAYHUB_")
 POLL_S = 0.02
-ALIVE_CHECK_S = 0.5
 LOG_TAIL_LINES = 20
 # Below the range that Linux, macOS and Windows take outgoing ports from, so that
 # a port chosen here is not taken by somebody's connection before it is used.
@@ -348,64 +345,3 @@ class Stack:
         assert self._watcher is not None
         assert self._watcher.stdin is not None
         return self._watcher.stdin
-
-
-COMMANDS = """\
-Payhub runs. In another terminal, from this folder:
-
-  {payctl} pay 10.50 EUR --method tok_approve     # take a payment
-  {payctl} list                                   # see it
-  {payctl} events tail --from oldest              # watch events as they happen
-  {payctl} status                                 # providers, outbox, doubts
-
-  grpcurl -plaintext -H "authorization: Bearer $(cat {key})" \\
-    -max-time 5 {payments} payhub.payments.v1.PaymentService/ListPayments
-
-Logs: {logs}/*.log    Health: {health}/readyz    Metrics: {health}/metrics
-Ctrl-C stops everything.
-"""
-
-
-def up() -> int:
-    """Runs everything on the default ports until Ctrl-C or SIGTERM; returns the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        print("starting ...", flush=True)
-        with Stack(ROOT / "var", ports=DEFAULT_PORTS, inherit=True) as running:
-            payctl = pathlib.Path(sys.executable).parent / "payctl"
-            print(
-                COMMANDS.format(
-                    payctl=_from_here(payctl),
-                    key=_from_here(running.dev_key_file),
-                    payments=running.target(PAYMENTS),
-                    logs=_from_here(running.var / "logs"),
-                    health=running.http_url(PAYMENTS),
-                ),
-                flush=True,
-            )
-            while True:
-                running.check_alive()
-                time.sleep(ALIVE_CHECK_S)
-    except KeyboardInterrupt:
-        print("stopped")
-        return 0
-    except StackError as error:
-        print(f"stack: {error}", file=sys.stderr)
-        return 1
-
-
-def _from_here(path: pathlib.Path) -> pathlib.Path:
-    """Returns a path as it is typed in the project's folder."""
-    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-
-
-def main() -> int:
-    """Runs the command given as the only argument."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.stack", description=__doc__)
-    parser.add_argument("command", choices=["up"], help="start everything and keep it running")
-    parser.parse_args()
-    return up()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
