@@ -75,7 +75,7 @@ class Appender:
         self._worker: asyncio.Task[None] | None = None
 
     async def append(self, candidates: Sequence[append.Candidate]) -> Appended:
-        """Returns once *candidates*, at least one, are decided and what is new is durable.
+        """Returns once *candidates* are decided and what is new of them is durable.
 
         Goes on when the caller is cancelled; what it did is found by repeating it.
 

@@ -91,7 +91,7 @@ def epoch_text(epoch: int) -> str:
 
 
 def _checksum(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=_CHECKSUM_BYTES).digest()
+    return binascii.crc_hqx(body, 0xFFFF).to_bytes(_CHECKSUM_BYTES, "big")
 
 
 def _seal(body: bytes) -> str:

@@ -160,7 +160,7 @@ def append(conn: storage.Connection, candidates: Sequence[Candidate], now_us: in
 
     Args:
         conn: The transaction; nothing is in the log unless it commits.
-        candidates: At least one.
+        candidates: May be empty, to learn where the log is.
         now_us: The gateway's clock, epoch microseconds.
     """
     row = conn.one(_LOCK_HEAD)
