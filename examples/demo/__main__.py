@@ -103,12 +103,12 @@ def by_state(paid: Sequence[pay.Paid]) -> dict[str, tuple[int, int]]:
     return {state: (expected[state], actual[state]) for state in expected.keys() | actual.keys()}
 
 
-def demo(out: console.Console, loaded: Sequence[orders.Order]) -> int:
-    """Runs the demo with these orders; returns the exit code."""
+def demo(out: console.Console, loaded: Sequence[orders.Order], var: pathlib.Path) -> int:
+    """Runs the demo with these orders in a fresh folder; returns the exit code."""
     began_s = time.monotonic()
-    shutil.rmtree(VAR, ignore_errors=True)
+    shutil.rmtree(var, ignore_errors=True)
     out.print(f"starting {', '.join(stack.NAMES)} ...")
-    with stack.Stack(VAR, env=QUICK) as running:
+    with stack.Stack(var, env=QUICK) as running:
         with board.Board(out, orders=len(loaded)) as shown:
             outcome = asyncio.run(run(running, loaded, shown))
         entries, contradictions = ledger.read(running)
@@ -119,8 +119,9 @@ def demo(out: console.Console, loaded: Sequence[orders.Order]) -> int:
         out.print(part)
     took = f"in {time.monotonic() - began_s:.1f} s"
     if problems:
-        out.print(board.differences(problems))
-        out.print(f"{sum(map(len, problems.values()))} differences {took}; logs in {VAR}/logs")
+        for line in board.differences(problems):
+            out.print(line, soft_wrap=True)
+        out.print(f"{sum(map(len, problems.values()))} differences {took}; logs in {var}/logs")
         return 1
     out.print(
         f"{len(outcome.paid)} payments as expected, ledger equal, {len(outcome.stored)} events: "
@@ -133,10 +134,11 @@ def main() -> int:
     """Reads the arguments and runs the demo."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument("--orders", type=pathlib.Path, default=ORDERS, help="orders to pay")
+    parser.add_argument("--var", type=pathlib.Path, default=VAR, help="folder, emptied first")
     options = parser.parse_args()
-    out = console.Console()
+    out = board.make_console()
     try:
-        return demo(out, orders.load(options.orders))
+        return demo(out, orders.load(options.orders), options.var)
     except (
         OSError,
         orders.OrdersError,

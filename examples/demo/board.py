@@ -18,6 +18,9 @@ from rich import console, live, panel, progress_bar, table, text
 from examples.demo import verify
 
 LAST_EVENTS = 10
+MOST_SHOWN = 50
+# Wide enough for the tables where there is no terminal to ask.
+PLAIN_WIDTH = 120
 REFRESH_PER_S = 10
 PLAIN_STEPS = 10
 COLORS = {
@@ -53,6 +56,12 @@ def describe(event: event_pb2.Event) -> str:
     state = payment_pb2.Payment.State.Name(payment.state).removeprefix("STATE_")
     shown = money(amount.amount_minor, amount.currency_code)
     return f"{payment.references.order_id}  {shown}  {state} v{event.entity_version}"
+
+
+def make_console() -> console.Console:
+    """Returns where to print: the terminal as wide as it is, anything else wide enough."""
+    out = console.Console(highlight=False)
+    return out if out.is_terminal else console.Console(highlight=False, width=PLAIN_WIDTH)
 
 
 class Board:
@@ -172,12 +181,8 @@ def _unless_zero(amount_minor: int, currency: str) -> str:
     return money(amount_minor, currency) if amount_minor else ""
 
 
-def differences(problems: Mapping[str, Sequence[str]]) -> table.Table:
-    """Returns the table of everything that is not as it should be, by where it was found."""
-    wrong = table.Table(title="differences", style="red")
-    wrong.add_column("where", no_wrap=True)
-    wrong.add_column("what", overflow="fold")
-    for where, found in problems.items():
-        for problem in found:
-            wrong.add_row(where, problem)
-    return wrong
+def differences(problems: Mapping[str, Sequence[str]]) -> list[text.Text]:
+    """Returns a line for each thing that is not as it should be, the first so many of them."""
+    lines = [f"{where}: {problem}" for where, found in problems.items() for problem in found]
+    more = [f"... and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
+    return [text.Text(line, style="red") for line in [*lines[:MOST_SHOWN], *more]]
