@@ -28,10 +28,3 @@ def test_every_deployable_resolves_to_packages_only(extra: str) -> None:
 
     assert any(need.startswith("grpcio") for need in needs)
     assert not [need for need in needs if need.startswith(("payhub", "pytest", "mypy", "ruff"))]
-
-
-def test_the_mock_needs_no_database_library() -> None:
-    """An image holds only what its process uses."""
-    needs = requirements.requirements(requirements.load_extras(), "provider-mock")
-
-    assert not [need for need in needs if need.startswith(("sqlalchemy", "psycopg", "stripe"))]
