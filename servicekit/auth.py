@@ -70,7 +70,7 @@ Lookup = Callable[[str, bytes], Awaitable[Principal | None]]
 
 @dataclass(slots=True)
 class _Entry:
-    principal: Principal | None
+    principal: Principal
     expires_s: float
 
 
@@ -94,6 +94,8 @@ class KeyCache:
         self._max_size = max_size
         self._clock = clock or clocks.SystemClock()
         self._entries: dict[bytes, _Entry] = {}
+        # Apart, so that a flood of invented keys can't push out the real ones.
+        self._unknown: dict[bytes, float] = {}
         self._running: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     async def get(self, key_id: str, full: str, *, stale_ok: bool = False) -> Principal | None:
@@ -106,6 +108,8 @@ class KeyCache:
         entry = self._entries.get(key_digest)
         if entry is not None and self._clock.monotonic_s() < entry.expires_s:
             return entry.principal
+        if self._unknown and self._clock.monotonic_s() < self._unknown.get(key_digest, 0.0):
+            return None
         running = self._running.get(key_digest)
         if running is None:
             running = asyncio.get_running_loop().create_task(self._fill(key_id, key_digest))
@@ -113,24 +117,33 @@ class KeyCache:
         try:
             return await asyncio.shield(running)
         except Exception:
-            if stale_ok and entry is not None and entry.principal is not None:
+            if stale_ok and entry is not None:
                 return entry.principal
             raise
 
     def forget(self, key_id: str) -> None:
         """Drop what is known of `key_id`, for example after it was revoked here."""
         for key_digest, entry in list(self._entries.items()):
-            if entry.principal is not None and entry.principal.key_id == key_id:
+            if entry.principal.key_id == key_id:
                 del self._entries[key_digest]
 
     async def _fill(self, key_id: str, key_digest: bytes) -> Principal | None:
         try:
             principal = await self._lookup(key_id, key_digest)
-            ttl_s = self._ttl_s if principal is not None else min(NEGATIVE_TTL_S, self._ttl_s)
+            now_s = self._clock.monotonic_s()
             self._entries.pop(key_digest, None)
-            while len(self._entries) >= self._max_size:
-                del self._entries[next(iter(self._entries))]
-            self._entries[key_digest] = _Entry(principal, self._clock.monotonic_s() + ttl_s)
+            if principal is None:
+                _make_room(self._unknown, self._max_size)
+                self._unknown[key_digest] = now_s + min(NEGATIVE_TTL_S, self._ttl_s)
+            else:
+                self._unknown.pop(key_digest, None)
+                _make_room(self._entries, self._max_size)
+                self._entries[key_digest] = _Entry(principal, now_s + self._ttl_s)
             return principal
         finally:
             del self._running[key_digest]
+
+
+def _make_room(entries: dict[bytes, Any], max_size: int) -> None:
+    while len(entries) >= max_size:
+        del entries[next(iter(entries))]

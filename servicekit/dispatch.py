@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
+import grpc.aio
 
 from servicekit import rpc
 
@@ -19,10 +20,20 @@ class Dispatcher(grpc.GenericRpcHandler):
     An interceptor costs two coroutines per call, and each method registered with
     the core costs one more future in the server's wait set per call: a single
     generic handler avoids both.
+
+    Args:
+        pipeline: goes around every handler.
+        inner: interceptors between the pipeline and the handlers; each is asked
+            once per method, so its choice must not depend on the call.
     """
 
-    def __init__(self, pipeline: "rpc.Pipeline | None") -> None:
+    def __init__(
+        self,
+        pipeline: rpc.Pipeline | None,
+        inner: Sequence[grpc.aio.ServerInterceptor] = (),
+    ) -> None:
         self._pipeline = pipeline
+        self._inner = inner
         self._generic: list[Any] = []
         self._named: dict[str, Any] = {}
         self._found: dict[str, Any] = {}
@@ -46,6 +57,7 @@ class Dispatcher(grpc.GenericRpcHandler):
             handler = self._find(handler_call_details)
             if handler is None:
                 return None
+            handler = _intercepted(handler, handler_call_details, self._inner)
             if self._pipeline is not None:
                 handler = self._pipeline.wrap(path, handler)
             self._found[path] = handler
@@ -61,3 +73,23 @@ class Dispatcher(grpc.GenericRpcHandler):
             if handler is not None:
                 return handler
         return None
+
+
+def _intercepted(
+    handler: Any, details: Any, interceptors: Sequence[grpc.aio.ServerInterceptor]
+) -> Any:
+    for interceptor in reversed(interceptors):
+        inner = handler
+
+        async def found(_: Any, inner: Any = inner) -> Any:
+            return inner
+
+        choosing = interceptor.intercept_service(found, details)
+        try:
+            choosing.send(None)
+        except StopIteration as chosen:
+            handler = chosen.value
+        else:
+            choosing.close()
+            raise RuntimeError(f"{type(interceptor).__name__} waits while it chooses a handler")
+    return handler

@@ -16,9 +16,11 @@ from google.rpc import error_details_pb2, status_pb2
 Retry = Literal["never", "same_key", "new_key"]
 
 # Trailing metadata holds 8 KiB by default, base64 and other entries included.
-MESSAGE_CHARS_MAX = 1_000
+STATUS_BYTES_MAX = 4_096
+MESSAGE_CHARS_MAX = 400
+VALUE_CHARS_MAX = 256
 VIOLATIONS_MAX = 20
-VIOLATION_CHARS_MAX = 120
+VIOLATION_CHARS_MAX = 160
 
 
 class RpcError(Exception):
@@ -68,22 +70,19 @@ def to_status(err: RpcError) -> status_pb2.Status:
     """Return `err` as google.rpc.Status, cut to what trailing metadata can hold."""
     code_number, _ = err.code.value
     status = status_pb2.Status(code=code_number, message=_cut(err.message, MESSAGE_CHARS_MAX))
-    info = error_details_pb2.ErrorInfo(reason=err.reason, domain=err.domain, metadata=err.metadata)
+    info = error_details_pb2.ErrorInfo(reason=err.reason, domain=err.domain)
+    for name, value in err.metadata.items():
+        info.metadata[name] = _cut(value, VALUE_CHARS_MAX)
     info.metadata["retry"] = err.retry
     _pack(status, info)
-    if err.violations:
-        bad_request = error_details_pb2.BadRequest()
-        for path, text in err.violations[:VIOLATIONS_MAX]:
-            bad_request.field_violations.add(
-                field=_cut(path, VIOLATION_CHARS_MAX), description=_cut(text, VIOLATION_CHARS_MAX)
-            )
-        _pack(status, bad_request)
     if err.retry_after_s is not None:
         delay = duration_pb2.Duration()
         delay.FromMicroseconds(round(err.retry_after_s * 1_000_000))
         _pack(status, error_details_pb2.RetryInfo(retry_delay=delay))
     for detail in err.details:
         _pack(status, detail)
+    if err.violations:
+        _pack(status, _bad_request(err.violations, STATUS_BYTES_MAX - status.ByteSize()))
     return status
 
 
@@ -189,6 +188,20 @@ def overloaded(text: str, *, retry_after_s: float) -> RpcError:
         retry="same_key",
         retry_after_s=retry_after_s,
     )
+
+
+def _bad_request(
+    violations: Sequence[tuple[str, str]], bytes_max: int
+) -> error_details_pb2.BadRequest:
+    bad_request = error_details_pb2.BadRequest()
+    for path, text in violations[:VIOLATIONS_MAX]:
+        bad_request.field_violations.add(
+            field=_cut(path, VIOLATION_CHARS_MAX), description=_cut(text, VIOLATION_CHARS_MAX)
+        )
+        if bad_request.ByteSize() > bytes_max:
+            del bad_request.field_violations[-1]
+            break
+    return bad_request
 
 
 def _pack(status: status_pb2.Status, message: Message) -> None:

@@ -6,6 +6,8 @@ Called by everybody through `get_logger`; never writes an unsanitized value.
 """
 
 import atexit
+import collections
+import contextlib
 import contextvars
 import json
 import logging
@@ -52,7 +54,7 @@ class _Sink:
 
     def __init__(self) -> None:
         self.stream: TextIO | None = None
-        self._lines: list[str] = []
+        self._lines: collections.deque[str] = collections.deque()
         self._write_lock = threading.Lock()
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
@@ -66,7 +68,12 @@ class _Sink:
 
     def flush(self) -> None:
         with self._write_lock:
-            lines, self._lines = self._lines, []
+            lines: list[str] = []
+            # Taken one by one: swapping the container would lose a line that
+            # another thread is about to append to the old one.
+            with contextlib.suppress(IndexError):
+                while True:
+                    lines.append(self._lines.popleft())
             if not lines:
                 return
             stream = self.stream or sys.stderr

@@ -85,7 +85,7 @@ class _Step(NamedTuple):
 
 
 _Plan = tuple[_Step, ...]
-_plans: dict[tuple[int | None, str], tuple[Descriptor, _Plan]] = {}
+_plans: dict[tuple[Any, Descriptor], _Plan] = {}
 
 
 def strip_sensitive(msg: Message, sensitive_ext: Any) -> None:
@@ -183,11 +183,9 @@ def _collect(msg: Message, sensitive_ext: Any, found: list[str]) -> None:
 
 
 def _plan(descriptor: Any, sensitive_ext: Any) -> _Plan:
-    key = (id(sensitive_ext), descriptor.full_name)
-    cached = _plans.get(key)
-    # Two pools may hold different types of one name; the plan belongs to one of them.
-    if cached is not None and cached[0] is descriptor:
-        return cached[1]
+    cached = _plans.get((sensitive_ext, descriptor))
+    if cached is not None:
+        return cached
     steps = tuple(
         _Step(field, clear)
         for field in descriptor.fields
@@ -197,7 +195,7 @@ def _plan(descriptor: Any, sensitive_ext: Any) -> _Plan:
             and _reaches(inner, sensitive_ext, {descriptor.full_name})
         )
     )
-    _plans[key] = (descriptor, steps)
+    _plans[sensitive_ext, descriptor] = steps
     return steps
 
 

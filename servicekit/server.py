@@ -6,7 +6,7 @@ it serves.
 """
 
 import asyncio
-import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -15,16 +15,16 @@ from typing import Any, TypeVar, cast
 import grpc
 import grpc.aio
 import uvloop
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from starlette import routing
 
-from servicekit import dispatch, failpoints, http, logs, metrics, rpc
+from servicekit import dispatch, failpoints, health, http, logs, metrics, rpc
 from servicekit import settings as settings_module
 
 T = TypeVar("T")
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+# What a process that is told to stop at once may still spend on closing files.
+CLOSE_AT_ONCE_S = 2.0
 
 Options = Sequence[tuple[str, Any]]
 
@@ -69,6 +69,8 @@ Registrar = Callable[[grpc.aio.Server], None]
 Background = Callable[[asyncio.Event], Awaitable[None]]
 Step = Callable[[], Awaitable[Any]]
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 _log = logs.get_logger(__name__)
 
 
@@ -104,148 +106,185 @@ async def serve(  # noqa: PLR0913
     Drain: health NOT_SERVING → `drain_delay_s` → the event given to
     `background` is set and no new call is taken, running ones have
     `drain_grace_s` → `on_drain` → background tasks end → `closing`. A second
-    signal skips what is left. A background task that raises ends the process
-    with status 1.
+    signal skips what is left, except `closing`, which then has 2 s. `closing`
+    also runs when the process can't listen. A background task that raises ends
+    the process with status 1. Interceptors listed before the pipeline are
+    gRPC's own; those after it sit between it and the servicers and are asked
+    once per method.
     """
-    process = _Process(settings, service_name, background, on_drain, closing)
-    process.readiness = http.Readiness(ready_checks)
-    pipelines = [one for one in interceptors if isinstance(one, rpc.Pipeline)]
-    others = [one for one in interceptors if not isinstance(one, rpc.Pipeline)]
-    if len(pipelines) > 1:
-        raise ValueError("a server has one pipeline")
-    process.grpc = grpc.aio.server(interceptors=others, options=merged(SERVER_OPTIONS, options))
-    dispatcher = dispatch.Dispatcher(pipelines[0] if pipelines else None)
+    outer, pipeline, inner = _split(interceptors)
+    process = _Process(
+        settings=settings,
+        service_name=service_name,
+        server=grpc.aio.server(interceptors=outer, options=merged(SERVER_OPTIONS, options)),
+        readiness=http.Readiness(ready_checks),
+        on_drain=on_drain,
+    )
+    dispatcher = dispatch.Dispatcher(pipeline, inner)
     target = cast(grpc.aio.Server, dispatcher)
-    health_pb2_grpc.add_HealthServicer_to_server(process.health, target)
+    health.register(target, process.health, reflection_names)
     for register in servicers:
         register(target)
-    names = (*reflection_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, target)
-    process.grpc.add_generic_rpc_handlers((dispatcher,))
+    process.server.add_generic_rpc_handlers((dispatcher,))
     app = http.application(
         registry=registry or metrics.Metrics(), readiness=process.readiness, routes=routes
     )
     try:
-        process.http = http.Server(app, host=settings.host, port=settings.http_port)
-        address = _address(settings.host, settings.grpc_port)
-        if credentials is None:
-            grpc_port = process.grpc.add_insecure_port(address)
-        else:
-            grpc_port = process.grpc.add_secure_port(address, credentials)
-    except (OSError, RuntimeError) as failure:
-        _log.error("can't listen", host=settings.host, problem=str(failure))
-        return 1
-    return await process.live(grpc_port, reflection_names)
+        if process.listen(app, credentials):
+            await process.live(background, reflection_names)
+    finally:
+        await process.close(closing)
+        logs.flush()
+    return process.exit_status
+
+
+def _split(
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+) -> tuple[list[grpc.aio.ServerInterceptor], rpc.Pipeline | None, list[grpc.aio.ServerInterceptor]]:
+    """Return the interceptors before the pipeline, the pipeline, and those after it."""
+    places = [place for place, one in enumerate(interceptors) if isinstance(one, rpc.Pipeline)]
+    if not places:
+        return list(interceptors), None, []
+    if len(places) > 1:
+        raise ValueError("a server has one pipeline")
+    place = places[0]
+    pipeline = cast(rpc.Pipeline, interceptors[place])
+    return list(interceptors[:place]), pipeline, list(interceptors[place + 1 :])
 
 
 class _Process:
+    """The state of one process between its start and its end."""
+
     def __init__(
         self,
+        *,
         settings: settings_module.ServiceSettings,
         service_name: str,
-        background: Sequence[Background],
+        server: grpc.aio.Server,
+        readiness: http.Readiness,
         on_drain: Sequence[Step],
-        closing: Sequence[Step],
     ) -> None:
-        self.grpc: grpc.aio.Server
-        self.http: http.Server
-        self.readiness: http.Readiness
-        self.health = health.aio.HealthServicer()
+        self.server = server
+        self.readiness = readiness
+        self.health = health.Servicer()
+        self.exit_status = 0
         self._settings = settings
         self._service_name = service_name
-        self._background = background
         self._on_drain = on_drain
-        self._closing = closing
+        self._http: http.Server | None = None
+        self._grpc_port = 0
         self._stop = asyncio.Event()
-        self._first = asyncio.Event()
-        self._second = asyncio.Event()
-        self._exit_status = 0
+        self._asked = asyncio.Event()
+        self._hurried = asyncio.Event()
 
-    async def live(self, grpc_port: int, service_names: Sequence[str]) -> int:
-        armed = failpoints.arm()
-        if armed:
+    def listen(self, app: Any, credentials: grpc.ServerCredentials | None) -> bool:
+        """Bind both ports; False, and why in the log, when one can't be had."""
+        settings = self._settings
+        port = settings.http_port
+        try:
+            self._http = http.Server(app, host=settings.host, port=port)
+            port = settings.grpc_port
+            address = _address(settings.host, port)
+            if credentials is None:
+                self._grpc_port = self.server.add_insecure_port(address)
+            else:
+                self._grpc_port = self.server.add_secure_port(address, credentials)
+        except (OSError, RuntimeError) as failure:
+            _log.error("can't listen", host=settings.host, port=port, problem=str(failure))
+            self.exit_status = 1
+            return False
+        return True
+
+    async def live(self, background: Sequence[Background], service_names: Sequence[str]) -> None:
+        """Serve until a signal or a failed background task, then drain."""
+        if armed := failpoints.arm():
             _log.warning("fail points are armed; this process will be killed", armed=armed)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
-        tasks = [loop.create_task(self._guard(work)) for work in self._background]
+        tasks = [loop.create_task(self._guard(work)) for work in background]
         try:
-            await self.grpc.start()
-            await self.http.start()
-            for name in service_names:
-                await self.health.set(name, 1)
-            self.readiness.serving = True
-            host = self._settings.host
-            sys.stdout.write(
-                f"{self._service_name} ready grpc={_address(host, grpc_port)}"
-                f" http={_address(host, self.http.port)}\n"
-            )
-            sys.stdout.flush()
-            await self._first.wait()
+            await self._start(service_names)
+            await self._asked.wait()
             drain = loop.create_task(self._drain(tasks))
-            hurry = loop.create_task(self._second.wait())
+            hurry = loop.create_task(self._hurried.wait())
             await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
-            hurry.cancel()
             if not drain.done():
-                await self._abandon(drain)
-            else:
-                await drain
+                _log.warning("second signal: stopping at once")
+                self.exit_status = 1
+            for task in (drain, hurry):
+                task.cancel()
+            await asyncio.gather(drain, return_exceptions=True)
         finally:
             for task in tasks:
                 task.cancel()
-            for number in (signal.SIGTERM, signal.SIGINT):
+            await self.server.stop(None)
+            for number in _SIGNALS:
                 loop.remove_signal_handler(number)
-        logs.flush()
-        return self._exit_status
+
+    async def close(self, closing: Sequence[Step]) -> None:
+        """Close what the caller opened, in order, and the HTTP server."""
+        limit_s = CLOSE_AT_ONCE_S if self._hurried.is_set() else self._settings.drain_grace_s + 10
+        try:
+            async with asyncio.timeout(limit_s):
+                for step in closing:
+                    await self._step(step)
+                if self._http is not None and not self._hurried.is_set():
+                    await self._http.stop()
+        except TimeoutError:
+            self.exit_status = 1
+            _log.error("closing took too long", limit_s=limit_s)
+
+    async def _start(self, service_names: Sequence[str]) -> None:
+        assert self._http is not None
+        await self.server.start()
+        await self._http.start()
+        await self.health.open(service_names)
+        self.readiness.serving = True
+        # What lives since the start lives to the end: no collection need look at it again.
+        gc.collect()
+        gc.freeze()
+        host = self._settings.host
+        sys.stdout.write(
+            f"{self._service_name} ready grpc={_address(host, self._grpc_port)}"
+            f" http={_address(host, self._http.port)}\n"
+        )
+        sys.stdout.flush()
 
     def _on_signal(self, number: signal.Signals) -> None:
-        if self._first.is_set():
-            self._second.set()
-        self._first.set()
-        _log.info("signal", number=int(number), name=number.name)
+        _log.info("signal", number=int(number), signal=number.name)
+        if self._asked.is_set():
+            self._hurried.set()
+        self._asked.set()
 
     async def _guard(self, work: Background) -> None:
         try:
             await work(self._stop)
         except Exception:
             _log.exception("a background task failed; the process stops")
-            self._exit_status = 1
-            self._first.set()
+            self.exit_status = 1
+            self._asked.set()
 
     async def _drain(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         settings = self._settings
         self.readiness.serving = False
-        await self.health.enter_graceful_shutdown()
+        await self.health.close()
         await asyncio.sleep(settings.drain_delay_s)
         self._stop.set()
-        await self.grpc.stop(settings.drain_grace_s)
+        self.health.end_watches()
+        await self.server.stop(settings.drain_grace_s)
         for step in self._on_drain:
             await self._step(step)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=max(settings.drain_grace_s, 1.0))
             if late:
                 _log.warning("background tasks did not end", count=len(late))
-        await self._close()
-
-    async def _abandon(self, drain: asyncio.Task[None]) -> None:
-        _log.warning("second signal: stopping at once")
-        self._exit_status = 1
-        drain.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await drain
-        await self.grpc.stop(None)
-        self._stop.set()
-
-    async def _close(self) -> None:
-        for step in self._closing:
-            await self._step(step)
-        await self.http.stop()
 
     async def _step(self, step: Step) -> None:
         try:
             await step()
         except Exception:
-            self._exit_status = 1
+            self.exit_status = 1
             _log.exception("a step of the shutdown failed")
 
 

@@ -78,13 +78,14 @@ def load(cls: type[S], env: Mapping[str, str] | None = None) -> S:
 def check(cls: type[S], env: Mapping[str, str]) -> tuple[S | None, list[str]]:
     """Return the settings, or None and every problem with its variable and way out."""
     names = variables(cls)
+    prefix = _prefix(cls)
     problems: list[str] = []
     values: dict[str, Any] = {}
     for variable, field_name in names.items():
         text = env.get(variable, "")
         if not text:
             continue
-        if variable.endswith("_FILE") and field_name != _field_of(cls, variable):
+        if variable != f"{prefix}{field_name}".upper():
             _read_secret(variable, text, env, field_name, values, problems)
         elif _is_complex(cls.model_fields[field_name].annotation):
             _read_json(variable, text, field_name, values, problems)
@@ -94,7 +95,6 @@ def check(cls: type[S], env: Mapping[str, str]) -> tuple[S | None, list[str]]:
     try:
         settings = cls(**values)
     except pydantic.ValidationError as failure:
-        prefix = _prefix(cls)
         for error in failure.errors(include_url=False, include_input=False):
             problems.append(_describe(prefix, error))
         return None, problems
@@ -103,22 +103,16 @@ def check(cls: type[S], env: Mapping[str, str]) -> tuple[S | None, list[str]]:
 
 def variables(cls: type[ServiceSettings]) -> dict[str, str]:
     """Return every variable that `cls` reads, with its field's name."""
-    names: dict[str, str] = {}
+    prefix = _prefix(cls)
+    names = {f"{prefix}{field_name}".upper(): field_name for field_name in cls.model_fields}
     for field_name, field in cls.model_fields.items():
-        variable = f"{_prefix(cls)}{field_name}".upper()
-        names[variable] = field_name
         if _is_secret(field.annotation):
-            names[f"{variable}_FILE"] = field_name
+            names.setdefault(f"{prefix}{field_name}_FILE".upper(), field_name)
     return names
 
 
 def _prefix(cls: type[ServiceSettings]) -> str:
     return str(cls.model_config.get("env_prefix", "")).upper()
-
-
-def _field_of(cls: type[ServiceSettings], variable: str) -> str | None:
-    field_name = variable.removeprefix(_prefix(cls)).lower()
-    return field_name if field_name in cls.model_fields else None
 
 
 def _leaves(annotation: Any) -> list[Any]:
