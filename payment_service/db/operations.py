@@ -47,7 +47,7 @@ _SCHEDULE = storage.Statement(
 )
 _HURRY = storage.Statement(
     "update operations set next_check_us = :now_us where entity_id = :entity_id and state in "
-    "(1, 4) and next_check_us > :now_us and not_after_us < :now_us and updated_us < :since_us"
+    "(1, 4) and next_check_us > :now_us and (state = 4 or not_after_us < :now_us)"
 )
 _INSERT_REPORT = storage.Statement(
     "insert into reports (id, tenant_id, entity_id, operation_id, outcome, detail, created_us) "
@@ -153,9 +153,9 @@ def schedule(conn: storage.Connection, operation: model.Operation, next_check_us
     )
 
 
-def hurry(conn: storage.Connection, entity_id: str, *, now_us: int, since_us: int) -> None:
-    """Makes the doubts of an entity due now, unless one changed after *since_us*."""
-    conn.run(_HURRY, {"entity_id": entity_id, "now_us": now_us, "since_us": since_us})
+def hurry(conn: storage.Connection, entity_id: str, *, now_us: int) -> None:
+    """Makes the unknown outcomes of an entity due now, but for those an operator decides."""
+    conn.run(_HURRY, {"entity_id": entity_id, "now_us": now_us})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,8 @@ _SELECT = (
 _LOAD = storage.Statement(_SELECT)
 _LOCK = storage.Statement(_SELECT, postgresql=f"{_SELECT} for update of p")
 _TO_CANCEL = storage.Statement(
-    "select tenant_id, id from payments where cancel_requested = 1 and updated_us <= :before_us "
+    "select tenant_id, id from payments where cancel_requested = 1 and state <> 8 "
+    "and updated_us <= :before_us "
     "order by updated_us limit :most"
 )
 

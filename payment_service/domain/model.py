@@ -87,8 +87,9 @@ class RefundReason(enum.IntEnum):
 
 
 class FailureKind(enum.IntEnum):
-    """Who said no, or that nothing was sent."""
+    """Who said no, or that nothing was sent; unspecified while nobody knows."""
 
+    UNSPECIFIED = 0
     DECLINED = 1
     NOT_SENT = 2
 

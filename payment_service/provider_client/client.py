@@ -16,10 +16,10 @@ from typing import Any
 import grpc
 import grpc.aio
 import prometheus_client
-
 from payhub.plugin.v1 import capability_pb2, plugin_service_pb2, plugin_service_pb2_grpc
 from payhub.provider.v1 import failure_pb2, payment_provider_service_pb2_grpc
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb2
+
 from payment_service.domain import model, outcomes
 from payment_service.provider_client import reading, requests
 from servicekit import clock as clocks
@@ -145,7 +145,7 @@ class ProviderClient:
             return ""
         for capability in needed:
             if capability not in self.known.capabilities:
-                name = capability_pb2.Capability.Name(capability)  # type: ignore[arg-type]
+                name = capability_pb2.Capability.Name(capability)
                 return name.removeprefix("CAPABILITY_")
         return ""
 
@@ -234,14 +234,10 @@ class ProviderClient:
             return reading.unknown(operation.version, reading.failed_call(operation, error).detail)
         return reading.result(operation, answer.operation)
 
-    def _absent(
-        self, operation: model.Operation, error: grpc.aio.AioRpcError
-    ) -> outcomes.Report:
+    def _absent(self, operation: model.Operation, error: grpc.aio.AioRpcError) -> outcomes.Report:
         """NOT_FOUND is a fact only where look-up is conclusive and nothing can still arrive."""
         failure = reading.failure_of(error)
-        promised = (
-            failure is not None and failure.reason == failure_pb2.FAILURE_REASON_NOT_FOUND
-        )
+        promised = failure is not None and failure.reason == failure_pb2.FAILURE_REASON_NOT_FOUND
         if not promised or self.lacks(capability_pb2.CAPABILITY_OPERATION_LOOKUP):
             return reading.unknown(operation.version, "NOT_FOUND, which is not conclusive here")
         fence_us = operation.not_after_us + round(self._limits.skew_s * 1_000_000)

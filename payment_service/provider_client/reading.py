@@ -7,8 +7,8 @@ understood is UNKNOWN. Called by the client. Pure.
 import grpc.aio
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-
 from payhub.provider.v1 import failure_pb2, operation_pb2
+
 from payment_service.domain import model, outcomes
 
 _State = operation_pb2.Operation
@@ -58,7 +58,7 @@ def mismatch(version: int, detail: str) -> outcomes.Report:
         outcome=outcomes.Outcome.UNKNOWN,
         operation_version=version,
         failure=model.Failure(
-            kind=model.FailureKind.DECLINED, reason="ANSWER_MISMATCH", provider_code=detail
+            kind=model.FailureKind.UNSPECIFIED, reason="ANSWER_MISMATCH", provider_code=detail
         ),
         detail=detail,
         needs_operator=True,
@@ -70,9 +70,7 @@ def not_sent(version: int, reason: str, detail: str = "") -> outcomes.Report:
     return outcomes.Report(
         outcome=outcomes.Outcome.NOT_SENT,
         operation_version=version,
-        failure=model.Failure(
-            kind=model.FailureKind.NOT_SENT, reason=reason, provider_code=detail
-        ),
+        failure=model.Failure(kind=model.FailureKind.NOT_SENT, reason=reason, provider_code=detail),
         detail=detail,
     )
 
@@ -117,7 +115,7 @@ def error_info_reason(error: grpc.aio.AioRpcError) -> str:
         if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
             info = error_details_pb2.ErrorInfo()
             detail.Unpack(info)
-            return info.reason
+            return str(info.reason)
     return ""
 
 

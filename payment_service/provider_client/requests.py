@@ -6,9 +6,9 @@ by the client when it sends one. Pure.
 """
 
 from google.protobuf.message import Message
-
 from payhub.provider.v1 import operation_pb2, payment_provider_service_pb2
 from payhub.type.v1 import money_pb2
+
 from payment_service.domain import model
 
 _pb = payment_provider_service_pb2
@@ -40,9 +40,7 @@ def authorize(
     return _pb.AuthorizePaymentRequest(
         amount=_money(payment.amount_minor, payment.currency),
         payment_method=payment_method,
-        capture_method=(
-            _pb.CAPTURE_METHOD_AUTOMATIC if automatic else _pb.CAPTURE_METHOD_MANUAL
-        ),
+        capture_method=(_pb.CAPTURE_METHOD_AUTOMATIC if automatic else _pb.CAPTURE_METHOD_MANUAL),
         return_url=return_url,
         payment_id=payment.id,
         provider_customer_id=provider_customer_id,

@@ -1,0 +1,146 @@
+"""Starts payment_service: `python -m payment_service [serve|migrate|relay|keys]`.
+
+Owns the commands and the order of start and stop. Reads the environment once;
+everything else gets what it needs.
+"""
+
+import argparse
+import asyncio
+import sys
+
+from payhub.options.v1 import options_pb2
+
+from payment_service import composition, settings
+from payment_service.api import access
+from payment_service.usecases import keys
+from servicekit import logs, metrics, server, storage
+from servicekit import settings as settings_module
+
+
+def main() -> int:
+    """Runs the command of the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="payment_service", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("serve", help="serve gRPC and run resolver and relay (the default)")
+    commands.add_parser("migrate", help="bring the database to the newest schema")
+    commands.add_parser("relay", help="run the outbox relay alone")
+    create = commands.add_parser("create-key", help="make an API key directly in the database")
+    create.add_argument("--tenant", required=True)
+    create.add_argument("--scope", action="append", required=True, choices=keys.SCOPES)
+    create.add_argument("--name", required=True)
+    options = parser.parse_args()
+    configured = settings_module.load(settings.Settings)
+    logs.configure(
+        service=composition.SERVICE,
+        level=configured.log_level,
+        fmt=configured.log_format,
+        sensitive=options_pb2.sensitive,
+    )
+    match options.command:
+        case "migrate":
+            migrate(configured)
+            return 0
+        case "create-key":
+            return server.run(create_key(configured, options))
+        case "relay":
+            return server.run(relay_alone(configured))
+        case _:
+            return server.run(serve(configured))
+
+
+def migrate(configured: settings.Settings) -> None:
+    """Brings the database to the newest schema."""
+    storage.migrate(configured.database_url.get_secret_value(), composition.MIGRATIONS)
+
+
+async def open_database(configured: settings.Settings) -> storage.Database:
+    """Opens the database that is set up."""
+    return await storage.open_database(
+        configured.database_url.get_secret_value(),
+        pool_size=configured.database_pool_size,
+        statement_timeout_s=configured.database_statement_timeout_s,
+    )
+
+
+async def serve(configured: settings.Settings) -> int:
+    """Serves until a signal; returns the exit status."""
+    if configured.migrates_at_start:
+        await asyncio.to_thread(migrate, configured)
+    db = await open_database(configured)
+    metrics_ = metrics.Metrics()
+    parts = composition.assemble(configured, db, metrics_)
+    await make_keys(configured, parts.keys)
+    parts.ctx.providers.start()
+
+    async def resolve(stop: asyncio.Event) -> None:
+        await parts.resolver.run(stop, idle_s=configured.resolver_idle_s)
+
+    background: list[server.Background] = []
+    if configured.resolver_enabled:
+        background.append(resolve)
+    if configured.relay_enabled:
+        background.append(composition.relay(configured, db, metrics_, parts.ctx).run)
+    return await server.serve(
+        settings=configured,
+        service_name=composition.SERVICE,
+        servicers=parts.servicers,
+        reflection_names=access.SERVICES,
+        interceptors=[parts.pipeline],
+        background=background,
+        on_drain=[lambda: parts.ctx.tracker.drain(configured.drain_grace_s)],
+        closing=[parts.ctx.providers.close, db.close],
+        registry=metrics_,
+    )
+
+
+async def relay_alone(configured: settings.Settings) -> int:
+    """Runs the relay until a signal; returns the exit status."""
+    db = await open_database(configured)
+    metrics_ = metrics.Metrics()
+    relay = composition.relay(configured, db, metrics_, None)
+    return await server.serve(
+        settings=configured,
+        service_name=f"{composition.SERVICE} relay",
+        servicers=(),
+        background=[relay.run],
+        closing=[db.close],
+        registry=metrics_,
+    )
+
+
+async def make_keys(configured: settings.Settings, cases: keys.Keys) -> None:
+    """Makes valid the keys that the installation starts with."""
+    await cases.ensure(
+        composition.relay_key(configured),
+        tenant_id=keys.SYSTEM_TENANT,
+        scopes=keys.RELAY_SCOPES,
+        name="relay",
+    )
+    if configured.bootstrap_key is not None:
+        await cases.ensure(
+            configured.bootstrap_key.get_secret_value(),
+            tenant_id="default",
+            scopes=keys.SCOPES,
+            name="bootstrap",
+        )
+    if configured.development_key is not None:
+        secret = await asyncio.to_thread(keys.read_or_make, configured.development_key)
+        await cases.ensure(secret, tenant_id="default", scopes=keys.SCOPES, name="development")
+
+
+async def create_key(configured: settings.Settings, options: argparse.Namespace) -> int:
+    """Makes a key in the database and prints its secret; for the first key there is."""
+    db = await open_database(configured)
+    try:
+        cases = keys.Keys(composition.assemble(configured, db, metrics.Metrics()).ctx)
+        _, secret = await cases.create(
+            tenant_id=options.tenant, scopes=tuple(options.scope), name=options.name
+        )
+    finally:
+        await db.close()
+    sys.stdout.write(secret + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

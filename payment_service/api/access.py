@@ -1,0 +1,74 @@
+"""Who may call what, as the contract says beside each RPC.
+
+Owns reading the `access` and `limits` options and authenticating a call by its
+API key. Called by the pipeline. A method without an access rule refuses
+everybody.
+"""
+
+import functools
+from typing import Any
+
+import grpc
+from google.protobuf import descriptor_pool
+from payhub.admin.v1 import key_service_pb2, status_service_pb2
+from payhub.options.v1 import options_pb2
+from payhub.payments.v1 import customer_service_pb2, payment_service_pb2, refund_service_pb2
+
+from servicekit import auth, errors, rpc
+
+SERVICES = tuple(
+    file.DESCRIPTOR.services_by_name[name].full_name
+    for file, name in (
+        (payment_service_pb2, "PaymentService"),
+        (refund_service_pb2, "RefundService"),
+        (customer_service_pb2, "CustomerService"),
+        (key_service_pb2, "KeyService"),
+        (status_service_pb2, "StatusService"),
+    )
+)
+
+
+@functools.cache
+def _access(method: str) -> options_pb2.Access:
+    descriptor = descriptor_pool.Default().FindMethodByName(method)
+    options: Any = descriptor.GetOptions()
+    access: options_pb2.Access = options.Extensions[options_pb2.access]
+    return access
+
+
+def max_deadline_s(method: str) -> float | None:
+    """Returns the longest deadline of an RPC in seconds, None if the contract sets none."""
+    descriptor = descriptor_pool.Default().FindMethodByName(method)
+    options: Any = descriptor.GetOptions()
+    limits: options_pb2.CallLimits = options.Extensions[options_pb2.limits]
+    return limits.max_deadline.ToTimedelta().total_seconds() or None
+
+
+class Authenticator:
+    """Turns the key of a call into its principal."""
+
+    def __init__(self, keys: auth.KeyCache) -> None:
+        self._keys = keys
+
+    async def __call__(self, method: str, metadata: rpc.Metadata) -> auth.Principal | None:
+        """Returns who calls; None for an RPC that is open to everybody.
+
+        Raises:
+            errors.RpcError: KEY_INVALID or SCOPE_MISSING.
+        """
+        access = _access(method)
+        rule = access.WhichOneof("rule")
+        if rule == "open" and access.open:
+            return None
+        if rule != "scope":
+            raise errors.RpcError(
+                grpc.StatusCode.PERMISSION_DENIED,
+                "SCOPE_MISSING",
+                f"{method} is open to nobody; its contract names no scope",
+            )
+        key_id, full = auth.parse_bearer(metadata)
+        principal = await self._keys.get(key_id, full)
+        if principal is None:
+            raise errors.key_invalid("the API key is unknown or revoked")
+        principal.require(access.scope)
+        return principal

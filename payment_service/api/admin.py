@@ -1,0 +1,97 @@
+"""KeyService and StatusService: see the contract.
+
+Owns reading and answering their RPCs. Called by gRPC. Never decides.
+"""
+
+from typing import Any
+
+from payhub.admin.v1 import (
+    key_service_pb2,
+    key_service_pb2_grpc,
+    status_service_pb2,
+    status_service_pb2_grpc,
+)
+
+from payment_service.api import reading
+from payment_service.db import keys as key_rows
+from payment_service.usecases import keys, snapshots, status
+from servicekit import auth
+
+
+class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
+    """Serves API keys."""
+
+    def __init__(self, cases: keys.Keys, cache: auth.KeyCache) -> None:
+        self._cases = cases
+        self._cache = cache
+
+    async def CreateKey(
+        self, request: key_service_pb2.CreateKeyRequest, context: Any
+    ) -> key_service_pb2.CreateKeyResponse:
+        """Makes a key."""
+        key, secret = await self._cases.create(
+            tenant_id=request.tenant_id, scopes=tuple(request.scopes), name=request.name
+        )
+        return key_service_pb2.CreateKeyResponse(key=_key(key), secret=secret)
+
+    async def ListKeys(
+        self, request: key_service_pb2.ListKeysRequest, context: Any
+    ) -> key_service_pb2.ListKeysResponse:
+        """Lists keys without their secrets, newest first."""
+        size = reading.page_size(request)
+        start = reading.page_start(request)
+        found = await self._cases.list_newest_first(
+            tenant_id=request.tenant_id,
+            before=(start[0], start[1]) if start else None,
+            most=size + 1,
+        )
+        response = key_service_pb2.ListKeysResponse(keys=[_key(key) for key in found[:size]])
+        if len(found) > size:
+            last = found[size - 1]
+            response.next_page_token = reading.next_page_token(request, [last.created_us, last.id])
+        return response
+
+    async def RevokeKey(
+        self, request: key_service_pb2.RevokeKeyRequest, context: Any
+    ) -> key_service_pb2.RevokeKeyResponse:
+        """Revokes a key for good."""
+        key = await self._cases.revoke(request.key_id)
+        self._cache.forget(request.key_id)
+        return key_service_pb2.RevokeKeyResponse(key=_key(key))
+
+    async def IntrospectKey(
+        self, request: key_service_pb2.IntrospectKeyRequest, context: Any
+    ) -> key_service_pb2.IntrospectKeyResponse:
+        """Tells another Payhub process what a key may do."""
+        principal = await self._cases.look_up(request.key_id, request.key_sha256)
+        if principal is None:
+            return key_service_pb2.IntrospectKeyResponse()
+        return key_service_pb2.IntrospectKeyResponse(
+            active=True, tenant_id=principal.tenant_id, scopes=sorted(principal.scopes)
+        )
+
+
+class StatusServicer(status_service_pb2_grpc.StatusServiceServicer):
+    """Serves the state of the installation."""
+
+    def __init__(self, cases: status.Status) -> None:
+        self._cases = cases
+
+    async def GetStatus(
+        self, request: status_service_pb2.GetStatusRequest, context: Any
+    ) -> status_service_pb2.GetStatusResponse:
+        """Reports providers, the outbox and payments that need attention."""
+        return await self._cases.get()
+
+
+def _key(key: key_rows.Key) -> key_service_pb2.Key:
+    message = key_service_pb2.Key(
+        id=key.id,
+        tenant_id=key.tenant_id,
+        scopes=key.scopes,
+        name=key.name,
+        create_time=snapshots.timestamp(key.created_us),
+    )
+    if key.revoked_us:
+        message.revoke_time.CopyFrom(snapshots.timestamp(key.revoked_us))
+    return message

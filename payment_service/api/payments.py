@@ -1,0 +1,130 @@
+"""PaymentService: see the contract.
+
+Owns reading and answering its RPCs. Called by gRPC. Never decides.
+"""
+
+from typing import Any
+
+from payhub.payments.v1 import payment_pb2, payment_service_pb2_grpc
+from payhub.payments.v1 import payment_service_pb2 as pb
+
+from payment_service.api import reading
+from payment_service.db import payments as payment_rows
+from payment_service.domain import model
+from payment_service.usecases import payments, snapshots
+from servicekit import errors
+
+
+class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
+    """Serves payments."""
+
+    def __init__(self, cases: payments.Payments) -> None:
+        self._cases = cases
+
+    async def CreatePayment(
+        self, request: pb.CreatePaymentRequest, context: Any
+    ) -> pb.CreatePaymentResponse:
+        """Creates a payment and, with `confirm`, sends it."""
+        currency = reading.currency(request.amount, "amount")
+        manual = request.capture_method == payment_pb2.CAPTURE_METHOD_MANUAL
+        wanted = payments.Create(
+            amount_minor=request.amount.amount_minor,
+            currency=currency,
+            capture_method=model.CaptureMethod.MANUAL if manual else model.CaptureMethod.AUTOMATIC,
+            payment_method=request.payment_method,
+            provider=request.provider,
+            references=_references(request.references),
+            description=request.description,
+            return_url=request.return_url,
+            confirm=request.confirm,
+            request=reading.keyed("CreatePayment", request),
+        )
+        payment = await self._cases.create(reading.caller(), wanted)
+        return pb.CreatePaymentResponse(payment=snapshots.payment(payment))
+
+    async def ConfirmPayment(
+        self, request: pb.ConfirmPaymentRequest, context: Any
+    ) -> pb.ConfirmPaymentResponse:
+        """Sends a created or failed payment."""
+        wanted = payments.Confirm(
+            payment_id=request.payment_id,
+            payment_method=request.payment_method,
+            return_url=request.return_url,
+            request=reading.keyed("ConfirmPayment", request),
+        )
+        payment = await self._cases.confirm(reading.caller(), wanted)
+        return pb.ConfirmPaymentResponse(payment=snapshots.payment(payment))
+
+    async def CapturePayment(
+        self, request: pb.CapturePaymentRequest, context: Any
+    ) -> pb.CapturePaymentResponse:
+        """Captures an authorized payment or a part of it."""
+        has_amount = request.HasField("amount")
+        wanted = payments.Capture(
+            payment_id=request.payment_id,
+            amount_minor=request.amount.amount_minor if has_amount else None,
+            currency=reading.currency(request.amount, "amount") if has_amount else "",
+            final=not request.more_to_follow,
+            request=reading.keyed("CapturePayment", request),
+        )
+        payment = await self._cases.capture(reading.caller(), wanted)
+        return pb.CapturePaymentResponse(payment=snapshots.payment(payment))
+
+    async def CancelPayment(
+        self, request: pb.CancelPaymentRequest, context: Any
+    ) -> pb.CancelPaymentResponse:
+        """Ends a payment without money, or releases what is not captured yet."""
+        wanted = payments.Cancel(
+            payment_id=request.payment_id, request=reading.keyed("CancelPayment", request)
+        )
+        payment = await self._cases.cancel(reading.caller(), wanted)
+        return pb.CancelPaymentResponse(payment=snapshots.payment(payment))
+
+    async def GetPayment(
+        self, request: pb.GetPaymentRequest, context: Any
+    ) -> pb.GetPaymentResponse:
+        """Returns a payment as it stands."""
+        payment = await self._cases.get(reading.caller(), request.payment_id)
+        return pb.GetPaymentResponse(payment=snapshots.payment(payment))
+
+    async def ListPayments(
+        self, request: pb.ListPaymentsRequest, context: Any
+    ) -> pb.ListPaymentsResponse:
+        """Lists payments, newest first."""
+        size = reading.page_size(request)
+        wanted = payment_rows.ListFilter(
+            states=tuple(model.PaymentState(state) for state in request.states),
+            customer_id=request.customer_id,
+            user_id=request.user_id,
+            order_id=request.order_id,
+            provider=request.provider,
+            created_from_us=_microseconds(request, "created_from"),
+            created_before_us=_microseconds(request, "created_before"),
+            before_id=reading.page_start(request) or "",
+        )
+        found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
+        response = pb.ListPaymentsResponse(
+            payments=[snapshots.payment(payment) for payment in found[:size]]
+        )
+        if len(found) > size:
+            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
+        return response
+
+
+def _references(message: payment_pb2.References) -> model.References:
+    return model.References(
+        customer_id=message.customer_id,
+        user_id=message.user_id,
+        subscription_id=message.subscription_id,
+        order_id=message.order_id,
+        metadata=dict(message.metadata),
+    )
+
+
+def _microseconds(request: pb.ListPaymentsRequest, name: Any) -> int:
+    if not request.HasField(name):
+        return 0
+    microseconds: int = getattr(request, name).ToMicroseconds()
+    if microseconds <= 0:
+        raise errors.invalid_field(name, "must be after 1970-01-01T00:00:00Z")
+    return microseconds

@@ -1,0 +1,106 @@
+"""Reading requests: who calls, what a key stands for, amounts and page tokens.
+
+Owns the checks that protovalidate can't do. Called by the servicers. Never
+touches a database.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from payhub.type.v1 import money_pb2
+
+from payment_service.domain import money
+from payment_service.usecases import context, intents
+from servicekit import errors, rpc
+
+M = TypeVar("M", bound=Message)
+
+PAGE_DEFAULT = 50
+_FINGERPRINT_BYTES = 8
+
+
+def caller() -> context.Caller:
+    """Returns who makes the current call."""
+    call = rpc.current()
+    principal = call.principal
+    return context.Caller(
+        tenant_id=principal.tenant_id,
+        actor=f"key:{principal.key_id}",
+        request_id=call.request_id,
+    )
+
+
+def keyed(name: str, request: M) -> intents.Request:
+    """Returns what makes a repeat of *request* the same request.
+
+    The fingerprint covers every field but the key; the wire form of unset fields is
+    empty, so a new field with its default leaves old fingerprints valid.
+    """
+    key: str = request.idempotency_key  # type: ignore[attr-defined]
+    request.ClearField("idempotency_key")
+    content = request.SerializeToString(deterministic=True)
+    return intents.Request(rpc=name, key=key, fingerprint=intents.fingerprint(content))
+
+
+def currency(value: money_pb2.Money, path: str) -> str:
+    """Returns the currency of an amount.
+
+    Raises:
+        errors.RpcError: INVALID_FIELD, if nobody pays with it.
+    """
+    if not money.is_currency(value.currency_code):
+        raise errors.invalid_field(
+            f"{path}.currency_code", "must be an ISO 4217 currency in circulation, like EUR"
+        )
+    return value.currency_code
+
+
+def _digest(request: Message) -> str:
+    copy = type(request)()
+    copy.CopyFrom(request)
+    copy.ClearField("page_token")
+    copy.ClearField("page_size")
+    content = copy.SerializeToString(deterministic=True)
+    return hashlib.sha256(content).hexdigest()[: 2 * _FINGERPRINT_BYTES]
+
+
+def next_page_token(request: Message, last: Any) -> str:
+    """Returns the token of the page after the one that ends with *last*, a JSON value."""
+    content = json.dumps([_digest(request), last], separators=(",", ":"))
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def page_start(request: Message) -> Any:
+    """Returns the *last* of the previous page, or None on the first page.
+
+    Raises:
+        errors.RpcError: PAGE_TOKEN_INVALID, if it is not a token of this query.
+    """
+    token: str = request.page_token  # type: ignore[attr-defined]
+    if not token:
+        return None
+    try:
+        content = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        digest, last = json.loads(content)
+    except (binascii.Error, ValueError, TypeError):
+        digest, last = "", None
+    if digest != _digest(request):
+        raise errors.RpcError(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "PAGE_TOKEN_INVALID",
+            "page_token is not one of this query; start from the first page, "
+            "and keep all other fields equal while paging",
+            violations=[("page_token", "is not a token of this query")],
+        )
+    return last
+
+
+def page_size(request: Message) -> int:
+    """Returns how many rows the caller wants, the default for 0."""
+    size: int = request.page_size  # type: ignore[attr-defined]
+    return size or PAGE_DEFAULT

@@ -1,0 +1,162 @@
+"""How the parts of payment_service are put together.
+
+Owns the object graph, and nothing that happens later. Called by `__main__`;
+tests build the same graph with other seams. Never reads the environment.
+"""
+
+import pathlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from payhub.admin.v1 import key_service_pb2_grpc, status_service_pb2_grpc
+from payhub.payments.v1 import (
+    customer_service_pb2_grpc,
+    payment_service_pb2_grpc,
+    refund_service_pb2_grpc,
+)
+
+from payment_service import db as db_package
+from payment_service import resolver
+from payment_service.api import access, admin, customers, payments, refunds
+from payment_service.provider_client import client, registry
+from payment_service.settings import Settings
+from payment_service.usecases import cancellations, context, keys, settling, status
+from payment_service.usecases import customers as customer_cases
+from payment_service.usecases import payments as payment_cases
+from payment_service.usecases import refunds as refund_cases
+from servicekit import auth, errors, ids, metrics, rpc, server, storage, tasks, validation
+from servicekit import clock as clocks
+
+MIGRATIONS = pathlib.Path(db_package.__file__).parent / "migrations"
+SERVICE = "payment_service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything that runs in one process."""
+
+    ctx: context.Context
+    keys: keys.Keys
+    resolver: resolver.Resolver
+    pipeline: rpc.Pipeline
+    servicers: tuple[server.Registrar, ...]
+
+
+def providers(
+    settings: Settings,
+    clock: clocks.Clock,
+    registry_: metrics.Metrics,
+) -> registry.Registry:
+    """Returns a client per provider; nothing is connected yet."""
+    limits = client.Limits(connect_s=settings.provider_connect_s, skew_s=settings.provider_skew_s)
+    provider_metrics = client.ProviderMetrics(registry_.registry)
+    generation = clock.now_us()
+    clients = {
+        name: client.ProviderClient(
+            name=name,
+            endpoint=endpoint,
+            config=settings.provider_config.get(name, {}),
+            limits=limits,
+            metrics=provider_metrics,
+            clock=clock,
+            generation=generation,
+        )
+        for name, endpoint in settings.providers.items()
+    }
+    default = settings.default_provider or next(iter(settings.providers))
+    return registry.Registry(clients, default)
+
+
+def assemble(
+    settings: Settings,
+    db: storage.Database,
+    metrics_: metrics.Metrics,
+    *,
+    clock: clocks.Clock | None = None,
+    new_id: Callable[[str], str] = ids.new_id,
+) -> Parts:
+    """Returns the parts of a serving process around an open database."""
+    clock = clock or clocks.SystemClock()
+    ctx = context.Context(
+        db=db,
+        providers=providers(settings, clock, metrics_),
+        clock=clock,
+        new_id=new_id,
+        tracker=tasks.Tracker(),
+        provider_timeout_s=settings.provider_timeout_s,
+        schedule=context.Schedule(
+            doubt_first_s=settings.resolver_doubt_first_s,
+            pending_first_s=settings.resolver_pending_first_s,
+            longest_s=settings.resolver_longest_s,
+            grace_s=settings.resolver_grace_s,
+        ),
+    )
+    settler = settling.Settler(ctx)
+    payments_ = payment_cases.Payments(ctx, settler)
+    refunds_ = refund_cases.Refunds(ctx, settler)
+    customers_ = customer_cases.Customers(ctx, settler)
+    keys_ = keys.Keys(ctx)
+    cache = auth.KeyCache(keys_.look_up, ttl_s=settings.key_cache_s, clock=clock)
+    pipeline = rpc.Pipeline(
+        service=SERVICE,
+        authenticate=access.Authenticator(cache),
+        validate=validation.validate,
+        metrics=metrics_,
+        max_deadline=access.max_deadline_s,
+        translate=translate,
+    )
+    return Parts(
+        ctx=ctx,
+        keys=keys_,
+        resolver=resolver.Resolver(
+            ctx,
+            settler,
+            cancellations.Cancellations(ctx, settler, payments_, refunds_),
+            metrics_.registry,
+        ),
+        pipeline=pipeline,
+        servicers=(
+            _registrar(
+                payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
+                payments.PaymentServicer(payments_),
+            ),
+            _registrar(
+                refund_service_pb2_grpc.add_RefundServiceServicer_to_server,
+                refunds.RefundServicer(refunds_),
+            ),
+            _registrar(
+                customer_service_pb2_grpc.add_CustomerServiceServicer_to_server,
+                customers.CustomerServicer(customers_),
+            ),
+            _registrar(
+                key_service_pb2_grpc.add_KeyServiceServicer_to_server,
+                admin.KeyServicer(keys_, cache),
+            ),
+            _registrar(
+                status_service_pb2_grpc.add_StatusServiceServicer_to_server,
+                admin.StatusServicer(status.Status(ctx)),
+            ),
+        ),
+    )
+
+
+def _registrar(add: Callable[..., None], servicer: object) -> server.Registrar:
+    return lambda grpc_server: add(servicer, grpc_server)
+
+
+def translate(error: Exception) -> errors.RpcError | None:
+    """Turns what storage raises into what callers may know."""
+    if isinstance(error, storage.StorageOverloaded):
+        return errors.overloaded("too many calls wait for the database", retry_after_s=1.0)
+    if isinstance(error, storage.CommitUnknown):
+        return errors.unavailable("it is not known whether this was stored; repeat the call")
+    if isinstance(error, storage.StorageUnavailable):
+        return errors.unavailable("the database can't be used now; repeat the call")
+    return None
+
+
+def relay_key(settings: Settings) -> str:
+    """Returns the key the relay publishes with; makes one in the embedded default."""
+    if settings.relay_key is not None:
+        return settings.relay_key.get_secret_value()
+    return keys.read_or_make(settings.relay_key_path)

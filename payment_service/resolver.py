@@ -1,0 +1,113 @@
+"""The resolver: finds out what became of operations nobody knows the end of.
+
+Owns the loop over due operations: abandoned ones become IN_DOUBT, doubts and
+pending ones are looked up at the provider, waiting cancellations are carried
+out. Run inside payment_service; several replicas share the work by leases.
+Never sends an operation again, never guesses: what a look-up can't tell stays.
+"""
+
+import asyncio
+from dataclasses import replace
+
+import prometheus_client
+
+from payment_service.db import operations
+from payment_service.domain import model, outcomes
+from payment_service.usecases import cancellations, context, settling
+from servicekit import logs, loop
+
+_log = logs.get_logger(__name__)
+
+ACTOR = "resolver"
+# Enough to work off a provider's outage, few enough not to be one.
+BATCH_MAX = 32
+LEASE_S = 30.0
+
+
+class Resolver:
+    """Settles what is open; see the module."""
+
+    def __init__(
+        self,
+        ctx: context.Context,
+        settler: settling.Settler,
+        cancellations_: cancellations.Cancellations,
+        registry: prometheus_client.CollectorRegistry,
+    ) -> None:
+        self._ctx = ctx
+        self._settler = settler
+        self._cancellations = cancellations_
+        self._looked = prometheus_client.Counter(
+            "payhub_resolver_looks_total",
+            "Open operations looked at, by what came of it.",
+            ("verdict",),
+            registry=registry,
+        )
+
+    async def run(self, stop: asyncio.Event, *, idle_s: float) -> None:
+        """Looks at what is due until *stop* is set."""
+        await loop.run_forever(self.run_once, idle_s=idle_s, stop=stop, name="resolver")
+
+    async def run_once(self) -> int:
+        """Looks at up to BATCH_MAX due operations; returns how many changed something."""
+        now_us = self._ctx.clock.now_us()
+        due = await self._ctx.db.write(
+            lambda conn: operations.claim_due(
+                conn,
+                now_us=now_us,
+                lease_until_us=now_us + round(LEASE_S * 1_000_000),
+                most=BATCH_MAX,
+            )
+        )
+        changed = await asyncio.gather(*[self._guarded(operation) for operation in due])
+        canceled = 0
+        for tenant_id, payment_id in await self._cancellations.waiting(BATCH_MAX):
+            canceled += await self._cancellations.carry_out(tenant_id, payment_id)
+        return sum(changed) + canceled
+
+    async def _guarded(self, operation: model.Operation) -> bool:
+        """One operation that can't be looked at does not keep others from it."""
+        try:
+            return await self._look(operation)
+        except Exception:
+            _log.exception("could not look at an operation", operation_id=operation.id)
+            return False
+
+    async def _look(self, operation: model.Operation) -> bool:
+        provider = self._ctx.providers.find(operation.provider)
+        if provider is None:
+            _log.error(
+                "an open operation's provider is not set up; set it up again to settle it",
+                operation_id=operation.id,
+                provider=operation.provider,
+            )
+            return False
+        if operation.state is model.OperationState.IN_FLIGHT:
+            abandoned = outcomes.Report(
+                outcome=outcomes.Outcome.UNKNOWN,
+                operation_version=operation.version,
+                detail="abandoned in flight",
+            )
+            verdict = await self._settle(operation, abandoned)
+            if verdict is not outcomes.Verdict.APPLIED:
+                return False
+            operation = replace(
+                operation,
+                state=model.OperationState.IN_DOUBT,
+                version=operation.version + 1,
+            )
+        report = await provider.look_up(operation)
+        verdict = await self._settle(operation, report)
+        self._looked.labels(verdict.value).inc()
+        return verdict is outcomes.Verdict.APPLIED
+
+    async def _settle(
+        self, operation: model.Operation, report: outcomes.Report
+    ) -> outcomes.Verdict:
+        settle = (
+            self._settler.settle_customer
+            if operation.kind in model.CUSTOMER_KINDS
+            else self._settler.settle_payment
+        )
+        verdict, _ = await self._ctx.tracker.shielded(settle(operation, report, actor=ACTOR))
+        return verdict

@@ -1,0 +1,88 @@
+"""What payment_service can be told, by environment variables `PAYMENT_SERVICE_*`.
+
+Owns names, defaults and ranges. Read once by `__main__`; nothing else reads
+the environment.
+"""
+
+import pathlib
+from typing import Annotated, Any
+
+import pydantic
+import pydantic_settings
+
+from servicekit import settings
+
+ProviderName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9.-]{1,61}[a-z0-9]$")]
+Endpoint = Annotated[str, pydantic.Field(pattern=r"^.+:\d+$")]
+Seconds = Annotated[float, pydantic.Field(gt=0, le=86_400)]
+
+
+class Settings(settings.ServiceSettings):
+    """Settings of payment_service; times are seconds."""
+
+    model_config = pydantic_settings.SettingsConfigDict(env_prefix="PAYMENT_SERVICE_")
+
+    grpc_port: settings.Port = 50051
+    http_port: settings.Port = 8080
+
+    database_url: pydantic.SecretStr = pydantic.SecretStr("sqlite:///var/payments.db")
+    database_pool_size: int = pydantic.Field(default=4, ge=1, le=64)
+    database_statement_timeout_s: Seconds = 10.0
+    auto_migrate: bool | None = None
+
+    providers: dict[ProviderName, Endpoint] = pydantic.Field(
+        default={"mock": "127.0.0.1:50061"}, min_length=1
+    )
+    default_provider: str = ""
+    provider_config: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
+    provider_timeout_s: Seconds = 20.0
+    provider_connect_s: Seconds = 1.0
+    provider_skew_s: float = pydantic.Field(default=2.0, ge=0, le=600)
+
+    resolver_enabled: bool = True
+    resolver_idle_s: Seconds = 0.5
+    resolver_doubt_first_s: Seconds = 1.0
+    resolver_pending_first_s: Seconds = 10.0
+    resolver_longest_s: Seconds = 3600.0
+    resolver_grace_s: Seconds = 2.0
+
+    relay_enabled: bool = True
+    gateway_endpoint: Endpoint = "127.0.0.1:50052"
+    relay_key: pydantic.SecretStr | None = None
+    relay_idle_s: Seconds = 0.25
+    relay_check_s: Seconds = 5.0
+    relay_keep_days: float = pydantic.Field(default=30.0, ge=0, le=36_500)
+    relay_key_path: pathlib.Path = pathlib.Path("var/relay.key")
+
+    dev_key_path: pathlib.Path | None = None
+    bootstrap_key: pydantic.SecretStr | None = None
+    key_cache_s: Seconds = 30.0
+
+    @pydantic.model_validator(mode="after")
+    def _default_is_set_up(self) -> "Settings":
+        if self.default_provider and self.default_provider not in self.providers:
+            raise ValueError(
+                f"default_provider {self.default_provider!r} is not among providers "
+                f"({', '.join(sorted(self.providers))})"
+            )
+        unknown = set(self.provider_config) - set(self.providers)
+        if unknown:
+            raise ValueError(f"provider_config names {sorted(unknown)}, not among providers")
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is the embedded default: one process, one SQLite file."""
+        return self.database_url.get_secret_value().startswith("sqlite:")
+
+    @property
+    def migrates_at_start(self) -> bool:
+        """Whether migrations run at start: in the embedded default, unless told otherwise."""
+        return self.embedded if self.auto_migrate is None else self.auto_migrate
+
+    @property
+    def development_key(self) -> pathlib.Path | None:
+        """Where a development key is kept: in the embedded default, unless told otherwise."""
+        if self.dev_key_path is not None:
+            return self.dev_key_path
+        return pathlib.Path("var/dev.key") if self.embedded else None

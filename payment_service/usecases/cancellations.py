@@ -1,0 +1,123 @@
+"""Cancellations that had to wait until an outcome was known.
+
+Owns carrying out `cancel_requested`: an authorization is voided, a sale is
+refunded. Called by the resolver, again and again until nothing waits. Never
+acts while the outcome is unknown.
+"""
+
+from dataclasses import replace
+
+from payhub.plugin.v1 import capability_pb2
+
+from payment_service.db import payments
+from payment_service.domain import actions, changes, commands, model
+from payment_service.provider_client import requests
+from payment_service.usecases import (
+    changing,
+    context,
+    events,
+    intents,
+    refunds,
+    settling,
+)
+from payment_service.usecases import payments as payment_cases
+from servicekit import logs, storage
+
+_log = logs.get_logger(__name__)
+
+ACTOR = "resolver"
+
+
+class Cancellations:
+    """Carries out wishes to cancel."""
+
+    def __init__(
+        self,
+        ctx: context.Context,
+        settler: settling.Settler,
+        payments_: payment_cases.Payments,
+        refunds_: refunds.Refunds,
+    ) -> None:
+        self._ctx = ctx
+        self._settler = settler
+        self._payments = payments_
+        self._refunds = refunds_
+
+    async def waiting(self, most: int) -> list[tuple[str, str]]:
+        """Returns (tenant, payment) of wishes whose outcome may be known now."""
+        now_us = self._ctx.clock.now_us()
+        return list(
+            await self._ctx.db.read(
+                lambda conn: payments.to_cancel(conn, before_us=now_us, most=most)
+            )
+        )
+
+    async def carry_out(self, tenant_id: str, payment_id: str) -> bool:
+        """Voids or refunds one payment; returns whether something was begun."""
+        caller = context.Caller(
+            tenant_id=tenant_id, actor=ACTOR, request_id=self._ctx.new_id("req")
+        )
+        now_us = self._ctx.clock.now_us()
+        ids = settling.fresh_ids(self._ctx.new_id)
+        before = await self._ctx.db.read(lambda conn: payments.load(conn, tenant_id, payment_id))
+        if before is None or not self._possible(before):
+            return False
+        void = self._payments.void_operation(caller, before, "", now_us)
+        wanted = refunds.Create(
+            request=intents.Request(rpc="", key="", fingerprint=b""),
+            payment_id=payment_id,
+            amount_minor=None,
+            currency="",
+            reason=model.RefundReason.CANCELED,
+            note="canceled while the outcome was unknown",
+        )
+        refund, refund_operation = self._refunds.draft(caller, before, wanted, now_us)
+
+        def begin(conn: storage.Connection) -> model.Operation | None:
+            payment = payments.load(conn, tenant_id, payment_id, lock=True)
+            if payment is None or not payment.cancel_requested or not is_known(payment):
+                return None
+            change: changes.Change | changes.Refusal
+            if payment.state is model.PaymentState.SUCCEEDED:
+                change = refunds.refund_decision(payment, refund, refund_operation, None, now_us)
+            else:
+                operation = replace(void, request=requests.void(payment))
+                change = commands.start_void(payment, operation, now_us)
+            if isinstance(change, changes.Refusal):
+                # Nothing is left to return: the wish is met.
+                change = changes.Change(payment=replace(payment, cancel_requested=False))
+            entries = events.of_change(change, caller.cause(""), ids())
+            changing.write(conn, changing.batch(change, entries))
+            return change.new_operation
+
+        operation = await self._ctx.db.write(begin)
+        if operation is None:
+            return False
+        _log.info("carrying out a cancellation", payment_id=payment_id, kind=operation.kind.name)
+        self._ctx.outbox_written.set()
+        await self._ctx.tracker.shielded(self._settler.drive_payment(operation))
+        return True
+
+    def _possible(self, payment: model.Payment) -> bool:
+        if not payment.cancel_requested or not is_known(payment):
+            return False
+        provider = self._ctx.providers.find(payment.provider)
+        if provider is None:
+            return False
+        sold = payment.state is model.PaymentState.SUCCEEDED
+        needed = capability_pb2.CAPABILITY_REFUND if sold else capability_pb2.CAPABILITY_VOID
+        if missing := provider.lacks(needed):
+            _log.warning("can't carry out a cancellation", payment_id=payment.id, lacks=missing)
+            return False
+        return True
+
+
+def is_known(payment: model.Payment) -> bool:
+    """Whether the outcome of the payment's authorization or sale is known."""
+    initial = payment.open_operation(*model.INITIAL_KINDS)
+    unknown = (model.OperationState.IN_FLIGHT, model.OperationState.IN_DOUBT)
+    if initial is not None and initial.state in unknown:
+        return False
+    if payment.state is model.PaymentState.SUCCEEDED:
+        return actions.refundable_minor(payment) > 0
+    return not payment.open_operation(model.Kind.CAPTURE, model.Kind.VOID)

@@ -1,0 +1,80 @@
+"""What every use case needs, and nothing else.
+
+Owns `Context`, made once by the composition root, and `Caller`, made per call
+by the API. Called by use cases only. Never a global.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from payment_service.domain import model
+from payment_service.provider_client import registry
+from servicekit import clock as clocks
+from servicekit import storage, tasks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When open operations are looked at again, seconds: dense at first, then sparse.
+
+    Each look doubles the wait, from `*_first_s` up to `longest_s`. `grace_s` after
+    its `not_after` an operation still in flight counts as abandoned.
+    """
+
+    doubt_first_s: float = 1.0
+    pending_first_s: float = 10.0
+    longest_s: float = 3600.0
+    grace_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything outside that use cases touch.
+
+    `provider_timeout_s` is the operator's limit for one provider call;
+    `outbox_written` wakes the relay.
+    """
+
+    db: storage.Database
+    providers: registry.Registry
+    clock: clocks.Clock
+    new_id: Callable[[str], str]
+    tracker: tasks.Tracker
+    provider_timeout_s: float
+    schedule: Schedule = Schedule()
+    outbox_written: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks. `actor` is `key:<id>` for an API key."""
+
+    tenant_id: str
+    actor: str
+    request_id: str
+
+    def cause(self, idempotency_key: str) -> model.Cause:
+        """Returns what events of this call say of their cause."""
+        return model.Cause(
+            correlation_id=self.request_id, idempotency_key=idempotency_key, actor=self.actor
+        )
+
+
+def next_check_us(schedule: Schedule, operation: model.Operation, now_us: int) -> int:
+    """Returns when the resolver looks at *operation* next; 0 for never."""
+    match operation.state:
+        case model.OperationState.IN_FLIGHT:
+            return operation.not_after_us + round(schedule.grace_s * 1_000_000)
+        case model.OperationState.IN_DOUBT:
+            if operation.failure is not None:
+                # An answer contradicted the question: an operator decides.
+                return 0
+            first_s = schedule.doubt_first_s
+        case model.OperationState.PENDING | model.OperationState.REQUIRES_ACTION:
+            first_s = schedule.pending_first_s
+        case _:
+            return 0
+    doublings = min(max(operation.attempts - 1, 0), 30)
+    wait_s: float = min(first_s * 2**doublings, schedule.longest_s)
+    return now_us + round(wait_s * 1_000_000)

@@ -1,0 +1,99 @@
+"""API keys: make, list, revoke, and find out what one may do.
+
+Owns the transactions of these calls and the keys that the embedded default
+makes for itself. Called by the API and at start. Never stores a secret: only
+its SHA-256.
+"""
+
+import hmac
+import os
+import pathlib
+
+from payment_service.db import keys
+from payment_service.usecases import context
+from servicekit import auth, errors
+
+SCOPES = ("payments:read", "payments:write", "events:read", "events:publish", "admin")
+SYSTEM_TENANT = "system"
+RELAY_SCOPES = ("events:publish", "events:read")
+
+
+class Keys:
+    """The use cases of API keys."""
+
+    def __init__(self, ctx: context.Context) -> None:
+        self._ctx = ctx
+
+    async def create(
+        self, *, tenant_id: str, scopes: tuple[str, ...], name: str
+    ) -> tuple[keys.Key, str]:
+        """Makes a key; returns it and its secret, which is kept nowhere."""
+        key_id, secret = auth.new_key()
+        key = keys.Key(
+            id=key_id,
+            tenant_id=tenant_id,
+            scopes=scopes,
+            name=name,
+            sha256=auth.digest(secret),
+            created_us=self._ctx.clock.now_us(),
+        )
+        await self._ctx.db.write(lambda conn: keys.insert(conn, key))
+        return key, secret
+
+    async def list_newest_first(
+        self, *, tenant_id: str, before: tuple[int, str] | None, most: int
+    ) -> list[keys.Key]:
+        """Returns at most *most* keys, newest first."""
+        return await self._ctx.db.read(
+            lambda conn: keys.list_newest_first(conn, tenant_id=tenant_id, before=before, most=most)
+        )
+
+    async def revoke(self, key_id: str) -> keys.Key:
+        """Revokes a key for good; does nothing if it is revoked.
+
+        Raises:
+            errors.RpcError: RESOURCE_NOT_FOUND.
+        """
+        now_us = self._ctx.clock.now_us()
+        await self._ctx.db.write(lambda conn: keys.revoke(conn, key_id, now_us))
+        key = await self._ctx.db.read(lambda conn: keys.load(conn, key_id))
+        if key is None:
+            raise errors.not_found("key", key_id)
+        return key
+
+    async def look_up(self, key_id: str, sha256: bytes) -> auth.Principal | None:
+        """Returns what a key may do, or None if it is unknown, wrong or revoked."""
+        key = await self._ctx.db.read(lambda conn: keys.load(conn, key_id))
+        if key is None or key.revoked_us or not hmac.compare_digest(key.sha256, sha256):
+            return None
+        return auth.Principal(tenant_id=key.tenant_id, scopes=frozenset(key.scopes), key_id=key.id)
+
+    async def ensure(
+        self, secret: str, *, tenant_id: str, scopes: tuple[str, ...], name: str
+    ) -> None:
+        """Stores a key whose secret an operator chose, unless it is stored already.
+
+        Raises:
+            errors.RpcError: KEY_INVALID, if the text has not the form of a key.
+        """
+        key = keys.Key(
+            id=auth.parse_key(secret),
+            tenant_id=tenant_id,
+            scopes=scopes,
+            name=name,
+            sha256=auth.digest(secret),
+            created_us=self._ctx.clock.now_us(),
+        )
+        await self._ctx.db.write(lambda conn: keys.insert(conn, key))
+
+
+def read_or_make(path: pathlib.Path) -> str:
+    """Returns the secret in *path*; writes a new one, readable by its owner only, if missing."""
+    if path.exists():
+        return path.read_text().strip()
+    _, secret = auth.new_key()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+    return secret

@@ -1,0 +1,385 @@
+"""Payments: create, confirm, capture, cancel, get.
+
+Owns the transactions of these calls. Called by the API. Each one commits its
+intent together with the caller's idempotency key, calls the provider with no
+transaction open, and commits the outcome, in a task that no deadline of the
+caller can stop half-way.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from payhub.plugin.v1 import capability_pb2
+
+from payment_service.db import customers as customer_rows
+from payment_service.db import idempotency, operations, outbox, payments
+from payment_service.domain import actions, changes, commands, model
+from payment_service.provider_client import registry, requests
+from payment_service.usecases import (
+    beginning,
+    changing,
+    context,
+    events,
+    intents,
+    refusals,
+    settling,
+)
+from servicekit import errors, storage
+
+# A caller that polls a doubt faster than this adds no look-ups at the provider.
+_HURRY_EVERY_US = 1_000_000
+_HURRIED_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """A payment to create; `payment_method` may be empty unless `confirm`."""
+
+    request: intents.Request
+    amount_minor: int
+    currency: str
+    capture_method: model.CaptureMethod
+    payment_method: str
+    provider: str
+    references: model.References
+    description: str
+    return_url: str
+    confirm: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """A payment to send to its provider."""
+
+    request: intents.Request
+    payment_id: str
+    payment_method: str
+    return_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """An amount to capture; `amount_minor` None for all that is left."""
+
+    request: intents.Request
+    payment_id: str
+    amount_minor: int | None
+    currency: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """A payment to cancel."""
+
+    request: intents.Request
+    payment_id: str
+
+
+class Payments:
+    """The use cases of payments."""
+
+    def __init__(self, ctx: context.Context, settler: settling.Settler) -> None:
+        self._ctx = ctx
+        self._settler = settler
+        self._hurried_us: OrderedDict[str, int] = OrderedDict()
+
+    async def create(self, caller: context.Caller, wanted: Create) -> model.Payment:
+        """Creates a payment and, with `confirm`, sends it.
+
+        Raises:
+            errors.RpcError: PROVIDER_UNKNOWN, CAPABILITY_MISSING, RESOURCE_NOT_FOUND
+                (customer), IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT.
+        """
+        ctx = self._ctx
+        provider = intents.provider(ctx, wanted.provider)
+        kind = _initial_kind(wanted.capture_method)
+        intents.check(provider, kind, wanted.currency)
+        provider_customer_id = await self._provider_customer(caller, wanted.references)
+        now_us = ctx.clock.now_us()
+        payment = model.Payment(
+            id=ctx.new_id("pay"),
+            tenant_id=caller.tenant_id,
+            state=model.PaymentState.CREATED,
+            amount_minor=wanted.amount_minor,
+            currency=wanted.currency,
+            capture_method=wanted.capture_method,
+            provider=provider.name,
+            binding_id=registry.binding_id(caller.tenant_id, provider.name),
+            references=wanted.references,
+            description=wanted.description,
+            created_us=now_us,
+            updated_us=now_us,
+        )
+        operation = None
+        if wanted.confirm:
+            operation = self._initial(caller, wanted.request, payment, now_us)
+            request = requests.authorize(
+                payment,
+                payment_method=wanted.payment_method,
+                return_url=wanted.return_url,
+                provider_customer_id=provider_customer_id,
+            )
+            operation = replace(operation, request=request)
+        change = commands.create(payment, operation)
+        return await ctx.tracker.shielded(self._create(caller, wanted.request, change))
+
+    async def _create(
+        self, caller: context.Caller, request: intents.Request, change: changes.Change
+    ) -> model.Payment:
+        payment, operation = change.payment, change.new_operation
+        claim = intents.claim(
+            self._ctx,
+            caller,
+            request,
+            resource_id=payment.id,
+            operation_id=operation.id if operation else "",
+            now_us=payment.created_us,
+        )
+        (entry,) = events.of_change(change, caller.cause(request.key), self._ctx.new_id)
+        batch: changing.Batch = [
+            (idempotency.CLAIM, idempotency.params(claim)),
+            (payments.INSERT, payments.params(payment)),
+            (outbox.APPEND_IF_FIRST, outbox.params(entry)),
+        ]
+        if operation is not None:
+            batch.append((operations.INSERT, operations.params(operation)))
+        counts = await self._ctx.db.write(
+            lambda conn: conn.run_all(batch, first_decides=True), one_statement=True
+        )
+        if not counts[0]:
+            return await self._repeat(caller, request)
+        self._ctx.outbox_written.set()
+        if operation is None:
+            return payment
+        return await self._settler.drive_payment(operation)
+
+    async def confirm(self, caller: context.Caller, wanted: Confirm) -> model.Payment:
+        """Sends a created or failed payment.
+
+        Raises:
+            errors.RpcError: as for create, and STATE_CONFLICT.
+        """
+        before = await self._read(caller, wanted.payment_id)
+        provider = intents.provider(self._ctx, before.provider)
+        intents.check(provider, _initial_kind(before.capture_method), before.currency)
+        provider_customer_id = await self._provider_customer(caller, before.references)
+        now_us = self._ctx.clock.now_us()
+        operation = self._initial(caller, wanted.request, before, now_us)
+
+        def decide(payment: model.Payment) -> changes.Change | changes.Refusal:
+            request = requests.authorize(
+                payment,
+                payment_method=wanted.payment_method,
+                return_url=wanted.return_url,
+                provider_customer_id=provider_customer_id,
+            )
+            return commands.confirm(payment, replace(operation, request=request), now_us)
+
+        return await self._begin_and_drive(caller, wanted.request, before, operation.id, decide)
+
+    async def capture(self, caller: context.Caller, wanted: Capture) -> model.Payment:
+        """Captures an authorized payment or a part of it.
+
+        Raises:
+            errors.RpcError: STATE_CONFLICT, AMOUNT_EXCEEDED, CAPABILITY_MISSING,
+                RESOURCE_NOT_FOUND, idempotency conflicts.
+        """
+        before = await self._read(caller, wanted.payment_id)
+        if wanted.currency and wanted.currency != before.currency:
+            raise errors.invalid_field("amount.currency_code", f"must be {before.currency}")
+        provider = intents.provider(self._ctx, before.provider)
+        intents.check(provider, model.Kind.CAPTURE, "", *_capture_needs(before, wanted))
+        now_us = self._ctx.clock.now_us()
+        draft = intents.operation(
+            self._ctx,
+            caller,
+            kind=model.Kind.CAPTURE,
+            entity_id=before.id,
+            provider_name=before.provider,
+            key=wanted.request.key,
+            now_us=now_us,
+        )
+        operation = replace(draft, currency=before.currency, final=wanted.final)
+
+        def decide(payment: model.Payment) -> changes.Change | changes.Refusal:
+            amount = wanted.amount_minor
+            if amount is None:
+                amount = max(actions.capturable_minor(payment), 1)
+            request = requests.capture(payment, amount, final=wanted.final)
+            return commands.capture(
+                payment, replace(operation, request=request), wanted.amount_minor, now_us
+            )
+
+        return await self._begin_and_drive(caller, wanted.request, before, operation.id, decide)
+
+    async def cancel(self, caller: context.Caller, wanted: Cancel) -> model.Payment:
+        """Ends a payment without money, or releases what is not captured yet.
+
+        Raises:
+            errors.RpcError: STATE_CONFLICT, CAPABILITY_MISSING, RESOURCE_NOT_FOUND,
+                idempotency conflicts.
+        """
+        before = await self._read(caller, wanted.payment_id)
+        if before.state not in (model.PaymentState.CREATED, model.PaymentState.FAILED):
+            provider = intents.provider(self._ctx, before.provider)
+            intents.check(provider, model.Kind.VOID, "")
+        now_us = self._ctx.clock.now_us()
+        operation = self.void_operation(caller, before, wanted.request.key, now_us)
+
+        def decide(payment: model.Payment) -> changes.Change | changes.Refusal:
+            if payment.operations:
+                request = requests.void(payment)
+                return commands.cancel(payment, replace(operation, request=request), now_us)
+            return commands.cancel(payment, operation, now_us)
+
+        return await self._begin_and_drive(caller, wanted.request, before, operation.id, decide)
+
+    async def get(self, caller: context.Caller, payment_id: str) -> model.Payment:
+        """Returns a payment; for one in doubt, makes the resolver look now.
+
+        Raises:
+            errors.RpcError: RESOURCE_NOT_FOUND.
+        """
+        payment = await self._read(caller, payment_id)
+        unknown = (model.OperationState.IN_DOUBT, model.OperationState.IN_FLIGHT)
+        if any(operation.state in unknown for operation in payment.operations):
+            await self._hurry(payment)
+        return payment
+
+    async def list_newest_first(
+        self, caller: context.Caller, wanted: payments.ListFilter, most: int
+    ) -> list[model.Payment]:
+        """Returns at most *most* payments without their operations, newest first."""
+        return await self._ctx.db.read(
+            lambda conn: payments.list_newest_first(conn, caller.tenant_id, wanted, most)
+        )
+
+    def void_operation(
+        self, caller: context.Caller, payment: model.Payment, key: str, now_us: int
+    ) -> model.Operation:
+        """Returns a new VOID of *payment*, without amount and request."""
+        operation = intents.operation(
+            self._ctx,
+            caller,
+            kind=model.Kind.VOID,
+            entity_id=payment.id,
+            provider_name=payment.provider,
+            key=key,
+            now_us=now_us,
+        )
+        return replace(operation, currency=payment.currency)
+
+    def _initial(
+        self,
+        caller: context.Caller,
+        request: intents.Request,
+        payment: model.Payment,
+        now_us: int,
+    ) -> model.Operation:
+        operation = intents.operation(
+            self._ctx,
+            caller,
+            kind=_initial_kind(payment.capture_method),
+            entity_id=payment.id,
+            provider_name=payment.provider,
+            key=request.key,
+            now_us=now_us,
+        )
+        return replace(operation, amount_minor=payment.amount_minor, currency=payment.currency)
+
+    async def _begin_and_drive(
+        self,
+        caller: context.Caller,
+        request: intents.Request,
+        before: model.Payment,
+        operation_id: str,
+        decide: beginning.Decide,
+    ) -> model.Payment:
+        return await self._ctx.tracker.shielded(
+            self._drive(caller, request, before, operation_id, decide)
+        )
+
+    async def _drive(
+        self,
+        caller: context.Caller,
+        request: intents.Request,
+        before: model.Payment,
+        operation_id: str,
+        decide: beginning.Decide,
+    ) -> model.Payment:
+        begun = await beginning.begin(self._ctx, caller, request, before.id, operation_id, decide)
+        if begun.found is not None:
+            return await self._repeat(caller, request)
+        if begun.refusal is not None:
+            refusals.refuse(begun.refusal)
+        assert begun.payment is not None
+        self._ctx.outbox_written.set()
+        if begun.operation is None:
+            return begun.payment
+        return await self._settler.drive_payment(begun.operation)
+
+    async def _read(self, caller: context.Caller, payment_id: str) -> model.Payment:
+        payment = await self._ctx.db.read(
+            lambda conn: payments.load(conn, caller.tenant_id, payment_id)
+        )
+        if payment is None:
+            raise errors.not_found("payment", payment_id)
+        return payment
+
+    async def _repeat(self, caller: context.Caller, request: intents.Request) -> model.Payment:
+        """The key was used before: returns what it made, as it stands now."""
+
+        def look(
+            conn: storage.Connection,
+        ) -> tuple[idempotency.Found | None, model.Payment | None]:
+            found = idempotency.find(conn, caller.tenant_id, request.rpc, request.key)
+            if found is None:
+                return None, None
+            return found, payments.load(conn, caller.tenant_id, found.resource_id)
+
+        found, payment = await self._ctx.db.read(look)
+        if found is None:
+            raise errors.unavailable("the idempotency key is being written; repeat the call")
+        operation = payment.operation(found.operation_id) if payment else None
+        abandoned = intents.check_repeat(request, found, operation)
+        if payment is None:
+            raise LookupError(f"idempotency key points at {found.resource_id}, which is gone")
+        if abandoned:
+            await self._hurry(payment)
+        return payment
+
+    async def _hurry(self, payment: model.Payment) -> None:
+        now_us = self._ctx.clock.now_us()
+        if now_us - self._hurried_us.get(payment.id, 0) < _HURRY_EVERY_US:
+            return
+        self._hurried_us[payment.id] = now_us
+        self._hurried_us.move_to_end(payment.id)
+        while len(self._hurried_us) > _HURRIED_MAX:
+            self._hurried_us.popitem(last=False)
+        await self._ctx.db.write(lambda conn: operations.hurry(conn, payment.id, now_us=now_us))
+
+    async def _provider_customer(self, caller: context.Caller, references: model.References) -> str:
+        """Returns the customer's id at the provider, empty without a customer."""
+        customer_id = references.customer_id
+        if not customer_id:
+            return ""
+        customer = await self._ctx.db.read(
+            lambda conn: customer_rows.load(conn, caller.tenant_id, customer_id)
+        )
+        if customer is None:
+            raise errors.not_found("customer", customer_id)
+        return customer.provider_customer_id
+
+
+def _initial_kind(method: model.CaptureMethod) -> model.Kind:
+    return model.Kind.SALE if method is model.CaptureMethod.AUTOMATIC else model.Kind.AUTHORIZE
+
+
+def _capture_needs(payment: model.Payment, wanted: Capture) -> tuple[int, ...]:
+    needs: list[int] = []
+    if wanted.amount_minor is not None and wanted.amount_minor < payment.authorized_minor:
+        needs.append(capability_pb2.CAPABILITY_PARTIAL_CAPTURE)
+    if not wanted.final or payment.captured_minor:
+        needs.append(capability_pb2.CAPABILITY_MULTIPLE_CAPTURE)
+    return tuple(needs)

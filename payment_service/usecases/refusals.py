@@ -1,0 +1,77 @@
+"""Refusals as callers see them.
+
+Owns the mapping of the domain's refusals and of idempotency conflicts to error
+reasons of the contract. Called by use cases. Never decides.
+"""
+
+from typing import NoReturn
+
+import grpc
+
+from payment_service.domain import actions, changes
+from servicekit import errors
+
+# Long enough for most first calls to end, short enough for a payer to wait.
+_IN_FLIGHT_RETRY_S = 0.5
+
+
+def refuse(refusal: changes.Refusal) -> NoReturn:
+    """Raises the error that *refusal* stands for."""
+    metadata = {}
+    if refusal.payment is not None:
+        allowed = [action.name.lower() for action, _ in actions.available(refusal.payment)]
+        metadata = {
+            "state": f"STATE_{refusal.payment.state.name}",
+            "allowed_actions": ",".join(allowed),
+        }
+    if refusal.reason == "AMOUNT_EXCEEDED":
+        metadata["max_amount_minor"] = str(refusal.max_amount_minor)
+    if refusal.capability:
+        metadata["capability"] = refusal.capability
+    raise errors.RpcError(
+        grpc.StatusCode.FAILED_PRECONDITION, refusal.reason, refusal.message, metadata=metadata
+    )
+
+
+def key_reused(resource_id: str) -> errors.RpcError:
+    """The idempotency key was used for another request."""
+    return errors.RpcError(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "IDEMPOTENCY_KEY_REUSED",
+        f"this idempotency key was used for another request, which made {resource_id}; "
+        "use a new key for a new intent",
+        metadata={"resource_id": resource_id},
+    )
+
+
+def key_in_flight(resource_id: str) -> errors.RpcError:
+    """The first call with this idempotency key is still under way."""
+    return errors.RpcError(
+        grpc.StatusCode.ABORTED,
+        "IDEMPOTENCY_KEY_IN_FLIGHT",
+        f"the first call with this idempotency key is under way ({resource_id}); "
+        "repeat it with the same key",
+        retry="same_key",
+        metadata={"resource_id": resource_id},
+        retry_after_s=_IN_FLIGHT_RETRY_S,
+    )
+
+
+def provider_unknown(name: str, known: list[str]) -> errors.RpcError:
+    """No provider of that name is set up."""
+    return errors.RpcError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "PROVIDER_UNKNOWN",
+        f"no provider {name!r} is set up; known: {', '.join(known) or 'none'}",
+        metadata={"providers": ",".join(known)},
+    )
+
+
+def capability_missing(provider: str, capability: str) -> errors.RpcError:
+    """The provider can't do it; nothing was sent."""
+    return errors.RpcError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "CAPABILITY_MISSING",
+        f"provider {provider} can't do this: it lacks {capability}",
+        metadata={"capability": capability},
+    )
