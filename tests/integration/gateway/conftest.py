@@ -1,0 +1,46 @@
+"""Gateways that the tests of this folder share, one per database.
+
+Owns their processes. Tests keep apart by using tenants of their own; a test
+that needs other settings or an end of the process starts its own gateway.
+"""
+
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests import postgres
+from tests.integration.gateway import harness
+
+
+@pytest.fixture(scope="session")
+def sqlite_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Gateway]:
+    """A running gateway on SQLite."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with harness.running(f"sqlite:///{folder}/events.db") as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def postgres_gateway(postgres_url: str) -> Iterator[harness.Gateway]:
+    """A running gateway on PostgreSQL."""
+    name = f"gateway_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'create database "{name}"')
+    with harness.running(postgres.with_database(postgres_url, name)) as gateway:
+        yield gateway
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def gateway(request: pytest.FixtureRequest) -> harness.Gateway:
+    """A running gateway that tests share, once per database."""
+    which = "sqlite_gateway" if request.param == "sqlite" else "postgres_gateway"
+    running: harness.Gateway = request.getfixturevalue(which)
+    return running
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant that no other test uses."""
+    return f"t-{uuid.uuid4().hex[:12]}"
