@@ -188,8 +188,8 @@ class Stack:
             "PAYMENT_SERVICE_PROVIDERS": json.dumps({"mock": self.target(MOCK)}),
             "PAYMENT_SERVICE_DEFAULT_PROVIDER": "mock",
             "PAYMENT_SERVICE_GATEWAY_ENDPOINT": self.target(GATEWAY),
-            "PAYMENT_SERVICE_DEV_KEY_FILE": str(self.dev_key_file),
-            "PAYMENT_SERVICE_RELAY_KEY_FILE": str(self.var / "relay.key"),
+            "PAYMENT_SERVICE_DEV_KEY_PATH": str(self.dev_key_file),
+            "PAYMENT_SERVICE_RELAY_KEY_PATH": str(self.var / "relay.key"),
         }
 
     def start(self, *, timeout_s: float = 40.0) -> None:

@@ -1,0 +1,207 @@
+"""Resolves every command, port and variable of the compose files against the services.
+
+Owns the rules of what may stand in them; the settings classes decide which variables
+exist and where a process listens. Called by `make check`. Never starts a service.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from deploy import compose, requirements
+from event_gateway import settings as gateway_settings
+from payment_service import settings as payments_settings
+from provider_mock import settings as mock_settings
+from servicekit import settings as kit_settings
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BASE = ROOT / "docker-compose.yml"
+# Each is what a person gives to `docker compose -f`.
+VARIANTS: Mapping[str, Sequence[pathlib.Path]] = {
+    "docker-compose.yml": [BASE],
+    "docker-compose.embedded.yml": [BASE, ROOT / "docker-compose.embedded.yml"],
+}
+SETTINGS: Mapping[str, type[kit_settings.ServiceSettings]] = {
+    "payment_service": payments_settings.Settings,
+    "event_gateway": gateway_settings.Settings,
+    "provider_mock": mock_settings.MockSettings,
+}
+# Ports of images that are not ours.
+FOREIGN_PORTS: Mapping[str, int] = {"postgres": 5432}
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
+ENDPOINT = re.compile(r"(?<![\w.])(?P<host>[a-z][a-z0-9_-]*):(?P<port>\d+)(?!\w)")
+HEALTH_URL = re.compile(r"http://127\.0\.0\.1:(?P<port>\d+)(?P<path>/\w*)")
+PUBLISHED = re.compile(r"(?:(?:[\d.]+:)?\d+:)?(?P<container>\d+)(?:/tcp)?")
+COMMAND_TIMEOUT_S = 30.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One of our processes in a compose file, as far as it could be resolved."""
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    settings: kit_settings.ServiceSettings | None
+
+    @property
+    def serves(self) -> bool:
+        """Whether it listens; `migrate` and others do their work and end."""
+        return self.arguments in ((), ("serve",))
+
+
+def check(
+    content: Mapping[str, Any], has_command: Callable[[str, tuple[str, ...]], bool]
+) -> list[str]:
+    """Returns every problem of a merged compose file, each with the service's name."""
+    services: Mapping[str, Mapping[str, Any]] = content.get("services", {})
+    problems: list[str] = []
+    processes: dict[str, Process] = {}
+    for name, service in services.items():
+        if "build" not in service:
+            continue
+        process = _process(name, service, has_command, problems)
+        if process is not None:
+            processes[name] = process
+    for name, service in services.items():
+        problems += [f"{name}: {text}" for text in _links(service, services, processes)]
+        if name in processes and processes[name].settings is not None:
+            problems += [f"{name}: {text}" for text in _listening(service, processes[name])]
+    return problems
+
+
+def _process(
+    name: str,
+    service: Mapping[str, Any],
+    has_command: Callable[[str, tuple[str, ...]], bool],
+    problems: list[str],
+) -> Process | None:
+    extra = service["build"].get("args", {}).get("EXTRA", "")
+    if extra not in requirements.load_extras():
+        problems.append(f"{name}: build argument EXTRA: pyproject.toml has no extra {extra!r}")
+    command = service.get("command")
+    if not isinstance(command, list) or not command or command[0] not in SETTINGS:
+        known = ", ".join(SETTINGS)
+        problems.append(f"{name}: command {command!r} has to be a list that begins with {known}")
+        return None
+    module, arguments = command[0], tuple(command[1:])
+    if extra != module.replace("_", "-"):
+        problems.append(f"{name}: runs {module}, but its image is built for {extra!r}")
+    if not has_command(module, arguments):
+        problems.append(f"{name}: `python -m {' '.join(command)}` is not a command")
+    environment = service.get("environment") or {}
+    if not isinstance(environment, Mapping):
+        problems.append(f"{name}: environment has to be a mapping, not a list")
+        environment = {}
+    texts = {key: str(value) for key, value in environment.items()}
+    cls = SETTINGS[module]
+    known_names = kit_settings.variables(cls)
+    prefix = str(cls.model_config.get("env_prefix"))
+    problems += [
+        f"{name}: {key} is read by no setting of {module}"
+        for key in texts
+        if key not in known_names and not key.startswith(prefix)
+    ]
+    settings, wrong = kit_settings.check(cls, texts)
+    problems += [f"{name}: {text}" for text in wrong]
+    return Process(name=name, module=module, arguments=arguments, settings=settings)
+
+
+def _listening(service: Mapping[str, Any], process: Process) -> list[str]:
+    """Returns problems of what a process listens on."""
+    settings = process.settings
+    assert settings is not None
+    listens = {settings.grpc_port: "gRPC", settings.http_port: "HTTP"}
+    stated = " and ".join(f"{port} ({what})" for port, what in listens.items())
+    problems = []
+    for text in map(str, service.get("ports", [])):
+        match = PUBLISHED.fullmatch(text)
+        if match is None:
+            problems.append(f"port {text!r} can't be read; write host:container")
+        elif not process.serves or int(match["container"]) not in listens:
+            problems.append(f"port {text} is published, but the process listens on {stated}")
+    if not process.serves:
+        return problems
+    if settings.host not in ANY_ADDRESS:
+        problems.append(f"listens on {settings.host}, which no other container reaches")
+    test = " ".join(map(str, service.get("healthcheck", {}).get("test", [])))
+    match = HEALTH_URL.search(test)
+    if match is None:
+        problems.append("has no healthcheck that asks http://127.0.0.1:<port>/readyz")
+    elif int(match["port"]) != settings.http_port or match["path"] not in HEALTH_PATHS:
+        problems.append(f"healthcheck asks {match[0]}, but HTTP is on {settings.http_port}")
+    grace_s = settings.drain_delay_s + settings.drain_grace_s
+    stop_s = float(str(service.get("stop_grace_period", "10s")).removesuffix("s"))
+    if stop_s <= grace_s:
+        problems.append(f"stop_grace_period {stop_s:g} s cuts off a drain of {grace_s:g} s")
+    return problems
+
+
+def _links(
+    service: Mapping[str, Any],
+    services: Mapping[str, Mapping[str, Any]],
+    processes: Mapping[str, Process],
+) -> Iterable[str]:
+    """Yields problems of the other services that a service names."""
+    for needed, how in (service.get("depends_on") or {}).items():
+        if needed not in services:
+            yield f"depends on {needed}, which is not a service"
+        elif how["condition"] == "service_healthy" and "healthcheck" not in services[needed]:
+            yield f"waits until {needed} is healthy, but that has no healthcheck"
+        elif how["condition"] == "service_completed_successfully" and (
+            needed in processes and processes[needed].serves
+        ):
+            yield f"waits until {needed} has ended, but that goes on serving"
+    environment = service.get("environment") or {}
+    if not isinstance(environment, Mapping):
+        return
+    for key, value in environment.items():
+        for match in ENDPOINT.finditer(str(value)):
+            host, port = match["host"], int(match["port"])
+            target = processes.get(host)
+            if host not in services:
+                yield f"{key} names {host}:{port}, but there is no service {host}"
+            elif target is None and FOREIGN_PORTS.get(host) != port:
+                yield f"{key} names {host}:{port}, which does not listen there"
+            elif target and target.settings and target.settings.grpc_port != port:
+                yield f"{key} names {host}:{port}, its gRPC port is {target.settings.grpc_port}"
+
+
+@functools.cache
+def has_command(module: str, arguments: tuple[str, ...]) -> bool:
+    """Tells whether a process knows a command, by asking it for help on it."""
+    if importlib.util.find_spec(f"{module}.__main__") is None:
+        return False
+    result = subprocess.run(
+        [sys.executable, "-m", module, *arguments, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=COMMAND_TIMEOUT_S,
+    )
+    return result.returncode == 0
+
+
+def main() -> None:
+    """Prints every problem and exits 1 if there is one."""
+    problems: list[str] = []
+    for variant, paths in VARIANTS.items():
+        try:
+            found = check(compose.load(paths), has_command)
+        except compose.ComposeError as error:
+            found = [str(error)]
+        problems += [f"{variant}: {text}" for text in found]
+    if problems:
+        sys.exit("\n".join(problems))
+    print("compose: every command, port and variable resolves")
+
+
+if __name__ == "__main__":
+    main()
