@@ -1,0 +1,210 @@
+"""One call as its caller means it: repeated until it is answered or its time is up.
+
+Owns the repeating of unary RPCs: same request, same idempotency key, as the contract and
+the server's answer allow, within one overall deadline. Called by the API modules of this
+package. Never makes a second request of one intent, and never calls an unknown outcome
+a failure.
+"""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import grpc
+import uuid_utils
+from google.protobuf import message
+
+from payhub_client import channel, contract, errors, retries
+
+_Request = TypeVar("_Request", bound=message.Message, contravariant=True)
+_Response = TypeVar("_Response", covariant=True)
+
+_REPEATABLE_CODES = frozenset(
+    {
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNAVAILABLE,
+    }
+)
+
+# Codes after which the server may have acted, whoever made them.
+_UNSETTLED_CODES = frozenset(
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+
+# Answers given before the request itself is looked at: they say nothing of an earlier attempt.
+_GIVEN_BEFORE_THE_REQUEST = (
+    errors.DeadlineExceeded,
+    errors.Internal,
+    errors.KeyInFlight,
+    errors.PermissionDenied,
+    errors.RateLimited,
+    errors.Unauthenticated,
+    errors.Unavailable,
+)
+
+
+class Rpc(Protocol[_Request, _Response]):
+    """A unary method of a generated stub."""
+
+    def __call__(
+        self,
+        request: _Request,
+        /,
+        *,
+        timeout: float | None = None,
+        metadata: tuple[tuple[str, str], ...] | None = None,
+    ) -> Awaitable[_Response]:
+        """Start the call."""
+
+
+def new_key() -> str:
+    """Return a new idempotency key: a time-ordered UUID."""
+    return str(uuid_utils.uuid7())
+
+
+def new_request_id() -> str:
+    """Return a new id under which both ends log one call."""
+    return f"req_{uuid_utils.uuid7().hex}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Makes the unary calls of one client to one target."""
+
+    link: channel.Link
+    backoff: retries.Backoff
+    timing: retries.Timing
+
+    async def call(
+        self,
+        rpc: Rpc[_Request, _Response],
+        method: contract.Method,
+        request: _Request,
+        *,
+        timeout_s: float | None = None,
+        key: str = "",
+    ) -> _Response:
+        """Return the answer to `request`, repeating it while that is safe and there is time.
+
+        Args:
+            rpc: method of a stub on this target's channel.
+            method: what the contract says of it.
+            request: sent as it is in every attempt; `key` is the idempotency key in it.
+            timeout_s: overall time for all attempts, above 0; None means the contract's.
+            key: reported in errors, so that the caller can repeat the call.
+
+        Raises:
+            errors.PayhubError: see that module's table; OutcomeUnknown if the time ran out
+                while an attempt of a mutation may have taken effect.
+            ValueError: `timeout_s` is not above 0.
+        """
+        if timeout_s is not None and not timeout_s > 0:
+            text = f"timeout_s must be above 0, not {timeout_s}"
+            raise ValueError(text)
+        _check_size(request)
+        request_id = new_request_id()
+        ends_s = self.timing.monotonic_s() + (timeout_s or method.deadline_s)
+        unsettled = False
+        attempts = 0
+        while True:
+            attempts += 1
+            reached = True
+            failure: errors.PayhubError
+            try:
+                return await self._attempt(rpc, method, request, ends_s, request_id)
+            except grpc.aio.AioRpcError as error:
+                failure = errors.from_rpc(error, request_id=request_id, idempotency_key=key)
+                unsettled = unsettled or _may_have_acted(method, failure)
+            except errors.Unavailable as error:
+                reached, failure = False, error
+                failure.idempotency_key = key
+            wait_s = self.backoff.wait_s(
+                attempts, chance=self.timing.chance(), asked_s=failure.retry_after_s
+            )
+            in_time = self.timing.monotonic_s() + wait_s < ends_s
+            if not (reached and in_time and _may_repeat(method, failure)):
+                raise _verdict(method, failure, unsettled=unsettled)
+            await self.timing.sleep(wait_s)
+
+    async def _attempt(
+        self,
+        rpc: Rpc[_Request, _Response],
+        method: contract.Method,
+        request: _Request,
+        ends_s: float,
+        request_id: str,
+    ) -> _Response:
+        left_s = ends_s - self.timing.monotonic_s()
+        patience_s = min(left_s, self.link.connect_timeout_s)
+        if not await self.link.connected(patience_s):
+            text = f"{self.link.target} was not reached within {max(patience_s, 0):.1f} s"
+            raise errors.Unavailable(
+                f"{text}; nothing was sent",
+                code=grpc.StatusCode.UNAVAILABLE,
+                retry="same_key",
+                request_id=request_id,
+            )
+        left_s = ends_s - self.timing.monotonic_s()
+        return await rpc(
+            request,
+            timeout=max(min(left_s, method.deadline_s), 0.001),
+            metadata=self.link.metadata(request_id),
+        )
+
+
+def _check_size(request: message.Message) -> None:
+    size = request.ByteSize()
+    if size > channel.MESSAGE_BYTES_MAX:
+        text = f"the request has {size} bytes; at most {channel.MESSAGE_BYTES_MAX} are taken"
+        raise errors.InvalidRequest(text)
+
+
+def _may_repeat(method: contract.Method, failure: errors.PayhubError) -> bool:
+    if method.effects is contract.Effects.EACH_TIME or failure.code not in _REPEATABLE_CODES:
+        return False
+    if errors.is_oversize(failure):
+        return False
+    if failure.retry == "new_key":
+        return method.effects is contract.Effects.NONE
+    return failure.retry == "same_key"
+
+
+def _may_have_acted(method: contract.Method, failure: errors.PayhubError) -> bool:
+    if method.effects is contract.Effects.NONE or failure.retry == "new_key":
+        return False
+    transport_broke = failure.code is grpc.StatusCode.INTERNAL and not failure.reason
+    return transport_broke or failure.code in _UNSETTLED_CODES
+
+
+def _verdict(
+    method: contract.Method, failure: errors.PayhubError, *, unsettled: bool
+) -> errors.PayhubError:
+    if not (unsettled and isinstance(failure, _GIVEN_BEFORE_THE_REQUEST)):
+        return failure
+    once = method.effects is contract.Effects.ONCE
+    advice = (
+        "repeat the same request with the same idempotency key"
+        if once
+        else "look what exists before making another"
+    )
+    unknown = errors.OutcomeUnknown(
+        f"{method.full_name} may or may not have taken effect: {advice}. "
+        f"Last answer: {failure.message}",
+        reason=failure.reason,
+        code=failure.code,
+        retry="same_key" if once else "never",
+        metadata=failure.metadata,
+        request_id=failure.request_id,
+        idempotency_key=failure.idempotency_key,
+        retry_after_s=failure.retry_after_s,
+    )
+    unknown.__cause__ = failure
+    return unknown

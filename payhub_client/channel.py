@@ -1,0 +1,106 @@
+"""One gRPC channel per target, with the options that every Payhub caller needs.
+
+Owns connecting, the credential metadata and closing. Called by `calls` and `subscription`.
+Never repeats a call: retries at channel level are off, because the transport can't know
+whether a payment was made.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+
+import grpc
+from grpc import aio
+
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.enable_retries", 0),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A restarted server is found again within a second or two, not after gRPC's 20 s and more.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+_KEY_PATTERN = re.compile(r"[\x21-\x7e]+")
+
+
+@dataclass(slots=True, kw_only=True)
+class Link:
+    """A channel to one target that is opened on first use and reused by every call."""
+
+    target: str
+    key: str | None = field(repr=False)
+    credentials: grpc.ChannelCredentials | None = None
+    connect_timeout_s: float = 5.0
+    _channel: aio.Channel | None = field(default=None, init=False, repr=False)
+    _closed: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.target:
+            message = "a target is needed, such as 127.0.0.1:50051"
+            raise ValueError(message)
+        if self.key is not None and not _KEY_PATTERN.fullmatch(self.key):
+            message = "the API key must be one line of visible characters, without blanks"
+            raise ValueError(message)
+        if self.connect_timeout_s <= 0:
+            message = "connect_timeout_s must be above 0"
+            raise ValueError(message)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
+    def channel(self) -> aio.Channel:
+        """The channel; needs a running event loop. Raises RuntimeError once closed."""
+        if self._closed:
+            message = "the client is closed"
+            raise RuntimeError(message)
+        if self._channel is None:
+            self._channel = (
+                aio.insecure_channel(self.target, options=OPTIONS)
+                if self.credentials is None
+                else aio.secure_channel(self.target, self.credentials, options=OPTIONS)
+            )
+        return self._channel
+
+    def metadata(self, request_id: str) -> tuple[tuple[str, str], ...]:
+        """Return the metadata of one call: who asks, and the id that names it in logs."""
+        named = (("x-request-id", request_id),)
+        return named if self.key is None else (("authorization", f"Bearer {self.key}"), *named)
+
+    async def connected(self, within_s: float) -> bool:
+        """Return whether the channel is connected, waiting up to `within_s` for it.
+
+        While it is not, nothing can have been sent: that is what makes a call to a server
+        that is down a certain failure instead of an unknown outcome.
+        """
+        channel = self.channel
+        state = channel.get_state(try_to_connect=True)
+        if state is grpc.ChannelConnectivity.READY:
+            return True
+        try:
+            async with asyncio.timeout(max(within_s, 0)):
+                while state is not grpc.ChannelConnectivity.READY:
+                    if state is grpc.ChannelConnectivity.SHUTDOWN:
+                        return False
+                    await channel.wait_for_state_change(state)
+                    state = channel.get_state(try_to_connect=True)
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """End every call and stream, and close the channel. May be called again."""
+        self._closed = True
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()

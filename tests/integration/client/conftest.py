@@ -1,0 +1,37 @@
+"""Fixtures of the client's tests: fake servers and a client with short waits."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+import payhub_client
+from payhub_client import retries
+from tests.integration.client import fake_log, fake_payments
+
+KEY = "phk_test_key"
+BACKOFF = retries.Backoff(first_s=0.01, longest_s=0.05)
+
+
+@pytest.fixture
+def payments() -> Iterator[fake_payments.FakePayments]:
+    """A running fake payment service."""
+    with fake_payments.serving() as fake:
+        yield fake
+
+
+@pytest.fixture
+def log() -> Iterator[fake_log.FakeLog]:
+    """A running fake gateway."""
+    with fake_log.serving() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def client(
+    payments: fake_payments.FakePayments, log: fake_log.FakeLog
+) -> AsyncIterator[payhub_client.Client]:
+    """A client of both fakes."""
+    async with payhub_client.Client(
+        payments.target, key=KEY, events_target=log.target, backoff=BACKOFF, connect_timeout_s=1.0
+    ) as made:
+        yield made

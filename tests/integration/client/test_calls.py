@@ -1,0 +1,360 @@
+"""Unary calls against a payment service that fails in planned ways."""
+
+import asyncio
+import socket
+import time
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+
+import payhub_client
+from payhub_client import Payment, errors
+from tests.integration.client import conftest, fake_payments
+
+Fault, FakePayments = fake_payments.Fault, fake_payments.FakePayments
+Code = grpc.StatusCode
+
+# gRPC rounds timeouts up on the wire, so that it can send the same bytes again.
+SLACK = 1.03
+
+PAY_10 = {"amount_minor": 1000, "currency": "EUR", "payment_method": "tok_approve"}
+
+
+def lost_answer() -> Fault:
+    """The effect happens and its answer is lost."""
+    return Fault(status=fake_payments.status(Code.UNAVAILABLE), after_effect=True)
+
+
+def refused(code: Code, reason: str, **more: object) -> Fault:
+    """Nothing happens."""
+    return Fault(status=fake_payments.status(code, reason, **more))
+
+
+async def test_a_payment_is_made_and_sent_with_the_callers_credentials(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """A first call sends key, request id and deadline, and returns the typed payment."""
+    payment = await client.payments.create(**PAY_10, order_id="o-1", metadata={"a": "b"})
+    assert payment.state == Payment.STATE_SUCCEEDED
+    assert payment.references.metadata == {"a": "b"}
+    seen = payments.seen[0]
+    assert seen.metadata["authorization"] == f"Bearer {conftest.KEY}"
+    assert seen.metadata["x-request-id"].startswith("req_")
+    assert 29 < seen.left_s <= 30 * SLACK
+
+
+async def test_one_key_is_used_in_every_attempt(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """Attempts of one call share key and request id, so a lost answer makes no second payment."""
+    payments.faults.extend([lost_answer(), lost_answer()])
+    payment = await client.payments.create(**PAY_10)
+    assert list(payments.payments) == [payment.id]
+    assert len(payments.seen) == 3
+    assert len({seen.key for seen in payments.seen}) == 1
+    assert len({seen.metadata["x-request-id"] for seen in payments.seen}) == 1
+    assert all(request == payments.requests[0] for request in payments.requests)
+
+
+async def test_each_call_has_a_key_of_its_own(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """Two calls without a key are two intents."""
+    await client.payments.create(**PAY_10)
+    await client.payments.create(**PAY_10)
+    assert len(payments.payments) == 2
+
+
+async def test_a_key_in_flight_is_waited_for(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """ABORTED is repeated with the same key, and not before the delay that the server asks for."""
+    payments.faults.append(
+        refused(Code.ABORTED, "IDEMPOTENCY_KEY_IN_FLIGHT", retry="same_key", retry_after_s=0.2)
+    )
+    await client.payments.create(**PAY_10)
+    first, second = payments.seen
+    assert first.key == second.key
+    assert second.at_s - first.at_s >= 0.2
+
+
+async def test_overload_is_waited_out(client: payhub_client.Client, payments: FakePayments) -> None:
+    """RESOURCE_EXHAUSTED is repeated."""
+    payments.faults.append(refused(Code.RESOURCE_EXHAUSTED, "OVERLOADED", retry="same_key"))
+    await client.payments.create(**PAY_10)
+    assert len(payments.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (Code.FAILED_PRECONDITION, "STATE_CONFLICT"),
+        (Code.ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED"),
+        (Code.INVALID_ARGUMENT, "INVALID_FIELD"),
+        (Code.UNAUTHENTICATED, "KEY_INVALID"),
+        (Code.UNAVAILABLE, "A_REASON_OF_TOMORROW"),
+    ],
+)
+async def test_never_means_never(
+    client: payhub_client.Client, payments: FakePayments, code: Code, reason: str
+) -> None:
+    """What the server says not to repeat is not repeated, whatever its status code."""
+    payments.faults.append(refused(code, reason))
+    with pytest.raises(errors.PayhubError):
+        await client.payments.create(**PAY_10)
+    assert len(payments.seen) == 1
+
+
+async def test_a_conflict_says_what_is_possible(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """StateConflict carries state, allowed actions, reason, key and the server's request id."""
+    payments.faults.append(
+        refused(
+            Code.FAILED_PRECONDITION,
+            "STATE_CONFLICT",
+            metadata={"state": "SUCCEEDED", "allowed_actions": "REFUND"},
+        )
+    )
+    with pytest.raises(errors.StateConflict) as caught:
+        await client.payments.capture(f"pay_{0:032x}", idempotency_key="k-1")
+    assert caught.value.state == "SUCCEEDED"
+    assert caught.value.allowed_actions == ("REFUND",)
+    assert caught.value.reason == "STATE_CONFLICT"
+    assert caught.value.retry == "never"
+    assert caught.value.idempotency_key == "k-1"
+    assert caught.value.request_id == "srv_CapturePayment"
+
+
+async def test_wrong_fields_are_named(client: payhub_client.Client, payments: FakePayments) -> None:
+    """InvalidRequest carries the path and the description of each wrong field."""
+    bad = error_details_pb2.BadRequest()
+    bad.field_violations.add(field="amount.currency_code", description="is no currency")
+    payments.faults.append(refused(Code.INVALID_ARGUMENT, "INVALID_FIELD", details=[bad]))
+    with pytest.raises(errors.InvalidRequest, match=r"amount\.currency_code: is no currency") as it:
+        await client.payments.create(amount_minor=1, currency="QQQ", confirm=False)
+    assert it.value.field_violations[0].path == "amount.currency_code"
+
+
+async def test_a_mutation_without_an_answer_is_unknown_and_repeatable(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """OutcomeUnknown carries the key; repeating with it returns what the first call made."""
+    payments.faults.append(Fault(hang_s=30, after_effect=True))
+    began_s = time.monotonic()
+    with pytest.raises(errors.OutcomeUnknown) as caught:
+        await client.payments.create(**PAY_10, timeout_s=0.2)
+    assert time.monotonic() - began_s < 2
+    assert caught.value.retry == "same_key"
+    assert isinstance(caught.value.__cause__, errors.DeadlineExceeded)
+    payment = await client.payments.create(**PAY_10, idempotency_key=caught.value.idempotency_key)
+    assert list(payments.payments) == [payment.id]
+
+
+async def test_a_refusal_after_a_lost_answer_leaves_the_outcome_unknown(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """An answer given before the request is looked at does not settle an earlier attempt."""
+    payments.faults.extend([lost_answer(), refused(Code.UNAUTHENTICATED, "KEY_INVALID")])
+    with pytest.raises(errors.OutcomeUnknown) as caught:
+        await client.payments.create(**PAY_10)
+    assert isinstance(caught.value.__cause__, errors.Unauthenticated)
+
+
+async def test_attempts_share_one_deadline(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """No attempt gets more time than is left of the caller's, nor more than the contract's."""
+    pause = refused(Code.RESOURCE_EXHAUSTED, "OVERLOADED", retry="same_key", retry_after_s=0.2)
+    payments.faults.extend([pause, pause])
+    await client.payments.create(**PAY_10, timeout_s=2)
+    first, second, third = (seen.left_s for seen in payments.seen)
+    assert 2 * SLACK >= first > second + 0.1 > third + 0.2
+    await client.payments.create(**PAY_10, timeout_s=500)
+    assert payments.seen[-1].left_s <= 30 * SLACK
+
+
+async def test_a_pause_longer_than_the_deadline_is_not_slept(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """If the server asks for more time than is left, the call ends at once and says so."""
+    payments.faults.append(
+        refused(Code.RESOURCE_EXHAUSTED, "OVERLOADED", retry="same_key", retry_after_s=20)
+    )
+    began_s = time.monotonic()
+    with pytest.raises(errors.RateLimited) as caught:
+        await client.payments.create(**PAY_10, timeout_s=2)
+    assert time.monotonic() - began_s < 1
+    assert caught.value.retry_after_s == 20
+
+
+async def test_a_slow_read_is_no_unknown_outcome(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """A read that takes too long raises DeadlineExceeded."""
+    payments.faults.append(Fault(hang_s=30))
+    with pytest.raises(errors.DeadlineExceeded):
+        await client.payments.get(f"pay_{0:032x}", timeout_s=0.1)
+
+
+async def test_a_server_that_is_down_leaves_nothing_in_doubt() -> None:
+    """A call that never had a connection raises Unavailable: nothing was sent, for certain."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{unused.getsockname()[1]}"
+        async with payhub_client.Client(target, key="k", connect_timeout_s=0.2) as client:
+            with pytest.raises(errors.Unavailable, match="nothing was sent") as caught:
+                await client.payments.create(**PAY_10)
+    assert caught.value.idempotency_key
+
+
+async def test_a_call_waits_for_a_server_that_comes_back() -> None:
+    """A restart within the connect timeout is not seen by the caller."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    async with payhub_client.Client(f"127.0.0.1:{port}", key="k") as client:
+        call = asyncio.create_task(client.payments.create(**PAY_10))
+        await asyncio.sleep(0)
+        with fake_payments.serving(port) as fake:
+            payment = await call
+            assert list(fake.payments) == [payment.id]
+
+
+async def test_making_a_key_is_never_repeated(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """A mutation that is not idempotent is tried once, and its outcome is unknown after a loss."""
+    payments.faults.append(lost_answer())
+    with pytest.raises(errors.OutcomeUnknown, match="look what exists") as caught:
+        await client.keys.create(tenant_id="default", scopes=["admin"], name="x")
+    assert caught.value.retry == "never"
+    assert len(payments.seen) == 1
+
+
+async def test_lists_are_walked_page_by_page(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """`list` returns everything once, with the same filter in every page's request."""
+    made = [(await client.payments.create(**PAY_10)).id for _ in range(5)]
+    where = payhub_client.PaymentFilter(states=[Payment.STATE_SUCCEEDED])
+    assert [each.id async for each in client.payments.list(where, page_size=2)] == made
+    pages = [seen for seen in payments.requests if hasattr(seen, "page_token")]
+    assert [page.page_token for page in pages] == ["", "2", "4"]
+    assert all(page.page_size == 2 and len(page.states) == 1 for page in pages)
+
+
+async def test_a_filter_may_be_an_iterator(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """States given as an iterator hold for every page, not for the first only."""
+    for _ in range(3):
+        await client.payments.create(**PAY_10)
+    where = payhub_client.PaymentFilter(states=iter([Payment.STATE_SUCCEEDED]))
+    assert len([each async for each in client.payments.list(where, page_size=1)]) == 3
+    pages = [seen for seen in payments.requests if hasattr(seen, "page_token")]
+    assert all(page.states == [Payment.STATE_SUCCEEDED] for page in pages)
+
+
+async def test_customers_change_only_what_is_given(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """An update names its fields in the mask; nothing given is refused before sending."""
+    made = await client.customers.create(name="Ada", email="ada@example.com")
+    changed = await client.customers.update(made.id, email="", metadata={"k": "v"})
+    assert (changed.profile.name, changed.profile.email) == ("Ada", "")
+    assert changed.profile.metadata == {"k": "v"}
+    assert (await client.customers.get(made.id)).profile.name == "Ada"
+    with pytest.raises(errors.InvalidRequest):
+        await client.customers.update(made.id)
+
+
+async def test_refunds_and_captures_take_an_amount_with_its_currency(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """Amounts travel as minor units with a currency; a currency alone is refused."""
+    held = await client.payments.create(**PAY_10, manual_capture=True)
+    assert held.state == Payment.STATE_AUTHORIZED
+    part = await client.payments.capture(
+        held.id, amount_minor=400, currency="EUR", more_to_follow=True
+    )
+    assert part.amounts.captured_minor == 400
+    refund = await client.refunds.create(held.id, amount_minor=100, currency="EUR")
+    assert refund.amount.amount_minor == 100
+    assert (await client.refunds.get(refund.id)).id == refund.id
+    assert [each.id async for each in client.refunds.list()] == [refund.id]
+    with pytest.raises(errors.InvalidRequest):
+        await client.payments.capture(held.id, currency="EUR")
+
+
+@pytest.mark.parametrize("amount", [10.5, True, "10", 2**63])
+async def test_amounts_that_are_no_whole_numbers_are_not_sent(
+    client: payhub_client.Client, payments: FakePayments, amount: object
+) -> None:
+    """A float, a bool, a text or a number over 64 bits is refused with the field's path."""
+    with pytest.raises(errors.InvalidRequest) as caught:
+        await client.payments.create(amount_minor=amount, currency="EUR", confirm=False)
+    assert caught.value.field_violations[0].path == "amount.amount_minor"
+    assert not payments.seen
+
+
+async def test_oversize_requests_are_not_sent(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """A request over 4 MiB is refused before it is sent."""
+    with pytest.raises(errors.InvalidRequest, match="bytes"):
+        await client.payments.create(**PAY_10, description="x" * 5_000_000)
+    assert not payments.seen
+
+
+async def test_oversize_answers_are_not_asked_for_again(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """gRPC calls an oversize answer exhaustion; asking again would bring it again."""
+    payments.answer_bytes = 5_000_000
+    with pytest.raises(errors.PayhubError):
+        await client.payments.create(**PAY_10)
+    assert len(payments.seen) == 1
+
+
+async def test_cancellation_goes_through(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """A caller that is canceled stops waiting at once and sees CancelledError."""
+    payments.faults.append(Fault(hang_s=30))
+    call = asyncio.create_task(client.payments.create(**PAY_10))
+    await asyncio.to_thread(payments.wait_for_calls, 1)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+async def test_many_tasks_share_a_client(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """Concurrent calls go over one connection and do not mix."""
+    made = await asyncio.gather(*(client.payments.create(**PAY_10) for _ in range(50)))
+    assert len({payment.id for payment in made}) == 50
+
+
+async def test_wrong_arguments_are_told_at_once(client: payhub_client.Client) -> None:
+    """A timeout of zero, an empty target, an unsendable key and missing events are refused."""
+    with pytest.raises(ValueError, match="timeout_s"):
+        await client.payments.get("pay_x", timeout_s=0)
+    with pytest.raises(ValueError, match="target"):
+        payhub_client.Client("", key="k")
+    with pytest.raises(ValueError, match="API key") as caught:
+        payhub_client.Client("127.0.0.1:1", key="secret\nkey")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(RuntimeError, match="events_target"):
+        _ = payhub_client.Client("127.0.0.1:1", key="k").events
+
+
+async def test_a_closed_client_says_so(payments: FakePayments) -> None:
+    """A call on a closed client raises RuntimeError instead of hanging."""
+    client = payhub_client.Client(payments.target, key="k")
+    await client.close()
+    await client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.payments.create(**PAY_10)
