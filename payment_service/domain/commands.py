@@ -35,6 +35,8 @@ def confirm(
     after = replace(
         payment,
         state=_P.PROCESSING,
+        # An earlier attempt's payment at the provider is not this one's.
+        provider_payment_id="",
         failure=None,
         version=payment.version + 1,
         updated_us=now_us,
