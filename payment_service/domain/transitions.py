@@ -184,7 +184,8 @@ def _initial(draft: _Draft, operation: model.Operation, report: outcomes.Report)
 
 
 def _failed(draft: _Draft, report: outcomes.Report) -> None:
-    if draft.payment.cancel_requested:
+    if draft.payment.cancel_requested or draft.payment.open_operation(_K.VOID):
+        # Confirmable again, a second attempt would be ended by the void of the first.
         draft.payment = replace(draft.payment, cancel_requested=False)
         draft.enter(_P.CANCELED, "payment.canceled")
         return
