@@ -138,7 +138,7 @@ def refund(
     new_refund = replace(refund_, amount_minor=amount)
     after = replace(
         payment,
-        cancel_requested=False,
+        cancel_requested=payment.cancel_requested and amount < most,
         refund_reserved_minor=payment.refund_reserved_minor + amount,
         version=payment.version + 1,
         updated_us=now_us,
