@@ -7,7 +7,7 @@ the API when it reads requests. Never rounds: an amount fits or is refused.
 import iso4217
 
 # ISO 4217 marks these as funds or units of account, which nobody pays with.
-_FUNDS = frozenset({"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW"})
+_FUNDS = frozenset({"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "XAD"})
 
 AMOUNT_MINOR_MAX = 2**63 - 1
 
