@@ -237,10 +237,11 @@ def _void(draft: _Draft, operation: model.Operation) -> None:
                 )
                 draft.payment = replace(_with(draft.payment, ended), action=None)
                 draft.others.append(ended)
-            if draft.payment.captured_minor > 0:
-                draft.enter(_P.SUCCEEDED, "payment.succeeded")
-            else:
+            if draft.payment.captured_minor == 0:
                 draft.enter(_P.CANCELED, "payment.canceled")
+            elif draft.payment.state is not _P.SUCCEEDED:
+                draft.enter(_P.SUCCEEDED, "payment.succeeded")
+                _note_refunded(draft)
         case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
             draft.emit(_ended_without_effect(operation, "payment.void_failed"))
         case _S.IN_DOUBT:
@@ -264,9 +265,7 @@ def _refund(draft: _Draft, operation: model.Operation, refund: model.Refund) -> 
                 draft.payment, refunded_minor=draft.payment.refunded_minor + amount
             )
             draft.emit("refund.succeeded")
-            whole = draft.payment.refunded_minor == draft.payment.captured_minor
-            if whole and draft.payment.state is _P.SUCCEEDED:
-                draft.emit("payment.refunded")
+            _note_refunded(draft)
         case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
             draft.refund = replace(refund, state=model.RefundState.FAILED)
             draft.emit("refund.failed")
@@ -278,3 +277,10 @@ def _refund(draft: _Draft, operation: model.Operation, refund: model.Refund) -> 
             draft.emit("refund.pending")
         case _S.IN_FLIGHT:
             raise AssertionError("no outcome leads back to IN_FLIGHT")
+
+
+def _note_refunded(draft: _Draft) -> None:
+    """Emits once nothing more will be captured and everything captured was returned."""
+    whole = draft.payment.refunded_minor == draft.payment.captured_minor
+    if whole and draft.payment.state is _P.SUCCEEDED:
+        draft.emit("payment.refunded")
