@@ -252,7 +252,7 @@ def _void(draft: _Draft, operation: model.Operation) -> None:
 
 def _refund(draft: _Draft, operation: model.Operation, refund: model.Refund) -> None:
     amount = operation.amount_minor
-    refund = replace(refund, failure=draft.operation.failure, updated_us=draft.operation.updated_us)
+    refund = replace(refund, failure=None, updated_us=draft.operation.updated_us)
     if not draft.operation.is_open:
         draft.payment = replace(
             draft.payment,
@@ -267,7 +267,9 @@ def _refund(draft: _Draft, operation: model.Operation, refund: model.Refund) -> 
             draft.emit("refund.succeeded")
             _note_refunded(draft)
         case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
-            draft.refund = replace(refund, state=model.RefundState.FAILED)
+            draft.refund = replace(
+                refund, state=model.RefundState.FAILED, failure=draft.operation.failure
+            )
             draft.emit("refund.failed")
         case _S.IN_DOUBT:
             draft.refund = replace(refund, state=model.RefundState.IN_DOUBT)
