@@ -39,6 +39,10 @@ def apply(
         report: What is known now.
         now_us: The time of the change.
         refund: As locked, for an operation of kind REFUND.
+
+    Raises:
+        LookupError: The operation is not of this payment, or its refund was not given.
+        ValueError: The operation is about a customer.
     """
     operation = payment.operation(operation_id)
     if operation is None:
