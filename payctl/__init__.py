@@ -1,1 +1,1 @@
-"""payctl."""
+"""The command line of Payhub, on top of payhub_client."""

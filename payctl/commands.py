@@ -1,0 +1,73 @@
+"""The commands of payctl.
+
+Owns the command tree and the options in front of every command. Called by `__main__`.
+Never reaches around the public API: everything goes through payhub_client.
+"""
+
+import importlib.metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from payctl import admin, customers, events, payments, refunds, session
+
+app = typer.Typer(
+    name="payctl",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=(
+        "Exit codes: 0 done; 1 error; 2 wrong usage; 3 refused (declined or not sent: nothing "
+        "was taken); 4 not decided yet (processing, waiting for the payer, or in doubt: do not "
+        "pay again, repeat with the same --key or wait). "
+        "The API key is read from --key-file, PAYHUB_KEY, PAYHUB_KEY_FILE or ./var/dev.key."
+    ),
+)
+app.add_typer(customers.app, name="customers")
+app.add_typer(events.app, name="events")
+app.add_typer(admin.keys, name="keys")
+app.command("pay")(payments.pay)
+app.command("show")(payments.show)
+app.command("list")(payments.list_)
+app.command("confirm")(payments.confirm)
+app.command("capture")(payments.capture)
+app.command("cancel")(payments.cancel)
+app.command("refund")(refunds.refund)
+app.command("refunds")(refunds.refunds)
+app.command("status")(admin.status)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"payctl {importlib.metadata.version('payhub')}")
+        raise typer.Exit
+
+
+@app.callback()
+def connect(
+    ctx: typer.Context,
+    *,
+    target: Annotated[
+        str, typer.Option(envvar="PAYHUB_TARGET", help="Payment service, host:port.")
+    ] = "127.0.0.1:50051",
+    events_target: Annotated[
+        str, typer.Option(envvar="PAYHUB_EVENTS_TARGET", help="Event gateway, host:port.")
+    ] = "127.0.0.1:50052",
+    key_file: Annotated[
+        Path | None, typer.Option(help="File that holds the API key.", show_default=False)
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Seconds for one command, retries included."),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take payments, look at them, and follow their events."""
+    del version
+    ctx.obj = session.Connection(
+        target=target, events_target=events_target, key_file=key_file, timeout_s=timeout
+    )

@@ -1,0 +1,123 @@
+"""Commands on refunds: refund, refunds.
+
+Owns their options, their display and what their result means for the exit code. Called
+through `payctl.commands`. Never guesses: a pending refund is undecided.
+"""
+
+from typing import Annotated, cast
+
+import rich.text
+import typer
+
+import payhub_client
+from payctl import money, payments, render, session
+from payhub_client import Refund
+
+_REASONS = {
+    name.removeprefix("REASON_").lower(): cast("Refund.Reason", value)
+    for name, value in Refund.Reason.items()
+    if value
+}
+_STATES = {value: name.removeprefix("STATE_") for name, value in Refund.State.items()}
+_EXITS = {
+    Refund.STATE_SUCCEEDED: session.Exit.OK,
+    Refund.STATE_FAILED: session.Exit.REFUSED,
+}
+
+
+def refund(
+    ctx: typer.Context,
+    payment_id: payments.PaymentId,
+    amount: Annotated[
+        str | None, typer.Argument(help="Amount in major units; all that is left if absent.")
+    ] = None,
+    *,
+    reason: Annotated[str, typer.Option(help=f"One of {', '.join(_REASONS)}.")] = "",
+    text: Annotated[str, typer.Option("--note", help="Text for people.")] = "",
+    key: session.KeyOption = None,
+    as_json: session.JsonFlag = False,
+) -> None:
+    """Return captured money to the payer."""
+    if reason and reason.lower() not in _REASONS:
+        wrong = f"{reason!r} is no reason; the reasons are {', '.join(_REASONS)}"
+        raise typer.BadParameter(wrong)
+
+    once = key or payhub_client.new_key()
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        timeout_s = session.connection_of(ctx).timeout_s
+        amount_minor, currency = await payments.amount_of(
+            client, payment_id, amount, timeout_s=timeout_s
+        )
+        made = await client.refunds.create(
+            payment_id,
+            amount_minor=amount_minor,
+            currency=currency,
+            reason=_REASONS.get(reason.lower(), Refund.REASON_UNSPECIFIED),
+            note=text,
+            idempotency_key=once,
+            timeout_s=timeout_s,
+        )
+        if as_json:
+            render.document(render.to_dict(made))
+        else:
+            render.fields(
+                {
+                    "refund": made.id,
+                    "payment": made.payment_id,
+                    "state": render.state(_state_name(made)),
+                    "amount": money.show(made.amount.amount_minor, made.amount.currency_code),
+                    "failure": payments.failure_text(made.failure),
+                    "note": made.note,
+                    "created": render.moment(made.create_time),
+                }
+            )
+        return _EXITS.get(made.state, session.Exit.UNDECIDED)
+
+    session.run(ctx, work, as_json=as_json, key=once)
+
+
+def refunds(
+    ctx: typer.Context,
+    payment_id: Annotated[str, typer.Argument(help="Only of this payment.")] = "",
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most refunds to show.")] = 50,
+    page_token: Annotated[str, typer.Option(help="next_page_token of the page before.")] = "",
+    as_json: session.JsonFlag = False,
+) -> None:
+    """List refunds, newest first."""
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        page = await client.refunds.list_page(
+            payment_id=payment_id,
+            page_size=limit,
+            page_token=page_token,
+            timeout_s=session.connection_of(ctx).timeout_s,
+        )
+        if as_json:
+            render.document(render.to_dict(page))
+            return session.Exit.OK
+        render.table(
+            ["refund", "payment", "state", ">amount", "failure", "created"],
+            [_row(each) for each in page.refunds],
+        )
+        if page.next_page_token:
+            render.note(f"more: --page-token {page.next_page_token}")
+        return session.Exit.OK
+
+    session.run(ctx, work, as_json=as_json)
+
+
+def _row(found: Refund) -> list[str | rich.text.Text]:
+    return [
+        found.id,
+        found.payment_id,
+        render.state(_state_name(found)),
+        money.show(found.amount.amount_minor, found.amount.currency_code),
+        payments.failure_text(found.failure),
+        render.moment(found.create_time),
+    ]
+
+
+def _state_name(found: Refund) -> str:
+    return _STATES.get(found.state, str(found.state))

@@ -1,0 +1,194 @@
+"""Output: tables and colours for people on stdout, JSON for programs, errors on stderr.
+
+Owns every byte that payctl writes. Called by the command modules. Never trusts a text of a
+payment to be harmless: control characters and markup are shown, not interpreted.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+import rich.console
+import rich.table
+import rich.text
+import typer
+from google.protobuf import json_format, message, timestamp_pb2
+
+import payhub_client
+from payhub_client import errors
+
+_STATE_STYLES = {
+    "SUCCEEDED": "green",
+    "SYNCED": "green",
+    "AUTHORIZED": "cyan",
+    "CREATED": "blue",
+    "PROCESSING": "yellow",
+    "PENDING": "yellow",
+    "IN_FLIGHT": "yellow",
+    "REQUIRES_ACTION": "yellow",
+    "FAILED": "red",
+    "DECLINED": "red",
+    "NOT_SENT": "red",
+    "CANCELED": "dim",
+    "SUPERSEDED": "dim",
+    "IN_DOUBT": "bold magenta",
+}
+
+# Wide enough for ids where no terminal says how wide it is.
+_PIPE_WIDTH = 200
+
+_ADVICE: Mapping[type[errors.PayhubError], str] = {
+    errors.InvalidRequest: "correct the value and run the command again",
+    errors.NotFound: "check the id, and that the API key belongs to the right tenant",
+    errors.StateConflict: "look at it with `payctl show`: it lists what is possible now",
+    errors.AmountExceeded: "ask for less; `payctl show` lists what is left",
+    errors.NotSupported: "choose another provider; `payctl status` lists them",
+    errors.KeyReused: "leave --key out, or give a new one",
+    errors.KeyInFlight: "wait a moment and repeat the command with the same --key",
+    errors.Unauthenticated: "check PAYHUB_KEY or PAYHUB_KEY_FILE; `payctl keys create` makes a key",
+    errors.PermissionDenied: "use an API key with that scope; `payctl keys create` makes one",
+    errors.RateLimited: "wait a moment and repeat the command",
+    errors.Unavailable: "check that it runs there; --target and --events-target say where it is",
+    errors.DeadlineExceeded: "repeat the command, with a longer --timeout",
+    errors.OutcomeUnknown: "do not pay again: repeat the command with the same --key",
+    errors.Internal: "this is a bug in Payhub; its log has details under the request id",
+    errors.CursorInvalid: "copy a cursor as payctl printed it, or use --from-start",
+    errors.CursorAhead: "the cursor is from another log; use --from-start",
+    errors.CursorExpired: "events were deleted since; use --from-start or the oldest cursor",
+    errors.LogEpochMismatch: "the log was rebuilt; look with `payctl list`, then --from-start",
+}
+
+
+def console() -> rich.console.Console:
+    """Return the console for results."""
+    screen = rich.console.Console(highlight=False, markup=False)
+    return (
+        screen
+        if screen.is_terminal
+        else rich.console.Console(highlight=False, markup=False, width=_PIPE_WIDTH)
+    )
+
+
+def plain(text: str) -> str:
+    """Return `text` with everything that a terminal would obey made visible."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def to_dict(found: message.Message) -> dict[str, object]:
+    """Return a message in protobuf's JSON mapping, with the contract's field names."""
+    return json_format.MessageToDict(
+        found, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def document(content: Mapping[str, object]) -> None:
+    """Write one JSON document."""
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def line(content: Mapping[str, object]) -> None:
+    """Write one JSON line."""
+    typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    """Tell people something beside the result, on stderr."""
+    typer.echo(plain(text), err=True)
+
+
+def failure(found: errors.PayhubError, *, as_json: bool) -> None:
+    """Tell what went wrong and what to do next, on stderr."""
+    advice = advice_on(found)
+    if as_json:
+        content = {
+            "error": {
+                "reason": found.reason or type(found).__name__,
+                "message": found.message,
+                "retry": found.retry,
+                "fields": {each.path: each.description for each in found.field_violations},
+                "metadata": found.metadata,
+                "request_id": found.request_id,
+                "idempotency_key": found.idempotency_key,
+                "next": advice,
+            }
+        }
+        typer.echo(json.dumps(content, ensure_ascii=False), err=True)
+        return
+    screen = rich.console.Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    screen.print(rich.text.Text.assemble(("error: ", "bold red"), plain(found.message)))
+    for each in found.field_violations:
+        screen.print(f"  {plain(each.path)}: {plain(each.description)}")
+    for name, content_text in found.metadata.items():
+        screen.print(f"  {plain(name)}: {plain(content_text)}")
+    if found.idempotency_key and found.retry == "same_key":
+        screen.print(f"  --key {plain(found.idempotency_key)}")
+    if found.request_id:
+        screen.print(f"  request: {plain(found.request_id)}")
+    screen.print(f"next: {advice}")
+
+
+def advice_on(found: errors.PayhubError) -> str:
+    """Return what a person can do about an error."""
+    return next((_ADVICE[kind] for kind in type(found).__mro__ if kind in _ADVICE), "look again")
+
+
+def state(name: str) -> rich.text.Text:
+    """Return a state's name in its colour."""
+    return rich.text.Text(name, style=_STATE_STYLES.get(name, ""))
+
+
+def moment(stamp: timestamp_pb2.Timestamp) -> str:
+    """Return a time in UTC to the millisecond; empty if it is not set."""
+    if not stamp.seconds and not stamp.nanos:
+        return ""
+    return f"{stamp.ToDatetime().isoformat(sep=' ', timespec='milliseconds')}Z"
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str | rich.text.Text]], *, title: str = ""
+) -> None:
+    """Write a table; amounts and counts are right-aligned by a `>` before their column."""
+    found = rich.table.Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        found.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    count = 0
+    for row in rows:
+        count += 1
+        found.add_row(*(_cell(each) for each in row))
+    screen = console()
+    screen.print(found)
+    if not count:
+        screen.print("(none)")
+
+
+def fields(content: Mapping[str, str | rich.text.Text]) -> None:
+    """Write name and value pairs, leaving out what is empty."""
+    found = rich.table.Table(box=None, show_header=False, pad_edge=False)
+    found.add_column(style="dim", no_wrap=True)
+    found.add_column(overflow="fold")
+    for name, value in content.items():
+        if str(value):
+            found.add_row(name, _cell(value))
+    console().print(found)
+
+
+def text_line(*parts: str | rich.text.Text) -> None:
+    """Write one line of columns, however long."""
+    joined = rich.text.Text("  ").join(_cell(part) for part in parts)
+    console().print(joined, soft_wrap=True)
+
+
+def references(found: payhub_client.Payment) -> dict[str, str]:
+    """Return a payment's references for `fields`."""
+    given = found.references
+    return {
+        "customer": given.customer_id,
+        "user": given.user_id,
+        "order": given.order_id,
+        "subscription": given.subscription_id,
+        "metadata": ", ".join(f"{key}={text}" for key, text in sorted(given.metadata.items())),
+    }
+
+
+def _cell(value: str | rich.text.Text) -> rich.text.Text:
+    return value if isinstance(value, rich.text.Text) else rich.text.Text(plain(value))

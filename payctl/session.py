@@ -1,0 +1,142 @@
+"""What every command shares: where to connect, with which key, and how to end.
+
+Owns finding targets and the API key, running one command against a client, and turning its
+result or error into an exit code. Called by the command modules. Never prints a key.
+"""
+
+import asyncio
+import enum
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import payhub_client
+from payctl import render
+from payhub_client import errors
+
+DEV_KEY_FILE = Path("var/dev.key")
+_KEY_BYTES_MAX = 4096
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", help="Idempotency key; the same one repeats an earlier command safely."),
+]
+
+
+class Exit(enum.IntEnum):
+    """Exit codes of payctl."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    REFUSED = 3
+    UNDECIDED = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where commands connect, as given by options and the environment."""
+
+    target: str
+    events_target: str
+    key_file: Path | None
+    timeout_s: float | None
+
+    def client(self) -> payhub_client.Client:
+        """Return a client. Raises typer.BadParameter if there is no usable API key."""
+        key = find_key(self.key_file, os.environ)
+        try:
+            return payhub_client.Client(self.target, key=key, events_target=self.events_target)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+
+def find_key(key_file: Path | None, env: Mapping[str, str]) -> str:
+    """Return the API key: of `key_file`, PAYHUB_KEY, PAYHUB_KEY_FILE or ./var/dev.key.
+
+    Raises typer.BadParameter if there is none, or the file can't be read.
+    """
+    named = env.get("PAYHUB_KEY", "").strip()
+    if key_file is None and named:
+        return named
+    path = key_file or Path(env.get("PAYHUB_KEY_FILE", "") or DEV_KEY_FILE)
+    if path == DEV_KEY_FILE and not path.exists():
+        text = (
+            "no API key: set PAYHUB_KEY, or PAYHUB_KEY_FILE, or run payctl where the payment "
+            f"service has written {DEV_KEY_FILE}"
+        )
+        raise typer.BadParameter(text)
+    try:
+        with path.open(encoding="ascii") as file:
+            return file.read(_KEY_BYTES_MAX).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not an API key"
+        text = f"the API key file {path} can't be read: {why}"
+        raise typer.BadParameter(text) from None
+
+
+def run(
+    ctx: typer.Context,
+    command: Callable[[payhub_client.Client], Awaitable[Exit]],
+    *,
+    as_json: bool,
+    key: str = "",
+) -> None:
+    """Run `command` with a client and end with its exit code; errors go to stderr.
+
+    `key` is the idempotency key of a mutation: whoever interrupts it learns how to find out
+    what became of it.
+    """
+    connection = connection_of(ctx)
+
+    async def connected() -> Exit:
+        async with connection.client() as client:
+            return await command(client)
+
+    try:
+        code = asyncio.run(connected())
+    except errors.PayhubError as failure:
+        render.failure(failure, as_json=as_json)
+        raise typer.Exit(code_of(failure)) from None
+    except KeyboardInterrupt:
+        if not key:
+            raise
+        render.note(f"interrupted, and it may take effect: repeat the command with --key {key}")
+        raise typer.Exit(Exit.UNDECIDED) from None
+    raise typer.Exit(code)
+
+
+def connection_of(ctx: typer.Context) -> Connection:
+    """Return the connection that the top-level options described."""
+    connection = ctx.obj
+    assert isinstance(connection, Connection)
+    return connection
+
+
+def code_of(failure: errors.PayhubError) -> Exit:
+    """Return the exit code of an error."""
+    if isinstance(failure, errors.OutcomeUnknown | errors.KeyInFlight):
+        return Exit.UNDECIDED
+    if isinstance(failure, errors.Internal) and failure.idempotency_key:
+        return Exit.UNDECIDED
+    return Exit.ERROR
+
+
+def pairs(entries: list[str] | None) -> dict[str, str]:
+    """Return `k=v` entries as a mapping. Raises typer.BadParameter for another form."""
+    found: dict[str, str] = {}
+    for entry in entries or []:
+        key, equals, text = entry.partition("=")
+        if not key or not equals:
+            message = f"{entry!r} is not of the form key=value"
+            raise typer.BadParameter(message)
+        if key in found:
+            message = f"{key!r} is given twice"
+            raise typer.BadParameter(message)
+        found[key] = text
+    return found

@@ -1,0 +1,77 @@
+"""How payctl finds its key and reads its arguments."""
+
+from pathlib import Path
+
+import pytest
+import typer
+
+import payhub_client
+from payctl import render, session
+from payhub_client import errors
+
+
+def test_the_key_is_found_where_it_is_named_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The option wins over PAYHUB_KEY, that over PAYHUB_KEY_FILE, that over ./var/dev.key."""
+    monkeypatch.chdir(tmp_path)
+    dev, named, option = tmp_path / "var" / "dev.key", tmp_path / "named", tmp_path / "option"
+    dev.parent.mkdir()
+    for path in (dev, named, option):
+        path.write_text(f"phk_{path.name}\n", encoding="ascii")
+    env = {"PAYHUB_KEY": "phk_env", "PAYHUB_KEY_FILE": str(named)}
+    assert session.find_key(option, env) == "phk_option"
+    assert session.find_key(None, env) == "phk_env"
+    assert session.find_key(None, {"PAYHUB_KEY_FILE": str(named)}) == "phk_named"
+    assert session.find_key(None, {"PAYHUB_KEY": "", "PAYHUB_KEY_FILE": ""}) == "phk_dev.key"
+
+
+def test_a_missing_key_says_where_to_put_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a key, or with a file that can't be read, the way out is named."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(typer.BadParameter, match="PAYHUB_KEY_FILE"):
+        session.find_key(None, {})
+    with pytest.raises(typer.BadParameter, match="No such file"):
+        session.find_key(tmp_path / "absent", {})
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(typer.BadParameter, match="not an API key"):
+        session.find_key(tmp_path / "binary", {})
+
+
+def test_metadata_is_given_as_pairs() -> None:
+    """`k=v` entries are read; other forms and repetitions are refused."""
+    assert session.pairs(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
+    assert session.pairs(None) == {}
+    for wrong in (["a"], ["=1"], ["a=1", "a=2"]):
+        with pytest.raises(typer.BadParameter):
+            session.pairs(wrong)
+
+
+def test_every_error_comes_with_advice() -> None:
+    """Whatever is raised, people are told what to do next."""
+    kinds = {*errors.BY_REASON.values(), *errors.BY_CODE.values(), errors.OutcomeUnknown}
+    advice = {kind: render.advice_on(kind("x")) for kind in kinds}
+    assert "look again" not in advice.values()
+    assert "same --key" in advice[errors.OutcomeUnknown]
+
+
+def test_undecided_and_failed_have_different_exit_codes() -> None:
+    """A mutation that may have taken effect never exits as a plain error."""
+    assert session.code_of(errors.OutcomeUnknown("x")) is session.Exit.UNDECIDED
+    assert session.code_of(errors.KeyInFlight("x")) is session.Exit.UNDECIDED
+    assert session.code_of(errors.Internal("x", idempotency_key="k")) is session.Exit.UNDECIDED
+    assert session.code_of(errors.Internal("x")) is session.Exit.ERROR
+    assert session.code_of(errors.NotFound("x")) is session.Exit.ERROR
+
+
+def test_texts_of_others_can_not_steer_the_terminal() -> None:
+    """Control characters are shown as escapes."""
+    assert render.plain("a\x1b[31mb\n") == "a\\x1b[31mb\\n"
+    assert render.plain("Zoë ✓") == "Zoë ✓"
+
+
+def test_new_keys_differ() -> None:
+    """Two keys are never the same."""
+    assert payhub_client.new_key() != payhub_client.new_key()
