@@ -6,6 +6,7 @@ once started. Called by gRPC. Never decides what an operation does.
 """
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -249,6 +250,8 @@ def _reserve_s(given_s: float) -> float:
 def _checked(operation: operation_pb2.Operation, call: provider.Call[Any]) -> Outcome:
     """Holds a provider to the contract, so that core never has to guess."""
     if not operation.operation_id:
+        # A copy: the provider may keep the message it returned.
+        operation = copy.deepcopy(operation)
         operation.operation_id = call.operation_id
     if operation.operation_id != call.operation_id:
         return errors.PluginBug("the provider answered for another operation")

@@ -81,13 +81,6 @@ async def _serve(
 ) -> int:
     state = host.Host(plugin, clock=clock)
     registry = metrics.Metrics()
-    pipeline = rpc.Pipeline(
-        service=service_name,
-        validate=validation.validate,
-        metrics=registry,
-        max_deadline=max_deadline_s,
-        translate=functools.partial(translate, domain=plugin.plugin_id),
-    )
 
     async def refuse_when_stopping(stop: asyncio.Event) -> None:
         await stop.wait()
@@ -100,7 +93,7 @@ async def _serve(
         service_name=service_name,
         servicers=registrars(state),
         reflection_names=_SERVICES,
-        interceptors=[pipeline, *interceptors],
+        interceptors=[pipeline(state, service_name=service_name, registry=registry), *interceptors],
         background=[refuse_when_stopping, *background],
         on_drain=[functools.partial(state.drain, settings.drain_grace_s)],
         closing=[plugin.close],
@@ -120,6 +113,17 @@ def registrars(state: host.Host) -> Sequence[server.Registrar]:
         functools.partial(
             payment_provider_service_pb2_grpc.add_PaymentProviderServiceServicer_to_server, payments
         ),
+    )
+
+
+def pipeline(state: host.Host, *, service_name: str, registry: metrics.Metrics) -> rpc.Pipeline:
+    """Returns the interceptor every provider is served behind."""
+    return rpc.Pipeline(
+        service=service_name,
+        validate=validation.validate,
+        metrics=registry,
+        max_deadline=max_deadline_s,
+        translate=functools.partial(translate, domain=state.domain),
     )
 
 

@@ -1,0 +1,264 @@
+"""Time, crashes and stops: what survives them and what is refused."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable
+
+import grpc
+import pytest
+from google.protobuf import duration_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from payhub.provider.v1 import operation_pb2
+
+from tests.integration.provider import rig
+
+State = operation_pb2.Operation
+StartMock = Callable[..., rig.MockProcess]
+SLOW = '{"latency_ms": 600}'
+
+
+async def test_a_call_after_its_fence_is_refused(core: rig.Core, bank: rig.MockProcess) -> None:
+    """TOO_LATE with effect none, even for an operation that is known."""
+    paid = await core.authorize()
+    for operation_id in (rig.new_operation_id(), paid.operation_id):
+        with pytest.raises(rig.Refused) as refused:
+            await core.authorize(operation_id=operation_id, not_after_s=-0.001)
+        assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
+        assert (refused.value.reason, refused.value.effect) == ("TOO_LATE", "NONE")
+
+
+async def test_too_little_time_left_is_refused(core: rig.Core) -> None:
+    """Less than a tenth of the given time (at most 0.5 s) until the fence is not enough."""
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(not_after_s=0.4, timeout_s=10)
+    assert (refused.value.reason, refused.value.effect) == ("TOO_LATE", "NONE")
+    assert (await core.authorize(not_after_s=0.9, timeout_s=10)).state == State.STATE_SUCCEEDED
+
+
+async def test_nothing_is_booked_once_the_fence_has_passed_inside(
+    core: rig.Core, bank: rig.MockProcess
+) -> None:
+    """The fence is looked at once more in the ledger's transaction."""
+    await core.configure(SLOW, generation=2)
+    operation_id = rig.new_operation_id()
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(operation_id=operation_id, not_after_s=0.3, timeout_s=1)
+    assert refused.value.effect == "UNKNOWN"
+
+    async def is_missing() -> bool:
+        try:
+            await core.find(operation_id)
+        except rig.Refused as missing:
+            return missing.code is grpc.StatusCode.NOT_FOUND
+        return False
+
+    await rig.until(is_missing)
+    assert bank.effects(operation_id) == []
+
+
+async def test_a_call_without_a_deadline_is_refused(core: rig.Core) -> None:
+    """Every unary call needs one; the refusal of a mutation says that nothing happened."""
+    with pytest.raises(rig.Refused) as refused:
+        await core.call(core.stub.AuthorizePayment, core.authorization(), timeout_s=None)
+    assert (refused.value.reason, refused.value.effect) == ("INVALID_REQUEST", "NONE")
+
+
+@pytest.mark.parametrize("how", ["deadline", "cancel"])
+async def test_a_caller_that_leaves_does_not_undo_the_effect(
+    core: rig.Core, bank: rig.MockProcess, how: str
+) -> None:
+    """While it runs the look-up says so; afterwards it finds the effect."""
+    await core.configure('{"latency_ms": 300}', generation=2)
+    operation_id = rig.new_operation_id()
+    request = core.authorization(operation_id=operation_id)
+    call = core.stub.AuthorizePayment(request, timeout=0.15 if how == "deadline" else 5)
+    await core.running(operation_id)
+    if how == "cancel":
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    else:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call
+    with pytest.raises(rig.Refused) as running:
+        await core.find(operation_id)
+    assert (running.value.reason, running.value.effect) == ("OPERATION_IN_PROGRESS", "UNKNOWN")
+
+    async def is_found() -> bool:
+        try:
+            return (await core.find(operation_id)).state == State.STATE_SUCCEEDED
+        except rig.Refused:
+            return False
+
+    await rig.until(is_found)
+    assert len(bank.effects(operation_id)) == 1
+
+
+async def test_no_answer_in_time_is_said_before_the_deadline(core: rig.Core) -> None:
+    """The SDK answers UPSTREAM_NO_ANSWER while the caller still listens."""
+    await core.configure(SLOW, generation=2)
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(timeout_s=0.4)
+    assert (refused.value.reason, refused.value.effect) == ("UPSTREAM_NO_ANSWER", "UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    ("point", "happened"),
+    [
+        ("provider_mock.before_commit", False),
+        ("provider_mock.after_commit", True),
+        ("provider_mock.before_answer", True),
+    ],
+)
+async def test_a_kill_at_any_point_leaves_one_effect_or_none(
+    start_mock: StartMock, point: str, happened: bool
+) -> None:
+    """After a restart the look-up is conclusive, and a repeat completes the one effect."""
+    first = start_mock({"PAYHUB_FAIL_POINTS": f"{point}:2=kill"})
+    core = rig.Core(first.target)
+    await core.connect()
+    paid = await core.authorize()
+    capture_id = rig.new_operation_id()
+    with pytest.raises(rig.Refused) as lost:
+        await core.capture(paid, 400, operation_id=capture_id)
+    assert (lost.value.effect, first.wait()) == ("UNKNOWN", -signal.SIGKILL)
+    await core.close()
+    assert len(first.effects(capture_id)) == int(happened)  # readable with nobody running
+
+    second = start_mock()
+    again = rig.Core(second.target)
+    again.binding_id = core.binding_id
+    with pytest.raises(rig.Refused) as refused:
+        await again.capture(paid, 400, operation_id=capture_id)
+    assert (refused.value.reason, refused.value.effect) == ("BINDING_NOT_CONFIGURED", "NONE")
+    assert list((await again.call(again.plugin.Probe, rig.ps.ProbeRequest())).bindings) == []
+    await again.connect()
+    if happened:
+        assert (await again.find(capture_id)).state == State.STATE_SUCCEEDED
+    else:
+        with pytest.raises(rig.Refused) as missing:
+            await again.find(capture_id)
+        assert missing.value.reason == "NOT_FOUND"
+    done = await again.capture(paid, 400, operation_id=capture_id, attempt=2)
+    assert done.amount == rig.money(400)
+    assert len(second.effects(capture_id)) == 1
+    assert second.books()["currencies"]["EUR"]["captured_minor"] == 400
+    await again.close()
+
+
+@pytest.mark.parametrize(("outcome", "happened"), [("crash_before", 0), ("crash_after", 1)])
+async def test_a_token_can_crash_the_process(
+    start_mock: StartMock, outcome: str, happened: int
+) -> None:
+    """The crash scenarios kill the process before or after the effect."""
+    mock = start_mock()
+    core = rig.Core(mock.target)
+    await core.connect()
+    operation_id = rig.new_operation_id()
+    with pytest.raises(rig.Refused) as lost:
+        await core.authorize(f"tok_{outcome}", operation_id=operation_id)
+    assert (lost.value.effect, mock.wait()) == ("UNKNOWN", -signal.SIGKILL)
+    assert len(mock.effects(operation_id)) == happened
+    await core.close()
+
+
+async def test_drain_finishes_what_runs_and_refuses_what_is_new(start_mock: StartMock) -> None:
+    """New mutations get DRAINING with effect none; look-ups are served; Drain repeats."""
+    mock = start_mock()
+    core = rig.Core(mock.target)
+    await core.connect(config=SLOW)
+    operation_id = rig.new_operation_id()
+    running = asyncio.ensure_future(core.authorize(operation_id=operation_id))
+    await core.running(operation_id)
+    at_once = rig.ps.DrainRequest(grace_period=duration_pb2.Duration())
+    assert (await core.call(core.plugin.Drain, at_once)).remaining_calls == 1
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize()
+    assert refused.value.code is grpc.StatusCode.UNAVAILABLE
+    assert (refused.value.reason, refused.value.effect) == ("DRAINING", "NONE")
+    patient = rig.ps.DrainRequest(grace_period=duration_pb2.Duration(seconds=4))
+    assert (await core.call(core.plugin.Drain, patient)).remaining_calls == 0
+    done = await running
+    assert await core.find(done.operation_id) == done
+    probed = await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
+    assert probed.readiness == rig.ps.ProbeResponse.READINESS_DRAINING
+    await core.close()
+    assert mock.stop() == 0
+
+
+async def test_sigterm_waits_for_what_runs(start_mock: StartMock) -> None:
+    """A stop never leaves an operation half done: exit status 0, and the effect is booked."""
+    mock = start_mock()
+    core = rig.Core(mock.target)
+    await core.connect(config=SLOW)
+    health = health_pb2_grpc.HealthStub(core.channel)
+    for service in ("", "payhub.plugin.v1.PluginService"):
+        check = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=2)
+        assert check.status == health_pb2.HealthCheckResponse.SERVING
+    operation_id = rig.new_operation_id()
+    # The caller is gone before the effect: only the tracker knows of it.
+    call = core.stub.AuthorizePayment(core.authorization(operation_id=operation_id), timeout=5)
+    await core.running(operation_id)
+    call.cancel()
+    assert await asyncio.to_thread(mock.stop) == 0
+    assert len(mock.effects(operation_id)) == 1
+    await core.close()
+
+
+async def test_one_ledger_has_one_process(start_mock: StartMock) -> None:
+    """A second process on the same file does not start."""
+    start_mock()
+    with pytest.raises(AssertionError, match="open in another process"):
+        start_mock()
+
+
+async def test_no_canary_comes_back(start_mock: StartMock) -> None:
+    """A payment method, a secret and a client secret are in no answer and no log line."""
+    mock = start_mock({"PROVIDER_MOCK_LOG_LEVEL": "debug"})
+    core = rig.Core(mock.target)
+    await core.connect()
+    canary = "tok_canary_7f3a"
+    secret = rig.ps.SecretValue(slot="api_key", version=1, value=b"canary_secret_91c2")
+    await core.configure("{}", generation=2, secrets=[secret])
+    stray = rig.ps.SecretValue(slot="stray", version=1, value=b"canary_secret_91c2")
+    told = []
+    with pytest.raises(rig.Refused) as refused:
+        await core.configure("{}", generation=3, secrets=[stray])
+    told.append(refused.value.text)
+    told.append(str(await core.authorize(canary)))
+    for request in (
+        core.authorization(canary, amount_minor=-1),
+        core.authorization(canary, currency="ZZZ"),
+        core.authorization(canary + "x" * 300),
+    ):
+        with pytest.raises(rig.Refused) as refused:
+            await core.call(core.stub.AuthorizePayment, request)
+        told.append(refused.value.text)
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize("tok_bug")
+    told.append(refused.value.text)
+    waiting = await core.authorize("tok_action_required")
+    await core.close()
+    assert mock.stop() == 0
+    log = mock.log.read_text()
+    for text in (log, *told):
+        assert "canary" not in text
+    assert waiting.action.client_secret not in log
+    assert "the scenario asks for a bug" in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert all({"ts", "level", "event", "service"} <= line.keys() for line in lines)
+    operation_id = waiting.operation_id
+    assert any(line.get("operation_id") == operation_id for line in lines)
+
+
+async def test_the_ledger_can_be_read_while_the_provider_writes(
+    core: rig.Core, bank: rig.MockProcess
+) -> None:
+    """The oracle sees a consistent state at any moment and needs no running process."""
+    deadline_s = time.monotonic() + 0.3
+    writing = asyncio.gather(*(core.authorize(sale=True) for _ in range(100)))
+    while time.monotonic() < deadline_s:
+        await asyncio.to_thread(bank.books)
+    await writing

@@ -1,0 +1,294 @@
+"""What every provider owes core: handshake, configuration, limits, honest failures."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+import pydantic
+import pytest
+from payhub.plugin.v1 import capability_pb2
+from payhub.provider.v1 import operation_pb2
+from payhub.provider.v1 import payment_provider_service_pb2 as pps
+
+from provider_sdk import errors, host, provider, serve
+from servicekit import clock, metrics
+from tests.integration.provider import rig
+
+State = operation_pb2.Operation
+
+
+class Config(pydantic.BaseModel):
+    """Configuration of the provider below."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    account: str = "main"
+    limits: list[int] = []
+
+
+class Odd(provider.Provider[Config]):
+    """A provider that does as told, and waits while its gate is shut."""
+
+    plugin_id = "odd"
+    plugin_version = "1.0.0"
+    config_model = Config
+    capabilities = frozenset({capability_pb2.CAPABILITY_SALE, capability_pb2.CAPABILITY_REFUND})
+    secret_slots = (provider.SecretSlot(slot="api_key", description="The key."),)
+    max_concurrent_calls = 2
+
+    def __init__(self) -> None:
+        self.disabled = {capability_pb2.CAPABILITY_REFUND: "upstream is being moved"}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.calls: list[provider.Call[Config]] = []
+        self.answer = operation_pb2.Operation(state=State.STATE_SUCCEEDED)
+        self.error: Exception | None = None
+
+    async def authorize(
+        self, request: pps.AuthorizePaymentRequest, call: provider.Call[Config]
+    ) -> operation_pb2.Operation:
+        """Answers what the test put there."""
+        self.calls.append(call)
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+    async def configure(self, binding: provider.Binding[Config]) -> None:
+        """Refuses one account."""
+        if binding.config.account == "locked":
+            raise errors.CredentialsRejected("the account is locked")
+
+
+@pytest.fixture
+async def odd() -> AsyncIterator[tuple[Odd, rig.Core]]:
+    """The provider above behind a real socket, in this process."""
+    plugin = Odd()
+    state = host.Host(plugin, clock=clock.SystemClock())
+    pipeline = serve.pipeline(state, service_name="odd", registry=metrics.Metrics())
+    server = grpc.aio.server(interceptors=[pipeline])
+    for register in serve.registrars(state):
+        register(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    core = rig.Core(f"127.0.0.1:{port}")
+    key = rig.ps.SecretValue(slot="api_key", version=1, value=b"k")
+    await core.configure("{}", secrets=[key])
+    yield plugin, core
+    plugin.gate.set()
+    await core.close()
+    await server.stop(1)
+    await state.drain(5)
+
+
+async def test_the_handshake_is_true_and_stable(core: rig.Core) -> None:
+    """Identity is the same in every handshake; unknown offers are ignored; all is stated."""
+    offer = rig.ps.HandshakeRequest(services=["of.no.One"], core_capabilities=[1, 99])
+    first = await core.call(core.plugin.Handshake, offer)
+    assert await core.call(core.plugin.Handshake, offer) == first
+    assert (first.identity.plugin_id, first.identity.kind) == ("mock", rig.ps.PLUGIN_KIND_PROVIDER)
+    listed = [status.capability for status in first.capabilities]
+    assert sorted(listed) == sorted(set(capability_pb2.Capability.values()) - {0})
+    assert "payhub.provider.v1.PaymentProviderService" in first.services
+    schema = await core.call(core.plugin.GetConfigSchema, rig.ps.GetConfigSchemaRequest())
+    assert schema.schema_digest == first.schema_digest
+    document = pydantic.TypeAdapter(dict).validate_json(schema.json_schema)
+    assert document["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert document["additionalProperties"] is False
+
+
+async def test_a_disabled_capability_says_why(odd: tuple[Odd, rig.Core]) -> None:
+    """It is listed with its reason, and refused with effect none."""
+    _, core = odd
+    answer = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
+    statuses = {s.capability: s for s in answer.capabilities}
+    refunds = statuses[capability_pb2.CAPABILITY_REFUND]
+    assert (refunds.enabled, refunds.disabled_reason) == (False, "upstream is being moved")
+    with pytest.raises(rig.Refused) as refused:
+        await core.refund(State(provider_object_id="p"), 1)
+    assert (refused.value.reason, refused.value.effect) == ("NOT_SUPPORTED", "NONE")
+
+
+async def test_what_is_not_declared_is_refused_with_nothing_done(
+    odd: tuple[Odd, rig.Core],
+) -> None:
+    """NOT_SUPPORTED for each undeclared operation; the provider never sees it."""
+    plugin, core = odd
+    for work in (
+        lambda: core.authorize(sale=False),
+        lambda: core.capture(State(provider_object_id="p"), 1),
+        lambda: core.void(rig.new_operation_id()),
+        lambda: core.create_customer(name="Ada"),
+    ):
+        with pytest.raises(rig.Refused) as refused:
+            await work()
+        assert refused.value.code is grpc.StatusCode.UNIMPLEMENTED
+        assert (refused.value.reason, refused.value.effect) == ("NOT_SUPPORTED", "NONE")
+    assert plugin.calls == []
+    with pytest.raises(rig.Refused) as refused:
+        await core.find(rig.new_operation_id())
+    assert refused.value.reason == "LOOKUP_INCONCLUSIVE"
+
+
+async def test_more_calls_than_stated_are_refused_at_once(odd: tuple[Odd, rig.Core]) -> None:
+    """PLUGIN_BUSY with effect none beyond max_concurrent_calls; duplicates take no place."""
+    plugin, core = odd
+    plugin.gate.clear()
+    requests = [core.authorization(sale=True) for _ in range(2)]
+    running = [
+        asyncio.ensure_future(core.call(core.stub.AuthorizePayment, request))
+        for request in (*requests, requests[0])
+    ]
+    await rig.until(lambda: len(plugin.calls) == 2)
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(sale=True)
+    assert refused.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (refused.value.reason, refused.value.effect) == ("PLUGIN_BUSY", "NONE")
+    plugin.gate.set()
+    answers = await asyncio.gather(*running)
+    assert answers[0] == answers[2]
+    assert len(plugin.calls) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        State(),
+        State(operation_id="op_of_another", state=State.STATE_SUCCEEDED),
+        State(state=State.STATE_ACTION_REQUIRED),
+    ],
+)
+async def test_an_answer_outside_of_the_contract_is_unknown(
+    odd: tuple[Odd, rig.Core], answer: operation_pb2.Operation
+) -> None:
+    """No state, another operation, or an action nobody offered: PLUGIN_BUG, effect unknown."""
+    plugin, core = odd
+    plugin.answer = answer
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(sale=True)
+    assert (refused.value.reason, refused.value.effect) == ("PLUGIN_BUG", "UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "effect"),
+    [
+        (KeyError("boom sk_live_1"), "PLUGIN_BUG", "UNKNOWN"),
+        (TimeoutError(), "UPSTREAM_NO_ANSWER", "UNKNOWN"),
+        (errors.Unreachable("no route", upstream_code="E7"), "UPSTREAM_UNREACHABLE", "NONE"),
+    ],
+)
+async def test_what_a_provider_raises_travels_as_one_failure(
+    odd: tuple[Odd, rig.Core], error: Exception, reason: str, effect: str
+) -> None:
+    """Known errors by the table, everything else as a bug whose text stays inside."""
+    plugin, core = odd
+    plugin.error = error
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(sale=True)
+    assert (refused.value.reason, refused.value.effect) == (reason, effect)
+    assert refused.value.infos[0].domain == "odd"
+    assert "sk_live" not in refused.value.text
+    assert refused.value.failures[0].upstream_code == getattr(error, "upstream_code", "")
+
+
+async def test_configure_is_whole_or_nothing_and_never_goes_back(
+    odd: tuple[Odd, rig.Core],
+) -> None:
+    """A refused configuration leaves the former in force; running calls keep theirs."""
+    plugin, core = odd
+    key = rig.ps.SecretValue(slot="api_key", version=7, value=b"new")
+    old = rig.ps.SecretValue(slot="api_key", version=3, value=b"old")
+    plugin.gate.clear()
+    running = asyncio.ensure_future(core.authorize(sale=True))
+    await rig.until(lambda: len(plugin.calls) == 1)
+    applied = await core.configure('{"account": "b"}', generation=5, secrets=[old, key])
+    assert applied.applied_generation == 5
+    plugin.gate.set()
+    await running
+    assert plugin.calls[0].binding.config.account == "main"
+    again = await core.configure('{"account": "c"}', generation=5, secrets=[key])
+    assert again.applied_generation == 5
+    for config, generation, reason in (
+        ('{"account": "d"}', 4, "STALE_GENERATION"),
+        ('{"account": 1}', 6, "CONFIG_INVALID"),
+        ("not json", 6, "CONFIG_INVALID"),
+        ('{"account": "locked"}', 6, "CREDENTIALS_REJECTED"),
+    ):
+        with pytest.raises(rig.Refused) as refused:
+            await core.configure(config, generation=generation, secrets=[key])
+        assert refused.value.infos[0].reason == reason
+    await core.authorize(sale=True)
+    binding = plugin.calls[-1].binding
+    assert (binding.generation, binding.config.account) == (5, "b")
+    assert [secret.reveal() for secret in binding.secrets["api_key"]] == [b"new", b"old"]
+    probed = await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
+    assert [(b.binding_id, b.applied_generation) for b in probed.bindings] == [(core.binding_id, 5)]
+
+
+async def test_validation_finds_everything_and_changes_nothing(
+    odd: tuple[Odd, rig.Core],
+) -> None:
+    """Problems are diagnostics with pointers into the document, in an OK answer."""
+    _, core = odd
+    checked = await core.call(
+        core.plugin.ValidateConfig,
+        rig.ps.ValidateConfigRequest(
+            config=rig.ps.BindingConfig(config_json='{"limits": [1, "x"], "a/b": 1}')
+        ),
+    )
+    pointers = {found.json_pointer for found in checked.diagnostics}
+    assert pointers == {"/limits/1", "/a~1b", ""}
+    probed = await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
+    assert [binding.applied_generation for binding in probed.bindings] == [1]
+
+
+async def test_the_mocks_own_rules_are_diagnostics_too(core: rig.Core) -> None:
+    """A switch outside of the grammar is found before it is applied."""
+    request = rig.ps.ValidateConfigRequest(
+        config=rig.ps.BindingConfig(config_json='{"force": "no_such"}')
+    )
+    checked = await core.call(core.plugin.ValidateConfig, request)
+    assert [found.json_pointer for found in checked.diagnostics] == ["/force"]
+    with pytest.raises(rig.Refused) as refused:
+        await core.configure('{"force": "no_such"}', generation=2)
+    assert refused.value.fields == ["config.config_json/force"]
+
+
+async def test_a_removed_binding_is_gone_with_its_secrets(odd: tuple[Odd, rig.Core]) -> None:
+    """RemoveBinding repeats; later calls need Configure again, from any generation."""
+    plugin, core = odd
+    for _ in range(2):
+        await core.call(
+            core.plugin.RemoveBinding, rig.ps.RemoveBindingRequest(binding_id=core.binding_id)
+        )
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(sale=True)
+    assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert (refused.value.reason, refused.value.effect) == ("BINDING_NOT_CONFIGURED", "NONE")
+    assert plugin.calls == []
+
+
+async def test_upstream_work_outlives_a_stopped_server(odd: tuple[Odd, rig.Core]) -> None:
+    """The caller's end does not reach the provider: its coroutine runs to its own."""
+    plugin, core = odd
+    plugin.gate.clear()
+    ended = asyncio.Event()
+    inner = plugin.authorize
+
+    async def watched(
+        request: pps.AuthorizePaymentRequest, call: provider.Call[Config]
+    ) -> operation_pb2.Operation:
+        answer = await inner(request, call)
+        ended.set()
+        return answer
+
+    plugin.authorize = watched  # type: ignore[method-assign]
+    calling = asyncio.ensure_future(core.authorize(sale=True))
+    await rig.until(lambda: len(plugin.calls) == 1)
+    calling.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await calling
+    plugin.gate.set()
+    async with asyncio.timeout(5):
+        await ended.wait()

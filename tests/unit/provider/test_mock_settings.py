@@ -1,0 +1,84 @@
+"""Settings, currencies, time and the command line of the simulated provider."""
+
+import pathlib
+
+import iso4217
+import pydantic
+import pytest
+
+from provider_mock import __main__ as main
+from provider_mock import clock, currencies, oracle, settings
+from provider_sdk import provider
+from servicekit import clock as clocks
+from servicekit import settings as kit_settings
+
+# Funds codes: units of account that nobody is paid in.
+FUNDS = {"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "XAD"}
+
+
+def test_every_problem_of_the_environment_is_listed_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A wrong scenario, a wrong number and an unknown name are three lines, exit status 2."""
+    env = {
+        "PROVIDER_MOCK_FORCE": "nonsense",
+        "PROVIDER_MOCK_LATENCY_MS": "-1",
+        "PROVIDER_MOCK_LEDGERS": "x",
+    }
+    with pytest.raises(SystemExit) as stopped:
+        kit_settings.load(settings.MockSettings, env)
+    assert stopped.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert {line.partition(":")[0] for line in lines} == set(env)
+
+
+def test_the_list_of_currencies_is_iso_4217_in_circulation() -> None:
+    """Every code with an exponent but funds codes; metals and test codes have none."""
+    known = {c.code for c in iso4217.Currency if c.exponent is not None}
+    assert known - FUNDS == currencies.CODES
+
+
+def test_the_providers_clock_only_moves_forward() -> None:
+    """It is ahead of the machine's by what was asked for."""
+    base = clocks.FakeClock()
+    time = clock.MockClock(base, offset_s=5)
+    time.advance(2.5)
+    assert time.now_us() - base.now_us() == 7_500_000
+    with pytest.raises(ValueError, match="forward"):
+        time.advance(-1)
+
+
+def test_a_ledger_that_is_not_there_is_said_plainly(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, and a file that is no ledger is told apart from an empty one."""
+    path = tmp_path / "none.db"
+    assert main.show(path, as_json=True, operations=False) == 2
+    assert "no ledger" in capsys.readouterr().err
+    path.write_text("not a database, but long enough to be looked at" * 10)
+    with pytest.raises(oracle.LedgerMissing):
+        oracle.read(path)
+
+
+def test_a_plugin_id_outside_of_the_contract_fails_where_it_is_written() -> None:
+    """The class statement itself is refused."""
+
+    class Config(pydantic.BaseModel):
+        """Nothing."""
+
+    with pytest.raises(ValueError, match="plugin_id"):
+        type("Bad", (provider.Provider,), {"plugin_id": "Bad Id", "config_model": Config})
+
+
+def test_a_secret_does_not_show_itself() -> None:
+    """Neither repr nor str of a secret or of what holds it shows the value."""
+    secret = provider.Secret(b"hush", version=3)
+
+    class Config(pydantic.BaseModel):
+        """Nothing."""
+
+    binding = provider.Binding(
+        binding_id="b", generation=1, config=Config(), secrets={"key": [secret]}
+    )
+    assert "hush" not in f"{secret!r} {secret} {binding!r}"
+    assert secret.reveal() == b"hush"
