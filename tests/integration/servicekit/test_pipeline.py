@@ -1,0 +1,414 @@
+"""What a caller sees of every RPC, over real sockets."""
+
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from payhub.options.v1 import options_pb2
+from payhub.payments.v1 import payment_service_pb2, payment_service_pb2_grpc
+
+from servicekit import auth, dispatch, errors, health, logs, metrics, rpc, server, validation
+from tests.integration.servicekit import echo
+
+CANARY = "canary-91bd"
+
+Text = echo.Text
+
+
+class Rig:
+    """A served Echo and a channel to it."""
+
+    def __init__(self, channel: grpc.aio.Channel, served: echo.Echo, registry: metrics.Metrics):
+        self.channel = channel
+        self.echo = served
+        self.registry = registry
+
+    def unary(self, method: str) -> Any:
+        """Return the stub of a unary method."""
+        return self.channel.unary_unary(
+            f"/{echo.NAME}/{method}", Text.SerializeToString, Text.FromString
+        )
+
+    def stream(self, method: str) -> Any:
+        """Return the stub of a streaming method."""
+        return self.channel.unary_stream(
+            f"/{echo.NAME}/{method}", Text.SerializeToString, Text.FromString
+        )
+
+    def count(self, method: str, code: str) -> int:
+        """Return how many calls of a method ended with `code`."""
+        return self.registry.rpc.of(f"{echo.NAME}.{method}").codes.get(code, 0)
+
+
+Serving = Callable[..., contextlib.AbstractAsyncContextManager[Rig]]
+
+
+@pytest.fixture(params=["dispatcher", "interceptor"])
+def serving(request: pytest.FixtureRequest) -> Serving:
+    """Serve Echo with a pipeline of the given arguments, in both ways it can be installed."""
+
+    @contextlib.asynccontextmanager
+    async def serve(*registrars: server.Registrar, **arguments: Any) -> AsyncIterator[Rig]:
+        registry = metrics.Metrics()
+        pipeline = rpc.Pipeline(service="test", metrics=registry, **arguments)
+        served = echo.Echo()
+        dispatched = request.param == "dispatcher"
+        running = grpc.aio.server(
+            interceptors=[] if dispatched else [pipeline], options=server.SERVER_OPTIONS
+        )
+        target: Any = dispatch.Dispatcher(pipeline) if dispatched else running
+        for register in (served.register, *registrars):
+            register(target)
+        health.register(target, health.Servicer(), [echo.NAME])
+        if dispatched:
+            running.add_generic_rpc_handlers((target,))
+        port = running.add_insecure_port("127.0.0.1:0")
+        await running.start()
+        options = [("grpc.max_send_message_length", -1)]
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+                yield Rig(channel, served, registry)
+        finally:
+            await running.stop(None)
+
+    return serve
+
+
+@pytest.fixture
+def output() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Give the log lines written so far."""
+    stream = io.StringIO()
+    before = {name: getattr(logs._State, name) for name in vars(logs._State) if name[0] != "_"}
+    logs.flush()
+    logs._sink.stream = stream
+    logs._State.threshold, logs._State.sensitive = 20, options_pb2.sensitive
+
+    def lines() -> list[dict[str, Any]]:
+        logs.flush()
+        return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    yield lines
+    logs.flush()
+    logs._sink.stream = None
+    for name, value in before.items():
+        setattr(logs._State, name, value)
+
+
+async def refusal(call: Any) -> tuple[grpc.aio.AioRpcError, error_details_pb2.ErrorInfo, list[str]]:
+    """Return a failed call's error, its ErrorInfo and the field paths of its BadRequest."""
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    info = error_details_pb2.ErrorInfo()
+    bad_request = error_details_pb2.BadRequest()
+    status = rpc_status.from_call(failed.value)
+    for packed in status.details if status is not None else ():
+        packed.Unpack(info)
+        packed.Unpack(bad_request)
+    return failed.value, info, [violation.field for violation in bad_request.field_violations]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds, at most 5 s."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_an_unknown_exception_tells_the_caller_nothing(
+    serving: Serving, output: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """INTERNAL with a request id; the log has the traceback under that id, without secrets."""
+    async with serving() as rig:
+        error, info, _ = await refusal(rig.unary("Crash")(Text(value=CANARY), timeout=5))
+    assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
+    seen = repr(error) + repr(error.trailing_metadata())
+    assert "sk_live" not in seen
+    assert CANARY not in seen
+    assert info.reason == "INTERNAL"
+    (line,) = [line for line in output() if line["event"] == "unexpected exception"]
+    assert line["request_id"] == info.metadata["request_id"]
+    assert "ZeroDivisionError" in line["exception"]
+    assert "sk_live_123" not in line["exception"]
+
+
+async def test_a_requests_own_secrets_stay_out_of_the_traceback(
+    serving: Serving, output: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """An exception that quotes a payment method is logged without it; nothing else either."""
+
+    class Payments(payment_service_pb2_grpc.PaymentServiceServicer):
+        async def CreatePayment(self, request: Any, context: Any) -> Any:
+            raise ValueError(f"can't parse {request.payment_method}")
+
+    def register(target: grpc.aio.Server) -> None:
+        payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(Payments(), target)
+
+    logs._State.threshold = 10
+    async with serving(register) as rig:
+        stub: Any = payment_service_pb2_grpc.PaymentServiceStub(rig.channel)
+        request = payment_service_pb2.CreatePaymentRequest(payment_method=CANARY, provider="mock")
+        await refusal(stub.CreatePayment(request, timeout=5))
+    lines = output()
+    assert "can't parse ***" in json.dumps(lines)
+    assert CANARY not in json.dumps(lines)
+    (shown,) = [line["request"] for line in lines if line["event"] == "rpc request"]
+    assert shown == {"payment_method": "***", "provider": "mock"}
+
+
+async def test_content_is_not_logged_at_info(
+    serving: Serving, output: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """One line per call: method, code, duration and ids."""
+    async with serving() as rig:
+        await rig.unary("Say")(
+            Text(value=CANARY), timeout=5, metadata=(("x-request-id", "given-1"),)
+        )
+    (line,) = output()
+    assert line.pop("duration_ms") >= 0
+    del line["ts"]
+    assert line == {
+        "level": "info",
+        "event": "rpc",
+        "service": logs._State.service,
+        "request_id": "given-1",
+        "logger": "servicekit.rpc",
+        "method": "test.Echo.Say",
+        "code": "OK",
+    }
+
+
+async def test_a_unary_call_needs_a_deadline(serving: Serving) -> None:
+    """Without one: INVALID_ARGUMENT before anything happens; a stream needs none."""
+    async with serving() as rig:
+        error, info, _ = await refusal(rig.unary("Say")(Text(value="x")))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert info.reason == "DEADLINE_REQUIRED"
+        assert rig.echo.calls == []
+        assert [text.value async for text in rig.stream("Count")(Text(value="2"))] == ["0", "1"]
+    async with serving(require_deadline=lambda method: method != "test.Echo.Say") as rig:
+        await rig.unary("Say")(Text(value="x"))
+        assert rig.echo.calls[0].deadline_s is None
+
+
+async def test_every_wrong_field_is_named(serving: Serving) -> None:
+    """INVALID_ARGUMENT with a BadRequest of dotted paths."""
+    servicer = payment_service_pb2_grpc.PaymentServiceServicer()
+
+    def register(target: grpc.aio.Server) -> None:
+        payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(servicer, target)
+
+    async with serving(register, validate=validation.validate) as rig:
+        stub: Any = payment_service_pb2_grpc.PaymentServiceStub(rig.channel)
+        request = payment_service_pb2.CreatePaymentRequest()
+        request.amount.currency_code = "eur"
+        error, info, paths = await refusal(stub.CreatePayment(request, timeout=5))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert info.reason == "INVALID_FIELD"
+    assert {"idempotency_key", "amount.currency_code"} <= set(paths)
+
+
+async def test_bytes_that_are_no_message_are_the_callers_fault(serving: Serving) -> None:
+    """Neither UNKNOWN nor a parser's text."""
+    async with serving() as rig:
+        for call in (
+            rig.channel.unary_unary(f"/{echo.NAME}/Say")(b"\xff\xff", timeout=5),
+            rig.channel.unary_stream(f"/{echo.NAME}/Count")(b"\xff\xff", timeout=5).read(),
+            rig.channel.stream_unary(f"/{echo.NAME}/Join")(iter([b"\xff"]), timeout=5),
+        ):
+            error, info, _ = await refusal(call)
+            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert info.reason == "INVALID_FIELD"
+
+
+async def test_a_refusal_arrives_as_it_was_meant(serving: Serving) -> None:
+    """Code, reason, facts, and the caller's request id in both places."""
+    async with serving() as rig:
+        call = rig.unary("Refuse")(
+            Text(value="e_1"), timeout=5, metadata=(("x-request-id", "req_given-1"),)
+        )
+        error, info, _ = await refusal(call)
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+        assert info.reason == "RESOURCE_NOT_FOUND"
+        assert info.domain == "payhub"
+        assert dict(info.metadata) == {
+            "resource": "echo",
+            "resource_id": "e_1",
+            "retry": "never",
+            "request_id": "req_given-1",
+        }
+        assert dict(error.trailing_metadata())["x-request-id"] == "req_given-1"
+        assert rig.count("Refuse", "NOT_FOUND") == 1
+
+
+async def test_a_request_id_is_made_when_none_or_a_bad_one_came(serving: Serving) -> None:
+    """What is echoed and logged is short and plain; keys are no request ids."""
+    _, key = auth.new_key()
+    async with serving() as rig:
+        for bad in (None, "", "x" * 65, "with space", key, "sk_live_1"):
+            metadata = () if bad is None else (("x-request-id", bad),)
+            call = rig.unary("Say")(Text(), timeout=5, metadata=metadata)
+            await call
+            made = dict(await call.trailing_metadata())["x-request-id"]
+            assert made.startswith("req_")
+            assert rig.echo.calls[-1].request_id == made
+
+
+async def test_the_principal_decides_and_is_at_hand(serving: Serving) -> None:
+    """authenticate sees method and metadata; its result is the call's principal."""
+    known = auth.Principal(tenant_id="default", scopes=frozenset(), key_id="k")
+
+    async def authenticate(method: str, metadata: rpc.Metadata) -> auth.Principal:
+        assert method.startswith("test.Echo.")
+        if dict(metadata).get("who") != "me":
+            raise errors.key_invalid("who?")
+        return known
+
+    async with serving(authenticate=authenticate) as rig:
+        await rig.unary("Say")(Text(), timeout=5, metadata=(("who", "me"),))
+        assert rig.echo.calls[0].principal is known
+        # gRPC rounds a timeout up on its way.
+        assert 0 < (rig.echo.calls[0].deadline_s or 0) < 5.1
+        for call in (
+            rig.unary("Say")(Text(), timeout=5),
+            rig.stream("Count")(Text(value="1")).read(),
+        ):
+            error, info, _ = await refusal(call)
+            assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+            assert info.reason == "KEY_INVALID"
+        with pytest.raises(LookupError):
+            rpc.current()
+
+
+async def test_a_deadline_is_cut_to_the_longest_allowed(serving: Serving) -> None:
+    """A caller that would wait for a minute gets its answer after the method's limit."""
+    limits = {"test.Echo.Wait": 0.05}
+    async with serving(max_deadline=limits.get) as rig:
+        error, info, _ = await refusal(rig.unary("Wait")(Text(value="60"), timeout=60))
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert info.reason == "DEADLINE_EXCEEDED"
+        assert rig.echo.canceled == ["wait"]
+        assert (await rig.unary("Say")(Text(value="x"), timeout=60)).value == "x"
+        assert rig.echo.calls[0].remaining_s() is not None
+
+
+async def test_a_translator_speaks_first(serving: Serving) -> None:
+    """It can give any exception another error, the pipeline's own included."""
+
+    def translate(failure: Exception) -> errors.RpcError | None:
+        if isinstance(failure, ZeroDivisionError):
+            return errors.RpcError(grpc.StatusCode.ABORTED, "DIVIDED", "by zero", domain="other")
+        if isinstance(failure, errors.RpcError) and failure.reason == "DEADLINE_REQUIRED":
+            return errors.RpcError(grpc.StatusCode.ABORTED, "TRANSLATED", "no deadline")
+        return None
+
+    async with serving(translate=translate) as rig:
+        error, info, _ = await refusal(rig.unary("Crash")(Text(), timeout=5))
+        assert (error.details(), info.reason, info.domain) == ("by zero", "DIVIDED", "other")
+        _, info, _ = await refusal(rig.unary("Say")(Text()))
+        assert info.reason == "TRANSLATED"
+        _, info, _ = await refusal(rig.unary("Refuse")(Text(), timeout=5))
+        assert info.reason == "RESOURCE_NOT_FOUND"
+
+
+async def test_other_ways_to_end_a_call_are_kept(serving: Serving) -> None:
+    """abort and set_code work as gRPC says, and are counted with their code."""
+    async with serving() as rig:
+        error, _, _ = await refusal(rig.unary("Abort")(Text(), timeout=5))
+        assert (error.code(), error.details()) == (grpc.StatusCode.DATA_LOSS, "by hand")
+        error, _, _ = await refusal(rig.unary("Code")(Text(), timeout=5))
+        assert error.code() is grpc.StatusCode.OUT_OF_RANGE
+        error, _, _ = await refusal(rig.unary("Nothing")(Text(), timeout=5))
+        assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert rig.count("Abort", "DATA_LOSS") == rig.count("Code", "OUT_OF_RANGE") == 1
+
+
+async def test_an_answer_that_is_no_message_is_a_bug_like_any_other(serving: Serving) -> None:
+    """INTERNAL without the value's text."""
+    async with serving() as rig:
+        error, info, _ = await refusal(rig.unary("Nonsense")(Text(), timeout=5))
+    assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
+    assert info.reason == "INTERNAL"
+
+
+async def test_a_caller_that_leaves_cancels_the_handler(serving: Serving) -> None:
+    """The handler sees the cancellation and the call counts as CANCELLED."""
+    async with serving() as rig:
+        call = rig.unary("Wait")(Text(value="60"), timeout=60)
+        task = asyncio.ensure_future(call.wait_for_connection())
+        await until(lambda: rig.echo.waiting == 1)
+        call.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await until(lambda: rig.count("Wait", "CANCELLED") == 1)
+        assert rig.echo.canceled == ["wait"]
+        error, _, _ = await refusal(rig.unary("Wait")(Text(value="60"), timeout=0.05))
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: sum(rig.registry.rpc.of("test.Echo.Wait").codes.values()) == 2)
+
+
+async def test_a_stream_ends_with_its_error(serving: Serving) -> None:
+    """Messages before it arrive; then the same statuses as for a unary call."""
+    async with serving() as rig:
+        for ending, code, reason in (
+            ("crash", grpc.StatusCode.INTERNAL, "INTERNAL"),
+            ("refuse", grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),
+        ):
+            call = rig.stream("Count")(Text(value=f"2 {ending}"), timeout=5)
+            assert [(await call.read()).value for _ in range(2)] == ["0", "1"]
+            error, info, _ = await refusal(call.read())
+            assert (error.code(), info.reason) == (code, reason)
+            assert "sk_live" not in repr(error)
+            assert dict(await call.initial_metadata())["x-request-id"]
+        assert [text.value async for text in rig.stream("Write")(Text(value="2"))] == [
+            "written"
+        ] * 2
+
+
+async def test_a_canceled_stream_is_closed_in_its_own_call(serving: Serving) -> None:
+    """The generator gets the cancellation and ends; nothing stays open."""
+    async with serving() as rig:
+        call = rig.stream("Count")(Text(value="1 wait"))
+        await call.read()
+        assert rig.registry.rpc.of("test.Echo.Count").streams == 1
+        call.cancel()
+        await until(lambda: rig.echo.canceled == ["count"])
+        await until(lambda: rig.registry.rpc.of("test.Echo.Count").streams == 0)
+        assert rig.echo.calls[-1].method == "test.Echo.Count"
+        assert rig.count("Count", "CANCELLED") == 1
+
+
+async def test_streamed_requests_are_checked_one_by_one(serving: Serving) -> None:
+    """A wrong message ends the call when it arrives; those before it were served."""
+
+    def validate(message: Any) -> None:
+        if message.value == "bad":
+            raise errors.invalid_field("value", "must not be bad")
+
+    async with serving(validate=validate) as rig:
+        codec = (Text.SerializeToString, Text.FromString)
+        join: Any = rig.channel.stream_unary(f"/{echo.NAME}/Join", *codec)
+        chat: Any = rig.channel.stream_stream(f"/{echo.NAME}/Chat", *codec)
+        answer = await join(iter([Text(value="a"), Text(value="b")]), timeout=5)
+        assert answer.value == "ab"
+        talk = chat(timeout=5)
+        await talk.write(Text(value="good"))
+        assert (await talk.read()).value == "good"
+        await talk.write(Text(value="bad"))
+        _, info, paths = await refusal(talk.read())
+        assert (info.reason, paths) == ("INVALID_FIELD", ["value"])
+
+
+async def test_a_message_over_the_limit_is_refused_by_the_transport(serving: Serving) -> None:
+    """4 MiB and no more, before anything is parsed."""
+    async with serving() as rig:
+        large = Text(value="x" * (server.MESSAGE_BYTES_MAX + 1))
+        error, _, _ = await refusal(rig.unary("Say")(large, timeout=5))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert rig.echo.calls == []

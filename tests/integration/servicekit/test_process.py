@@ -1,0 +1,232 @@
+"""A process from its ready line to its exit, told by signals."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.integration.servicekit import echo
+
+Text = echo.Text
+
+READY = re.compile(r"echo ready grpc=(127\.0\.0\.1:\d+) http=(127\.0\.0\.1:\d+)\n")
+
+
+class Process:
+    """The running service, its addresses and what it logs."""
+
+    def __init__(self, child: asyncio.subprocess.Process, grpc_at: str, http_at: str) -> None:
+        self.child = child
+        self.grpc_at = grpc_at
+        self.http_at = http_at
+        self.channel = grpc.aio.insecure_channel(grpc_at)
+
+    def unary(self, method: str) -> Any:
+        """Return the stub of a unary method."""
+        return self.channel.unary_unary(
+            f"/{echo.NAME}/{method}", Text.SerializeToString, Text.FromString
+        )
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Return the status and text of an HTTP GET."""
+
+        def ask() -> tuple[int, str]:
+            try:
+                with urllib.request.urlopen(f"http://{self.http_at}{path}", timeout=5) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as refused:
+                with refused:
+                    return refused.code, refused.read().decode()
+
+        return await asyncio.to_thread(ask)
+
+    async def end(self) -> tuple[int, list[dict[str, Any]]]:
+        """Wait for the exit; return its status and the log lines."""
+        assert self.child.stdout is not None
+        assert self.child.stderr is not None
+        async with asyncio.timeout(20):
+            text = await self.child.stderr.read()
+            assert await self.child.stdout.read() == b""
+            status = await self.child.wait()
+        return status, [json.loads(line) for line in text.splitlines()]
+
+    def events(self, lines: list[dict[str, Any]]) -> list[str]:
+        """Return the events of the service itself, in order."""
+        return [line["event"] for line in lines if line["event"] not in ("rpc", "signal")]
+
+
+async def spawn(**env: str) -> asyncio.subprocess.Process:
+    """Start the service with these variables."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.integration.servicekit.echo",
+        env={**os.environ, **env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(**env: str) -> AsyncIterator[Process]:
+    """Run the service on free ports; kill it if the test leaves it behind."""
+    child = await spawn(**env)
+    assert child.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            line = (await child.stdout.readline()).decode()
+        ready = READY.fullmatch(line)
+        assert ready is not None, line
+        process = Process(child, ready[1], ready[2])
+        async with process.channel:
+            yield process
+    finally:
+        if child.returncode is None:
+            child.kill()
+        # Unread pipes would leave the transport open.
+        await child.communicate()
+
+
+async def until_charging(process: Process) -> None:
+    """Wait until the service says that it has begun to charge."""
+    assert process.child.stderr is not None
+    async with asyncio.timeout(5):
+        while b'"charging"' not in await process.child.stderr.readline():
+            pass
+
+
+async def test_a_process_announces_itself_and_can_be_asked() -> None:
+    """Ports are the real ones; health, reflection, readiness and metrics answer."""
+    async with running() as process:
+        health: Any = health_pb2_grpc.HealthStub(process.channel)
+        for name in ("", echo.NAME):
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(process.channel)
+        asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        async for shown in reflection.ServerReflectionInfo(asked):
+            assert echo.NAME in [one.name for one in shown.list_services_response.service]
+        await process.unary("Say")(Text(value="x"), timeout=5)
+        assert (await process.get("/healthz"))[0] == 200
+        assert (await process.get("/readyz"))[0] == 200
+        status, text = await process.get("/metrics")
+        assert status == 200
+        assert 'payhub_rpc_requests_total{code="OK",method="test.Echo.Say"} 1.0' in text
+        assert (await process.get("/other"))[0] == 404
+        process.child.send_signal(signal.SIGINT)
+        status, lines = await process.end()
+    assert status == 0
+    assert process.events(lines) == ["background ended", "drained", "closed"]
+
+
+async def test_a_port_that_is_taken_ends_the_process_with_a_reason() -> None:
+    """Two processes never share a port; what was opened is closed."""
+    async with running(PROBLEM="ready") as first:
+        assert await first.get("/readyz") == (
+            503,
+            '{"status":"not ready","failing":["database"]}',
+        )
+        for name, address in (("GRPC", first.grpc_at), ("HTTP", first.http_at)):
+            port = address.rpartition(":")[2]
+            child = await spawn(**{f"ECHO_SERVICE_{name}_PORT": port})
+            async with asyncio.timeout(20):
+                out, err = await child.communicate()
+            lines = [json.loads(line) for line in err.splitlines() if line.startswith(b"{")]
+            (line,) = [line for line in lines if line["event"] == "can't listen"]
+            assert (child.returncode, out, line["port"]) == (1, b"", int(port))
+            assert lines[-1]["event"] == "closed"
+
+
+async def test_a_drain_lets_running_calls_finish() -> None:
+    """SIGTERM: watchers learn it, running calls end, tracked work ends, then things close."""
+    async with running() as process:
+        health: Any = health_pb2_grpc.HealthStub(process.channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest(service=echo.NAME))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        kept = asyncio.ensure_future(process.unary("Wait")(Text(value="0.5"), timeout=10))
+        left = asyncio.ensure_future(process.unary("Charge")(Text(value="1"), timeout=0.2))
+        await until_charging(process)
+        process.child.send_signal(signal.SIGTERM)
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert await watch.read() is grpc.aio.EOF
+        assert (await kept).value == "waited"
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await left
+        assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        status, lines = await process.end()
+    assert status == 0
+    assert process.events(lines) == ["background ended", "charged", "drained", "closed"]
+
+
+async def test_what_outlasts_the_grace_is_canceled_but_tracked_work_ends() -> None:
+    """The grace bounds calls; a charge that has begun is still waited for."""
+    async with running(ECHO_SERVICE_DRAIN_GRACE_S="0.3") as process:
+        long = asyncio.ensure_future(process.unary("Wait")(Text(value="60"), timeout=60))
+        charge = asyncio.ensure_future(process.unary("Charge")(Text(value="0.5"), timeout=60))
+        await until_charging(process)
+        process.child.send_signal(signal.SIGTERM)
+        for call in (long, charge):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+        status, lines = await process.end()
+    assert status == 0
+    assert process.events(lines) == ["background ended", "charged", "drained", "closed"]
+
+
+async def test_a_second_signal_stops_at_once() -> None:
+    """Calls and steps are abandoned, files are closed, and the status says so."""
+    async with running() as process:
+        long = asyncio.ensure_future(process.unary("Charge")(Text(value="60"), timeout=60))
+        await until_charging(process)
+        process.child.send_signal(signal.SIGTERM)
+        health: Any = health_pb2_grpc.HealthStub(process.channel)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            async with asyncio.timeout(5):
+                async for change in health.Watch(health_pb2.HealthCheckRequest()):
+                    if change.status == health_pb2.HealthCheckResponse.NOT_SERVING:
+                        break
+        process.child.send_signal(signal.SIGTERM)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await long
+        status, lines = await process.end()
+    assert status == 1
+    assert "second signal: stopping at once" in process.events(lines)
+    assert "drained" not in process.events(lines)
+    assert process.events(lines)[-1] == "closed"
+
+
+@pytest.mark.parametrize("problem", ["background", "drain"])
+async def test_a_failure_shows_in_the_exit_status(problem: str) -> None:
+    """A process that lost a part of itself stops in order and says 1."""
+    async with running(PROBLEM=problem) as process:
+        if problem == "drain":
+            process.child.send_signal(signal.SIGTERM)
+        status, lines = await process.end()
+    assert status == 1
+    assert any(f"the {problem} broke" in line.get("exception", "") for line in lines)
+    assert process.events(lines)[-1] == "closed"
+
+
+async def test_wrong_settings_end_the_process_with_status_2() -> None:
+    """Before anything is opened, with one line per problem on stderr."""
+    child = await spawn(ECHO_SERVICE_GRPC_PORT="x", ECHO_SERVICE_HOSTT="y")
+    async with asyncio.timeout(20):
+        out, err = await child.communicate()
+    assert (child.returncode, out) == (2, b"")
+    assert sorted(line.partition(":")[0] for line in err.decode().splitlines()) == [
+        "ECHO_SERVICE_GRPC_PORT",
+        "ECHO_SERVICE_HOSTT",
+    ]
