@@ -12,7 +12,7 @@ from google.protobuf import field_mask_pb2
 from google.protobuf.message import Message
 from payhub.events.v1 import event_pb2
 from payhub.options.v1 import options_pb2
-from payhub.payments.v1 import customer_service_pb2, payment_events_pb2, payment_pb2
+from payhub.payments.v1 import payment_events_pb2
 
 from payment_service.db import outbox
 from payment_service.domain import changes, customers, model
@@ -69,10 +69,9 @@ def _of_step(step: changes.Step, cause: model.Cause, new_id: Callable[[str], str
     if step.refund is not None:
         payload.refund.CopyFrom(snapshots.refund(step.refund))
     if step.before is not None:
-        before = snapshots.payment(step.before)
-        previous = payment_pb2.Payment()
-        _note_changes(_PAYMENT_PATHS, payload.payment, before, payload.changed, previous)
-        payload.previous.CopyFrom(previous)
+        before = snapshots.standing(step.before)
+        _note_changes(_PAYMENT_PATHS, payload.payment, before, payload.changed, payload.previous)
+        payload.previous.SetInParent()
     after = step.after
     entity = _Entity(
         "payment",
@@ -100,9 +99,8 @@ def of_customer(change: customers.Change, new_id: Callable[[str], str]) -> list[
     payload = payment_events_pb2.CustomerEvent(customer=snapshots.customer(after))
     if change.before is not None:
         before = snapshots.customer(change.before)
-        previous = customer_service_pb2.Customer()
-        _note_changes(_CUSTOMER_PATHS, payload.customer, before, payload.changed, previous)
-        payload.previous.CopyFrom(previous)
+        _note_changes(_CUSTOMER_PATHS, payload.customer, before, payload.changed, payload.previous)
+        payload.previous.SetInParent()
     entity = _Entity(
         "customer",
         after.id,

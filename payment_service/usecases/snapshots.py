@@ -59,6 +59,29 @@ def operation(value: model.Operation) -> payment_pb2.Operation:
     return message
 
 
+def _amounts(value: model.Payment) -> payment_pb2.Amounts:
+    return payment_pb2.Amounts(
+        authorized_minor=value.authorized_minor,
+        captured_minor=value.captured_minor,
+        capture_pending_minor=value.capture_reserved_minor,
+        refunded_minor=value.refunded_minor,
+        refund_pending_minor=value.refund_reserved_minor,
+    )
+
+
+def standing(value: model.Payment) -> payment_pb2.Payment:
+    """Returns only those fields of a payment that a change of it can touch."""
+    message = payment_pb2.Payment(
+        state=_number(value.state),
+        amounts=_amounts(value),
+        provider_payment_id=value.provider_payment_id,
+        cancel_requested=value.cancel_requested,
+    )
+    if value.failure is not None:
+        message.failure.CopyFrom(_failure(value.failure))
+    return message
+
+
 def payment(value: model.Payment) -> payment_pb2.Payment:
     """Returns a payment as a message, with what a caller may do now."""
     references = value.references
@@ -66,13 +89,7 @@ def payment(value: model.Payment) -> payment_pb2.Payment:
         id=value.id,
         state=_number(value.state),
         amount=money(value.amount_minor, value.currency),
-        amounts=payment_pb2.Amounts(
-            authorized_minor=value.authorized_minor,
-            captured_minor=value.captured_minor,
-            capture_pending_minor=value.capture_reserved_minor,
-            refunded_minor=value.refunded_minor,
-            refund_pending_minor=value.refund_reserved_minor,
-        ),
+        amounts=_amounts(value),
         capture_method=_number(value.capture_method),
         provider=value.provider,
         binding_id=value.binding_id,
