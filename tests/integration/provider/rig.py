@@ -224,6 +224,19 @@ class Core:
         except grpc.aio.AioRpcError as error:
             raise Refused(error) from error
 
+    async def succeeded(self, operation_id: str) -> None:
+        """Waits until a look-up finds it carried out, over a new connection if need be."""
+
+        async def is_found() -> bool:
+            try:
+                return (await self.find(operation_id)).state == Operation.STATE_SUCCEEDED
+            except Refused as refused:
+                if refused.infos and refused.reason != "OPERATION_IN_PROGRESS":
+                    raise
+                return False
+
+        await until(is_found)
+
     async def running(self, operation_id: str) -> None:
         """Waits until the provider works on an operation."""
 
@@ -340,13 +353,8 @@ class Core:
         return operation
 
     async def find(self, operation_id: str, *, timeout_s: float = 5.0) -> Operation:
-        """Looks an operation up; once more if the connection broke, as look-ups may be."""
+        """Looks an operation up."""
         request = pps.GetOperationRequest(binding_id=self.binding_id, operation_id=operation_id)
-        try:
-            answer = await self.call(self.stub.GetOperation, request, timeout_s=timeout_s)
-        except Refused as refused:
-            if refused.infos:
-                raise
-            answer = await self.call(self.stub.GetOperation, request, timeout_s=timeout_s)
+        answer = await self.call(self.stub.GetOperation, request, timeout_s=timeout_s)
         operation: Operation = answer.operation
         return operation

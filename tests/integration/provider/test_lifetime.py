@@ -86,13 +86,7 @@ async def test_a_caller_that_leaves_does_not_undo_the_effect(
         await core.find(operation_id)
     assert (running.value.reason, running.value.effect) == ("OPERATION_IN_PROGRESS", "UNKNOWN")
 
-    async def is_found() -> bool:
-        try:
-            return (await core.find(operation_id)).state == State.STATE_SUCCEEDED
-        except rig.Refused:
-            return False
-
-    await rig.until(is_found)
+    await core.succeeded(operation_id)
     assert len(bank.effects(operation_id)) == 1
 
 

@@ -238,7 +238,7 @@ async def test_a_fault_says_no_more_than_core_may_know(
     assert (refused.value.retry_after_s is not None) == (outcome == "rate_limited")
     assert len(bank.effects(operation_id)) == int(happened)
     if happened:
-        assert (await core.find(operation_id)).state == State.STATE_SUCCEEDED
+        await core.succeeded(operation_id)
     else:
         with pytest.raises(rig.Refused) as missing:
             await core.find(operation_id)
@@ -259,8 +259,7 @@ async def test_a_severed_connection_takes_every_call_on_it(
     with pytest.raises(rig.Refused) as refused:
         await slow
     assert (refused.value.code, refused.value.infos) == (grpc.StatusCode.UNAVAILABLE, [])
-    await core.find(operation_id)
-    await core.connect(generation=3)
+    await core.succeeded(operation_id)
     assert (await core.authorize()).state == State.STATE_SUCCEEDED
 
 
