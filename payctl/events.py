@@ -76,7 +76,7 @@ def tail(
     except KeyboardInterrupt:
         raise typer.Exit(session.Exit.OK) from None
     finally:
-        if opened and opened[0].cursor:
+        if opened and opened[0].cursor not in ("", after):
             render.note(f"last cursor: {opened[0].cursor}")
 
 

@@ -115,7 +115,7 @@ def failure(found: errors.PayhubError, *, as_json: bool) -> None:
         return
     screen = rich.console.Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     screen.print(rich.text.Text.assemble(("error: ", "bold red"), plain(found.message)))
-    for each in found.field_violations:
+    for each in found.violations_not_in_message():
         screen.print(f"  {plain(each.path)}: {plain(each.description)}")
     for name, content_text in found.metadata.items():
         screen.print(f"  {plain(name)}: {plain(content_text)}")

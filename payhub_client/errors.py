@@ -84,9 +84,19 @@ class PayhubError(Exception):
 
     def __str__(self) -> str:
         """Return the message, the wrong fields and the request id in one line."""
-        fields = "; ".join(f"{each.path}: {each.description}" for each in self.field_violations)
+        fields = "; ".join(
+            f"{each.path}: {each.description}" for each in self.violations_not_in_message()
+        )
         text = f"{self.message} ({fields})" if fields else self.message
         return f"{text} [request {self.request_id}]" if self.request_id else text
+
+    def violations_not_in_message(self) -> tuple[FieldViolation, ...]:
+        """Return the wrong fields that the message does not tell of itself."""
+        return tuple(
+            each
+            for each in self.field_violations
+            if each.path not in self.message or each.description not in self.message
+        )
 
 
 class InvalidRequest(PayhubError):
@@ -288,7 +298,7 @@ def from_status(
     pause = _unpacked(details, error_details_pb2.RetryInfo())
     expired = _unpacked(details, event_pb2.CursorExpired())
     metadata = dict(info.metadata) if info else {}
-    stated = metadata.pop("retry", "")
+    stated, named = metadata.pop("retry", ""), metadata.pop("request_id", "")
     retry = cast("Retry", stated) if stated in get_args(Retry) else "never"
     if info is None:
         retry = _RETRY_BY_CODE.get(code, "never")
@@ -303,7 +313,7 @@ def from_status(
             for each in (bad.field_violations if bad else ())
         ],
         metadata=metadata,
-        request_id=metadata.get("request_id", "") or request_id,
+        request_id=named or request_id,
         idempotency_key=idempotency_key,
         retry_after_s=pause.retry_delay.ToTimedelta().total_seconds() if pause else None,
     )

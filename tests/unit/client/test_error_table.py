@@ -71,6 +71,14 @@ def test_the_documented_tree_is_the_tree() -> None:
     assert classes - reachable == {errors.PayhubError, errors.CursorError, errors.OutcomeUnknown}
 
 
+def test_a_wrong_field_is_told_once() -> None:
+    """What the message tells already is not repeated in the text of the exception."""
+    bad = errors.FieldViolation(path="amount", description="is zero")
+    other = errors.FieldViolation(path="name", description="is too long")
+    told = errors.InvalidRequest("amount: is zero", field_violations=[bad, other])
+    assert str(told) == "amount: is zero (name: is too long)"
+
+
 def test_details_become_attributes() -> None:
     """Amounts, scopes, resources, delays and cursors are readable without parsing text."""
 
