@@ -8,7 +8,7 @@ looks like an API key. Called by `logs` and by whoever writes events.
 import re
 from typing import Any, NamedTuple
 
-from google.protobuf import any_pb2, symbol_database
+from google.protobuf import symbol_database
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
@@ -16,6 +16,8 @@ MASK = "***"
 STRING_CHARS_MAX = 256
 ITEMS_MAX = 20
 DEPTH_MAX = 12
+
+_ANY = "google.protobuf.Any"
 
 _SECRET_WORDS = r"secret|token|password|authorization|api_?key|payment_?method|private_?key"
 _SECRET_NAME = re.compile(rf"(?i){_SECRET_WORDS}")
@@ -135,9 +137,10 @@ def sanitize_message(msg: Message, sensitive_ext: Any) -> dict[str, Any]:
 
 
 def _show(value: Any, sensitive_ext: Any) -> Any:
-    if isinstance(value, any_pb2.Any):
-        return {"type_url": value.type_url, "value": f"<{len(value.value)} bytes>"}
     if isinstance(value, Message):
+        if value.DESCRIPTOR.full_name == _ANY:
+            packed: Any = value
+            return {"type_url": packed.type_url, "value": f"<{len(packed.value)} bytes>"}
         return sanitize_message(value, sensitive_ext)
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
@@ -147,8 +150,9 @@ def _show(value: Any, sensitive_ext: Any) -> Any:
     return value
 
 
-def _strip_inner(msg: Message, sensitive_ext: Any) -> None:
-    if not isinstance(msg, any_pb2.Any):
+def _strip_inner(msg: Any, sensitive_ext: Any) -> None:
+    # By name: a message of another descriptor pool has an Any class of its own.
+    if msg.DESCRIPTOR.full_name != _ANY:
         strip_sensitive(msg, sensitive_ext)
         return
     inner = _unpack(msg)
@@ -159,9 +163,10 @@ def _strip_inner(msg: Message, sensitive_ext: Any) -> None:
         msg.value = inner.SerializeToString()
 
 
-def _unpack(msg: any_pb2.Any) -> Message | None:
+def _unpack(msg: Any) -> Message | None:
     try:
-        inner: Message = symbol_database.Default().GetSymbol(msg.TypeName())()
+        name = msg.type_url.rpartition("/")[2]
+        inner: Message = symbol_database.Default().GetSymbol(name)()
         inner.ParseFromString(msg.value)
     except (KeyError, DecodeError):
         return None
@@ -200,7 +205,7 @@ def _plan(descriptor: Any, sensitive_ext: Any) -> _Plan:
 
 
 def _reaches(descriptor: Descriptor, sensitive_ext: Any, seen: set[str]) -> bool:
-    if descriptor.full_name == "google.protobuf.Any":
+    if descriptor.full_name == _ANY:
         return True
     if descriptor.full_name in seen:
         return False

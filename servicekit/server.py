@@ -23,6 +23,8 @@ from servicekit import settings as settings_module
 T = TypeVar("T")
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+# Terminals, make and `timeout` often signal a process and its group: one wish, told twice.
+SAME_SIGNAL_S = 0.5
 # What a process that is told to stop at once may still spend on closing files.
 CLOSE_AT_ONCE_S = 2.0
 
@@ -106,11 +108,11 @@ async def serve(  # noqa: PLR0913
     Drain: health NOT_SERVING → `drain_delay_s` → the event given to
     `background` is set and no new call is taken, running ones have
     `drain_grace_s` → `on_drain` → background tasks end → `closing`. A second
-    signal skips what is left, except `closing`, which then has 2 s. `closing`
-    also runs when the process can't listen. A background task that raises ends
-    the process with status 1. Interceptors listed before the pipeline are
-    gRPC's own; those after it sit between it and the servicers and are asked
-    once per method.
+    signal, half a second or more after the first, skips what is left, except
+    `closing`, which then has 2 s. `closing` also runs when the process can't
+    listen. A background task that raises ends the process with status 1.
+    Interceptors listed before the pipeline are gRPC's own; those after it sit
+    between it and the servicers and are asked once per method.
     """
     outer, pipeline, inner = _split(interceptors)
     process = _Process(
@@ -175,6 +177,7 @@ class _Process:
         self._grpc_port = 0
         self._stop = asyncio.Event()
         self._asked = asyncio.Event()
+        self._asked_s = 0.0
         self._hurried = asyncio.Event()
 
     def listen(self, app: Any, credentials: grpc.ServerCredentials | None) -> bool:
@@ -253,8 +256,13 @@ class _Process:
 
     def _on_signal(self, number: signal.Signals) -> None:
         _log.info("signal", number=int(number), signal=number.name)
-        if self._asked.is_set():
+        if not self._asked.is_set():
+            self._ask()
+        elif asyncio.get_running_loop().time() - self._asked_s >= SAME_SIGNAL_S:
             self._hurried.set()
+
+    def _ask(self) -> None:
+        self._asked_s = asyncio.get_running_loop().time()
         self._asked.set()
 
     async def _guard(self, work: Background) -> None:
@@ -263,7 +271,7 @@ class _Process:
         except Exception:
             _log.exception("a background task failed; the process stops")
             self.exit_status = 1
-            self._asked.set()
+            self._ask()
 
     async def _drain(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         settings = self._settings

@@ -160,6 +160,7 @@ async def test_a_drain_lets_running_calls_finish() -> None:
         left = asyncio.ensure_future(process.unary("Charge")(Text(value="1"), timeout=0.2))
         await until_charging(process)
         process.child.send_signal(signal.SIGTERM)
+        process.child.send_signal(signal.SIGTERM)  # to the process and to its group
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         assert await watch.read() is grpc.aio.EOF
         assert (await kept).value == "waited"
@@ -191,14 +192,10 @@ async def test_a_second_signal_stops_at_once() -> None:
     async with running() as process:
         long = asyncio.ensure_future(process.unary("Charge")(Text(value="60"), timeout=60))
         await until_charging(process)
-        process.child.send_signal(signal.SIGTERM)
-        health: Any = health_pb2_grpc.HealthStub(process.channel)
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            async with asyncio.timeout(5):
-                async for change in health.Watch(health_pb2.HealthCheckRequest()):
-                    if change.status == health_pb2.HealthCheckResponse.NOT_SERVING:
-                        break
-        process.child.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            while not long.done():
+                process.child.send_signal(signal.SIGTERM)
+                await asyncio.wait([long], timeout=0.1)
         with pytest.raises(grpc.aio.AioRpcError):
             await long
         status, lines = await process.end()

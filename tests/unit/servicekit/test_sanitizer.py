@@ -1,9 +1,17 @@
 """No secret passes: messages, values, free text, and snapshots for events."""
 
 import json
+from typing import Any
 
 import pytest
-from google.protobuf import any_pb2, descriptor_pb2, struct_pb2
+from google.protobuf import (
+    any_pb2,
+    descriptor_pb2,
+    descriptor_pool,
+    duration_pb2,
+    message_factory,
+    struct_pb2,
+)
 from payhub.options.v1 import options_pb2
 from payhub.payments.v1 import payment_events_pb2, payment_pb2, payment_service_pb2
 from payhub.provider.v1 import operation_pb2
@@ -85,6 +93,66 @@ def test_a_type_without_secrets_has_an_empty_plan() -> None:
     """Stripping such a message walks nothing."""
     assert sanitizer._plan(money_pb2.Money.DESCRIPTOR, SENSITIVE) == ()
     assert sanitizer._plan(operation_pb2.CustomerAction.DESCRIPTOR, SENSITIVE)
+
+
+def test_maps_and_lists_of_messages_are_stripped_too() -> None:
+    """A secret inside a list's or a map's message goes as well; its neighbours stay."""
+    holder = a_holder_type()()
+    holder.items.add(open="shown", secret=CANARY)
+    holder.named["a"].secret = CANARY
+    holder.named["a"].open = "shown"
+    holder.packed.add().Pack(a_payment())
+    holder.secrets.append(CANARY)
+    shown = sanitizer.sanitize_message(holder, SENSITIVE)
+    assert shown["items"] == [{"open": "shown", "secret": "***"}]
+    assert shown["named"] == {"a": {"open": "shown", "secret": "***"}}
+    assert shown["secrets"] == "***"
+    assert sanitizer.sensitive_values(holder, SENSITIVE) == [CANARY] * 3
+    sanitizer.strip_sensitive(holder, SENSITIVE)
+    assert CANARY.encode() not in holder.SerializeToString()
+    assert holder.items[0].open == holder.named["a"].open == "shown"
+
+
+def a_holder_type() -> Any:
+    """Build a message type with marked fields in lists, maps and Any."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="holder_test.proto",
+        package="holder_test",
+        syntax="proto3",
+        dependency=["google/protobuf/any.proto", "payhub/options/v1/options.proto"],
+    )
+    kinds = descriptor_pb2.FieldDescriptorProto
+    item = file.message_type.add(name="Item")
+    item.field.add(name="open", number=1, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
+    secret = item.field.add(
+        name="secret", number=2, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL
+    )
+    secret.options.Extensions[SENSITIVE] = True
+    holder = file.message_type.add(name="Holder")
+    repeated: dict[str, Any] = {"label": kinds.LABEL_REPEATED, "type": kinds.TYPE_MESSAGE}
+    holder.field.add(name="items", number=1, type_name=".holder_test.Item", **repeated)
+    entry = holder.nested_type.add(name="NamedEntry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
+    entry.field.add(
+        name="value",
+        number=2,
+        type=kinds.TYPE_MESSAGE,
+        label=kinds.LABEL_OPTIONAL,
+        type_name=".holder_test.Item",
+    )
+    holder.field.add(name="named", number=2, type_name=".holder_test.Holder.NamedEntry", **repeated)
+    holder.field.add(name="packed", number=3, type_name=".google.protobuf.Any", **repeated)
+    secrets = holder.field.add(
+        name="secrets", number=4, type=kinds.TYPE_STRING, label=kinds.LABEL_REPEATED
+    )
+    secrets.options.Extensions[SENSITIVE] = True
+    pool = descriptor_pool.DescriptorPool()
+    for known in (descriptor_pb2.DESCRIPTOR, duration_pb2.DESCRIPTOR, any_pb2.DESCRIPTOR):
+        pool.AddSerializedFile(known.serialized_pb)
+    pool.AddSerializedFile(options_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("holder_test.Holder"))
 
 
 def test_types_that_contain_themselves_end() -> None:
