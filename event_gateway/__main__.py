@@ -1,4 +1,4 @@
-"""The event gateway's process: `python -m event_gateway [serve|migrate]`.
+"""The event gateway's process: `python -m event_gateway [serve|migrate|new-epoch]`.
 
 Owns the command line and the exit status. Reads the environment once, through
 `event_gateway.settings`.
@@ -25,8 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "command",
         nargs="?",
         default="serve",
-        choices=("serve", "migrate"),
-        help="serve (default), or bring the database's schema up to date and exit",
+        choices=("serve", "migrate", "new-epoch"),
+        help="serve (default); migrate: bring the database's schema up to date and exit; "
+        "new-epoch: after restoring an older log, tell readers and producers that it lost "
+        "events, and exit",
     )
     command = parser.parse_args(arguments).command
     configured = process_settings.load(settings.Settings)
@@ -40,8 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "migrate":
             storage.migrate(configured.database_url.get_secret_value(), gateway.MIGRATIONS)
             return 0
+        if command == "new-epoch":
+            epoch = server.run(gateway.begin_epoch(configured))
+            sys.stdout.write(f"the log's epoch is now {epoch}\n")
+            return 0
         return server.run(gateway.serve(configured))
-    except storage.StorageError as failure:
+    except (gateway.SchemaOutdated, storage.StorageError) as failure:
         logs.get_logger(__name__).error("can't open the event log", problem=str(failure))
         logs.flush()
         return 1

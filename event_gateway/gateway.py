@@ -7,6 +7,7 @@ gateway in their own process. Never reads the environment.
 import asyncio
 import contextlib
 import pathlib
+import secrets
 
 import grpc
 import grpc.aio
@@ -18,6 +19,7 @@ from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 from event_gateway import (
     access,
     appender,
+    cursor,
     hub,
     problems,
     revocation,
@@ -28,7 +30,7 @@ from event_gateway import (
     settings as settings_module,
 )
 from event_gateway.api import ingest, queries, stream
-from event_gateway.db import read
+from event_gateway.db import epoch, read
 from servicekit import auth, clock, metrics, rpc, server, storage, validation
 
 MIGRATIONS = pathlib.Path(__file__).parent / "db" / "migrations"
@@ -37,10 +39,30 @@ INGEST_SERVICE = ingest_pb.DESCRIPTOR.services_by_name["EventIngestService"].ful
 SERVICES = (stream.SERVICE, INGEST_SERVICE)
 
 
+class SchemaOutdated(Exception):
+    """The database lacks migrations that this version needs."""
+
+
+async def check_schema(database: storage.Database) -> None:
+    """Checks that the database is migrated far enough; a newer schema is none of ours to judge.
+
+    Raises:
+        SchemaOutdated: It is not.
+    """
+    found = await database.read(read.schema_revision)
+    needed = storage.head_revision(MIGRATIONS)
+    if found < needed:
+        raise SchemaOutdated(
+            f"the database is at revision {found or 'none'} and this version needs {needed}: "
+            "run `python -m event_gateway migrate`"
+        )
+
+
 async def serve(settings: settings_module.Settings) -> int:
     """Serves until SIGTERM; returns the exit status.
 
     Raises:
+        SchemaOutdated: The database needs a migration first.
         storage.StorageError: The database can't be opened.
     """
     url = settings.database_url.get_secret_value()
@@ -55,6 +77,7 @@ async def serve(settings: settings_module.Settings) -> int:
             settings.keys_endpoint, options=list(server.CHANNEL_OPTIONS)
         )
         stack.push_async_callback(channel.close)
+        await check_schema(database)
         state = await database.read(read.state)
         log = window.Window(bytes_max=settings.window_bytes, head=state.head)
         streams = hub.Hub(
@@ -62,7 +85,7 @@ async def serve(settings: settings_module.Settings) -> int:
             tick_s=settings.tick_ms / 1000,
             streams_per_tenant_max=settings.streams_per_tenant_max,
         )
-        follow = tail.Tail(database, log, on_growth=streams.news)
+        follow = tail.Tail(database, log, epoch=state.epoch, on_growth=streams.news)
         writer = appender.Appender(
             database, log, on_growth=streams.news, on_hole=follow.kick, time=time
         )
@@ -118,6 +141,25 @@ async def serve(settings: settings_module.Settings) -> int:
             registry=registry,
             ready_checks={"event_log": ready},
         )
+
+
+async def begin_epoch(settings: settings_module.Settings) -> str:
+    """Gives the log a new epoch and returns it.
+
+    For a log restored from a backup: without it, cursors of the events that were lost
+    would be taken for places of the events appended since.
+
+    Raises:
+        SchemaOutdated: There is no log.
+        storage.StorageError: The database can't be opened.
+    """
+    database = await storage.open_database(settings.database_url.get_secret_value(), pool_size=2)
+    try:
+        await check_schema(database)
+        fresh = secrets.randbits(32)
+        return cursor.epoch_text(await database.write(lambda conn: epoch.begin(conn, fresh)))
+    finally:
+        await database.close()
 
 
 def _validate(message: Message) -> None:

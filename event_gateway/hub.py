@@ -9,7 +9,7 @@ import asyncio
 import collections
 import dataclasses
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
@@ -40,9 +40,12 @@ class Group:
         self._ready_head = log.head
         self._ready_until_s = 0.0
 
-    def judge(self, after: int, head: int) -> bool:
-        """Looks at what came in (*after*, *head*]; returns whether some of it matches."""
-        if after >= self.window.start and not self.matcher.any(self.window.since(after)):
+    def judge(self, after: int, fresh: Sequence[window.Row] | None, head: int) -> bool:
+        """Looks at what came in (*after*, *head*]; returns whether some of it matches.
+
+        *fresh* holds it, or is None if it left the window already.
+        """
+        if fresh is not None and not self.matcher.any(fresh):
             if self._quiet_to < after:
                 self._quiet_from = after
             self._quiet_to = head
@@ -231,8 +234,9 @@ class Hub:
         self._tick = None
         self._ticked_s = self.monotonic_s()
         head = self.window.head
+        fresh = self.window.since(self._judged) if self._judged >= self.window.start else None
         for group in self._groups.values():
-            matched = group.judge(self._judged, head)
+            matched = group.judge(self._judged, fresh, head)
             if matched or head - group.woken_at >= _WAKE_EVERY:
                 group.woken_at = head
                 for stream in group.waiting:

@@ -66,10 +66,13 @@ class Matcher:
             return False
         return not self._entity_ids or entity_id in self._entity_ids
 
-    def any(self, entries: Iterable[read.Entry]) -> bool:
+    def any(self, entries: Iterable[tuple[int, str, str, str, str, bytes]]) -> bool:
         """Whether the filter selects one of *entries*."""
         matches = self.matches
-        return any(matches(entry[1], entry[2], entry[3], entry[4]) for entry in entries)
+        return any(
+            matches(tenant_id, type_name, entity_type, entity_id)
+            for _, tenant_id, type_name, entity_type, entity_id, _ in entries
+        )
 
     def _selects_type(self, type_name: str) -> bool:
         answer = self._remembered.get(type_name)

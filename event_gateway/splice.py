@@ -15,10 +15,15 @@ from payhub.events.v1 import event_pb2
 _EVENTS_TAG = b"\x0a"
 _APPEND_TIME_TAG = b"\x52"
 _POSITION_TAG = b"\x58"
+_ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
 
 
 def varint(value: int) -> bytes:
     """Returns *value*, which is not negative, as protobuf writes it."""
+    if value < 0x80:
+        return _ONE_BYTE[value]
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

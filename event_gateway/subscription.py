@@ -18,12 +18,13 @@ from servicekit import clock
 # Places a reader may pass without hearing of it: bounds what a reconnect
 # repeats for a filter that selects little.
 CHECKPOINT_EVERY = 10_000
-# One response; an event has at most 256 KiB of data, so the 4 MiB that gRPC
-# accepts by default are never reached.
-RESPONSE_BYTES_MAX = 512 * 1024
-# One read from storage, cut into responses afterwards.
+# One response. A larger event comes alone: with at most 256 KiB of data it stays
+# far below the 4 MiB that gRPC accepts by default.
+RESPONSE_BYTES_MAX = 256 * 1024
+# One read from storage, cut into responses afterwards. It is all that is held for
+# a reader that has stopped reading.
 PAGE_EVENTS_MAX = 1000
-PAGE_BYTES_MAX = 1024 * 1024
+PAGE_BYTES_MAX = 512 * 1024
 
 CATCHING_UP = pb.SubscribeResponse.PHASE_CATCHING_UP
 LIVE = pb.SubscribeResponse.PHASE_LIVE

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from event_gateway import window
 from event_gateway.db import read
-from servicekit import loop, storage
+from servicekit import logs, storage
 
 # The longest another process's event stays unseen; one small read a second.
 POLL_S = 1.0
@@ -19,6 +19,12 @@ POLL_S = 1.0
 _FILL_MAX = 20_000
 _PAGE_BYTES = 4 * 1024 * 1024
 
+_log = logs.get_logger(__name__)
+
+
+class LogReplaced(Exception):
+    """The log in storage is not the one this process has been serving."""
+
 
 class Tail:
     """Keeps the window at the log's head.
@@ -26,51 +32,81 @@ class Tail:
     Args:
         database: Where the log is.
         log: What to keep up to date.
+        epoch: Which life of the log is served.
         on_growth: Called after the window has grown.
     """
 
     def __init__(
-        self, database: storage.Database, log: window.Window, *, on_growth: Callable[[], None]
+        self,
+        database: storage.Database,
+        log: window.Window,
+        *,
+        epoch: int,
+        on_growth: Callable[[], None],
     ) -> None:
         self._database = database
         self._window = log
+        self._epoch = epoch
         self._on_growth = on_growth
         self._wake = asyncio.Event()
-        self._running: asyncio.Task[int] | None = None
+        self._running: asyncio.Task[None] | None = None
 
     def kick(self) -> None:
         """Says that storage may hold more than the window."""
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Polls until *stop* is set."""
-        await loop.run_forever(
-            self.refresh, idle_s=POLL_S, stop=stop, wake=self._wake, name="event_gateway.tail"
-        )
+        """Polls until *stop* is set.
 
-    async def refresh(self) -> int:
-        """Brings the window to storage's head; returns how many places that were.
+        Raises:
+            LogReplaced: The process must end, and start on what is there now.
+        """
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                self._wake.clear()
+                try:
+                    await self.refresh()
+                except storage.StorageError as failure:
+                    _log.warning("can't read the event log", problem=str(failure))
+                waking = asyncio.create_task(self._wake.wait())
+                await asyncio.wait(
+                    {stopping, waking}, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                waking.cancel()
+        finally:
+            stopping.cancel()
 
-        Callers at the same time share one read.
+    async def refresh(self) -> None:
+        """Brings the window to storage's head; callers at the same time share one read.
+
+        Raises:
+            LogReplaced: The log was rebuilt or restored under this process.
+            storage.StorageError: It can't be read.
         """
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._refresh())
-        return await asyncio.shield(self._running)
+        await asyncio.shield(self._running)
 
-    async def _refresh(self) -> int:
+    async def _refresh(self) -> None:
         log = self._window
         before = log.head
-        target = (await self._database.read(read.state)).head
-        if target - log.head > _FILL_MAX:
-            log.reset(target)
-        while log.head < target:
+        state = await self._database.read(read.state)
+        if state.epoch != self._epoch or state.head < before:
+            raise LogReplaced(
+                f"the log was at {before} in epoch {self._epoch:08x} and is at {state.head} "
+                f"in epoch {state.epoch:08x}: it was restored or rebuilt"
+            )
+        if state.head - log.head > _FILL_MAX:
+            log.reset(state.head)
+        while log.head < state.head:
             after = log.head
             page = await self._database.read(
                 functools.partial(
                     read.page,
                     selection=None,
                     after=after,
-                    upto=target,
+                    upto=state.head,
                     events_max=read.ROWS_MAX,
                     bytes_max=_PAGE_BYTES,
                 )
@@ -78,4 +114,3 @@ class Tail:
             log.extend(after, page.entries, page.upto)
         if log.head > before:
             self._on_growth()
-        return log.head - before

@@ -17,7 +17,10 @@ from event_gateway.db import read
 _ENTRY_OVERHEAD_BYTES = 400
 # Entries looked at in one step: well below a millisecond of the event loop.
 SCAN_MAX = 10_000
-_DROPPED = read.Entry(0, "", "", "", "", b"")
+# An entry as it is kept. The garbage collector ignores a plain tuple of plain
+# values, not a NamedTuple, and a full window holds a hundred thousand.
+Row = tuple[int, str, str, str, str, bytes]
+_DROPPED: Row = (0, "", "", "", "", b"")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ class Window:
         self.head = head
         self.size_bytes = 0
         self._bytes_max = bytes_max
-        self._entries: list[read.Entry] = []
+        self._entries: list[Row] = []
         self._positions: list[int] = []
         # Entries before it are dropped already; the lists are cut now and then.
         self._first = 0
@@ -118,15 +121,15 @@ class Window:
             position = max(min(upto, self.head), after)
         return Batch(chunks=chunks, position=position)
 
-    def since(self, after: int) -> Sequence[read.Entry]:
+    def since(self, after: int) -> Sequence[Row]:
         """Returns the entries after position *after* that are still here."""
         return self._entries[max(bisect.bisect_right(self._positions, after), self._first) :]
 
     def _trim(self) -> None:
         while self.size_bytes > self._bytes_max and len(self) > 1:
             entry = self._entries[self._first]
-            self.start = entry.position
-            self.size_bytes -= len(entry.chunk) + _ENTRY_OVERHEAD_BYTES
+            self.start = entry[0]
+            self.size_bytes -= len(entry[5]) + _ENTRY_OVERHEAD_BYTES
             # Frees the bytes now; the slot goes with the next cut.
             self._entries[self._first] = _DROPPED
             self._first += 1
@@ -136,10 +139,8 @@ class Window:
             self._first = 0
 
 
-def _interned(entry: read.Entry) -> read.Entry:
+def _interned(entry: read.Entry) -> Row:
     """Returns the entry with strings that repeat from event to event kept once."""
     position, tenant_id, type_name, entity_type, entity_id, chunk = entry
     intern = sys.intern
-    return read.Entry(
-        position, intern(tenant_id), intern(type_name), intern(entity_type), entity_id, chunk
-    )
+    return (position, intern(tenant_id), intern(type_name), intern(entity_type), entity_id, chunk)

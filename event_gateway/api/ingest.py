@@ -4,11 +4,13 @@ Owns the checks of a batch and of each event in it, and the wording of answers.
 Called by gRPC behind the pipeline. Never writes; the appender does.
 """
 
+import collections
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import grpc
 import grpc.aio
+from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 from payhub.events.v1 import (
     event_ingest_service_pb2 as pb,
@@ -30,6 +32,7 @@ VERSION_MAX = 2**63 - 1
 _APPENDED = pb.PublishResult.OUTCOME_APPENDED
 _DUPLICATE = pb.PublishResult.OUTCOME_DUPLICATE
 _REJECTED = pb.PublishResult.OUTCOME_REJECTED
+_ACCEPTED = {append.Outcome.APPENDED: _APPENDED, append.Outcome.DUPLICATE: _DUPLICATE}
 
 # Stored as text, and PostgreSQL has no text with NUL in it.
 _TEXT_FIELDS = ("id", "tenant_id", "entity_type", "entity_id")
@@ -76,14 +79,14 @@ class IngestServicer(event_ingest_service_pb2_grpc.EventIngestServiceServicer):
             candidate(event) for index, event in enumerate(request.events) if index not in refusals
         ]
         appended = await self._log.append(candidates)
-        verdicts = iter(appended.verdicts)
         response = pb.PublishEventsResponse(
-            log_epoch=cursor.epoch_text(appended.epoch), head_position=appended.head
+            results=answers(request.events, refusals, appended.verdicts),
+            log_epoch=cursor.epoch_text(appended.epoch),
+            head_position=appended.head,
         )
-        for index, event in enumerate(request.events):
-            result = refusals.get(index) or answer(event, next(verdicts))
-            self._counts[result.outcome].inc()
-            response.results.append(result)
+        outcomes = collections.Counter(result.outcome for result in response.results)
+        for outcome, count in outcomes.items():
+            self._counts[outcome].inc(count)
         failpoints.hit("event_gateway.before_publish_answer")
         return response
 
@@ -158,22 +161,42 @@ def candidate(event: event_pb2.Event) -> append.Candidate:
     )
 
 
-def answer(event: event_pb2.Event, verdict: append.Verdict) -> pb.PublishResult:
-    """Returns the producer's answer for what the log decided."""
-    outcome = verdict.outcome
-    if outcome in (append.Outcome.APPENDED, append.Outcome.DUPLICATE):
-        result = pb.PublishResult(
+def answers(
+    events: Sequence[event_pb2.Event],
+    refusals: Mapping[int, pb.PublishResult],
+    verdicts: Sequence[append.Verdict],
+) -> Iterator[pb.PublishResult]:
+    """Yields the producer's answer for each event: the refusal at its index, or what the
+    log decided, in order.
+    """
+    times: dict[int, timestamp_pb2.Timestamp] = {}
+    decided = iter(verdicts)
+    for index, event in enumerate(events):
+        refusal = refusals.get(index)
+        if refusal is not None:
+            yield refusal
+            continue
+        verdict = next(decided)
+        outcome = _ACCEPTED.get(verdict.outcome)
+        if outcome is None:
+            yield _rejected(event, verdict)
+            continue
+        append_us = verdict.append_us
+        if append_us and append_us not in times:
+            times[append_us] = splice.timestamp(append_us)
+        yield pb.PublishResult(
             id=event.id,
-            outcome=_APPENDED if outcome is append.Outcome.APPENDED else _DUPLICATE,
+            outcome=outcome,
             position=verdict.position,
+            append_time=times.get(append_us),
         )
-        if verdict.append_us:
-            result.append_time.CopyFrom(splice.timestamp(verdict.append_us))
-        return result
-    if outcome is append.Outcome.ID_CONFLICT:
+
+
+def _rejected(event: event_pb2.Event, verdict: append.Verdict) -> pb.PublishResult:
+    if verdict.outcome is append.Outcome.ID_CONFLICT:
         reason = pb.PublishResult.REJECT_REASON_EVENT_ID_CONFLICT
         text = "the log holds an event with this id and other content"
-    elif outcome is append.Outcome.VERSION_CONFLICT:
+    elif verdict.outcome is append.Outcome.VERSION_CONFLICT:
         reason = pb.PublishResult.REJECT_REASON_ENTITY_VERSION_CONFLICT
         text = f"the log holds version {event.entity_version} of this entity under another id"
     else:

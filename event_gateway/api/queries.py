@@ -60,8 +60,11 @@ class Places:
         """Checks a decoded place; *text* is what the caller sent."""
         if place.epoch != self.epoch:
             raise problems.epoch_mismatch(place.epoch, self.epoch)
-        if place.position > self._window.head:
-            await self._tail.refresh()
+        for _ in range(2):
+            # A refresh under way may have read before the cursor was given, so the
+            # second one decides.
+            if place.position > self._window.head:
+                await self._tail.refresh()
         if place.position > self._window.head:
             raise problems.cursor_ahead(place.position, self._window.head)
         if place.position < self._window.start:

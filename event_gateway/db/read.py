@@ -80,6 +80,11 @@ class Selection:
 _STATE = storage.Statement(
     "select epoch, head, oldest, head_append_us from log_head where log = 'main'"
 )
+_HAS_SCHEMA = storage.Statement(
+    "select count(*) from sqlite_master where name = 'alembic_version'",
+    postgresql="select count(to_regclass('alembic_version'))",
+)
+_REVISION = storage.Statement("select version_num from alembic_version")
 _COLUMNS = "select position, tenant_id, type, entity_type, entity_id, length(event) from event_log "
 _RANGE = " position > :after and position <= :upto order by position limit :rows"
 _TENANTS = "tenant_id in (select value from json_each(:tenants)) and "
@@ -107,6 +112,13 @@ _BY_ID = storage.Statement(
     "select e.position, e.event from event_key k join event_log e on e.position = k.position "
     "where k.tenant_id = :tenant_id and k.event_id = :event_id"
 )
+
+
+def schema_revision(conn: storage.Connection) -> str:
+    """Returns the newest migration that the database has had; '' if none."""
+    found = conn.one(_HAS_SCHEMA)
+    row = conn.one(_REVISION) if found and found[0] else None
+    return str(row[0]) if row else ""
 
 
 def state(conn: storage.Connection) -> State:

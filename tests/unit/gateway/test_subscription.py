@@ -44,7 +44,9 @@ class Log:
 
     def tick(self) -> bool:
         """What the hub does when there is news; returns whether the reader is woken."""
-        woken = self.group.judge(self._judged, self.head)
+        log = self.window
+        fresh = log.since(self._judged) if self._judged >= log.start else None
+        woken = self.group.judge(self._judged, fresh, self.head)
         self._judged = self.head
         return woken
 
@@ -281,7 +283,7 @@ def test_large_events_are_sent_alone_and_no_response_is_huge() -> None:
     log = Log(window_bytes=2**30)
     for _ in range(4):
         position = log.head + 1
-        event = event_pb2.Event(id="evt", position=position, data=b"x" * 262_144)
+        event = event_pb2.Event(id="evt", position=position, data=b"x" * 200_000)
         chunk = splice.chunk(event.SerializeToString())
         log.entries.append(read.Entry(position, "one", "a.b", "payment", "pay_1", chunk))
     log.window.extend(0, log.entries, log.head)

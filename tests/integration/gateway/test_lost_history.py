@@ -1,0 +1,150 @@
+"""Logs that no longer hold what a reader or producer remembers."""
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+from payhub.events.v1 import event_ingest_service_pb2 as pb
+from payhub.events.v1 import event_pb2
+
+from event_gateway import cursor
+from tests.integration.gateway import harness
+from tests.integration.gateway.harness import event
+
+DUPLICATE = pb.PublishResult.OUTCOME_DUPLICATE
+CONFLICT = pb.PublishResult.REJECT_REASON_ENTITY_VERSION_CONFLICT
+
+
+def execute(url: str, *statements: str) -> None:
+    """Changes a database behind the gateway's back, as an operator could."""
+    if url.startswith("sqlite:///"):
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        connection.close()
+    else:
+        with psycopg.connect(url) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+
+async def test_history_that_is_no_longer_kept(database_url: str) -> None:
+    """A cursor from before it is CURSOR_EXPIRED with the oldest one that works; the log's
+    oldest place works; producers that repeat a forgotten event get DUPLICATE.
+    """
+    old = [event("one", entity_version=n) for n in (1, 2, 3)]
+    new = [event("one", entity_version=n) for n in (4, 5)]
+    with harness.running(database_url) as gateway:
+        client = gateway.tenant("one")
+        start = (await client.info()).oldest_cursor
+        await client.publish(*old, *new)
+    execute(
+        database_url,
+        "delete from event_log where position <= 3",
+        "delete from event_key where position <= 2",
+        "update log_head set oldest = 3",
+    )
+    with harness.running(database_url) as gateway:
+        client = gateway.tenant("one")
+        oldest = (await client.info()).oldest_cursor
+
+        async def subscribed(**point: str) -> list[int]:
+            call = client.subscribe(start=point, stop_at_head=True)
+            received = harness.events_of(await harness.take_all(call))
+            return [one.entity_version for one in received]
+
+        for call in (subscribed(after_cursor=start), client.query(after_cursor=start)):
+            with pytest.raises(grpc.RpcError) as refused:
+                await call
+            assert refused.value.code() == grpc.StatusCode.OUT_OF_RANGE
+            assert harness.reason(refused.value) == "CURSOR_EXPIRED"
+            expired = event_pb2.CursorExpired()
+            assert harness.detail(refused.value, expired)
+            assert expired.requested_cursor == start
+            assert expired.oldest_cursor == oldest
+        assert await subscribed(after_cursor=oldest) == [4, 5]
+        assert await subscribed(anchor="ANCHOR_OLDEST") == [4, 5]
+        assert [one.entity_version for one in (await client.query()).events] == [4, 5]
+        with pytest.raises(grpc.RpcError) as gone:
+            await client.get(old[2].id)
+        assert gone.value.code() == grpc.StatusCode.NOT_FOUND
+
+        repeated = await client.publish(*old, *new)
+        assert [one.outcome for one in repeated.results] == [DUPLICATE] * 5
+        assert [one.position for one in repeated.results] == [0, 0, 3, 4, 5]
+        other = await client.publish(event("one", entity_version=4))
+        assert other.results[0].reject_reason == CONFLICT
+
+
+async def test_a_restored_log_begins_a_new_epoch(database_url: str) -> None:
+    """After `new-epoch` old cursors are refused and producers see the new epoch."""
+    env = {**os.environ, "EVENT_GATEWAY_DATABASE_URL": database_url}
+    with harness.running(database_url) as gateway:
+        client = gateway.tenant("one")
+        before = await client.publish(event("one"))
+        place = (await client.info()).head_cursor
+    command = [sys.executable, "-m", "event_gateway", "new-epoch"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=env, capture_output=True, text=True, check=True
+    )
+    with harness.running(database_url) as gateway:
+        client = gateway.tenant("one")
+        info = await client.info()
+        assert info.log_epoch != before.log_epoch
+        assert info.log_epoch in done.stdout
+        with pytest.raises(grpc.RpcError) as refused:
+            await client.subscribe(start={"after_cursor": place}).read()
+        assert harness.reason(refused.value) == "LOG_EPOCH_MISMATCH"
+        assert (await client.publish(event("one"))).log_epoch == info.log_epoch
+
+
+async def test_a_log_replaced_under_a_running_gateway_ends_it(new_postgres_database: Any) -> None:
+    """A gateway whose log went back must not serve it as if nothing had happened."""
+    url = new_postgres_database()
+    with harness.running(url) as gateway:
+        client = gateway.tenant("one")
+        await client.publish(event("one"), event("one"))
+        execute(
+            url,
+            "delete from event_log where position = 2",
+            "delete from event_key where position = 2",
+            "update log_head set head = 1",
+        )
+        assert await asyncio.to_thread(gateway.ended) == 1
+        assert "it was restored or rebuilt" in gateway.log()
+
+
+async def test_commands_say_what_is_wrong(tmp_path: Any) -> None:
+    """Settings with problems end with status 2, each named; a missing schema with 1."""
+    base = {name: value for name, value in os.environ.items() if "EVENT_GATEWAY" not in name}
+
+    def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "event_gateway", *arguments]
+        return subprocess.run(
+            command, env={**base, **env}, capture_output=True, text=True, check=False, timeout=20
+        )
+
+    wrong = run(EVENT_GATEWAY_TICK_MS="-1", EVENT_GATEWAY_WINDOW_BYTES="few")
+    assert wrong.returncode == 2
+    assert "EVENT_GATEWAY_TICK_MS" in wrong.stderr
+    assert "EVENT_GATEWAY_WINDOW_BYTES" in wrong.stderr
+    url = f"sqlite:///{tmp_path}/events.db"
+    empty = run(
+        EVENT_GATEWAY_DATABASE_URL=url,
+        EVENT_GATEWAY_AUTO_MIGRATE="false",
+        EVENT_GATEWAY_GRPC_PORT="0",
+        EVENT_GATEWAY_HTTP_PORT="0",
+    )
+    assert empty.returncode == 1
+    assert "migrate" in empty.stderr
+    assert run("migrate", EVENT_GATEWAY_DATABASE_URL=url).returncode == 0
+    assert run("migrate", EVENT_GATEWAY_DATABASE_URL=url).returncode == 0
+    with harness.running(url, EVENT_GATEWAY_AUTO_MIGRATE="false") as gateway:
+        place = (await gateway.tenant("one").info()).head_cursor
+        assert cursor.decode(place).position == 0
