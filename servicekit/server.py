@@ -233,7 +233,7 @@ class _Process:
                 for step in closing:
                     await self._step(step)
                 if self._http is not None and not self._hurried.is_set():
-                    await self._http.stop()
+                    await self._step(self._http.stop)
         except TimeoutError:
             self.exit_status = 1
             _log.error("closing took too long", limit_s=limit_s)
