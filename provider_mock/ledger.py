@@ -25,7 +25,7 @@ def authorize(
     *,
     scenario: str,
     sale: bool,
-    action: entries.Action,
+    action: entries.Action | None,
 ) -> entries.Recorded:
     """Records an authorization, or finds the one of this operation id.
 
@@ -37,7 +37,7 @@ def authorize(
     row = entries.row(entry, "SALE" if sale else "AUTHORIZE", outcome)
     if outcome.state == "DECLINED":
         row = row._replace(object_id="")
-    elif outcome.state == "ACTION_REQUIRED":
+    elif action is not None:
         automatic = action.auto_us is not None
         row = row._replace(
             action_token=action.token,

@@ -132,13 +132,6 @@ class MockProvider(provider.Provider[MockConfig]):
         if outcome.state == "ACTION_REQUIRED" and not call.customer_action_allowed:
             reason = operation_pb2.DECLINE_REASON_AUTHENTICATION_FAILED
             outcome = scenarios.Outcome(state="DECLINED", reason=reason)
-        now_us = self.time.now_us()
-        automatic_s = self._config.action_auto_s
-        action = entries.Action(
-            token=secrets.token_urlsafe(24),
-            expire_us=now_us + round(self._config.action_expire_s * 1e6),
-            auto_us=None if automatic_s is None else now_us + round(automatic_s * 1e6),
-        )
         entry = self._entry(
             request,
             call,
@@ -147,6 +140,7 @@ class MockProvider(provider.Provider[MockConfig]):
             amount_minor=request.amount.amount_minor,
             currency=request.amount.currency_code,
         )
+        action = self._action(entry.now_us) if outcome.state == "ACTION_REQUIRED" else None
         text = scenario.text if scenario is not None else "approve"
         sale = request.capture_method == pps.CAPTURE_METHOD_AUTOMATIC
         return await self._record(
@@ -248,6 +242,14 @@ class MockProvider(provider.Provider[MockConfig]):
         now_us = self.time.now_us()
         return await self._db.write(
             lambda conn: settlement.resolve_action(conn, token, completed=completed, now_us=now_us)
+        )
+
+    def _action(self, now_us: int) -> entries.Action:
+        automatic_s = self._config.action_auto_s
+        return entries.Action(
+            token=secrets.token_urlsafe(24),
+            expire_us=now_us + round(self._config.action_expire_s * 1e6),
+            auto_us=None if automatic_s is None else now_us + round(automatic_s * 1e6),
         )
 
     @property
