@@ -27,6 +27,7 @@ SOURCE = "payments"
 _PAYMENT_PATHS = (
     "state",
     "provider_payment_id",
+    "action",
     "failure",
     "cancel_requested",
     "amounts.authorized_minor",
@@ -142,7 +143,7 @@ def _note_changes(
             setattr(target, name, old_value)
         elif field.message_type.GetOptions().map_entry:
             getattr(target, name).update(old_value)
-        else:
+        elif old.HasField(name):
             getattr(target, name).CopyFrom(old_value)
 
 

@@ -39,6 +39,15 @@ def _failure(failure: model.Failure) -> payment_pb2.PaymentFailure:
     )
 
 
+def _action(action: model.CustomerAction) -> payment_pb2.CustomerAction:
+    message = payment_pb2.CustomerAction(
+        redirect_url=action.redirect_url, client_secret=action.client_secret
+    )
+    if action.expire_us:
+        message.expire_time.CopyFrom(timestamp(action.expire_us))
+    return message
+
+
 def operation(value: model.Operation) -> payment_pb2.Operation:
     """Returns an operation as a message."""
     message = payment_pb2.Operation(
@@ -77,9 +86,15 @@ def standing(value: model.Payment) -> payment_pb2.Payment:
         provider_payment_id=value.provider_payment_id,
         cancel_requested=value.cancel_requested,
     )
+    _explain(message, value)
+    return message
+
+
+def _explain(message: payment_pb2.Payment, value: model.Payment) -> None:
+    if value.action is not None:
+        message.action.CopyFrom(_action(value.action))
     if value.failure is not None:
         message.failure.CopyFrom(_failure(value.failure))
-    return message
 
 
 def payment(value: model.Payment) -> payment_pb2.Payment:
@@ -112,13 +127,7 @@ def payment(value: model.Payment) -> payment_pb2.Payment:
         create_time=timestamp(value.created_us),
         update_time=timestamp(value.updated_us),
     )
-    if value.action is not None:
-        message.action.redirect_url = value.action.redirect_url
-        message.action.client_secret = value.action.client_secret
-        if value.action.expire_us:
-            message.action.expire_time.CopyFrom(timestamp(value.action.expire_us))
-    if value.failure is not None:
-        message.failure.CopyFrom(_failure(value.failure))
+    _explain(message, value)
     return message
 
 
