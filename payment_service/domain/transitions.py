@@ -7,7 +7,7 @@ contradicts what is settled: such a one is returned as illegal and raised.
 """
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from payment_service.domain import changes, model, outcomes
 
@@ -54,10 +54,9 @@ def apply(
             verdict=verdict, change=change if verdict is outcomes.Verdict.ILLEGAL else None
         )
     settled = _settled(operation, state, report, now_us)
-    base = _with(payment, settled)
-    if report.provider_object_id and not base.provider_payment_id:
-        base = replace(base, provider_payment_id=report.provider_object_id)
-    draft = _Draft(before=payment, after=base, operation=settled, now_us=now_us)
+    draft = _Draft(payment, settled, now_us)
+    if report.provider_object_id and not payment.provider_payment_id:
+        draft.set(provider_payment_id=report.provider_object_id)
     match operation.kind:
         case _K.AUTHORIZE | _K.SALE:
             _initial(draft, operation, report)
@@ -77,42 +76,54 @@ def apply(
 
 
 class _Draft:
-    """Collects the steps of one change."""
+    """Collects the values and steps of one change.
 
-    def __init__(
-        self,
-        *,
-        before: model.Payment,
-        after: model.Payment,
-        operation: model.Operation,
-        now_us: int,
-    ) -> None:
-        self.original = before
-        self.before = before
-        self.payment = replace(after, updated_us=now_us)
+    Values are collected and copied into a payment once per step: copying is most of
+    what a transition costs.
+    """
+
+    def __init__(self, payment: model.Payment, operation: model.Operation, now_us: int) -> None:
         self.operation = operation
         self.others: list[model.Operation] = []
         self.refund: model.Refund | None = None
         self.steps: list[changes.Step] = []
+        self._before = payment
+        self._current = payment
+        self._values: dict[str, Any] = {
+            "updated_us": now_us,
+            "operations": _with(payment.operations, operation),
+        }
+
+    @property
+    def payment(self) -> model.Payment:
+        """The payment with everything collected so far."""
+        if self._values:
+            self._current = replace(self._current, **self._values)
+            self._values = {}
+        return self._current
+
+    def set(self, **values: Any) -> None:
+        """Notes new values of the payment's fields."""
+        self._values.update(values)
 
     def emit(self, event_type: str) -> None:
         """Ends a step: what changed since the last one becomes one event."""
-        self.payment = replace(self.payment, version=self.payment.version + 1)
+        self.set(version=self._current.version + 1)
         self.steps.append(
             changes.Step(
                 event_type=event_type,
-                before=self.before,
+                before=self._before,
                 after=self.payment,
                 refund=self.refund if event_type.startswith("refund.") else None,
                 operation_id=self.operation.id,
             )
         )
-        self.before = self.payment
+        self._before = self.payment
 
     def enter(self, state: model.PaymentState, event_type: str) -> None:
         """Changes the payment's state, if it is another one, and emits."""
-        if self.payment.state is not state:
-            self.payment = replace(self.payment, state=state)
+        if self._current.state is not state:
+            self.set(state=state)
             self.emit(event_type)
 
     def change(self) -> changes.Change:
@@ -143,11 +154,10 @@ def _settled(
     )
 
 
-def _with(payment: model.Payment, operation: model.Operation) -> model.Payment:
-    return replace(
-        payment,
-        operations=tuple(operation if o.id == operation.id else o for o in payment.operations),
-    )
+def _with(
+    operations: tuple[model.Operation, ...], operation: model.Operation
+) -> tuple[model.Operation, ...]:
+    return tuple(operation if o.id == operation.id else o for o in operations)
 
 
 def _raised(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
@@ -162,26 +172,26 @@ def _raised(payment: model.Payment, operation: model.Operation, now_us: int) -> 
 
 
 def _initial(draft: _Draft, operation: model.Operation, report: outcomes.Report) -> None:
-    draft.payment = replace(draft.payment, action=None, failure=None)
+    draft.set(action=None, failure=None)
     amount = operation.amount_minor
     match draft.operation.state:
         case _S.SUCCEEDED if operation.kind is _K.SALE:
-            draft.payment = replace(draft.payment, authorized_minor=amount, captured_minor=amount)
+            draft.set(authorized_minor=amount, captured_minor=amount)
             draft.enter(_P.SUCCEEDED, "payment.succeeded")
         case _S.SUCCEEDED:
-            draft.payment = replace(draft.payment, authorized_minor=amount)
+            draft.set(authorized_minor=amount)
             draft.enter(_P.AUTHORIZED, "payment.authorized")
         case _S.DECLINED | _S.NOT_SENT:
             _failed(draft, report)
         case _S.PENDING:
             draft.enter(_P.PROCESSING, "payment.processing")
         case _S.REQUIRES_ACTION:
-            draft.payment = replace(draft.payment, action=report.action)
+            draft.set(action=report.action)
             draft.enter(_P.REQUIRES_ACTION, "payment.requires_action")
         case _S.IN_DOUBT:
             draft.enter(_P.IN_DOUBT, "payment.in_doubt")
         case _S.SUPERSEDED:
-            draft.payment = replace(draft.payment, cancel_requested=False)
+            draft.set(cancel_requested=False)
             draft.enter(_P.CANCELED, "payment.canceled")
         case _S.IN_FLIGHT:
             raise AssertionError("no outcome leads back to IN_FLIGHT")
@@ -190,18 +200,17 @@ def _initial(draft: _Draft, operation: model.Operation, report: outcomes.Report)
 def _failed(draft: _Draft, report: outcomes.Report) -> None:
     if draft.payment.cancel_requested or draft.payment.open_operation(_K.VOID):
         # Confirmable again, a second attempt would be ended by the void of the first.
-        draft.payment = replace(draft.payment, cancel_requested=False)
+        draft.set(cancel_requested=False)
         draft.enter(_P.CANCELED, "payment.canceled")
         return
-    draft.payment = replace(draft.payment, failure=report.failure)
+    draft.set(failure=report.failure)
     draft.enter(_P.FAILED, "payment.failed")
 
 
 def _release(draft: _Draft, operation: model.Operation) -> None:
     if not draft.operation.is_open:
-        draft.payment = replace(
-            draft.payment,
-            capture_reserved_minor=draft.payment.capture_reserved_minor - operation.reserved_minor,
+        draft.set(
+            capture_reserved_minor=draft.payment.capture_reserved_minor - operation.reserved_minor
         )
 
 
@@ -214,7 +223,7 @@ def _capture(draft: _Draft, operation: model.Operation) -> None:
     match draft.operation.state:
         case _S.SUCCEEDED:
             captured = draft.payment.captured_minor + operation.amount_minor
-            draft.payment = replace(draft.payment, captured_minor=captured)
+            draft.set(captured_minor=captured)
             draft.emit("payment.captured")
             if operation.final or captured == draft.payment.authorized_minor:
                 draft.enter(_P.SUCCEEDED, "payment.succeeded")
@@ -239,7 +248,7 @@ def _void(draft: _Draft, operation: model.Operation) -> None:
                     updated_us=draft.operation.updated_us,
                     next_check_us=0,
                 )
-                draft.payment = replace(_with(draft.payment, ended), action=None)
+                draft.set(operations=_with(draft.payment.operations, ended), action=None)
                 draft.others.append(ended)
             if draft.payment.captured_minor == 0:
                 draft.enter(_P.CANCELED, "payment.canceled")
@@ -258,16 +267,13 @@ def _refund(draft: _Draft, operation: model.Operation, refund: model.Refund) -> 
     amount = operation.amount_minor
     refund = replace(refund, failure=None, updated_us=draft.operation.updated_us)
     if not draft.operation.is_open:
-        draft.payment = replace(
-            draft.payment,
-            refund_reserved_minor=draft.payment.refund_reserved_minor - operation.reserved_minor,
+        draft.set(
+            refund_reserved_minor=draft.payment.refund_reserved_minor - operation.reserved_minor
         )
     match draft.operation.state:
         case _S.SUCCEEDED:
             draft.refund = replace(refund, state=model.RefundState.SUCCEEDED)
-            draft.payment = replace(
-                draft.payment, refunded_minor=draft.payment.refunded_minor + amount
-            )
+            draft.set(refunded_minor=draft.payment.refunded_minor + amount)
             draft.emit("refund.succeeded")
             _note_refunded(draft)
         case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
