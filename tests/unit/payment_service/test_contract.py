@@ -1,0 +1,52 @@
+"""The domain's enums have the names and numbers of the contract."""
+
+import enum
+import inspect
+from typing import Any
+
+import pytest
+from payhub.payments.v1 import customer_service_pb2, payment_pb2, refund_service_pb2
+
+from payment_service.domain import model
+
+_PAYMENT = payment_pb2.Payment.DESCRIPTOR
+_OPERATION = payment_pb2.Operation.DESCRIPTOR
+_REFUND = refund_service_pb2.Refund.DESCRIPTOR
+_CUSTOMER = customer_service_pb2.Customer.DESCRIPTOR
+
+CONTRACT: dict[type[enum.IntEnum], Any] = {
+    model.PaymentState: _PAYMENT.enum_types_by_name["State"],
+    model.CaptureMethod: payment_pb2.CaptureMethod.DESCRIPTOR,
+    model.Kind: _OPERATION.enum_types_by_name["Kind"],
+    model.OperationState: _OPERATION.enum_types_by_name["State"],
+    model.RefundState: _REFUND.enum_types_by_name["State"],
+    model.RefundReason: _REFUND.enum_types_by_name["Reason"],
+    model.FailureKind: payment_pb2.PaymentFailure.DESCRIPTOR.enum_types_by_name["Kind"],
+    model.SyncState: _CUSTOMER.enum_types_by_name["SyncState"],
+    model.Action: payment_pb2.AvailableAction.DESCRIPTOR.enum_types_by_name["Action"],
+}
+
+
+def _screaming(name: str) -> str:
+    return "".join(f"_{c}" if c.isupper() and i else c for i, c in enumerate(name)).upper()
+
+
+@pytest.mark.parametrize("own", CONTRACT, ids=lambda own: own.__name__)
+def test_an_enum_is_the_one_of_the_contract(own: type[enum.IntEnum]) -> None:
+    """Values are sent and stored as numbers, so each must mean the same on both sides."""
+    theirs = CONTRACT[own]
+    prefix = f"{_screaming(theirs.name)}_"
+    wanted = {value.name.removeprefix(prefix): value.number for value in theirs.values}
+    found = {value.name: value.value for value in own}
+    # Where the domain always has a value, it has no name for none.
+    assert found in (wanted, {k: v for k, v in wanted.items() if k != "UNSPECIFIED"})
+
+
+def test_every_enum_of_the_domain_is_compared() -> None:
+    """A new enum can't be forgotten here."""
+    enums = {
+        value
+        for _, value in inspect.getmembers(model, inspect.isclass)
+        if issubclass(value, enum.Enum) and value.__module__ == model.__name__
+    }
+    assert enums == set(CONTRACT)

@@ -1,0 +1,138 @@
+"""What happens to customers, against a table written by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from payment_service.domain import customers, model, outcomes
+from tests.unit.payment_service import build, expected, samples
+
+S = model.OperationState
+K = model.Kind
+O = outcomes.Outcome  # noqa: E741
+V = outcomes.Verdict
+Y = model.SyncState
+
+LATER_US = build.NOW_US + 5_000
+
+# What an operation in that state says of the newest profile.
+SYNC = {
+    S.PENDING: Y.PENDING,
+    S.REQUIRES_ACTION: Y.PENDING,
+    S.IN_DOUBT: Y.IN_DOUBT,
+    S.SUCCEEDED: Y.SYNCED,
+    S.DECLINED: Y.FAILED,
+    S.NOT_SENT: Y.FAILED,
+    S.SUPERSEDED: Y.FAILED,
+}
+
+
+def _operation(state: model.OperationState = S.IN_FLIGHT) -> model.Operation:
+    return build.operation(
+        K.UPDATE_CUSTOMER, entity_id="cus_1", state=state, version=2, provider_operation_id="known"
+    )
+
+
+@pytest.mark.parametrize("is_newest", [True, False])
+@pytest.mark.parametrize("sync", Y)
+def test_every_report_does_what_the_rules_say(sync: model.SyncState, is_newest: bool) -> None:
+    """Verdict, sync state, provider's id, versions and the event, for the whole table."""
+    for state in S:
+        for outcome in O:
+            for old in (False, True):
+                for learned in ("", "prov-cus-1", "prov-cus-2"):
+                    _check(sync, state, outcome, old=old, is_newest=is_newest, learned=learned)
+
+
+def _check(
+    sync: model.SyncState,
+    state: model.OperationState,
+    outcome: outcomes.Outcome,
+    *,
+    old: bool,
+    is_newest: bool,
+    learned: str,
+) -> None:
+    before = replace(samples.CUSTOMER, sync_state=sync)
+    operation = _operation(state)
+    report = build.report(
+        outcome, 1 if old else 2, provider_object_id=learned, provider_operation_id=learned
+    )
+    verdict, change = customers.apply(before, operation, report, LATER_US, is_newest=is_newest)
+    wanted, after = expected.judgement(state, outcome, old=old)
+    assert verdict is wanted
+    if wanted is not V.APPLIED:
+        assert change is None
+        return
+    assert change is not None
+    settled = change.operation
+    assert (settled.state, settled.version, settled.updated_us) == (after, 3, LATER_US)
+    assert settled.provider_operation_id == (learned or "known")
+    assert settled.failure == report.failure
+    new_sync = SYNC[after] if is_newest else sync
+    made = after is S.SUCCEEDED and learned
+    new_id = learned if made else before.provider_customer_id
+    if (new_sync, new_id) == (sync, before.provider_customer_id):
+        assert (change.customer, change.before, change.event_type) == (before, None, "")
+        return
+    assert (change.before, change.event_type) == (before, "customer.updated")
+    assert change.customer == replace(
+        before,
+        sync_state=new_sync,
+        provider_customer_id=new_id,
+        version=before.version + 1,
+        updated_us=LATER_US,
+    )
+
+
+def test_a_new_customer_is_one_event() -> None:
+    """The snapshot of `customer.created` is version 1 and waits for the provider."""
+    customer = replace(samples.CUSTOMER, version=1, sync_state=Y.PENDING)
+    change = customers.create(customer, _operation())
+    assert (change.customer, change.event_type, change.before) == (
+        customer,
+        "customer.created",
+        None,
+    )
+
+
+@pytest.mark.parametrize("sync", Y)
+def test_an_update_replaces_the_profile_and_waits_for_the_provider(sync: model.SyncState) -> None:
+    """Whatever became of the earlier profile, the new one is sent."""
+    before = replace(samples.CUSTOMER, sync_state=sync)
+    profile = model.Profile(name="Grace")
+    operation = _operation()
+    change = customers.update(before, profile, operation, LATER_US)
+    assert change.customer == replace(
+        before,
+        profile=profile,
+        sync_state=Y.PENDING,
+        version=before.version + 1,
+        updated_us=LATER_US,
+    )
+    assert (change.operation, change.before) == (operation, before)
+    assert change.event_type == "customer.updated"
+
+
+def test_the_providers_id_is_learned_once_the_customer_was_made() -> None:
+    """A customer that is pending at the provider may come to nothing."""
+    new = replace(samples.CUSTOMER, provider_customer_id="", sync_state=Y.PENDING)
+    waiting = build.report(O.PENDING, 2, provider_object_id="prov-cus-9")
+    _, change = customers.apply(new, _operation(), waiting, LATER_US, is_newest=True)
+    assert change is not None
+    assert change.customer.provider_customer_id == ""
+    made = build.report(O.SUCCEEDED, 3, provider_object_id="prov-cus-9")
+    _, change = customers.apply(new, change.operation, made, LATER_US, is_newest=True)
+    assert change is not None
+    assert change.customer.provider_customer_id == "prov-cus-9"
+
+
+def test_only_the_newest_operation_says_whether_the_provider_is_up_to_date() -> None:
+    """An older update that succeeds late does not hide that the newest one failed."""
+    failed = replace(samples.CUSTOMER, sync_state=Y.FAILED)
+    verdict, change = customers.apply(
+        failed, _operation(S.IN_DOUBT), build.report(O.SUCCEEDED, 2), LATER_US, is_newest=False
+    )
+    assert verdict is V.APPLIED
+    assert change is not None
+    assert change.customer.sync_state is Y.FAILED
