@@ -71,7 +71,10 @@ def apply(
         failure=report.failure,
         updated_us=now_us,
     )
-    learned = report.provider_object_id or customer.provider_customer_id
+    # A customer that is pending may come to nothing: only one that was made has an id.
+    learned = customer.provider_customer_id
+    if state is _S.SUCCEEDED:
+        learned = report.provider_object_id or learned
     sync = _sync_state(state) if is_newest else customer.sync_state
     if sync is customer.sync_state and learned == customer.provider_customer_id:
         return verdict, Change(customer=customer, operation=settled)
