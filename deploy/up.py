@@ -1,9 +1,10 @@
-"""Starts everything on the default ports and keeps it running.
+"""Starts everything and keeps it running.
 
-Owns what is printed for people to copy. Called by `make up`. Ends at Ctrl-C, and with
-exit code 1 as soon as a process ends by itself.
+Owns what is printed for people to copy. Called by `make up`. Ends at Ctrl-C or SIGTERM,
+and with exit code 1 as soon as a process ends by itself.
 """
 
+import argparse
 import pathlib
 import signal
 import sys
@@ -12,40 +13,50 @@ import time
 from deploy import stack
 
 ALIVE_CHECK_S = 0.5
+VAR = stack.ROOT / "var"
 
 COMMANDS = """\
 Payhub runs. In another terminal, from this folder:
+{exports}
+  {payctl} pay 10.50 EUR --method tok_approve
+  {payctl} list
+  {payctl} events tail --from-start
+  {payctl} status
 
-  {payctl} pay 10.50 EUR --method tok_approve     # take a payment
-  {payctl} list                                   # see it
-  {payctl} events tail --from-start               # watch events as they happen
-  {payctl} status                                 # providers, outbox, doubts
+  grpcurl -plaintext -max-time 5 -H "authorization: Bearer $(cat {key})" \\
+    {payments} payhub.payments.v1.PaymentService/ListPayments
 
-  grpcurl -plaintext -H "authorization: Bearer $(cat {key})" \\
-    -max-time 5 {payments} payhub.payments.v1.PaymentService/ListPayments
-
-Logs: {logs}/*.log    Health: {health}/readyz    Metrics: {health}/metrics
+Logs: {logs}/*.log    Health: {http}/readyz    Metrics: {http}/metrics
 Ctrl-C stops everything.
 """
 
 
-def main() -> int:
-    """Runs everything on the default ports until Ctrl-C or SIGTERM; returns the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def commands(running: stack.Stack) -> str:
+    """Returns what to type in another terminal to use a running stack."""
+    exports = ""
+    if running.ports != dict(stack.DEFAULT_PORTS) or running.var != VAR:
+        exports = (
+            f"\n  export PAYHUB_TARGET={running.target(stack.PAYMENTS)}"
+            f" PAYHUB_EVENTS_TARGET={running.target(stack.GATEWAY)}"
+            f" PAYHUB_KEY_FILE={_from_here(running.dev_key_file)}"
+        )
+    return COMMANDS.format(
+        exports=exports,
+        payctl=_from_here(pathlib.Path(sys.executable).parent / "payctl"),
+        key=_from_here(running.dev_key_file),
+        payments=running.target(stack.PAYMENTS),
+        logs=_from_here(running.var / "logs"),
+        http=running.http_url(stack.PAYMENTS),
+    )
+
+
+def run(var: pathlib.Path, *, free_ports: bool) -> int:
+    """Runs everything until it is told to stop; returns the exit code."""
+    ports = stack.free_ports() if free_ports else stack.DEFAULT_PORTS
     try:
         print("starting ...", flush=True)
-        with stack.Stack(stack.ROOT / "var", ports=stack.DEFAULT_PORTS, inherit=True) as running:
-            payctl = pathlib.Path(sys.executable).parent / "payctl"
-            print(
-                COMMANDS.format(
-                    payctl=_from_here(payctl),
-                    key=_from_here(running.dev_key_file),
-                    payments=running.target(stack.PAYMENTS),
-                    logs=_from_here(running.var / "logs"),
-                    health=running.http_url(stack.PAYMENTS),
-                ),
-                flush=True,
-            )
+        with stack.Stack(var, ports=ports, inherit=True) as running:
+            print(commands(running), flush=True)
             while True:
                 running.check_alive()
                 time.sleep(ALIVE_CHECK_S)
@@ -60,6 +71,18 @@ def main() -> int:
 def _from_here(path: pathlib.Path) -> pathlib.Path:
     """Returns a path as it is typed in the project's folder."""
     return path.relative_to(stack.ROOT) if path.is_relative_to(stack.ROOT) else path
+
+
+def main() -> int:
+    """Reads the arguments and runs everything."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parser = argparse.ArgumentParser(prog="python -m deploy.up", description=__doc__)
+    parser.add_argument("--var", type=pathlib.Path, default=VAR, help="folder for all data")
+    parser.add_argument(
+        "--free-ports", action="store_true", help="take any ports, not the default ones"
+    )
+    options = parser.parse_args()
+    return run(options.var, free_ports=options.free_ports)
 
 
 if __name__ == "__main__":
