@@ -4,6 +4,7 @@ Owns create, update and what a provider's answer does to them. Called like
 commands and transitions. Never refuses a profile: that is the contract's job.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -26,6 +27,11 @@ class Change:
 def create(customer: model.Customer, operation: model.Operation) -> Change:
     """Creates a customer here; the operation makes it at the provider."""
     return Change(customer=customer, operation=operation, event_type="customer.created")
+
+
+def is_being_made(customer: model.Customer, operations: Sequence[model.Operation]) -> bool:
+    """Whether the provider may be making it still; another try could make it twice."""
+    return not customer.provider_customer_id and any(o.is_open for o in operations)
 
 
 def update(

@@ -108,7 +108,8 @@ class Customers:
         """Changes a customer here and at the provider.
 
         Raises:
-            errors.RpcError: RESOURCE_NOT_FOUND, CAPABILITY_MISSING, idempotency conflicts.
+            errors.RpcError: RESOURCE_NOT_FOUND, STATE_CONFLICT, CAPABILITY_MISSING,
+                idempotency conflicts.
         """
         before = await self.get(caller, wanted.customer_id)
         provider = intents.provider(self._ctx, before.provider)
@@ -120,7 +121,7 @@ class Customers:
         ids = settling.fresh_ids(self._ctx.new_id)
         operation_id = self._ctx.new_id("op")
 
-        def begin(conn: storage.Connection) -> customers.Change | None:
+        def begin(conn: storage.Connection) -> customers.Change | model.Customer | None:
             customer = customer_rows.load(conn, caller.tenant_id, wanted.customer_id, lock=True)
             request = wanted.request
             found = idempotency.find(conn, caller.tenant_id, request.rpc, request.key)
@@ -128,6 +129,8 @@ class Customers:
                 return None
             if customer is None:
                 raise LookupError(f"{wanted.customer_id} vanished")
+            if customers.is_being_made(customer, operations.of_entity(conn, customer.id)):
+                return customer
             change = self._changed(caller, customer, wanted, operation_id, now_us)
             claim = intents.claim(
                 self._ctx,
@@ -147,6 +150,8 @@ class Customers:
         change = await self._ctx.db.write(begin)
         if change is None:
             return await self._repeat(caller, wanted.request)
+        if isinstance(change, model.Customer):
+            raise refusals.customer_being_made(change)
         self._ctx.outbox_written.set()
         return await self._settler.drive_customer(change.operation)
 

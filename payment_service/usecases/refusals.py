@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import grpc
 
-from payment_service.domain import actions, changes
+from payment_service.domain import actions, changes, model
 from servicekit import errors
 
 # Long enough for most first calls to end, short enough for a payer to wait.
@@ -54,6 +54,17 @@ def key_in_flight(resource_id: str) -> errors.RpcError:
         retry="same_key",
         metadata={"resource_id": resource_id},
         retry_after_s=_IN_FLIGHT_RETRY_S,
+    )
+
+
+def customer_being_made(customer: model.Customer) -> errors.RpcError:
+    """Nobody knows yet whether the provider has the customer."""
+    return errors.RpcError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "STATE_CONFLICT",
+        f"{customer.id} is still being made at {customer.provider}; update it once its "
+        "sync_state is SYNCED or FAILED",
+        metadata={"state": f"SYNC_STATE_{customer.sync_state.name}", "allowed_actions": ""},
     )
 
 
