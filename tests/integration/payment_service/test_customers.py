@@ -1,0 +1,150 @@
+"""Customers: kept here, made at the provider, and paying."""
+
+import asyncio
+
+import grpc
+import pytest
+from payhub.payments.v1 import payment_events_pb2
+
+from tests.integration.payment_service import conftest, rig
+
+
+async def test_a_customer_is_made_here_and_at_the_provider(
+    caller: rig.Caller, service: conftest.Service
+) -> None:
+    """The provider's id arrives with the second event."""
+    customer = await caller.create_customer(
+        name="Ada Löwe", email="ada@example.com", user_id="u-1", metadata={"tier": "gold"}
+    )
+    assert rig.state(customer) == "SYNCED"
+    assert customer.provider_customer_id
+    assert customer.profile.metadata == {"tier": "gold"}
+    assert await caller.get_customer(customer.id) == customer
+    assert service.records.story(customer) == ["customer.created", "customer.updated"]
+    assert service.ledger.effects(customer.id) == [("CREATE_CUSTOMER", "SUCCEEDED", None)]
+    payment = await caller.create(references={"customer_id": customer.id})
+    assert rig.state(payment) == "SUCCEEDED"
+    listed = (await caller.list(customer_id=customer.id)).payments
+    assert [found.id for found in listed] == [payment.id]
+
+
+async def test_an_update_changes_the_fields_of_its_mask(
+    caller: rig.Caller, service: conftest.Service
+) -> None:
+    """Fields not named stay; without a mask the profile is replaced as a whole."""
+    customer = await caller.create_customer(
+        name="Ada", email="ada@example.com", phone="+49 30 1", metadata={"a": "1"}
+    )
+    changed = await caller.update_customer(
+        customer.id, ("email", "metadata"), email="ada@example.org", name="ignored"
+    )
+    assert rig.state(changed) == "SYNCED"
+    assert changed.profile.name == "Ada"
+    assert changed.profile.email == "ada@example.org"
+    assert changed.profile.metadata == {}
+    replaced = await caller.update_customer(customer.id, name="Grace")
+    assert replaced.profile == type(replaced.profile)(name="Grace")
+    assert service.records.story(replaced) == ["customer.created", *["customer.updated"] * 5]
+    third = service.records.events(customer.id)[2]
+    told = payment_events_pb2.CustomerEvent.FromString(third.data)
+    assert set(told.changed.paths) == {"profile.email", "profile.metadata", "sync_state"}
+    assert told.previous.profile.email == "ada@example.com"
+    assert service.ledger.effects(customer.id) == [
+        ("CREATE_CUSTOMER", "SUCCEEDED", None),
+        *[("UPDATE_CUSTOMER", "SUCCEEDED", None)] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "first", "settled"),
+    [
+        ("decline_other", "FAILED", "FAILED"),
+        ("not_sent", "FAILED", "FAILED"),
+        ("rate_limited", "FAILED", "FAILED"),
+        ("pending_then_settled", "PENDING", "SYNCED"),
+        ("pending_then_declined", "PENDING", "FAILED"),
+        ("drop_after_commit", "IN_DOUBT", "SYNCED"),
+        ("no_answer", "IN_DOUBT", "SYNCED"),
+        ("bug", "IN_DOUBT", "SYNCED"),
+    ],
+)
+async def test_a_customer_settles_like_a_payment(
+    scenario: str, first: str, settled: str, caller: rig.Caller, service: conftest.Service
+) -> None:
+    """Refused, not sent, pending and unknown are told apart, and the unknown is looked up."""
+    customer = await caller.create_customer(name="Ada", email=f"mock+{scenario}@example.com")
+    assert rig.state(customer) == first
+    after = await caller.customer_becomes(customer.id, settled)
+    service.records.story(after)
+    assert bool(after.provider_customer_id) is (settled == "SYNCED")
+
+
+async def test_an_update_makes_a_customer_that_could_not_be_made(
+    caller: rig.Caller, service: conftest.Service
+) -> None:
+    """After FAILED the provider knows nobody, so the next update creates."""
+    customer = await caller.create_customer(email="mock+not_sent@example.com")
+    made = await caller.update_customer(customer.id, ("email",), email="ada@example.com")
+    assert rig.state(made) == "SYNCED"
+    assert made.provider_customer_id
+    assert service.ledger.effects(customer.id) == [("CREATE_CUSTOMER", "SUCCEEDED", None)]
+
+
+async def test_a_customer_that_may_be_being_made_is_not_made_again(
+    caller: rig.Caller, service: conftest.Service
+) -> None:
+    """An update waits until it is known whether the provider has the customer."""
+    customer = await caller.create_customer(email="mock+pending_then_settled@example.com")
+    before = service.records.of_tenant(caller.tenant)
+    refused = await rig.refusal(caller.update_customer(customer.id, email="ada@example.com"))
+    assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.reason == "STATE_CONFLICT"
+    assert refused.metadata["state"] == "SYNC_STATE_PENDING"
+    for table in ("customers", "idempotency_keys", "outbox"):
+        assert service.records.of_tenant(caller.tenant)[table] == before[table]
+    await caller.customer_becomes(customer.id, "SYNCED")
+    changed = await caller.update_customer(customer.id, email="ada@example.com")
+    assert rig.state(changed) == "SYNCED"
+    assert service.ledger.effects(customer.id) == [
+        ("CREATE_CUSTOMER", "SUCCEEDED", None),
+        ("UPDATE_CUSTOMER", "SUCCEEDED", None),
+    ]
+
+
+async def test_a_refused_update_leaves_the_provider_behind(
+    caller: rig.Caller, service: conftest.Service
+) -> None:
+    """The profile here is the new one, marked FAILED until an update reaches the provider."""
+    customer = await caller.create_customer(email="ada@example.com")
+    behind = await caller.update_customer(
+        customer.id, email="mock+update.decline_other@example.com"
+    )
+    assert rig.state(behind) == "FAILED"
+    again = await caller.update_customer(customer.id, email="ada@example.org")
+    assert rig.state(again) == "SYNCED"
+    assert again.version == len(service.records.story(again))
+
+
+async def test_concurrent_updates_all_count_and_end_in_step(
+    caller: rig.Caller, service: conftest.Service
+) -> None:
+    """No update is lost, versions stay dense, and the newest decides what is in step."""
+    customer = await caller.create_customer(name="Ada")
+    await asyncio.gather(
+        *(caller.update_customer(customer.id, ("phone",), phone=str(n)) for n in range(8))
+    )
+    after = await caller.get_customer(customer.id)
+    assert rig.state(after) == "SYNCED"
+    service.records.story(after)
+    updates = [row for row in service.ledger.of(customer.id) if row["kind"] == "UPDATE_CUSTOMER"]
+    assert len(updates) == 8
+
+
+async def test_a_payment_for_an_unknown_customer_is_refused(
+    caller: rig.Caller, service: conftest.Service
+) -> None:
+    """Nothing is stored for a customer of nobody or of somebody else."""
+    before = service.records.of_tenant(caller.tenant)
+    refused = await rig.refusal(caller.create(references={"customer_id": f"cus_{'0' * 32}"}))
+    assert refused.code is grpc.StatusCode.NOT_FOUND
+    assert service.records.of_tenant(caller.tenant) == before
