@@ -46,8 +46,7 @@ class Group:
         *fresh* holds it, or is None if it left the window already.
         """
         if fresh is not None and not self.matcher.any(fresh):
-            if self._quiet_to < after:
-                self._quiet_from = after
+            assert self._quiet_to >= after, "every group is judged at every tick"
             self._quiet_to = head
             return False
         self._quiet_from = self._quiet_to = head

@@ -3,7 +3,6 @@
 import asyncio
 import pathlib
 import signal
-from collections.abc import Callable
 
 import grpc
 import pytest
@@ -71,7 +70,7 @@ async def test_a_killed_gateway_keeps_what_it_acknowledged(
 
 
 async def test_a_log_that_was_lost_says_so_and_takes_everything_again(
-    new_database_url: Callable[[], str],
+    tmp_path: pathlib.Path,
 ) -> None:
     """A new log has a new epoch: old cursors are refused, and old events are new to it."""
     batch = [event("one", entity_version=n) for n in (1, 2, 3)]
@@ -80,8 +79,8 @@ async def test_a_log_that_was_lost_says_so_and_takes_everything_again(
     key = keys.add("one")
     seen = []
     try:
-        for _ in range(2):
-            gateway = harness.Gateway(keys, new_database_url())
+        for name in ("old", "new"):
+            gateway = harness.Gateway(keys, f"sqlite:///{tmp_path}/{name}.db")
             gateway.start()
             client = gateway.client(key)
             answer = await client.publish(*batch)
