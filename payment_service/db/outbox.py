@@ -7,10 +7,18 @@ that a gateway that lost its log can be filled again.
 """
 
 import functools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from servicekit import storage
+
+Entity = tuple[str, str, str]
+
+# Counting stops here; above it the numbers of `status` are lower bounds.
+COUNT_MAX = 1_000_000
+BLOCKED_COUNT_MAX = 100_000
 
 _COLUMNS = "event_id, tenant_id, entity_type, entity_id, entity_version, envelope, created_us"
 
@@ -28,15 +36,40 @@ class Entry:
     created_us: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """One row that is not in the log yet."""
+class Waiting(NamedTuple):
+    """One row that is not in the log yet; a tuple, because there are thousands a second."""
 
     id: int
     event_id: str
-    entity: tuple[str, str, str]
+    tenant_id: str
+    entity_type: str
+    entity_id: str
     entity_version: int
     envelope: bytes
+
+    @property
+    def entity(self) -> Entity:
+        """What events are ordered by."""
+        return (self.tenant_id, self.entity_type, self.entity_id)
+
+
+class Postponed(NamedTuple):
+    """A row that is not sent again before `retry_us`; `refused` is '' if it only waits
+    behind another one of its entity.
+    """
+
+    id: int
+    retry_us: int
+    refused: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What waits: how many rows, since when (0 if none), how many the gateway refused."""
+
+    waiting: int
+    oldest_us: int
+    blocked: int
 
 
 # With {if_first}: for the transaction that also claims an idempotency key.
@@ -75,3 +108,209 @@ def params(entry: Entry) -> storage.Params:
         "envelope": entry.envelope,
         "created_us": entry.created_us,
     }
+
+
+# Sizes are summed before envelopes are read, so that a batch never takes more
+# memory than it may.
+_TAKE = """select o.id, o.event_id, o.tenant_id, o.entity_type, o.entity_id, o.entity_version,
+      o.envelope
+    from (
+      select id, size, sum(size) over (order by id rows unbounded preceding) as total
+      from (
+        select id, length(envelope) as size from outbox
+        where log_epoch = '' and retry_us <= :now_us and {not_skipped}
+        order by id limit :rows_max
+      ) as first
+    ) as sized
+    join outbox o on o.id = sized.id
+    where total <= :bytes_max or total = size
+    order by o.id"""
+_TAKE_WAITING = storage.Statement(
+    _TAKE.format(not_skipped="id not in (select value from json_each(:skipped))"),
+    postgresql=_TAKE.format(not_skipped="id <> all(cast(:skipped as bigint[]))"),
+)
+_MARK = storage.Statement(
+    """update outbox set log_epoch = :epoch, log_position = json_extract(m.value, '$[1]'),
+         retry_us = 0, refused = ''
+       from json_each(:marks) m
+       where outbox.id = json_extract(m.value, '$[0]') and log_epoch = ''""",
+    postgresql="""update outbox set log_epoch = :epoch, log_position = m.position,
+         retry_us = 0, refused = ''
+       from unnest(cast(:ids as bigint[]), cast(:positions as bigint[])) as m (id, position)
+       where outbox.id = m.id and log_epoch = ''""",
+)
+_POSTPONE = storage.Statement(
+    """update outbox set retry_us = json_extract(p.value, '$[1]'),
+         refused = coalesce(nullif(json_extract(p.value, '$[2]'), ''), refused)
+       from json_each(:postponed) p
+       where outbox.id = json_extract(p.value, '$[0]') and log_epoch = ''""",
+    postgresql="""update outbox set retry_us = p.retry_us,
+         refused = coalesce(nullif(p.refused, ''), outbox.refused)
+       from unnest(cast(:ids as bigint[]), cast(:retries as bigint[]), cast(:texts as text[]))
+         as p (id, retry_us, refused)
+       where outbox.id = p.id and log_epoch = ''""",
+)
+_REFUSED = storage.Statement(
+    """select tenant_id, entity_type, entity_id, min(entity_version), max(retry_us) from outbox
+       where log_epoch = '' and refused <> '' group by tenant_id, entity_type, entity_id
+       limit :most"""
+)
+_HIGHEST = storage.Statement(
+    """select log_position from outbox where log_epoch <> '' and log_epoch = :epoch
+       order by log_position desc limit 1"""
+)
+# `<` and `>` and not `<>`, and each by itself: so that the index finds them.
+_NOT_IN_LOG = (
+    storage.Statement(
+        "select id from outbox where log_epoch <> '' and log_epoch < :epoch limit :most"
+    ),
+    storage.Statement(
+        "select id from outbox where log_epoch <> '' and log_epoch > :epoch limit :most"
+    ),
+    storage.Statement(
+        "select id from outbox where log_epoch <> '' and log_epoch = :epoch "
+        "and log_position > :head limit :most"
+    ),
+)
+_UNMARK = storage.Statement(
+    """update outbox set log_epoch = '', log_position = 0
+       where id in (select value from json_each(:ids)) and log_epoch <> ''""",
+    postgresql="""update outbox set log_epoch = '', log_position = 0
+       where id = any(cast(:ids as bigint[])) and log_epoch <> ''""",
+)
+_NEXT_BY_AGE = storage.Statement(
+    "select id, created_us from outbox where id > :after_id order by id limit :most"
+)
+_PRUNE = storage.Statement(
+    """delete from outbox where id > :after_id and id <= :upto_id
+       and log_epoch <> '' and log_epoch = :epoch and log_position <= :head
+       and created_us < :before_us
+       and not exists (select 1 from payments p where p.tenant_id = outbox.tenant_id
+         and p.id = outbox.entity_id and p.updated_us >= :before_us)
+       and not exists (select 1 from customers c where c.tenant_id = outbox.tenant_id
+         and c.id = outbox.entity_id and c.updated_us >= :before_us)"""
+)
+_COUNT_WAITING = storage.Statement(
+    "select count(*) from (select 1 from outbox where log_epoch = '' limit :most) as found"
+)
+_OLDEST_WAITING = storage.Statement(
+    "select created_us from outbox where log_epoch = '' order by id limit 1"
+)
+_COUNT_BLOCKED = storage.Statement(
+    "select count(*) from (select refused from outbox where log_epoch = '' order by id "
+    "limit :most) as found where refused <> ''"
+)
+
+
+def take(
+    conn: storage.Connection,
+    *,
+    now_us: int,
+    skipped: Sequence[int],
+    rows_max: int,
+    bytes_max: int,
+) -> list[Waiting]:
+    """Returns what waits and may be sent now, in the order of ids, without rows *skipped*.
+
+    At most *rows_max* rows whose envelopes take at most *bytes_max* together; one that
+    alone takes more comes alone.
+    """
+    ids = json.dumps(skipped) if conn.dialect == "sqlite" else list(skipped)
+    found = conn.all(
+        _TAKE_WAITING,
+        {"now_us": now_us, "skipped": ids, "rows_max": rows_max, "bytes_max": bytes_max},
+    )
+    return [Waiting._make(row) for row in found]
+
+
+def mark(conn: storage.Connection, epoch: str, marks: Sequence[tuple[int, int]]) -> int:
+    """Marks rows as being in the log: pairs of row id and position. Returns how many were not."""
+    params: dict[str, object] = {"epoch": epoch}
+    if conn.dialect == "sqlite":
+        params["marks"] = json.dumps(marks)
+    else:
+        params["ids"] = [row_id for row_id, _ in marks]
+        params["positions"] = [position for _, position in marks]
+    return conn.run(_MARK, params)
+
+
+def postpone(conn: storage.Connection, postponed: Sequence[Postponed]) -> None:
+    """Keeps rows from being sent again before their time."""
+    if conn.dialect == "sqlite":
+        conn.run(_POSTPONE, {"postponed": json.dumps(postponed)})
+    else:
+        ids, retries, texts = (list(column) for column in zip(*postponed, strict=True))
+        conn.run(_POSTPONE, {"ids": ids, "retries": retries, "texts": texts})
+
+
+def refused(conn: storage.Connection, most: int) -> list[tuple[Entity, int, int]]:
+    """Returns at most *most* entities with a refused row: its version and when it is due."""
+    rows = conn.all(_REFUSED, {"most": most})
+    return [((row[0], row[1], row[2]), row[3], row[4]) for row in rows]
+
+
+def highest_position(conn: storage.Connection, epoch: str) -> int:
+    """Returns the highest position marked in *epoch*; 0 if there is none."""
+    row = conn.one(_HIGHEST, {"epoch": epoch})
+    return row[0] if row else 0
+
+
+def not_in_log(conn: storage.Connection, *, epoch: str, head: int, most: int) -> list[int]:
+    """Returns at most *most* ids of rows whose marks a log with this epoch and head belies."""
+    params = {"epoch": epoch, "head": head, "most": most}
+    ids: list[int] = []
+    for statement in _NOT_IN_LOG:
+        ids.extend(row[0] for row in conn.all(statement, params))
+    return ids[:most]
+
+
+def unmark(conn: storage.Connection, ids: Sequence[int]) -> int:
+    """Makes marked rows wait again; returns how many."""
+    return conn.run(_UNMARK, {"ids": json.dumps(ids) if conn.dialect == "sqlite" else list(ids)})
+
+
+def next_by_age(conn: storage.Connection, *, after_id: int, most: int) -> tuple[int, int, int]:
+    """Returns how many of the next *most* rows there are, the last one's id and its time."""
+    rows = conn.all(_NEXT_BY_AGE, {"after_id": after_id, "most": most})
+    return (len(rows), rows[-1][0], rows[-1][1]) if rows else (0, after_id, 0)
+
+
+def prune(
+    conn: storage.Connection,
+    *,
+    after_id: int,
+    upto_id: int,
+    epoch: str,
+    head: int,
+    before_us: int,
+) -> int:
+    """Deletes rows in (after_id, upto_id] that nobody will need; returns how many.
+
+    Kept whatever their age: rows that wait, rows that a log with this epoch and head
+    does not hold, and every row of an entity that has changed since *before_us*: an
+    entity's events can be published again from the first on, or not at all.
+    """
+    return conn.run(
+        _PRUNE,
+        {
+            "after_id": after_id,
+            "upto_id": upto_id,
+            "epoch": epoch,
+            "head": head,
+            "before_us": before_us,
+        },
+    )
+
+
+def status(conn: storage.Connection) -> Status:
+    """Returns what waits. Counts at most COUNT_MAX rows, and refused ones among the
+    first BLOCKED_COUNT_MAX only.
+    """
+    waiting = conn.one(_COUNT_WAITING, {"most": COUNT_MAX})
+    oldest = conn.one(_OLDEST_WAITING)
+    blocked = conn.one(_COUNT_BLOCKED, {"most": BLOCKED_COUNT_MAX})
+    return Status(
+        waiting=waiting[0] if waiting else 0,
+        oldest_us=oldest[0] if oldest else 0,
+        blocked=blocked[0] if blocked else 0,
+    )

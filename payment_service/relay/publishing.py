@@ -1,0 +1,235 @@
+"""Batches on their way: taken, published, marked.
+
+Owns the order of these steps, what is refused, and the search for an event
+that spoils a whole batch. Called by the relay's loop. Never holds a transaction
+while it waits for the gateway.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import grpc
+import grpc.aio
+
+from payment_service.db import outbox
+from payment_service.relay import batches, gateway, holding, repair
+from servicekit import clock as clocks
+from servicekit import failpoints, logs, metrics, storage
+
+# Any other failure says nothing about what was sent.
+_MAY_BE_ONE_EVENT = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
+_TEXT_MAX = 500
+
+_log = logs.get_logger(__name__)
+
+
+class _Settlement(NamedTuple):
+    """What is to be written about one batch; a row in neither list is taken again."""
+
+    epoch: str
+    marks: list[tuple[int, int]]
+    postponed: list[outbox.Postponed]
+
+    @property
+    def ids(self) -> list[int]:
+        """Rows that must not be taken until this is written."""
+        return [row_id for row_id, _ in self.marks] + [one.id for one in self.postponed]
+
+
+_NOTHING = _Settlement("", [], [])
+
+
+class Publisher:
+    """Publishes what waits; see the module.
+
+    Args:
+        db: The payment database.
+        clock: For pauses of refused events.
+        marks: Judges every answer.
+        registry: For the counts of events.
+        wake: Set by whoever wrote to the outbox in this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        db: storage.Database,
+        clock: clocks.Clock,
+        marks: repair.Repair,
+        registry: metrics.Metrics,
+        wake: asyncio.Event,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._repair = marks
+        self._wake = wake
+        self._holding = holding.Holding()
+        self._rows_max = gateway.BATCH_ROWS_MAX
+        self._published = registry.counter(
+            "payhub_relay_published_total", "Events the gateway answered as being in its log."
+        )
+        self._refused = registry.counter(
+            "payhub_relay_refused_total", "Refusals of single events by the gateway."
+        )
+        self.more = False
+
+    async def load(self) -> None:
+        """Learns from the outbox which entities wait for a refused event."""
+        self._holding.load(
+            await self._db.read(lambda conn: outbox.refused(conn, holding.ENTITIES_MAX))
+        )
+
+    async def drain(self, target: gateway.Gateway, go_on: Callable[[], bool]) -> int:
+        """Publishes batch after batch while *go_on*; returns how many rows were marked.
+
+        While one batch is marked, the next is taken and published. Afterwards `more`
+        says whether something may still wait.
+        """
+        marked = 0
+        writing: asyncio.Task[int] | None = None
+        settled = _NOTHING
+        try:
+            while True:
+                self.more = True
+                if not go_on():
+                    break
+                self._wake.clear()
+                rows_max = self._rows_max
+                taken = await self._take(settled.ids, rows_max)
+                if not taken:
+                    self.more = False
+                    break
+                settled = await self._publish(target, taken)
+                if writing is not None:
+                    written, writing = writing, None
+                    marked += await written
+                writing = asyncio.create_task(self._write(settled))
+                if _is_all(taken, rows_max) and len(settled.ids) == len(taken):
+                    self.more = self._wake.is_set()
+                    if not self.more:
+                        break
+        finally:
+            if writing is not None:
+                marked += await writing
+        return marked
+
+    async def _take(self, skipped: Sequence[int], rows_max: int) -> list[outbox.Waiting]:
+        now_us = self._clock.now_us()
+        return await self._db.read(
+            lambda conn: outbox.take(
+                conn,
+                now_us=now_us,
+                skipped=skipped,
+                rows_max=rows_max,
+                bytes_max=gateway.BATCH_BYTES_MAX,
+            )
+        )
+
+    async def _publish(
+        self, target: gateway.Gateway, taken: Sequence[outbox.Waiting]
+    ) -> _Settlement:
+        now_us = self._clock.now_us()
+        rows, postponed = batches.divide(batches.in_order(taken), self._holding, now_us)
+        if not rows:
+            return _Settlement("", [], postponed)
+        failpoints.hit("payment_service.relay_before_publish")
+        try:
+            response = await target.publish([row.envelope for row in rows])
+        except grpc.aio.AioRpcError as failure:
+            refused = await self._after_failure(rows, failure)
+            return _Settlement("", [], postponed + refused)
+        failpoints.hit("payment_service.relay_after_publish")
+        self._rows_max = min(self._rows_max * 2, gateway.BATCH_ROWS_MAX)
+        answers = batches.read(rows, response)
+        place = gateway.Place(response.log_epoch, response.head_position)
+        fits = self._repair.fits(place, answers)
+        if fits and answers.gap:
+            # Versions are missing that had been published: has the log lost them?
+            fits = not await self._repair.check(target)
+        if self._repair.doubts_marks:
+            return _Settlement("", [], postponed)
+        self._published.inc(len(answers.marks))
+        if fits:
+            self._accept(rows, answers)
+            postponed += self._refuse(answers.rejected)
+        return _Settlement(place.epoch, answers.marks, postponed)
+
+    async def _after_failure(
+        self, rows: Sequence[outbox.Waiting], failure: grpc.aio.AioRpcError
+    ) -> list[outbox.Postponed]:
+        """Finds the event that no batch may hold: by looking, else by halving the batch.
+
+        Raises:
+            grpc.aio.AioRpcError: It need not be about one event.
+        """
+        code = failure.code()
+        if code not in _MAY_BE_ONE_EVENT:
+            raise failure
+        bad = [(row, text) for row in rows if (text := gateway.problem(row.envelope))]
+        if bad:
+            return self._refuse(bad)
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise failure
+        sure = code is grpc.StatusCode.INVALID_ARGUMENT
+        refused: list[outbox.Postponed] = []
+        if len(rows) > 1:
+            self._rows_max = len(rows) // 2
+        else:
+            text = f"{code.name}: {failure.details()}".replace("\0", "")
+            refused = self._refuse([(rows[0], text[:_TEXT_MAX])])
+        if not sure:
+            # It may as well be the gateway's own trouble, so the next batch waits a while.
+            await self._write(_Settlement("", [], refused))
+            raise failure
+        return refused
+
+    def _accept(self, rows: Sequence[outbox.Waiting], answers: batches.Answers) -> None:
+        if self._holding:
+            rejected = {row.id for row, _ in answers.rejected}
+            for row in rows:
+                if row.id not in rejected:
+                    self._holding.accept(row.entity, row.entity_version)
+
+    def _refuse(self, rejected: Sequence[tuple[outbox.Waiting, str]]) -> list[outbox.Postponed]:
+        if not rejected:
+            return []
+        postponed = batches.refuse(rejected, self._holding, self._clock.now_us())
+        for (row, _), one in zip(rejected, postponed, strict=True):
+            if one.refused:
+                self._refused.inc()
+                _log.warning(
+                    "the event gateway refused an event; later ones of its entity wait",
+                    event_id=row.event_id,
+                    entity_id=row.entity_id,
+                    entity_version=row.entity_version,
+                    problem=one.refused,
+                )
+        return postponed
+
+    async def _write(self, settled: _Settlement) -> int:
+        """Writes what became of a batch, in one transaction; returns how many were marked."""
+        epoch, marks, postponed = settled
+        if not marks and not postponed:
+            return 0
+
+        def write(conn: storage.Connection) -> None:
+            if marks:
+                outbox.mark(conn, epoch, marks)
+            if postponed:
+                outbox.postpone(conn, postponed)
+
+        await self._db.write(write, one_statement=not (marks and postponed))
+        failpoints.hit("payment_service.relay_after_mark")
+        return len(marks)
+
+
+def _is_all(taken: Sequence[outbox.Waiting], rows_max: int) -> bool:
+    """Returns whether a batch was limited by neither rows nor bytes."""
+    size = sum(len(row.envelope) for row in taken)
+    return len(taken) < rows_max and size < gateway.BATCH_BYTES_MAX // 2
