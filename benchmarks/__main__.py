@@ -1,0 +1,26 @@
+"""`make bench`: runs every measurement, or those whose figures start with ONLY.
+
+Owns the command line. Each measurement starts its own processes and stops them.
+"""
+
+import argparse
+
+from benchmarks import create_payment, event_latency, million, report
+
+MEASUREMENTS = (create_payment, event_latency, million)
+
+
+def main() -> None:
+    """Measures, shows and keeps the figures."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", default="", help="prefix of the figures to measure")
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of one round")
+    options = parser.parse_args()
+    board = report.Board(options.only)
+    for measurement in MEASUREMENTS:
+        measurement.measure(board, options.seconds)
+    board.write()
+
+
+if __name__ == "__main__":
+    main()

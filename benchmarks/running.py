@@ -1,0 +1,90 @@
+"""Processes of a measurement: Payhub on either database, the bare limit, loads.
+
+Owns starting and stopping them. Called by the measurements. Everything listens
+on loopback and ends with the run.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+
+import psycopg
+
+from deploy import stack
+from tests import postgres
+
+DATABASES = ("sqlite", "postgres")
+LOAD_GRACE_S = 60
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[pathlib.Path]:
+    """A folder for one run, on the disk that the project is on, deleted afterwards."""
+    base = stack.ROOT / "var"
+    base.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=base) as name:
+        yield pathlib.Path(name)
+
+
+@contextlib.contextmanager
+def payhub(database: str, *, env: Mapping[str, str] | None = None) -> Iterator[stack.Stack]:
+    """Runs every process of Payhub with both databases of the given kind."""
+    with contextlib.ExitStack() as cleanup:
+        var = cleanup.enter_context(folder())
+        settings = dict(env or {})
+        urls: dict[str, str] = {}
+        if database == "postgres":
+            # Its socket's path has a length limit, so not below var.
+            data = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="payhub-pg-"))
+            server = cleanup.enter_context(postgres.server(pathlib.Path(data)))
+            for name in (stack.PAYMENTS, stack.GATEWAY):
+                with psycopg.connect(server, autocommit=True) as connection:
+                    connection.execute(f"create database {name}")
+                urls[name] = postgres.with_database(server, name)
+            settings |= {
+                "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
+                "EVENT_GATEWAY_AUTO_MIGRATE": "true",
+                "PAYMENT_SERVICE_DEV_KEY_PATH": str(var / "dev.key"),
+            }
+        yield cleanup.enter_context(stack.Stack(var, env=settings, databases=urls))
+
+
+@contextlib.contextmanager
+def bare() -> Iterator[str]:
+    """Runs the bare proxy and its backend; yields the proxy's address."""
+    with contextlib.ExitStack() as cleanup:
+        backend = _role(cleanup, "backend")
+        yield _role(cleanup, "proxy", "--backend", backend)
+
+
+def _role(cleanup: contextlib.ExitStack, *arguments: str) -> str:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.bare", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        cwd=stack.ROOT,
+    )  # fmt: skip
+    cleanup.callback(process.wait)
+    cleanup.callback(process.terminate)
+    assert process.stdout is not None
+    cleanup.callback(process.stdout.close)
+    return f"127.0.0.1:{process.stdout.readline().split()[1]}"
+
+
+def load(target: str, key: str, **options: float) -> dict[str, float]:
+    """Runs one load and returns its figures; fails if a payment did not succeed."""
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load", "--target", target, *arguments],
+        env=os.environ | {"BENCH_KEY": key},
+        stdout=subprocess.PIPE, text=True, check=True, cwd=stack.ROOT,
+        timeout=options.get("seconds", 5) + options.get("warm", 1) + LOAD_GRACE_S,
+    )  # fmt: skip
+    figures: dict[str, float] = json.loads(done.stdout)
+    if figures["failed"]:
+        raise SystemExit(f"{figures['failed']:g} payments did not succeed at {target}")
+    return figures
