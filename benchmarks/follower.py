@@ -91,7 +91,7 @@ async def main(target: str, events_target: str) -> None:
         sys.stdout.flush()
         await stopping.wait()
         give_up_s = time.monotonic() + DRAIN_S
-        while time.monotonic() - last_s < 1.0 and time.monotonic() < give_up_s:
+        while (now_s := time.monotonic()) - last_s < 1.0 and now_s < give_up_s:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         reading.cancel()
     ordered = sorted(latencies_ms) or [0.0]

@@ -79,7 +79,7 @@ async def serve(configured: settings.Settings) -> int:
     if configured.resolver_enabled:
         background.append(resolve)
     if configured.relay_enabled:
-        background.append(composition.relay(configured, db, metrics_, parts.ctx).run)
+        background.append(composition.relay(configured, db, metrics_, parts.ctx.outbox_written).run)
     return await server.serve(
         settings=configured,
         service_name=composition.SERVICE,

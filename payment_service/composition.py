@@ -4,7 +4,9 @@ Owns the object graph, and nothing that happens later. Called by `__main__`;
 tests build the same graph with other seams. Never reads the environment.
 """
 
+import asyncio
 import pathlib
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +18,7 @@ from payhub.payments.v1 import (
 )
 
 from payment_service import db as db_package
+from payment_service import relay as relay_package
 from payment_service import resolver
 from payment_service.api import access, admin, customers, payments, refunds
 from payment_service.provider_client import client, registry
@@ -29,6 +32,7 @@ from servicekit import clock as clocks
 
 MIGRATIONS = pathlib.Path(db_package.__file__).parent / "migrations"
 SERVICE = "payment_service"
+DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,3 +164,26 @@ def relay_key(settings: Settings) -> str:
     if settings.relay_key is not None:
         return settings.relay_key.get_secret_value()
     return keys.read_or_make(settings.relay_key_path)
+
+
+def relay(
+    settings: Settings,
+    db: storage.Database,
+    metrics_: metrics.Metrics,
+    wake: asyncio.Event | None,
+) -> relay_package.Relay:
+    """Returns the relay; *wake* is set when this process wrote to the outbox."""
+    return relay_package.Relay(
+        db=db,
+        endpoint=settings.gateway_endpoint,
+        key=relay_key(settings),
+        owner=f"{socket.gethostname()}:{settings.grpc_port}",
+        clock=clocks.SystemClock(),
+        registry=metrics_,
+        wake=wake,
+        options=relay_package.Options(
+            idle_s=settings.relay_idle_s,
+            check_s=settings.relay_check_s,
+            keep_s=settings.relay_keep_days * DAY_S,
+        ),
+    )
