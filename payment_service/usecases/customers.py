@@ -215,5 +215,6 @@ class Customers:
         found, customer, operation = seen
         if found.fingerprint != request.fingerprint:
             raise refusals.key_reused(found.resource_id)
-        intents.check_repeat(request, found, operation)
+        if intents.check_repeat(request, found, operation):
+            await self._settler.hurry(customer.id)
         return customer

@@ -6,7 +6,6 @@ transaction open, and commits the outcome, in a task that no deadline of the
 caller can stop half-way.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from payhub.plugin.v1 import capability_pb2
@@ -25,10 +24,6 @@ from payment_service.usecases import (
     settling,
 )
 from servicekit import errors, storage
-
-# A caller that polls a doubt faster than this adds no look-ups at the provider.
-_HURRY_EVERY_US = 1_000_000
-_HURRIED_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +77,6 @@ class Payments:
     def __init__(self, ctx: context.Context, settler: settling.Settler) -> None:
         self._ctx = ctx
         self._settler = settler
-        self._hurried_us: OrderedDict[str, int] = OrderedDict()
 
     async def create(self, caller: context.Caller, wanted: Create) -> model.Payment:
         """Creates a payment and, with `confirm`, sends it.
@@ -95,7 +89,9 @@ class Payments:
         provider = intents.provider(ctx, wanted.provider)
         kind = _initial_kind(wanted.capture_method)
         intents.check(provider, kind, wanted.currency)
-        provider_customer_id = await self._provider_customer(caller, wanted.references)
+        provider_customer_id = await self._provider_customer(
+            caller, wanted.references, provider.name
+        )
         now_us = ctx.clock.now_us()
         payment = model.Payment(
             id=ctx.new_id("pay"),
@@ -163,7 +159,9 @@ class Payments:
         before = await self._read(caller, wanted.payment_id)
         provider = intents.provider(self._ctx, before.provider)
         intents.check(provider, _initial_kind(before.capture_method), before.currency)
-        provider_customer_id = await self._provider_customer(caller, before.references)
+        provider_customer_id = await self._provider_customer(
+            caller, before.references, provider.name
+        )
         now_us = self._ctx.clock.now_us()
         operation = self._initial(caller, wanted.request, before, now_us)
 
@@ -244,7 +242,7 @@ class Payments:
         payment = await self._read(caller, payment_id)
         unknown = (model.OperationState.IN_DOUBT, model.OperationState.IN_FLIGHT)
         if any(operation.state in unknown for operation in payment.operations):
-            await self._hurry(payment)
+            await self._settler.hurry(payment.id)
         return payment
 
     async def list_newest_first(
@@ -346,21 +344,13 @@ class Payments:
         if payment is None:
             raise LookupError(f"idempotency key points at {found.resource_id}, which is gone")
         if abandoned:
-            await self._hurry(payment)
+            await self._settler.hurry(payment.id)
         return payment
 
-    async def _hurry(self, payment: model.Payment) -> None:
-        now_us = self._ctx.clock.now_us()
-        if now_us - self._hurried_us.get(payment.id, 0) < _HURRY_EVERY_US:
-            return
-        self._hurried_us[payment.id] = now_us
-        self._hurried_us.move_to_end(payment.id)
-        while len(self._hurried_us) > _HURRIED_MAX:
-            self._hurried_us.popitem(last=False)
-        await self._ctx.db.write(lambda conn: operations.hurry(conn, payment.id, now_us=now_us))
-
-    async def _provider_customer(self, caller: context.Caller, references: model.References) -> str:
-        """Returns the customer's id at the provider, empty without a customer."""
+    async def _provider_customer(
+        self, caller: context.Caller, references: model.References, provider: str
+    ) -> str:
+        """Returns the customer's id at *provider*, empty if that one does not know them."""
         customer_id = references.customer_id
         if not customer_id:
             return ""
@@ -369,7 +359,7 @@ class Payments:
         )
         if customer is None:
             raise errors.not_found("customer", customer_id)
-        return customer.provider_customer_id
+        return customer.provider_customer_id if customer.provider == provider else ""
 
 
 def _initial_kind(method: model.CaptureMethod) -> model.Kind:

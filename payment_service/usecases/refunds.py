@@ -156,7 +156,8 @@ class Refunds:
         refund, payment = await self._ctx.db.read(look)
         if refund is None or payment is None:
             raise LookupError(f"idempotency key points at {found.resource_id}, which is gone")
-        intents.check_repeat(request, found, payment.operation(found.operation_id))
+        if intents.check_repeat(request, found, payment.operation(found.operation_id)):
+            await self._settler.hurry(payment.id)
         return refund
 
 

@@ -5,6 +5,7 @@ right after an intent was committed, and by the resolver. Every report, whoever
 brings it, goes through `settle_*`, which locks and re-reads first.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,12 +20,17 @@ _log = logs.get_logger(__name__)
 # The most events one report can bring about, for example captured + succeeded.
 _EVENTS_MAX = 3
 
+# A caller that polls a doubt faster than this adds no look-ups at the provider.
+_HURRY_EVERY_US = 1_000_000
+_HURRIED_MAX = 10_000
+
 
 class Settler:
     """Drives operations to their outcome."""
 
     def __init__(self, ctx: context.Context) -> None:
         self._ctx = ctx
+        self._hurried_us: OrderedDict[str, int] = OrderedDict()
 
     async def drive_payment(self, operation: model.Operation) -> model.Payment:
         """Sends a committed intent and commits its outcome; returns the payment after it."""
@@ -37,6 +43,17 @@ class Settler:
         report = await self._send(operation)
         _, customer = await self.settle_customer(operation, report)
         return customer
+
+    async def hurry(self, entity_id: str) -> None:
+        """Makes the resolver look now at what is unknown of a payment or customer."""
+        now_us = self._ctx.clock.now_us()
+        if now_us - self._hurried_us.get(entity_id, 0) < _HURRY_EVERY_US:
+            return
+        self._hurried_us[entity_id] = now_us
+        self._hurried_us.move_to_end(entity_id)
+        while len(self._hurried_us) > _HURRIED_MAX:
+            self._hurried_us.popitem(last=False)
+        await self._ctx.db.write(lambda conn: operations.hurry(conn, entity_id, now_us=now_us))
 
     async def _send(self, operation: model.Operation) -> outcomes.Report:
         failpoints.hit("payment_service.after_intent_commit")
