@@ -14,12 +14,12 @@ _COLUMNS = (
 INSERT = storage.Statement(
     f"insert into customers ({_COLUMNS}) select :id, :tenant_id, :profile, :provider, "
     ":binding_id, :provider_customer_id, :sync_state, :version, :created_us, :updated_us "
-    "{if_first}"
+    "where {if_first}"
 )
 UPDATE = storage.Statement(
     "update customers set profile = :profile, provider_customer_id = :provider_customer_id, "
     "sync_state = :sync_state, version = :version, updated_us = :updated_us "
-    "where tenant_id = :tenant_id and id = :id"
+    "where tenant_id = :tenant_id and id = :id and {if_first}"
 )
 _SELECT = f"select {_COLUMNS} from customers where tenant_id = :tenant_id and id = :id"
 _LOAD = storage.Statement(_SELECT)

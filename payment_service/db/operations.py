@@ -21,13 +21,13 @@ COLUMNS = (
 
 _VALUES = ", ".join(f":{name}" for name in COLUMNS)
 INSERT = storage.Statement(
-    f"insert into operations ({', '.join(COLUMNS)}) select {_VALUES} {{if_first}}"
+    f"insert into operations ({', '.join(COLUMNS)}) select {_VALUES} where {{if_first}}"
 )
 UPDATE = storage.Statement(
     "update operations set state = :state, reserved_minor = :reserved_minor, version = :version, "
     "provider_operation_id = :provider_operation_id, failure = :failure, "
     "next_check_us = :next_check_us, updated_us = :updated_us "
-    "where entity_id = :entity_id and id = :id and version = :version - 1"
+    "where entity_id = :entity_id and id = :id and version = :version - 1 and {if_first}"
 )
 _OF_ENTITY = storage.Statement(
     f"select {', '.join(COLUMNS)} from operations where entity_id = :entity_id order by id"

@@ -75,7 +75,7 @@ class Status:
 # With {if_first}: for the transaction that also claims an idempotency key.
 APPEND_IF_FIRST = storage.Statement(
     f"insert into outbox ({_COLUMNS}) select :event_id, :tenant_id, :entity_type, :entity_id, "
-    f":entity_version, :envelope, :created_us {{if_first}}"
+    f":entity_version, :envelope, :created_us where {{if_first}}"
 )
 
 
@@ -85,7 +85,9 @@ def _append(count: int) -> storage.Statement:
         "(" + ", ".join(f":{name}_{number}" for name in _COLUMNS.split(", ")) + ")"
         for number in range(count)
     )
-    return storage.Statement(f"insert into outbox ({_COLUMNS}) values {rows}")
+    return storage.Statement(
+        f"insert into outbox ({_COLUMNS}) select * from (values {rows}) as entry where {{if_first}}"
+    )
 
 
 def append(entries: Sequence[Entry]) -> tuple[storage.Statement, storage.Params]:

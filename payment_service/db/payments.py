@@ -16,13 +16,13 @@ COLUMNS = (
     "provider_payment_id, customer_id, user_id, subscription_id, order_id, metadata, "
     "description, action, failure, cancel_requested, authorized_minor, captured_minor, "
     "capture_reserved_minor, refunded_minor, refund_reserved_minor, version, created_us, "
-    "updated_us"
+    "updated_us, revision"
 ).split(", ")
 _WIDTH = len(COLUMNS)
 
 _VALUES = ", ".join(f":{name}" for name in COLUMNS)
 INSERT = storage.Statement(
-    f"insert into payments ({', '.join(COLUMNS)}) select {_VALUES} {{if_first}}"
+    f"insert into payments ({', '.join(COLUMNS)}) select {_VALUES} where {{if_first}}"
 )
 UPDATE = storage.Statement(
     "update payments set state = :state, provider_payment_id = :provider_payment_id, "
@@ -30,7 +30,8 @@ UPDATE = storage.Statement(
     "authorized_minor = :authorized_minor, captured_minor = :captured_minor, "
     "capture_reserved_minor = :capture_reserved_minor, refunded_minor = :refunded_minor, "
     "refund_reserved_minor = :refund_reserved_minor, version = :version, "
-    "updated_us = :updated_us where tenant_id = :tenant_id and id = :id"
+    "updated_us = :updated_us, revision = revision + 1 "
+    "where tenant_id = :tenant_id and id = :id and revision = :revision and {if_first}"
 )
 _SELECT = (
     f"select {', '.join(f'p.{name}' for name in COLUMNS)}, "
@@ -39,7 +40,9 @@ _SELECT = (
     "where p.tenant_id = :tenant_id and p.id = :id order by o.id"
 )
 _LOAD = storage.Statement(_SELECT)
-_LOCK = storage.Statement(_SELECT, postgresql=f"{_SELECT} for update of p")
+_LOCK = storage.Statement(
+    "select 1 from payments where tenant_id = :tenant_id and id = :id for update"
+)
 _TO_CANCEL = storage.Statement(
     "select tenant_id, id from payments where cancel_requested = 1 and state <> 8 "
     "and updated_us <= :before_us "
@@ -83,6 +86,7 @@ def update_params(payment: model.Payment) -> dict[str, object]:
         "refunded_minor": payment.refunded_minor,
         "refund_reserved_minor": payment.refund_reserved_minor,
         "version": payment.version,
+        "revision": payment.revision,
         "updated_us": payment.updated_us,
     }
 
@@ -118,6 +122,7 @@ def from_row(row: storage.Row, operations_: tuple[model.Operation, ...] = ()) ->
         version=row[23],
         created_us=row[24],
         updated_us=row[25],
+        revision=row[26],
         operations=operations_,
     )
 
@@ -126,7 +131,12 @@ def load(
     conn: storage.Connection, tenant_id: str, payment_id: str, *, lock: bool = False
 ) -> model.Payment | None:
     """Returns a payment with its operations, or None; with *lock* until the commit."""
-    found = conn.all(_LOCK if lock else _LOAD, {"tenant_id": tenant_id, "id": payment_id})
+    key = {"tenant_id": tenant_id, "id": payment_id}
+    if lock and conn.dialect == "postgresql":
+        # A statement of its own: one that waits for the lock and joins would return the
+        # operations of before the wait.
+        conn.run(_LOCK, key)
+    found = conn.all(_LOAD, key)
     if not found:
         return None
     own = tuple(operations.from_row(row[_WIDTH:]) for row in found if row[_WIDTH] is not None)

@@ -12,12 +12,13 @@ _COLUMNS = (
     "failure, created_us, updated_us"
 )
 INSERT = storage.Statement(
-    f"insert into refunds ({_COLUMNS}) values (:id, :tenant_id, :payment_id, :operation_id, "
-    ":amount_minor, :currency, :state, :reason, :note, :failure, :created_us, :updated_us)"
+    f"insert into refunds ({_COLUMNS}) select :id, :tenant_id, :payment_id, :operation_id, "
+    ":amount_minor, :currency, :state, :reason, :note, :failure, :created_us, :updated_us "
+    "where {if_first}"
 )
 UPDATE = storage.Statement(
     "update refunds set state = :state, failure = :failure, updated_us = :updated_us "
-    "where tenant_id = :tenant_id and id = :id"
+    "where tenant_id = :tenant_id and id = :id and {if_first}"
 )
 _LOAD = storage.Statement(
     f"select {_COLUMNS} from refunds where tenant_id = :tenant_id and id = :id"

@@ -194,7 +194,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """One payment with its operations, oldest first."""
+    """One payment with its operations, oldest first.
+
+    `version` is that of its newest event; `revision` counts writes of its row.
+    """
 
     id: str
     tenant_id: str
@@ -218,6 +221,7 @@ class Payment:
     version: int = 1
     created_us: int
     updated_us: int
+    revision: int = 1
     operations: tuple[Operation, ...] = ()
 
     def operation(self, operation_id: str) -> Operation | None:

@@ -6,12 +6,12 @@ provider; the rule comes from the domain through `decide`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from payment_service.db import idempotency, payments
 from payment_service.domain import changes, model
 from payment_service.usecases import changing, context, events, intents, settling
-from servicekit import errors, storage
+from servicekit import storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +22,6 @@ class Begun:
     operation: model.Operation | None = None
     refusal: changes.Refusal | None = None
     found: idempotency.Found | None = None
-
-
-class _KeyTaken(Exception):
-    """Another call took the idempotency key meanwhile; everything is rolled back."""
 
 
 Decide = Callable[[model.Payment], changes.Change | changes.Refusal]
@@ -77,21 +73,9 @@ async def begin(
             (idempotency.CLAIM, idempotency.params(claim)),
             *changing.batch(change, entries),
         ]
-        counts = conn.run_all(batch)
-        if not counts[0]:
-            raise _KeyTaken
-        if not all(counts):
-            raise AssertionError(f"a guarded write found no row: {counts}")
-        return Begun(payment=change.payment, operation=change.new_operation)
+        if not changing.write_if_first(conn, batch):
+            return Begun(found=idempotency.find(conn, caller.tenant_id, request.rpc, request.key))
+        written = replace(change.payment, revision=change.payment.revision + 1)
+        return Begun(payment=written, operation=change.new_operation)
 
-    try:
-        return await ctx.db.write(write)
-    except _KeyTaken:
-        found = await ctx.db.read(
-            lambda conn: idempotency.find(conn, caller.tenant_id, request.rpc, request.key)
-        )
-        if found is None:
-            raise errors.unavailable(
-                "the idempotency key is being written; repeat the call"
-            ) from None
-        return Begun(found=found)
+    return await ctx.db.write(write)

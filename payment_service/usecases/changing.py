@@ -15,7 +15,10 @@ Batch = list[tuple[storage.Statement, storage.Params]]
 
 
 def batch(change: changes.Change, entries: Sequence[outbox.Entry]) -> Batch:
-    """Returns the statements that write a change of an existing payment."""
+    """Returns the statements that write a change of an existing payment.
+
+    The first holds only if the payment is as it was read, and decides over the others.
+    """
     statements: Batch = [(payments.UPDATE, payments.update_params(change.payment))]
     if change.new_operation is not None:
         statements.append((operations.INSERT, operations.params(change.new_operation)))
@@ -54,6 +57,17 @@ def write(conn: storage.Connection, statements: Batch) -> None:
     Raises:
         AssertionError: One wrote nothing: the row was not locked and re-read. Rolls back.
     """
-    counts = conn.run_all(statements)
-    if not all(counts):
+    if not write_if_first(conn, statements):
+        raise AssertionError("the first guarded write found no row")
+
+
+def write_if_first(conn: storage.Connection, statements: Batch) -> bool:
+    """Runs *statements* if the first of them writes; returns whether it did.
+
+    Raises:
+        AssertionError: The first wrote and another did not. Rolls back.
+    """
+    counts = conn.run_all(statements, first_decides=True)
+    if counts[0] and not all(counts):
         raise AssertionError(f"a guarded write found no row: {counts}")
+    return bool(counts[0])

@@ -148,7 +148,7 @@ class Payments:
         self._ctx.outbox_written.set()
         if operation is None:
             return payment
-        return await self._settler.drive_payment(operation)
+        return await self._settler.drive_payment(operation, payment)
 
     async def confirm(self, caller: context.Caller, wanted: Confirm) -> model.Payment:
         """Sends a created or failed payment.
@@ -307,15 +307,14 @@ class Payments:
         decide: beginning.Decide,
     ) -> model.Payment:
         begun = await beginning.begin(self._ctx, caller, request, before.id, operation_id, decide)
-        if begun.found is not None:
-            return await self._repeat(caller, request)
         if begun.refusal is not None:
             refusals.refuse(begun.refusal)
-        assert begun.payment is not None
+        if begun.payment is None:
+            return await self._repeat(caller, request)
         self._ctx.outbox_written.set()
         if begun.operation is None:
             return begun.payment
-        return await self._settler.drive_payment(begun.operation)
+        return await self._settler.drive_payment(begun.operation, begun.payment)
 
     async def _read(self, caller: context.Caller, payment_id: str) -> model.Payment:
         payment = await self._ctx.db.read(

@@ -70,10 +70,10 @@ class Refunds:
             decide,
             resource_id=refund.id,
         )
-        if begun.found is not None:
-            return await self._repeat(caller, wanted.request, begun.found)
         if begun.refusal is not None:
             refusals.refuse(begun.refusal)
+        if begun.found is not None:
+            return await self._repeat(caller, wanted.request, begun.found)
         assert begun.operation is not None
         self._ctx.outbox_written.set()
         await self._settler.drive_payment(begun.operation)

@@ -32,11 +32,44 @@ class Settler:
         self._ctx = ctx
         self._hurried_us: OrderedDict[str, int] = OrderedDict()
 
-    async def drive_payment(self, operation: model.Operation) -> model.Payment:
-        """Sends a committed intent and commits its outcome; returns the payment after it."""
+    async def drive_payment(
+        self, operation: model.Operation, known: model.Payment | None = None
+    ) -> model.Payment:
+        """Sends a committed intent and commits its outcome; returns the payment after it.
+
+        *known* is the payment as the intent's transaction left it. If nobody has touched
+        it since, its outcome is written without reading it again.
+        """
         report = await self._send(operation)
+        if known is not None and not operation.refund_id:
+            settled = await self._settle_known(known, operation, report)
+            if settled is not None:
+                return settled
         _, payment = await self.settle_payment(operation, report)
         return payment
+
+    async def _settle_known(
+        self, known: model.Payment, operation: model.Operation, report: outcomes.Report
+    ) -> model.Payment | None:
+        """Writes an outcome if the row's revision is still that of *known*.
+
+        The guarded update locks the row and compares before anything else is written, so
+        this is the same as locking and re-reading a row that has not changed.
+        """
+        now_us = self._ctx.clock.now_us()
+        applied = transitions.apply(known, operation.id, report, now_us)
+        if applied.verdict is not outcomes.Verdict.APPLIED or applied.change is None:
+            return None
+        change = self._scheduled(applied.change, now_us)
+        entries = events.of_change(change, operation.cause, self._ctx.new_id)
+        statements = changing.batch(change, entries)
+        written = await self._ctx.db.write(
+            lambda conn: changing.write_if_first(conn, statements), one_statement=True
+        )
+        if not written:
+            return None
+        self._after(applied.verdict, operation, report)
+        return change.payment
 
     async def drive_customer(self, operation: model.Operation) -> model.Customer:
         """Sends a committed intent and commits its outcome; returns the customer after it."""

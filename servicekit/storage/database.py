@@ -41,8 +41,8 @@ class Connection(Protocol):
         """Runs inserts and updates in one round trip; returns the rows each wrote.
 
         No two of them may write the same row, nor read what another wrote. With
-        *first_decides* the others happen only if the first wrote a row; they must be
-        `insert … select … {if_first}`.
+        *first_decides* the others happen only if the first wrote a row; each must
+        have `{if_first}` among its conditions.
         """
 
     def query(self, text: str, params: Params = ...) -> list[Row]:

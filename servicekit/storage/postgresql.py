@@ -80,7 +80,7 @@ class PostgresConnection:
 @functools.cache
 def _merged(statements: tuple[statement.Statement, ...], *, first_decides: bool) -> bytes:
     """Returns one statement that runs all of *statements* and counts what each wrote."""
-    condition = "where exists (select 1 from s0)" if first_decides else "where true"
+    condition = "exists (select 1 from s0)" if first_decides else "true"
     parts = [
         f"s{number} as ({sql.merged(f's{number}_', condition)} returning 1)"
         for number, sql in enumerate(statements)

@@ -20,18 +20,18 @@ class Statement:
 
     Args:
         sql: Text with `:name` parameters. `{now_us}` stands for the database's own
-            clock, epoch microseconds; `{if_first}` ends an `insert … select` that is to
-            happen only if the first statement of its `run_all` wrote a row.
+            clock, epoch microseconds; `{if_first}` is a condition that holds if the first
+            statement of a `run_all` with `first_decides` wrote a row.
         postgresql: Other text for PostgreSQL, where the dialects differ.
     """
 
     __slots__ = ("_text", "postgresql", "sqlite")
 
     def __init__(self, sql: str, *, postgresql: str | None = None) -> None:
-        self.sqlite = sql.replace("{now_us}", _NOW_US["sqlite"]).replace("{if_first}", "where 1")
+        self.sqlite = sql.replace("{now_us}", _NOW_US["sqlite"]).replace("{if_first}", "1")
         text = (postgresql or sql).replace("{now_us}", _NOW_US["postgresql"])
         self._text = text.replace("%", "%%")
-        self.postgresql = self.merged("", "where true").encode()
+        self.postgresql = self.merged("", "true").encode()
 
     def merged(self, prefix: str, if_first: str) -> str:
         """Returns the text for PostgreSQL with *prefix* before every parameter's name."""

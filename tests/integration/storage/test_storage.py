@@ -156,7 +156,7 @@ CLAIM = storage.Statement(
     "insert into item (id, amount) values (:id, :amount) on conflict do nothing"
 )
 FOLLOW = storage.Statement(
-    "insert into item (id, amount) select :id, cast(:amount as bigint) {if_first}"
+    "insert into item (id, amount) select :id, cast(:amount as bigint) where {if_first}"
 )
 
 

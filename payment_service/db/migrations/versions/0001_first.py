@@ -40,6 +40,7 @@ create table payments (
     version bigint not null,
     created_us bigint not null,
     updated_us bigint not null,
+    revision bigint not null,
     primary key (tenant_id, id),
     constraint authorized_within_amount check (authorized_minor <= amount_minor),
     constraint captured_within_authorized
