@@ -13,7 +13,7 @@ from typing import Self
 import iso4217
 from payhub.events.v1 import event_pb2
 from payhub.payments.v1 import customer_service_pb2, payment_events_pb2, payment_pb2
-from rich import console, live, panel, progress_bar, table, text
+from rich import box, console, live, panel, progress_bar, table, text
 
 from examples.demo import verify
 
@@ -34,13 +34,13 @@ COLORS = {
 }
 
 
-def money(amount_minor: int, currency: str) -> str:
-    """Returns an amount as people write it: `JPY 1050`, `KWD 1.050`."""
+def decimal(amount_minor: int, currency: str) -> str:
+    """Returns an amount as people write it: `1050` for JPY, `1.050` for KWD."""
     exponent = iso4217.Currency(currency).exponent or 0
     if exponent == 0:
-        return f"{currency} {amount_minor}"
-    whole, part = divmod(abs(amount_minor), 10**exponent)
-    return f"{currency} {'-' if amount_minor < 0 else ''}{whole}.{part:0{exponent}}"
+        return str(amount_minor)
+    whole, part = divmod(amount_minor, 10**exponent)
+    return f"{whole}.{part:0{exponent}}"
 
 
 def describe(event: event_pb2.Event) -> str:
@@ -54,7 +54,7 @@ def describe(event: event_pb2.Event) -> str:
     payment = change.payment
     amount = change.refund.amount if change.HasField("refund") else payment.amount
     state = payment_pb2.Payment.State.Name(payment.state).removeprefix("STATE_")
-    shown = money(amount.amount_minor, amount.currency_code)
+    shown = f"{amount.currency_code} {decimal(amount.amount_minor, amount.currency_code)}"
     return f"{payment.references.order_id}  {shown}  {state} v{event.entity_version}"
 
 
@@ -125,12 +125,16 @@ class Board:
         for kind, count in sorted(self._types.items()):
             counts.add_row(text.Text(kind, style=_color(kind)), str(count))
         lines = table.Table.grid(padding=(0, 2))
+        lines.add_column(no_wrap=True)
+        lines.add_column(no_wrap=True, overflow="ellipsis")
         for event in self._last:
             lines.add_row(text.Text(event.type, style=_color(event.type)), describe(event))
-        both = table.Table.grid(padding=(0, 1))
+        both = table.Table.grid(padding=(0, 1), expand=True)
+        both.add_column()
+        both.add_column(ratio=1)
         both.add_row(
             panel.Panel(counts, title="events by type"),
-            panel.Panel(lines, title="newest events", width=78, height=LAST_EVENTS + 2),
+            panel.Panel(lines, title="newest events", height=LAST_EVENTS + 2),
         )
         return console.Group(bar, both)
 
@@ -157,28 +161,25 @@ def summary(
     by_currency = table.Table(
         title="Payhub and the provider's ledger",
         caption="in doubt: booked by the provider, not counted by Payhub until a person decides",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
-    by_currency.add_column("payments", justify="right")
-    for heading in ("captured", "ledger", "in doubt", "refunded", "ledger", "in doubt"):
-        by_currency.add_column(heading, justify="right")
+    by_currency.add_column()
+    for heading in ("payments", "captured", "ledger", "in doubt", "refunded", "ledger", "in doubt"):
+        by_currency.add_column(heading, justify="right", no_wrap=True)
     by_currency.add_column("equal")
     for code, sums in totals.items():
-        by_currency.add_row(
-            str(sums.payments),
-            money(sums.captured, code),
-            money(sums.ledger_captured, code),
-            _unless_zero(sums.doubt_captured, code),
-            money(sums.refunded, code),
-            money(sums.ledger_refunded, code),
-            _unless_zero(sums.doubt_refunded, code),
-            "yes" if sums.equal else "NO",
-            style="" if sums.equal else "red",
+        shown = (
+            decimal(sums.captured, code),
+            decimal(sums.ledger_captured, code),
+            decimal(sums.doubt_captured, code) if sums.doubt_captured else "",
+            decimal(sums.refunded, code),
+            decimal(sums.ledger_refunded, code),
+            decimal(sums.doubt_refunded, code) if sums.doubt_refunded else "",
         )
+        equal, style = ("yes", "") if sums.equal else ("NO", "red")
+        by_currency.add_row(code, str(sums.payments), *shown, equal, style=style)
     return [by_state, by_currency]
-
-
-def _unless_zero(amount_minor: int, currency: str) -> str:
-    return money(amount_minor, currency) if amount_minor else ""
 
 
 def differences(problems: Mapping[str, Sequence[str]]) -> list[text.Text]:

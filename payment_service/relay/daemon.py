@@ -28,6 +28,11 @@ WATCH_S = 1.0
 BUSY_POLL_S = 0.02
 BUSY_S = 1.0
 
+# A batch costs two processes about a millisecond each, whatever it holds, so
+# traffic is gathered: n rows make a batch last n times 3 ms, at most 10 ms.
+PACE_ROW_S = 0.003
+PACE_LONGEST_S = 0.01
+
 AWAY_FIRST_S = 0.1
 AWAY_LONGEST_S = 2.0
 
@@ -157,6 +162,7 @@ class Relay:
 
     async def _attempt(self) -> int:
         """Runs once and waits out a gateway that is away; 0 if nothing is left to do now."""
+        started_s = self._clock.monotonic_s()
         try:
             marked = await self.run_once()
         except grpc.aio.AioRpcError as failure:
@@ -172,6 +178,9 @@ class Relay:
         now_s = self._clock.monotonic_s()
         if marked:
             self._busy_until_s = now_s + BUSY_S
+            early_s = started_s + min(PACE_ROW_S * marked, PACE_LONGEST_S) - now_s
+            if early_s > 0:
+                await self._clock.sleep(early_s)
         if now_s >= self._busy_until_s or self._db.dialect == "sqlite":
             return 0
         with contextlib.suppress(TimeoutError):

@@ -89,7 +89,7 @@ class Publisher:
         """Publishes batch after batch while *go_on*; returns how many rows were marked.
 
         While one batch is marked, the next is taken and published. Afterwards `more`
-        says whether something may still wait.
+        says whether rows were left that could have been published.
         """
         marked = 0
         writing: asyncio.Task[int] | None = None
@@ -111,9 +111,8 @@ class Publisher:
                     marked += await written
                 writing = asyncio.create_task(self._write(settled))
                 if _is_all(taken, rows_max) and len(settled.ids) == len(taken):
-                    self.more = self._wake.is_set()
-                    if not self.more:
-                        break
+                    self.more = False
+                    break
         finally:
             if writing is not None:
                 marked += await writing

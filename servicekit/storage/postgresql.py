@@ -80,9 +80,9 @@ class PostgresConnection:
 @functools.cache
 def _merged(statements: tuple[statement.Statement, ...], *, first_decides: bool) -> bytes:
     """Returns one statement that runs all of *statements* and counts what each wrote."""
-    condition = "exists (select 1 from s0)" if first_decides else "true"
+    others = "exists (select 1 from s0)" if first_decides else "true"
     parts = [
-        f"s{number} as ({sql.merged(f's{number}_', condition)} returning 1)"
+        f"s{number} as ({sql.merged(f's{number}_', others if number else 'true')} returning 1)"
         for number, sql in enumerate(statements)
     ]
     counts = [f"(select count(*) from s{number})" for number in range(len(statements))]

@@ -20,6 +20,7 @@ from deploy import stack
 from tests import postgres
 from tests.integration.payment_service import records, rig
 
+SKEW_S = 0.2
 # Look-ups soon after a call and often, so that no test waits for the resolver.
 _RESOLVER = {
     "PAYMENT_SERVICE_RESOLVER_IDLE_S": "0.05",
@@ -27,7 +28,7 @@ _RESOLVER = {
     "PAYMENT_SERVICE_RESOLVER_PENDING_FIRST_S": "0.1",
     "PAYMENT_SERVICE_RESOLVER_LONGEST_S": "0.5",
     "PAYMENT_SERVICE_RESOLVER_GRACE_S": "0.2",
-    "PAYMENT_SERVICE_PROVIDER_SKEW_S": "0.2",
+    "PAYMENT_SERVICE_PROVIDER_SKEW_S": str(SKEW_S),
     "PAYMENT_SERVICE_RELAY_ENABLED": "false",
     "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
     # Everything that can be logged is, for the test that looks for secrets there.

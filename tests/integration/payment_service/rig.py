@@ -16,7 +16,11 @@ import grpc.aio
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from payhub.admin.v1 import key_service_pb2 as keys_pb
-from payhub.admin.v1 import key_service_pb2_grpc, status_service_pb2_grpc
+from payhub.admin.v1 import (
+    key_service_pb2_grpc,
+    status_service_pb2,
+    status_service_pb2_grpc,
+)
 from payhub.payments.v1 import customer_service_pb2 as customers_pb
 from payhub.payments.v1 import (
     customer_service_pb2_grpc,
@@ -91,6 +95,11 @@ def money(amount_minor: int, currency: str = "EUR") -> money_pb2.Money:
 def new_key() -> str:
     """Returns a fresh idempotency key."""
     return uuid.uuid4().hex
+
+
+def status_request() -> status_service_pb2.GetStatusRequest:
+    """Returns the question how the installation is doing."""
+    return status_service_pb2.GetStatusRequest()
 
 
 def state(value: Any) -> str:
@@ -262,14 +271,24 @@ class Caller:
         self, payment_id: str, wanted: str, *, timeout_s: float = TIMEOUT_S
     ) -> Payment:
         """Returns a payment once it is in a state and has no open operation."""
+
+        async def there() -> Payment | None:
+            payment = await self.becomes_known(payment_id)
+            return payment if state(payment) == wanted else None
+
+        payment: Payment = await until(there, timeout_s=timeout_s)
+        return payment
+
+    async def becomes_known(self, payment_id: str) -> Payment:
+        """Returns a payment once it has no open operation."""
         open_states = {"IN_FLIGHT", "PENDING", "REQUIRES_ACTION", "IN_DOUBT"}
 
         async def settled() -> Payment | None:
             payment = await self.get(payment_id)
             waits = any(now in open_states for _, now in operations(payment))
-            return payment if state(payment) == wanted and not waits else None
+            return None if waits else payment
 
-        payment: Payment = await until(settled, timeout_s=timeout_s)
+        payment: Payment = await until(settled)
         return payment
 
     async def list(self, **filters: Any) -> payments_pb.ListPaymentsResponse:

@@ -1,6 +1,7 @@
 """Fixtures of the relay's tests: a migrated outbox on each database, and a log.
 
-Owns one migration per run and dialect; tests get copies of it.
+Owns one migration per run and dialect; tests get a copy of the file, or the
+database with its tables emptied.
 """
 
 import pathlib
@@ -25,30 +26,30 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> str:
-    """The name of a migrated database that nobody opens."""
+def postgres_outbox(postgres_url: str) -> Iterator[str]:
+    """The URL of a migrated database that tests use one after the other."""
     name = f"relay_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f'create database "{name}"')
-    storage.migrate(postgres.with_database(postgres_url, name), rig.MIGRATIONS)
-    return name
+    url = postgres.with_database(postgres_url, name)
+    storage.migrate(url, rig.MIGRATIONS)
+    yield url
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'drop database "{name}" with (force)')
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def outbox_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[str]:
-    """The URL of a migrated database of the test's own, once per dialect."""
+def outbox_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
+    """The URL of a migrated database with nothing in it, once per dialect."""
     if request.param == "sqlite":
         path = tmp_path / "payments.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    server = request.getfixturevalue("postgres_url")
-    template = request.getfixturevalue("postgres_template")
-    name = f"relay_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'create database "{name}" template "{template}"')
-        yield postgres.with_database(server, name)
-        connection.execute(f'drop database "{name}" with (force)')
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("postgres_outbox")
+    # A database of its own would take longer to make than most of these tests to run.
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("truncate outbox, leases, customers restart identity")
+    return url
 
 
 @pytest.fixture

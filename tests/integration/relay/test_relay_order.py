@@ -10,6 +10,8 @@ from payment_service.relay import daemon, gateway
 from servicekit import clock, metrics, storage
 from tests.integration.relay import fake_log, rig
 
+_END_LEASE = storage.Statement("update leases set until_us = 1")
+
 
 async def test_everything_is_published_in_order_and_marked(
     db: storage.Database, log: fake_log.FakeLog
@@ -106,7 +108,7 @@ async def test_one_relay_works_while_it_has_the_lease(
     time.advance(daemon.WATCH_S)
     assert await second.run_once() == 1
     await rig.fill(db, ["pay_1"], [3])
-    await db.write(lambda conn: conn.query("update leases set until_us = 1") and None)
+    await db.write(lambda conn: conn.run(_END_LEASE))
     assert await first.run_once() == 1
     time.advance(daemon.RENEW_S)
     assert await second.run_once() == 0

@@ -152,6 +152,9 @@ def test_an_unknown_url_is_refused() -> None:
     assert "secret" not in str(caught.value)
 
 
+GUARDED = storage.Statement(
+    "update item set amount = amount - :by where id = :id and amount >= :by and {if_first}"
+)
 CLAIM = storage.Statement(
     "insert into item (id, amount) values (:id, :amount) on conflict do nothing"
 )
@@ -190,4 +193,19 @@ async def test_the_first_statement_decides_over_the_others(db: storage.Database)
 
     assert await db.write(lambda conn: claim(conn, "one"), one_statement=True) == [1, 1]
     assert await db.write(lambda conn: claim(conn, "two"), one_statement=True) == [0, 0]
+    assert await db.read(lambda conn: conn.one(COUNT)) == (2,)
+
+
+async def test_a_guarded_update_may_come_first(db: storage.Database) -> None:
+    """A statement with the condition may itself be the first, and then decides."""
+    await db.write(lambda conn: conn.run(INSERT, {"id": "a", "amount": 100}))
+
+    def take(conn: storage.Connection, follow: str) -> list[int]:
+        return conn.run_all(
+            [(GUARDED, {"id": "a", "by": 60}), (FOLLOW, {"id": follow, "amount": 2})],
+            first_decides=True,
+        )
+
+    assert await db.write(lambda conn: take(conn, "one"), one_statement=True) == [1, 1]
+    assert await db.write(lambda conn: take(conn, "two"), one_statement=True) == [0, 0]
     assert await db.read(lambda conn: conn.one(COUNT)) == (2,)

@@ -127,6 +127,20 @@ def test_the_providers_id_is_learned_once_the_customer_was_made() -> None:
     assert change.customer.provider_customer_id == "prov-cus-9"
 
 
+@pytest.mark.parametrize("state", S)
+def test_a_customer_is_being_made_while_an_operation_may_still_make_it(
+    state: model.OperationState,
+) -> None:
+    """Another try would make it twice; one that the provider has is only changed."""
+    new = replace(samples.CUSTOMER, provider_customer_id="")
+    is_open = state in (S.IN_FLIGHT, S.PENDING, S.REQUIRES_ACTION, S.IN_DOUBT)
+    ended = build.operation(K.CREATE_CUSTOMER, state=S.DECLINED)
+    tries = [_operation(state), ended]
+    assert customers.is_being_made(new, tries) is is_open
+    assert not customers.is_being_made(new, [ended])
+    assert not customers.is_being_made(samples.CUSTOMER, tries)
+
+
 def test_only_the_newest_operation_says_whether_the_provider_is_up_to_date() -> None:
     """An older update that succeeds late does not hide that the newest one failed."""
     failed = replace(samples.CUSTOMER, sync_state=Y.FAILED)
