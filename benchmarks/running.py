@@ -39,9 +39,7 @@ def payhub(database: str, *, env: Mapping[str, str] | None = None) -> Iterator[s
         settings = dict(env or {})
         urls: dict[str, str] = {}
         if database == "postgres":
-            # Its socket's path has a length limit, so not below var.
-            data = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="payhub-pg-"))
-            server = cleanup.enter_context(postgres.server(pathlib.Path(data)))
+            server = cleanup.enter_context(postgres.server())
             for name in (stack.PAYMENTS, stack.GATEWAY):
                 with psycopg.connect(server, autocommit=True) as connection:
                     connection.execute(f"create database {name}")

