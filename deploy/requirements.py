@@ -4,6 +4,7 @@ Called while an image is built, so that its dependencies are installed before th
 copied. Needs nothing but the standard library.
 """
 
+import functools
 import pathlib
 import re
 import sys
@@ -30,6 +31,7 @@ def requirements(extras: dict[str, list[str]], extra: str) -> list[str]:
     return sorted(found)
 
 
+@functools.cache
 def load_extras() -> dict[str, list[str]]:
     """Returns every extra of the project with its requirements as written."""
     project = tomllib.loads(PYPROJECT.read_text())["project"]

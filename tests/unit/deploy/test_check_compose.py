@@ -1,6 +1,7 @@
 """Rules of the compose check: each planted mistake is found, with the service's name."""
 
 import copy
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -24,9 +25,15 @@ def problems(content: dict[str, Any]) -> list[str]:
     return check_compose.check(content, lambda module, rest: (module, rest) in COMMANDS)
 
 
+@functools.cache
+def shipped() -> dict[str, Any]:
+    """Reads the project's own file once; parsing is the slow part."""
+    return compose.load(check_compose.VARIANTS["docker-compose.yml"])
+
+
 def planted(plant: Plant) -> list[str]:
     """Returns the problems of the project's own file after one change to its services."""
-    content = copy.deepcopy(compose.load(check_compose.VARIANTS["docker-compose.yml"]))
+    content = copy.deepcopy(shipped())
     plant(content["services"])
     return problems(content)
 
