@@ -5,6 +5,9 @@ by the use cases of every process that keeps state: they await `db.write(fn)`
 or `db.read(fn)` with a plain function of a `Connection`. Never knows a table.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from servicekit.storage.database import (
     Connection,
     Database,
@@ -19,8 +22,10 @@ from servicekit.storage.errors import (
     StorageOverloaded,
     StorageUnavailable,
 )
-from servicekit.storage.migrations import head_revision, migrate, run_env
 from servicekit.storage.statement import Statement
+
+if TYPE_CHECKING:
+    from servicekit.storage.migrations import head_revision, migrate, run_env
 
 __all__ = [
     "CommitUnknown",
@@ -38,3 +43,10 @@ __all__ = [
     "open_database",
     "run_env",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Alembic and SQLAlchemy take 0.2 s to import, which only migrating needs.
+    if name in ("head_revision", "migrate", "run_env"):
+        return getattr(importlib.import_module("servicekit.storage.migrations"), name)
+    raise AttributeError(name)
