@@ -72,11 +72,15 @@ async def serve(role: str, backend: str) -> None:
     grpc_server = grpc.aio.server(options=list(server.SERVER_OPTIONS))
     if role == "backend":
         payment_provider_service_pb2_grpc.add_PaymentProviderServiceServicer_to_server(
-            Backend(), grpc_server
+            Backend(),  # type: ignore[abstract]
+            grpc_server,
         )
     else:
         channel = grpc.aio.insecure_channel(backend, options=list(server.MONEY_CHANNEL_OPTIONS))
-        payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(Proxy(channel), grpc_server)
+        payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(
+            Proxy(channel),  # type: ignore[abstract]
+            grpc_server,
+        )
     port = grpc_server.add_insecure_port("127.0.0.1:0")
     await grpc_server.start()
     stop = asyncio.Event()
