@@ -161,18 +161,18 @@ _HIGHEST = storage.Statement(
     """select log_position from outbox where log_epoch <> '' and log_epoch = :epoch
        order by log_position desc limit 1"""
 )
-# `<` and `>` and not `<>`, and each by itself: so that the index finds them.
-_NOT_IN_LOG = (
+# `<` and `>` and not `<>`, each by itself and in the order of the index: so that
+# no plan reads the whole table, whatever the statistics say.
+_NOT_IN_LOG = tuple(
     storage.Statement(
-        "select id from outbox where log_epoch <> '' and log_epoch < :epoch limit :most"
-    ),
-    storage.Statement(
-        "select id from outbox where log_epoch <> '' and log_epoch > :epoch limit :most"
-    ),
-    storage.Statement(
-        "select id from outbox where log_epoch <> '' and log_epoch = :epoch "
-        "and log_position > :head limit :most"
-    ),
+        f"select id from outbox where log_epoch <> '' and {belied} "
+        "order by log_epoch, log_position limit :most"
+    )
+    for belied in (
+        "log_epoch < :epoch",
+        "log_epoch > :epoch",
+        "log_epoch = :epoch and log_position > :head",
+    )
 )
 _UNMARK = storage.Statement(
     """update outbox set log_epoch = '', log_position = 0

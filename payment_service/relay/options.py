@@ -15,8 +15,10 @@ class Options:
     Attributes:
         idle_s: The outbox is looked at this often even if nothing says that it grew.
         check_s: The gateway is asked this often whether it still has what it was given.
-        keep_s: Marked rows are deleted when older; 0 keeps them for ever. Must exceed
-            the age of any backup the gateway's log may be restored from.
+        keep_s: Marked rows are deleted when older, unless their entity has changed
+            since; 0 keeps them for ever. Must exceed the age of any backup the
+            gateway's log may be restored from: what was deleted can't be published
+            again, and an empty log refuses later versions of such an entity.
         publish_timeout_s: Deadline of one call to the gateway.
     """
 
