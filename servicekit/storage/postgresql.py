@@ -31,27 +31,36 @@ class PostgresConnection:
     dialect: Literal["postgresql"] = "postgresql"
 
     def __init__(self, raw: psycopg.Connection[database.Row]) -> None:
-        self._cursor = raw.cursor(binary=True)
+        self._cursor = psycopg.RawCursor(raw)
+        self._cursor.format = psycopg.pq.Format.BINARY
+
+    def _execute(
+        self, native: statement.Native, params: database.Params, *, prepare: bool = True
+    ) -> psycopg.Cursor[database.Row]:
+        values = [params[name] for name in native.names]
+        return self._cursor.execute(native.text, values, prepare=prepare)
 
     def all(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
     ) -> list[database.Row]:
         """Returns every row."""
-        return self._cursor.execute(sql.postgresql, params, prepare=True).fetchall()
+        return self._execute(sql.postgresql, params).fetchall()
 
     def one(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
     ) -> database.Row | None:
         """Returns the first row, or None."""
-        return self._cursor.execute(sql.postgresql, params, prepare=True).fetchone()
+        return self._execute(sql.postgresql, params).fetchone()
 
     def run(self, sql: statement.Statement, params: database.Params = database.NO_PARAMS) -> int:
         """Returns how many rows were written."""
-        return self._cursor.execute(sql.postgresql, params, prepare=True).rowcount
+        return self._execute(sql.postgresql, params).rowcount
 
     def run_many(self, sql: statement.Statement, params: Sequence[database.Params]) -> None:
         """Runs it once per element."""
-        self._cursor.executemany(sql.postgresql, params)
+        native = sql.postgresql
+        rows = [[one[name] for name in native.names] for one in params]
+        self._cursor.executemany(native.text, rows)
 
     def run_all(
         self,
@@ -62,23 +71,33 @@ class PostgresConnection:
         """Runs them as one statement; see `storage.Connection.run_all`."""
         if len(batch) == 1:
             return [self.run(*batch[0])]
-        text = _merged(tuple(sql for sql, _ in batch), first_decides=first_decides)
-        params = {
-            f"s{number}_{name}": value
-            for number, (_, own) in enumerate(batch)
-            for name, value in own.items()
-        }
-        row = self._cursor.execute(text, params, prepare=True).fetchone()
+        merged = _merged(tuple(sql for sql, _ in batch), first_decides=first_decides)
+        values = [batch[number][1][name] for number, name in merged.places]
+        row = self._cursor.execute(merged.text, values, prepare=True).fetchone()
         return list(row or ())
 
     def query(self, text: str, params: database.Params = database.NO_PARAMS) -> list[database.Row]:
         """Runs text built at run time."""
-        cursor = self._cursor.execute(statement.Statement(text).postgresql, params)
+        cursor = self._execute(statement.Native(text), params, prepare=False)
         return cursor.fetchall() if cursor.description else []
 
 
+class _Merged:
+    """Several statements as one; `places` are the (statement, name) of its parameters."""
+
+    __slots__ = ("places", "text")
+
+    def __init__(self, text: str) -> None:
+        native = statement.Native(text)
+        self.text = native.text
+        self.places = [
+            (int(number), name)
+            for number, _, name in (place[1:].partition("_") for place in native.names)
+        ]
+
+
 @functools.cache
-def _merged(statements: tuple[statement.Statement, ...], *, first_decides: bool) -> bytes:
+def _merged(statements: tuple[statement.Statement, ...], *, first_decides: bool) -> _Merged:
     """Returns one statement that runs all of *statements* and counts what each wrote."""
     others = "exists (select 1 from s0)" if first_decides else "true"
     parts = [
@@ -86,7 +105,7 @@ def _merged(statements: tuple[statement.Statement, ...], *, first_decides: bool)
         for number, sql in enumerate(statements)
     ]
     counts = [f"(select count(*) from s{number})" for number in range(len(statements))]
-    return f"with {', '.join(parts)} select {', '.join(counts)}".encode()
+    return _Merged(f"with {', '.join(parts)} select {', '.join(counts)}")
 
 
 class PostgresDatabase:

@@ -15,6 +15,25 @@ _NOW_US = {
 }
 
 
+class Native:
+    """A statement as PostgreSQL takes it: `$1` … and the parameters' names in that order.
+
+    psycopg reads texts with named parameters anew at every call once they are long; texts
+    with numbers go to the server as they are.
+    """
+
+    __slots__ = ("names", "text")
+
+    def __init__(self, text: str) -> None:
+        numbers: dict[str, int] = {}
+
+        def number(match: re.Match[str]) -> str:
+            return f"${numbers.setdefault(match[1], len(numbers) + 1)}"
+
+        self.text = _PARAMETER.sub(number, text).encode()
+        self.names = tuple(numbers)
+
+
 class Statement:
     """One SQL statement.
 
@@ -29,14 +48,12 @@ class Statement:
 
     def __init__(self, sql: str, *, postgresql: str | None = None) -> None:
         self.sqlite = sql.replace("{now_us}", _NOW_US["sqlite"]).replace("{if_first}", "1")
-        text = (postgresql or sql).replace("{now_us}", _NOW_US["postgresql"])
-        self._text = text.replace("%", "%%")
-        self.postgresql = self.merged("", "true").encode()
+        self._text = (postgresql or sql).replace("{now_us}", _NOW_US["postgresql"])
+        self.postgresql = Native(self._text.replace("{if_first}", "true"))
 
     def merged(self, prefix: str, if_first: str) -> str:
         """Returns the text for PostgreSQL with *prefix* before every parameter's name."""
-        text = self._text.replace("{if_first}", if_first)
-        return _PARAMETER.sub(rf"%({prefix}\1)s", text)
+        return _PARAMETER.sub(rf":{prefix}\1", self._text.replace("{if_first}", if_first))
 
     def __repr__(self) -> str:
         return f"Statement({' '.join(self.sqlite.split())[:80]!r})"
