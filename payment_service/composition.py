@@ -20,14 +20,14 @@ from payhub.payments.v1 import (
 from payment_service import db as db_package
 from payment_service import relay as relay_package
 from payment_service import resolver
-from payment_service.api import access, admin, customers, payments, refunds
+from payment_service.api import access, admin, customers, payments, reading, refunds
 from payment_service.provider_client import client, registry
 from payment_service.settings import Settings
 from payment_service.usecases import cancellations, context, keys, settling, status
 from payment_service.usecases import customers as customer_cases
 from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
-from servicekit import auth, errors, ids, metrics, rpc, server, storage, tasks, validation
+from servicekit import auth, errors, ids, metrics, rpc, server, storage, tasks
 from servicekit import clock as clocks
 
 MIGRATIONS = pathlib.Path(db_package.__file__).parent / "migrations"
@@ -104,7 +104,7 @@ def assemble(
     pipeline = rpc.Pipeline(
         service=SERVICE,
         authenticate=access.Authenticator(cache),
-        validate=validation.validate,
+        validate=reading.check,
         metrics=metrics_,
         max_deadline=access.max_deadline_s,
         translate=translate,

@@ -39,16 +39,15 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
     ) -> key_service_pb2.ListKeysResponse:
         """Lists keys without their secrets, newest first."""
         size = reading.page_size(request)
-        start = reading.page_start(request)
         found = await self._cases.list_newest_first(
             tenant_id=request.tenant_id,
-            before=(start[0], start[1]) if start else None,
+            before=reading.page_start(request, int, str),
             most=size + 1,
         )
         response = key_service_pb2.ListKeysResponse(keys=[_key(key) for key in found[:size]])
         if len(found) > size:
             last = found[size - 1]
-            response.next_page_token = reading.next_page_token(request, [last.created_us, last.id])
+            response.next_page_token = reading.next_page_token(request, last.created_us, last.id)
         return response
 
     async def RevokeKey(

@@ -5,6 +5,7 @@ Owns reading and answering its RPCs. Called by gRPC. Never decides.
 
 from typing import Any
 
+from google.protobuf import timestamp_pb2
 from payhub.payments.v1 import payment_pb2, payment_service_pb2_grpc
 from payhub.payments.v1 import payment_service_pb2 as pb
 
@@ -13,6 +14,9 @@ from payment_service.db import payments as payment_rows
 from payment_service.domain import model
 from payment_service.usecases import payments, snapshots
 from servicekit import errors
+
+# The last second of the year 9999, where timestamps end.
+_SECONDS_MAX = 253_402_300_799
 
 
 class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
@@ -92,6 +96,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.ListPaymentsResponse:
         """Lists payments, newest first."""
         size = reading.page_size(request)
+        (before_id,) = reading.page_start(request, str) or ("",)
         wanted = payment_rows.ListFilter(
             states=tuple(model.PaymentState(state) for state in request.states),
             customer_id=request.customer_id,
@@ -100,7 +105,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             provider=request.provider,
             created_from_us=_microseconds(request, "created_from"),
             created_before_us=_microseconds(request, "created_before"),
-            before_id=reading.page_start(request) or "",
+            before_id=before_id,
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
         response = pb.ListPaymentsResponse(
@@ -124,7 +129,7 @@ def _references(message: payment_pb2.References) -> model.References:
 def _microseconds(request: pb.ListPaymentsRequest, name: Any) -> int:
     if not request.HasField(name):
         return 0
-    microseconds: int = getattr(request, name).ToMicroseconds()
-    if microseconds <= 0:
-        raise errors.invalid_field(name, "must be after 1970-01-01T00:00:00Z")
-    return microseconds
+    value: timestamp_pb2.Timestamp = getattr(request, name)
+    if not 0 <= value.seconds <= _SECONDS_MAX or not 0 <= value.nanos < 1_000_000_000:
+        raise errors.invalid_field(name, "must be between the years 1970 and 9999")
+    return max(value.seconds * 1_000_000 + value.nanos // 1_000, 1)

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import grpc
@@ -16,12 +17,42 @@ from payhub.type.v1 import money_pb2
 
 from payment_service.domain import money
 from payment_service.usecases import context, intents
-from servicekit import errors, rpc
+from servicekit import errors, rpc, validation
 
 M = TypeVar("M", bound=Message)
 
 PAGE_DEFAULT = 50
+INT64_MAX = 2**63 - 1
 _FINGERPRINT_BYTES = 8
+
+
+def check(request: Message) -> None:
+    """Refuses what breaks the contract's rules, and texts that PostgreSQL can't keep.
+
+    Raises:
+        errors.RpcError: INVALID_FIELD.
+    """
+    validation.validate(request)
+    # Most requests hold no zero byte at all, which is seen at once.
+    if b"\0" in request.SerializeToString() and (paths := list(_with_nul(request, ""))):
+        raise errors.invalid_fields([(path, "must not contain NUL") for path in paths])
+
+
+def _with_nul(message: Message, prefix: str) -> Iterator[str]:
+    """Returns the paths of texts with a NUL character."""
+    for field, value in message.ListFields():
+        path = f"{prefix}{field.name}"
+        parts: list[tuple[str, Any]] = [(path, value)]
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            pairs = list(value.items())
+            parts = [(f'{path}["{key}"]', f"{key}{one}") for key, one in pairs]
+        elif field.is_repeated:
+            parts = [(f"{path}[{number}]", one) for number, one in enumerate(value)]
+        for place, one in parts:
+            if isinstance(one, Message):
+                yield from _with_nul(one, f"{place}.")
+            elif isinstance(one, str) and "\0" in one:
+                yield place.replace("\0", "\\0")
 
 
 def caller() -> context.Caller:
@@ -65,18 +96,23 @@ def _digest(request: Message) -> str:
     copy.CopyFrom(request)
     copy.ClearField("page_token")
     copy.ClearField("page_size")
-    content = copy.SerializeToString(deterministic=True)
+    # By its type too: lists without filters all have the same content.
+    content = request.DESCRIPTOR.full_name.encode() + copy.SerializeToString(deterministic=True)
     return hashlib.sha256(content).hexdigest()[: 2 * _FINGERPRINT_BYTES]
 
 
-def next_page_token(request: Message, last: Any) -> str:
-    """Returns the token of the page after the one that ends with *last*, a JSON value."""
-    content = json.dumps([_digest(request), last], separators=(",", ":"))
+def next_page_token(request: Message, *last: str | int) -> str:
+    """Returns the token of the page after the one that ends with *last*."""
+    content = json.dumps([_digest(request), *last], separators=(",", ":"))
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
-def page_start(request: Message) -> Any:
-    """Returns the *last* of the previous page, or None on the first page.
+def page_start(request: Message, *kinds: type) -> Any:
+    """Returns the *last* of the previous page as a tuple, or None on the first page.
+
+    Args:
+        request: One with a `page_token`.
+        kinds: The type of each value, `str` or `int`.
 
     Raises:
         errors.RpcError: PAGE_TOKEN_INVALID, if it is not a token of this query.
@@ -86,10 +122,11 @@ def page_start(request: Message) -> Any:
         return None
     try:
         content = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        digest, last = json.loads(content)
+        digest, *last = json.loads(content)
     except (binascii.Error, ValueError, TypeError):
-        digest, last = "", None
-    if digest != _digest(request):
+        digest, last = "", []
+    # Anybody can make a token, so what it holds is checked like any other input.
+    if digest != _digest(request) or tuple(map(type, last)) != kinds or not all(map(_plain, last)):
         raise errors.RpcError(
             grpc.StatusCode.INVALID_ARGUMENT,
             "PAGE_TOKEN_INVALID",
@@ -97,7 +134,14 @@ def page_start(request: Message) -> Any:
             "and keep all other fields equal while paging",
             violations=[("page_token", "is not a token of this query")],
         )
-    return last
+    return tuple(last)
+
+
+def _plain(value: str | int) -> bool:
+    """Whether it can be the id or the time of a row."""
+    if isinstance(value, str):
+        return bool(value) and value.isascii() and value.isprintable()
+    return 0 <= value <= INT64_MAX
 
 
 def page_size(request: Message) -> int:

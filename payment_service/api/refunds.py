@@ -45,10 +45,11 @@ class RefundServicer(refund_service_pb2_grpc.RefundServiceServicer):
     ) -> pb.ListRefundsResponse:
         """Lists refunds, newest first."""
         size = reading.page_size(request)
+        (before_id,) = reading.page_start(request, str) or ("",)
         found = await self._cases.list_newest_first(
             reading.caller(),
             payment_id=request.payment_id,
-            before_id=reading.page_start(request) or "",
+            before_id=before_id,
             most=size + 1,
         )
         response = pb.ListRefundsResponse(
