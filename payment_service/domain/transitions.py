@@ -255,6 +255,9 @@ def _void(draft: _Draft, operation: model.Operation) -> None:
             elif draft.payment.state is not _P.SUCCEEDED:
                 draft.enter(_P.SUCCEEDED, "payment.succeeded")
                 _note_refunded(draft)
+            if not draft.steps and operation.state is _S.IN_DOUBT:
+                # The voided operation ended the payment first; the doubt was told all the same.
+                draft.emit("payment.resolved")
         case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
             draft.emit(_ended_without_effect(operation, "payment.void_failed"))
         case _S.IN_DOUBT:

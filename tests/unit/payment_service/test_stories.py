@@ -94,6 +94,19 @@ EVENTS = {
         build.Story().confirm().then(O.SUCCEEDED).capture().then(O.UNKNOWN).then(O.NOT_SENT),
         "payment.created payment.processing payment.authorized payment.in_doubt payment.resolved",
     ),
+    "void in doubt of what it ended": (
+        build.Story()
+        .confirm()
+        .then(O.ACTION_REQUIRED)
+        .cancel()
+        .then(O.UNKNOWN)
+        .then(O.VOIDED, 0)
+        .then(O.SUCCEEDED, 1),
+        (
+            "payment.created payment.processing payment.requires_action payment.in_doubt "
+            "payment.canceled payment.resolved"
+        ),
+    ),
     "refunds": (
         build.Story(K.SALE)
         .confirm()

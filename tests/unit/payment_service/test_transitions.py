@@ -154,6 +154,8 @@ def _wanted(
     events = [] if target is here else [expected.ENTERED[target]]
     if events and kept and kept == shape.total(K.REFUND):
         events.append("payment.refunded")
+    if not events and before is S.IN_DOUBT:
+        events.append("payment.resolved")
     return events, target
 
 
@@ -240,8 +242,8 @@ def _check_ignored(
     change = applied.change
     assert change is not None
     assert [step.event_type for step in change.steps] == ["reconciliation.discrepancy"]
-    assert change.operations == ()
-    assert change.refund is None
+    assert (change.operations, change.refund) == ((), None)
+    assert change.payment.updated_us == LATER_US
     unchanged = replace(change.payment, version=before.version, updated_us=before.updated_us)
     assert unchanged == before
     rules.check_steps(before, change)
@@ -308,4 +310,5 @@ def test_a_void_that_took_effect_ends_the_pending_sale() -> None:
     sale = applied.change.payment.operations[0]
     assert sale in applied.change.operations
     assert (sale.state, sale.version, sale.next_check_us) == (S.SUPERSEDED, 3, 0)
+    assert sale.updated_us == LATER_US
     assert applied.change.payment.action is None
