@@ -30,6 +30,8 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.CreatePaymentResponse:
         """Creates a payment and, with `confirm`, sends it."""
         currency = reading.currency(request.amount, "amount")
+        if request.confirm and not request.payment_method:
+            raise errors.invalid_field("payment_method", "is required when confirm is set")
         manual = request.capture_method == payment_pb2.CAPTURE_METHOD_MANUAL
         wanted = payments.Create(
             amount_minor=request.amount.amount_minor,
