@@ -1,0 +1,159 @@
+"""Events that the gateway refuses: who waits for them, and for how long."""
+
+import grpc
+import pytest
+
+from payment_service.db import outbox
+from payment_service.relay import holding
+from servicekit import clock, metrics, storage
+from tests.integration.relay import fake_log, rig
+
+
+async def test_a_refused_event_holds_back_its_entity_only(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """Later rows of its entity are not sent before it; those of others go on."""
+    time = clock.FakeClock()
+    registry = metrics.Metrics()
+    one = rig.make(db, log.target, time=time, registry=registry)
+    await rig.fill(db, ["bad"], [1])
+    (poison,) = await rig.fill(db, ["bad"], [2])
+    log.poison.add(poison)
+    await rig.fill(db, ["good"])
+    assert await one.run_once() == 4
+    behind = await rig.fill(db, ["bad"], [3, 4])
+    sent = len(log.batches)
+    await rig.fill(db, ["good"], [4])
+    assert await one.run_once() == 1
+    assert not set(behind) & {one for batch in log.batches[sent:] for one in batch}
+    refused = {one: text for one, (_, text) in (await rig.waiting(db)).items()}
+    assert refused == {poison: "INVALID: as asked", **dict.fromkeys(behind, "")}
+    status = await db.read(outbox.status)
+    assert (status.waiting, status.blocked) == (3, 1)
+    log.poison.clear()
+    time.advance(holding.FIRST_S)
+    assert await one.run_once() == 3
+    await rig.assert_in_log(db, log)
+    assert b"payhub_relay_refused_total 1.0" in registry.render()
+    assert await db.read(outbox.status) == outbox.Status(waiting=0, oldest_us=0, blocked=0)
+    await one.close()
+
+
+async def test_pauses_grow_and_survive_a_restart(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """An event that stays refused is sent ever more rarely, once a minute in the end; a relay
+    that takes over keeps the entity waiting.
+    """
+    time = clock.FakeClock()
+    one = rig.make(db, log.target, time=time)
+    (poison,) = await rig.fill(db, ["bad"], [1])
+    log.poison.add(poison)
+    pauses = []
+    for _ in range(8):
+        await one.run_once()
+        ((retry_us, _),) = (await rig.waiting(db)).values()
+        pauses.append((retry_us - time.now_us()) / 1_000_000)
+        time.advance(pauses[-1])
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    await one.run_once()
+    await one.close()
+    sent = len(log.batches)
+    (behind,) = await rig.fill(db, ["bad"], [2])
+    other = rig.make(db, log.target, owner="other", time=time)
+    assert await other.run_once() == 0
+    assert len(log.batches) == sent
+    assert (await rig.waiting(db))[behind] == (time.now_us() + 60_000_000, "")
+    await other.close()
+
+
+async def test_many_rows_that_wait_starve_nobody(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """Thousands of rows behind a refused one do not keep others from being found."""
+    one = rig.make(db, log.target, time=clock.FakeClock())
+    log.poison.update(await rig.fill(db, ["bad"], [1]))
+    await one.run_once()
+    await rig.fill(db, ["bad"], range(2, 2002))
+    (last,) = await rig.fill(db, ["good"], [1])
+    assert await one.run_once() == 1
+    assert log.ids == [last]
+    assert len(await rig.waiting(db)) == 2001
+    await one.close()
+
+
+async def test_bytes_that_are_no_event_hold_back_their_entity_only(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """A row that makes the whole request unreadable is found and set aside."""
+    one = rig.make(db, log.target)
+    garbage = rig.event("bad", 1)
+    await rig.fill(db, ["good"])
+    await rig.write(db, rig.entry(garbage, envelope=b"\xff\xff\xff"))
+    await rig.fill(db, ["good"], [4])
+    assert await one.run_once() == 4
+    assert (await rig.waiting(db))[garbage.id][1] == "the stored bytes are no event"
+    await one.close()
+
+
+async def test_an_event_that_fits_no_request_holds_back_its_entity_only(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """An event larger than a batch may be is refused here, whatever the gateway says of it."""
+    one = rig.make(db, log.target)
+    large = rig.event("bad", 1, data=bytes(5_000_000))
+    await rig.write(db, rig.entry(large))
+    await rig.fill(db, ["good"])
+    assert await one.run_once() == 3
+    assert "at most" in (await rig.waiting(db))[large.id][1]
+    await one.close()
+
+
+async def test_an_event_that_spoils_its_batch_is_found_by_halving(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """When the gateway refuses batches as a whole, only the event that is at fault waits."""
+    one = rig.make(db, log.target)
+    ids = await rig.fill(db, [f"pay_{n}" for n in range(300)], [1])
+    log.spoils = lambda event: grpc.StatusCode.INVALID_ARGUMENT if event.id == ids[123] else None
+    assert await one.run_once() == 299
+    assert list(await rig.waiting(db)) == [ids[123]]
+    assert len(log.batches) < 30
+    await one.close()
+
+
+async def test_an_event_that_breaks_the_gateway_is_found_with_pauses(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """INTERNAL may mean the event or the gateway: each try ends with a pause, and in the end
+    one event waits.
+    """
+    one = rig.make(db, log.target)
+    ids = await rig.fill(db, ["a", "b", "c", "d"], [1])
+    log.spoils = lambda event: grpc.StatusCode.INTERNAL if event.id == ids[2] else None
+    failures = 0
+    while len(log.events) < 3:
+        try:
+            await one.run_once()
+        except grpc.aio.AioRpcError:
+            failures += 1
+    assert failures <= 4
+    assert list(await rig.waiting(db)) == [ids[2]]
+    await one.close()
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE])
+async def test_a_gateway_in_trouble_refuses_no_event(
+    db: storage.Database, log: fake_log.FakeLog, code: grpc.StatusCode
+) -> None:
+    """A failure that says nothing about the events leaves them as they were."""
+    one = rig.make(db, log.target)
+    await rig.fill(db, ["a"])
+    log.spoils = lambda _: code
+    for _ in range(3):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await one.run_once()
+    assert set((await rig.waiting(db)).values()) == {(0, "")}
+    log.spoils = lambda _: None
+    assert await one.run_once() == 3
+    await one.close()

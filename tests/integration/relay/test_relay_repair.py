@@ -1,0 +1,159 @@
+"""A log that lost what it was given, and rows that nobody needs any more."""
+
+import pytest
+
+from payment_service.relay import options
+from servicekit import clock, storage
+from tests.integration.relay import fake_log, rig
+
+_ADD_CUSTOMER = storage.Statement(
+    "insert into customers (tenant_id, id, profile, provider, binding_id, provider_customer_id, "
+    "sync_state, version, created_us, updated_us) "
+    "values ('default', 'active', '', '', '', '', 0, 2, 0, :now_us)"
+)
+
+
+async def test_a_new_log_gets_everything_again(db: storage.Database, log: fake_log.FakeLog) -> None:
+    """A gateway that comes back empty ends with the full log, although nothing new happens."""
+    time = clock.FakeClock()
+    one = rig.make(db, log.target, time=time)
+    ids = await rig.fill(db, [f"pay_{n}" for n in range(900)])
+    assert await one.run_once() == 2700
+    log.rebuild()
+    assert await one.run_once() == 0
+    time.advance(5)
+    assert await one.run_once() == 2700
+    assert log.ids == ids
+    await rig.assert_in_log(db, log)
+    await one.close()
+
+
+async def test_an_answer_from_a_new_log_starts_the_repair(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """A later version that an empty log refuses is not held against it: what is missing is
+    published first, at once.
+    """
+    one = rig.make(db, log.target, time=clock.FakeClock())
+    old = await rig.fill(db, ["pay_1", "pay_2"])
+    await one.run_once()
+    log.rebuild()
+    new = await rig.fill(db, ["pay_1", "pay_3"], [4]) + await rig.fill(db, ["pay_4"], [1])
+    first = await one.run_once()
+    assert log.ids == [new[-1]]
+    assert first == 1
+    # pay_3 has no versions 1 to 3: it alone is refused.
+    assert await one.run_once() == 7
+    assert log.ids == [new[2], *old, new[0]]
+    assert list(await rig.waiting(db)) == [new[1]]
+    await one.close()
+
+
+@pytest.mark.parametrize("head", [0, 3])
+async def test_a_log_that_went_back_gets_what_it_lost(
+    db: storage.Database, log: fake_log.FakeLog, head: int
+) -> None:
+    """Rows marked beyond the head are published again, found by the regular look."""
+    time = clock.FakeClock()
+    one = rig.make(db, log.target, time=time)
+    ids = await rig.fill(db, ["pay_1", "pay_2"])
+    await one.run_once()
+    log.rewind(head)
+    time.advance(5)
+    assert await one.run_once() == 6 - head
+    assert log.ids == ids
+    await rig.assert_in_log(db, log)
+    await one.close()
+
+
+async def test_positions_given_twice_betray_a_log_that_went_back(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """When a new event gets a place that an old one was marked with, the old one is lost:
+    it is published again, and so are all after it.
+    """
+    one = rig.make(db, log.target, time=clock.FakeClock())
+    ids = await rig.fill(db, ["pay_1", "pay_2"])
+    await one.run_once()
+    log.rewind(2)
+    new = await rig.fill(db, ["pay_9"], [1])
+    await one.run_once()
+    await one.run_once()
+    assert log.ids == ids[:2] + new + ids[2:]
+    await rig.assert_in_log(db, log)
+    await one.close()
+
+
+async def test_an_answer_behind_the_marks_starts_the_repair(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """A head below what was marked shows the loss, even in an answer that appended nothing."""
+    one = rig.make(db, log.target, time=clock.FakeClock())
+    ids = await rig.fill(db, ["pay_1"])
+    await one.run_once()
+    log.rewind(1)
+    log.poison.update(await rig.fill(db, ["bad"], [1]))
+    assert await one.run_once() == 0
+    assert await one.run_once() == 2
+    assert log.ids == ids
+    await one.close()
+
+
+async def test_a_gap_makes_the_relay_look(db: storage.Database, log: fake_log.FakeLog) -> None:
+    """A refusal for missing versions heals without a pause if the log has lost them, also
+    when another relay had published them.
+    """
+    time = clock.FakeClock()
+    one, other = (rig.make(db, log.target, owner="same", time=time) for _ in range(2))
+    ids = await rig.fill(db, ["pay_1"], [1])
+    assert await one.run_once() == 1
+    ids += await rig.fill(db, ["pay_1"], [2, 3])
+    assert await other.run_once() == 2
+    log.rewind(1)
+    ids += await rig.fill(db, ["pay_1"], [4])
+    assert await one.run_once() == 3
+    assert log.ids == ids
+    await rig.assert_in_log(db, log)
+    await one.close()
+    await other.close()
+
+
+async def test_old_rows_leave_unless_they_may_be_needed(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """Rows older than the setting are deleted, but not those that wait, nor any of an entity
+    that has changed since.
+    """
+    time = clock.FakeClock(start_us=1_700_000_000_000_000 + round(options.DAY_S * 40 * 1e6))
+    one = rig.make(db, log.target, time=time, keep_s=30 * options.DAY_S)
+    old = [rig.event("old", 1), rig.event("old", 2), rig.event("active", 1), rig.event("bad", 1)]
+    log.poison.add(old[3].id)
+    await rig.write(db, *map(rig.entry, old))
+    young = rig.event("active", 2)
+    await rig.write(db, rig.entry(young, created_us=time.now_us()))
+    await db.write(lambda conn: conn.run(_ADD_CUSTOMER, {"now_us": time.now_us()}))
+    assert await one.run_once() == 4
+    time.advance(61)
+    await one.run_once()
+    assert set(await rig.marks(db)) == {old[2].id, old[3].id, young.id}
+    await one.close()
+
+
+async def test_rows_the_log_has_lost_are_not_deleted(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """Age alone deletes nothing: a row must be in the log of now."""
+    time = clock.FakeClock(start_us=1_700_000_000_000_000 + round(options.DAY_S * 40 * 1e6))
+    keeping = rig.make(db, log.target, time=time)
+    ids = await rig.fill(db, [f"old_{n}" for n in range(500)])
+    await keeping.run_once()
+    await keeping.close()
+    log.rebuild()
+    time.advance(1)
+    deleting = rig.make(db, log.target, time=time, keep_s=30 * options.DAY_S)
+    assert await deleting.run_once() == 1500
+    assert log.ids == ids
+    time.advance(61)
+    await deleting.run_once()
+    assert await rig.marks(db) == {}
+    await deleting.close()
