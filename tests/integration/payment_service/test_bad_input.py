@@ -75,7 +75,7 @@ INVALID_CREATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "long url": ({"return_url": "u" * 2049}, ["return_url"]),
     "long provider": ({"provider": "p" * 64}, ["provider"]),
     "unknown method": ({"capture_method": 7}, ["capture_method"]),
-    "confirm without method": ({"payment_method": ""}, [""]),
+    "confirm without method": ({"payment_method": ""}, ["payment_method"]),
     "NUL in a text": ({"description": "a\0b"}, ["description"]),
     "NUL in a reference": ({"references": {"order_id": "\0"}}, ["references.order_id"]),
     "NUL in metadata": (
