@@ -104,6 +104,7 @@ class Settler:
         now_us = self._ctx.clock.now_us()
         cause = _cause(operation, actor)
         ids = fresh_ids(self._ctx.new_id)
+        report_id = self._ctx.new_id("rep")
 
         def settle(conn: storage.Connection) -> tuple[outcomes.Verdict, model.Payment]:
             payment = payments.load(conn, operation.tenant_id, operation.entity_id, lock=True)
@@ -120,7 +121,7 @@ class Settler:
             entries = events.of_change(change, cause, ids())
             changing.write(conn, changing.batch(change, entries))
             if applied.verdict is outcomes.Verdict.ILLEGAL:
-                self._keep(conn, operation, report, now_us)
+                self._keep(conn, report_id, operation, report, now_us)
             return applied.verdict, change.payment
 
         verdict, payment = await self._ctx.db.write(settle)
@@ -134,6 +135,7 @@ class Settler:
         now_us = self._ctx.clock.now_us()
         cause = _cause(operation, actor)
         ids = fresh_ids(self._ctx.new_id)
+        report_id = self._ctx.new_id("rep")
 
         def settle(conn: storage.Connection) -> tuple[outcomes.Verdict, model.Customer]:
             customer = customer_rows.load(conn, operation.tenant_id, operation.entity_id, lock=True)
@@ -146,7 +148,7 @@ class Settler:
             )
             if change is None:
                 if verdict is outcomes.Verdict.ILLEGAL:
-                    self._keep(conn, operation, report, now_us)
+                    self._keep(conn, report_id, operation, report, now_us)
                 self._look_again(conn, current, report, now_us)
                 return verdict, customer
             settled = replace(change.operation, cause=cause)
@@ -185,6 +187,7 @@ class Settler:
     def _keep(
         self,
         conn: storage.Connection,
+        report_id: str,
         operation: model.Operation,
         report: outcomes.Report,
         now_us: int,
@@ -192,7 +195,7 @@ class Settler:
         operations.keep_report(
             conn,
             operations.StoredReport(
-                id=self._ctx.new_id("rep"),
+                id=report_id,
                 operation=operation,
                 outcome=report.outcome.value,
                 detail=report.detail,
