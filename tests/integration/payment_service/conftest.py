@@ -121,7 +121,7 @@ class Services:
 @pytest.fixture(scope="session")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
     """The simulated provider that the services share."""
-    env = {"PROVIDER_MOCK_SETTLE_AFTER_S": "0.3"}
+    env = {"PROVIDER_MOCK_SETTLE_AFTER_S": "0.3", "PROVIDER_MOCK_LOG_LEVEL": "debug"}
     with stack.Stack(tmp_path_factory.mktemp("bank"), env=env, names=(stack.MOCK,)) as running:
         yield running
 

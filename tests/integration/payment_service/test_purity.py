@@ -1,0 +1,245 @@
+"""Transaction functions may run more than once: each run asks for the same writes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+import grpc
+import grpc.aio
+import pytest_asyncio
+
+from deploy import stack
+from payment_service import composition, settings
+from payment_service.db import operations, payments
+from payment_service.domain import outcomes
+from payment_service.usecases import settling
+from servicekit import metrics, storage
+from tests.integration.payment_service import records, rig
+
+T = TypeVar("T")
+SAVEPOINT = "savepoint rehearsal"
+
+
+class Recording:
+    """A connection that notes every statement with its values.
+
+    Args:
+        conn: What runs them.
+    """
+
+    def __init__(self, conn: storage.Connection) -> None:
+        self._conn = conn
+        self.asked: list[Any] = []
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """Which database it is."""
+        return self._conn.dialect
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method: Callable[..., Any] = getattr(self._conn, name)
+
+        def ask(sql: Any, *values: Any, **named: Any) -> Any:
+            self.asked.append((name, sql, values, named))
+            return method(sql, *values, **named)
+
+        return ask
+
+
+class Rehearsing:
+    """A database that runs every write function twice, the first time undone.
+
+    Args:
+        db: What it stands for.
+    """
+
+    def __init__(self, db: storage.Database) -> None:
+        self._db = db
+        # PostgreSQL gives up row locks with the savepoint they were taken in.
+        self._alone = asyncio.Lock()
+        self.rehearsed = 0
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """Which database it is."""
+        return self._db.dialect
+
+    async def write(
+        self, fn: Callable[[storage.Connection], T], *, one_statement: bool = False
+    ) -> T:
+        """Runs *fn* in a savepoint that is rolled back, and then for good."""
+
+        def twice(conn: storage.Connection) -> T:
+            first = Recording(conn)
+            conn.query(SAVEPOINT)
+            expected: Sequence[Any] = ()
+            with contextlib.suppress(storage.StorageError):
+                expected = (fn(first),)
+            conn.query(f"rollback to {SAVEPOINT}")
+            conn.query(f"release {SAVEPOINT}")
+            second = Recording(conn)
+            result = fn(second)
+            self.rehearsed += 1
+            assert second.asked == first.asked
+            assert (result,) == expected
+            return result
+
+        async with self._alone:
+            return await self._db.write(twice)
+
+    async def read(self, fn: Callable[[storage.Connection], T]) -> T:
+        """Runs *fn* twice in one snapshot."""
+
+        def twice(conn: storage.Connection) -> T:
+            assert fn(conn) == fn(conn)
+            return fn(conn)
+
+        return await self._db.read(twice)
+
+    async def close(self) -> None:
+        """Closes the database."""
+        await self._db.close()
+
+
+class InProcess:
+    """A payment service in this process.
+
+    Args:
+        parts: What it is made of.
+        db: Its database.
+        caller: Who calls it.
+    """
+
+    def __init__(self, parts: composition.Parts, db: Rehearsing, caller: rig.Caller) -> None:
+        self.parts = parts
+        self.db = db
+        self.caller = caller
+
+
+@pytest_asyncio.fixture
+async def rehearsed(database_url: str, bank: stack.Stack) -> AsyncIterator[InProcess]:
+    """A payment service over real sockets whose every transaction is rehearsed."""
+    configured = settings.Settings(
+        database_url=database_url,
+        providers={"mock": bank.target(stack.MOCK)},
+        provider_timeout_s=1.5,
+        provider_skew_s=0.1,
+        resolver_doubt_first_s=0.1,
+        resolver_pending_first_s=0.1,
+        resolver_longest_s=0.5,
+    )
+    await asyncio.to_thread(storage.migrate, database_url, composition.MIGRATIONS)
+    db = Rehearsing(await storage.open_database(database_url))
+    parts = composition.assemble(configured, db, metrics.Metrics())
+    parts.ctx.providers.start()
+    server = grpc.aio.server(interceptors=[parts.pipeline])
+    for register in parts.servicers:
+        register(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    stop = asyncio.Event()
+    resolving = asyncio.create_task(parts.resolver.run(stop, idle_s=0.05))
+    _, secret = await parts.keys.create(tenant_id="t-pure", scopes=(*rig.PAY, "admin"), name="k")
+    async with rig.Caller(f"127.0.0.1:{port}", secret, "t-pure") as caller:
+        yield InProcess(parts, db, caller)
+    stop.set()
+    await resolving
+    await server.stop(1)
+    await parts.ctx.tracker.drain(5)
+    await parts.ctx.providers.close()
+    await db.close()
+
+
+async def test_every_transaction_asks_the_same_when_it_runs_again(
+    rehearsed: InProcess, database_url: str
+) -> None:
+    """Ids and times come from outside, so a rerun writes nothing else; all flows, all outcomes."""
+    caller = rehearsed.caller
+
+    async def captured_and_refunded() -> rig.Payment:
+        held = await caller.create(manual=True)
+        await caller.capture(held.id, 400, more=True)
+        await asyncio.gather(caller.refund(held.id, 100), caller.refund(held.id, 200))
+        await rig.refusal(caller.refund(held.id, 101))
+        await caller.cancel(held.id)
+        return await caller.get(held.id)
+
+    async def confirmed_again() -> rig.Payment:
+        made = await caller.create(token="", confirm=False)
+        await caller.confirm(made.id, "tok_decline")
+        await caller.confirm(made.id)
+        return await caller.get(made.id)
+
+    async def canceled_while_under_way() -> rig.Payment:
+        creating = asyncio.create_task(
+            caller.create("tok_late_answer", references={"order_id": "late"})
+        )
+
+        async def stored() -> rig.Payment | None:
+            found = (await caller.list(order_id="late")).payments
+            return found[0] if found else None
+
+        payment: rig.Payment = await rig.until(stored)
+        await caller.cancel(payment.id)
+        await creating
+
+        async def refunded() -> rig.Payment | None:
+            now = await caller.becomes_known(payment.id)
+            return now if now.amounts.refunded_minor else None
+
+        after: rig.Payment = await rig.until(refunded)
+        return after
+
+    async def settled(token: str, state: str) -> rig.Payment:
+        return await caller.becomes((await caller.create(token)).id, state)
+
+    async def repeated() -> rig.Payment:
+        key = rig.new_key()
+        payment = await caller.create(key=key)
+        assert await caller.create(key=key) == payment
+        assert (await rig.refusal(caller.create(amount_minor=1, key=key))).reason
+        return payment
+
+    payments_ = await asyncio.gather(
+        captured_and_refunded(),
+        confirmed_again(),
+        canceled_while_under_way(),
+        repeated(),
+        settled("tok_no_answer", "SUCCEEDED"),
+        settled("tok_drop_before_commit", "FAILED"),
+        settled("tok_pending_then_settled", "SUCCEEDED"),
+        settled("tok_pending_then_declined", "FAILED"),
+    )
+    customer = await caller.create_customer(email="mock+no_answer@example.com")
+    await caller.customer_becomes(customer.id, "SYNCED")
+    customer = await caller.update_customer(customer.id, name="Grace")
+    stored = records.Records(database_url)
+    for entity in (*payments_, customer):
+        stored.story(entity)
+    assert rehearsed.db.rehearsed > 40
+
+
+async def test_a_report_that_contradicts_what_is_settled_is_kept_once(
+    rehearsed: InProcess, database_url: str
+) -> None:
+    """It changes no amount; it is stored and raised as one event, however often it is run."""
+    caller, ctx = rehearsed.caller, rehearsed.parts.ctx
+    paid = await caller.create()
+    loaded = await ctx.db.read(lambda conn: payments.load(conn, caller.tenant, paid.id))
+    assert loaded is not None
+    (operation,) = loaded.operations
+    declined = outcomes.Report(
+        outcome=outcomes.Outcome.DECLINED, operation_version=operation.version, detail="late"
+    )
+    verdict, _ = await settling.Settler(ctx).settle_payment(operation, declined)
+    assert verdict is outcomes.Verdict.ILLEGAL
+    after = await caller.get(paid.id)
+    assert rig.state(after) == "SUCCEEDED"
+    assert rig.amounts(after) == rig.amounts(paid)
+    stored = records.Records(database_url)
+    assert stored.story(after)[-1] == "reconciliation.discrepancy"
+    kept = stored.rows("select operation_id, outcome, detail from reports")
+    assert kept == [(operation.id, "declined", "late")]
+    due = await ctx.db.read(lambda conn: operations.open_counts(conn))
+    assert due == []

@@ -1,0 +1,66 @@
+"""How the process starts, and how it refuses to."""
+
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from deploy import stack
+
+
+def run(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m payment_service` and returns what came of it."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(stack.PREFIXES)}
+    return subprocess.run(
+        [sys.executable, "-m", "payment_service", *arguments],
+        cwd=stack.ROOT,
+        env={**inherited, **env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_every_wrong_setting_is_named_at_once(tmp_path: pathlib.Path) -> None:
+    """Exit status 2 with a line per problem, and no secret in any of them."""
+    env = {
+        "PAYMENT_SERVICE_GRPC_PORT": "70000",
+        "PAYMENT_SERVICE_LOG_LEVEL": "loud",
+        "PAYMENT_SERVICE_PROVIDERS": '{"Mock!": "nowhere"}',
+        "PAYMENT_SERVICE_PROVIDER_CONFIG": "{not json",
+        "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S": "-1",
+        "PAYMENT_SERVICE_RESOLVER_IDLE_S": "soon",
+        "PAYMENT_SERVICE_DATABASE_URL_FILE": str(tmp_path / "missing"),
+        "PAYMENT_SERVICE_DATABSE_POOL_SIZE": "4",
+        "PAYMENT_SERVICE_BOOTSTRAP_KEY": "phk_canary",
+    }
+    ended = run(env)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    lines = ended.stderr.strip().splitlines()
+    for variable in set(env) - {"PAYMENT_SERVICE_BOOTSTRAP_KEY"}:
+        assert any(line.startswith(f"{variable}") for line in lines), variable
+    unknown = next(line for line in lines if line.startswith("PAYMENT_SERVICE_DATABSE_POOL_SIZE"))
+    assert "did you mean PAYMENT_SERVICE_DATABASE_POOL_SIZE?" in unknown
+    assert "canary" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_settings_must_fit_each_other() -> None:
+    """A default provider, and configuration, must be of a provider that is set up."""
+    ended = run({"PAYMENT_SERVICE_DEFAULT_PROVIDER": "stripe"})
+    assert ended.returncode == 2
+    assert "'stripe' is not among providers (mock)" in ended.stderr
+
+
+def test_the_first_key_is_made_directly_in_the_database(tmp_path: pathlib.Path) -> None:
+    """`migrate` makes the schema, `create-key` prints a secret and nothing else."""
+    env = {"PAYMENT_SERVICE_DATABASE_URL": f"sqlite:///{tmp_path}/own.db"}
+    assert run(env, "migrate").returncode == 0
+    arguments = ("create-key", "--tenant", "acme", "--scope", "admin", "--name", "first")
+    made = run(env, *arguments)
+    assert made.returncode == 0
+    assert made.stdout.startswith("phk_")
+    assert len(made.stdout.strip().splitlines()) == 1
