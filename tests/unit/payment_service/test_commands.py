@@ -125,6 +125,17 @@ def _refused(decision: Decision) -> changes.Refusal:
     return decision
 
 
+def _announced(payment: model.Payment, action: model.Action) -> list[str]:
+    """The events of an accepted command; a capture and a void announce only their end."""
+    ends_at_once = payment.state in (P.CREATED, P.FAILED)
+    return {
+        A.CONFIRM: ["payment.processing"],
+        A.CAPTURE: [],
+        A.CANCEL: ["payment.canceled"] if ends_at_once else [],
+        A.REFUND: ["refund.created"],
+    }[action]
+
+
 def test_the_situations_cover_every_state() -> None:
     """No state of a payment is left out of the tests below."""
     assert {story.payment.state for story, _ in SITUATIONS.values()} == set(P)
@@ -151,6 +162,10 @@ def test_a_command_is_accepted_if_and_only_if_it_is_available(name: str) -> None
             rules.check_operations(payment, change)
             rules.check_sums(change.payment)
             assert change.payment.updated_us == LATER_US
+            types = [step.event_type for step in change.steps]
+            assert types == _announced(payment, action)
+            intended = change.new_operation.id if change.new_operation else ""
+            assert all(step.operation_id == intended for step in change.steps)
             continue
         refusal = _refused(decision)
         assert refusal.reason == "STATE_CONFLICT"
@@ -181,6 +196,7 @@ def test_amounts_are_accepted_up_to_what_is_left(name: str, action: model.Action
     for amount in (most + 1, INT64_MAX):
         refusal = _refused(_ask(payment, action, amount))
         assert (refusal.reason, refusal.max_amount_minor) == ("AMOUNT_EXCEEDED", most)
+        assert refusal.payment is payment
         assert f"more than {most} minor units of EUR" in refusal.message
 
 
@@ -221,7 +237,8 @@ def test_a_capture_that_more_follow_reserves_its_own_amount() -> None:
 def test_a_void_reserves_the_whole_remainder_and_keeps_it_in_doubt() -> None:
     """While nobody knows whether it was released, it can't be captured."""
     story = _partly_captured().cancel().then(O.UNKNOWN)
-    assert story.payment.operations[-1].reserved_minor == 700
+    void = story.payment.operations[-1]
+    assert (void.amount_minor, void.reserved_minor) == (700, 700)
     assert story.payment.capture_reserved_minor == 700
     story.then(O.NOT_SENT)
     assert story.payment.capture_reserved_minor == 0

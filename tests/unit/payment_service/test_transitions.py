@@ -241,7 +241,9 @@ def _check_ignored(
         return
     change = applied.change
     assert change is not None
-    assert [step.event_type for step in change.steps] == ["reconciliation.discrepancy"]
+    (step,) = change.steps
+    assert step.event_type == "reconciliation.discrepancy"
+    assert step.operation_id == before.operations[-1].id
     assert (change.operations, change.refund) == ((), None)
     assert change.payment.updated_us == LATER_US
     unchanged = replace(change.payment, version=before.version, updated_us=before.updated_us)
