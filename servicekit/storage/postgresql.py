@@ -1,28 +1,35 @@
-"""PostgreSQL: a pool of psycopg connections, one transaction per caller.
+"""PostgreSQL: threads with a psycopg connection each.
 
-Owns the worker threads, each with a connection of its own. Called through
-`storage.Database`. Never reruns what a lost COMMIT may have written.
+Owns the connections and which call runs on which. A caller of several statements
+has a transaction of its own; callers of one statement that wait together share
+a commit. Called through `storage.Database`. Never reruns what a lost COMMIT may
+have written.
 """
 
 import asyncio
-import concurrent.futures
 import functools
+import queue
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import psycopg
 from psycopg.types import numeric
 
-from servicekit.storage import database, errors, statement
+from servicekit.storage import calls, database, errors, statement
 
 T = TypeVar("T")
 
 # Conflicts between transactions end after one of them commits; five tries
 # cover any load at which waiting is still better than an error.
 _TRIES_MAX = 5
+
+# Two threads keep the server busy while one of them waits for its commit; a group
+# holds its rows' locks until it commits, so it stays small.
+WRITERS = 2
+GROUP_MAX = 16
 
 
 class PostgresConnection:
@@ -108,6 +115,20 @@ def _merged(statements: tuple[statement.Statement, ...], *, first_decides: bool)
     return _Merged(f"with {', '.join(parts)} select {', '.join(counts)}")
 
 
+class _Job(NamedTuple):
+    runner: Callable[[Callable[[database.Connection], Any]], Any]
+    call: calls.Call
+
+
+def _outcome(
+    runner: Callable[[Callable[[database.Connection], Any]], Any], call: calls.Call
+) -> calls.Result:
+    try:
+        return calls.Result(call.future, runner(call.fn), None)
+    except Exception as error:
+        return calls.Result(call.future, None, error)
+
+
 class PostgresDatabase:
     """A `storage.Database` on a PostgreSQL server."""
 
@@ -122,44 +143,97 @@ class PostgresDatabase:
         self._waiting = 0
         self._closed = False
         self._loop = asyncio.get_running_loop()
-        self._threads = concurrent.futures.ThreadPoolExecutor(size, "postgresql")
-        self._local = threading.local()
         self._open: set[psycopg.Connection[database.Row]] = set()
+        self._lone: calls.Calls = queue.SimpleQueue()
+        self._others: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        grouping = min(WRITERS, max(size - 1, 1))
+        self._threads = [
+            *[threading.Thread(target=self._write_groups) for _ in range(grouping)],
+            *[threading.Thread(target=self._serve) for _ in range(max(size - grouping, 1))],
+        ]
+        self._local = threading.local()
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
 
     async def write(
         self, fn: Callable[[database.Connection], T], *, one_statement: bool = False
     ) -> T:
-        """Runs *fn* in a transaction of its own; see `storage.Database.write`."""
-        return await self._submit(self._write_alone if one_statement else self._write, fn)
+        """Runs *fn* in a transaction; see `storage.Database.write`."""
+        future: asyncio.Future[T] = self._admit()
+        if one_statement:
+            self._lone.put(calls.Call(fn, future))
+        else:
+            self._others.put(_Job(self._write, calls.Call(fn, future)))
+        return await future
 
     async def read(self, fn: Callable[[database.Connection], T]) -> T:
         """Runs *fn* in a snapshot; see `storage.Database.read`."""
-        return await self._submit(self._read, fn)
+        future: asyncio.Future[T] = self._admit()
+        self._others.put(_Job(self._read, calls.Call(fn, future)))
+        return await future
 
     async def close(self) -> None:
-        """Waits for what runs, then closes every connection."""
+        """Waits for what runs and waits, then closes every connection."""
         if self._closed:
             return
         self._closed = True
-        await self._loop.run_in_executor(None, self._threads.shutdown)
+        for _ in self._threads:
+            self._lone.put(None)
+            self._others.put(None)
+        for thread in self._threads:
+            await self._loop.run_in_executor(None, thread.join)
         for raw in self._open:
             raw.close()
         self._open.clear()
 
-    async def _submit(
-        self,
-        runner: Callable[[Callable[[database.Connection], T]], T],
-        fn: Callable[[database.Connection], T],
-    ) -> T:
+    def _admit(self) -> asyncio.Future[Any]:
         if self._closed:
             raise errors.StorageUnavailable("the database is closed")
         if self._waiting >= self._waiting_max:
             raise errors.StorageOverloaded(f"{self._waiting} calls wait already")
         self._waiting += 1
+        return self._loop.create_future()
+
+    def _settle(self, results: list[calls.Result]) -> None:
+        self._waiting -= len(results)
+        calls.settle(results)
+
+    def _serve(self) -> None:
+        while (job := self._others.get()) is not None:
+            result = _outcome(job.runner, job.call)
+            self._loop.call_soon_threadsafe(self._settle, [result])
+
+    def _write_groups(self) -> None:
+        while group := calls.take(self._lone, GROUP_MAX):
+            results = self._write_together(group) if len(group) > 1 else None
+            if results is None:
+                results = [_outcome(self._write_alone, call) for call in group]
+            self._loop.call_soon_threadsafe(self._settle, results)
+
+    def _write_together(self, group: list[calls.Call]) -> list[calls.Result] | None:
+        """Commits several callers' statements as one; None if that did not work out.
+
+        Then nothing was written, and each is to run alone: what one caller did wrong is
+        not the others' business.
+        """
         try:
-            return await self._loop.run_in_executor(self._threads, runner, fn)
-        finally:
-            self._waiting -= 1
+            raw = self._connection()
+            raw.execute("begin")
+            connection = cast(database.Connection, PostgresConnection(raw))
+            results = [calls.Result(future, fn(connection), None) for fn, future in group]
+        except Exception:
+            raw_now: psycopg.Connection[database.Row] | None = getattr(self._local, "raw", None)
+            if raw_now is not None and not raw_now.closed:
+                raw_now.execute("rollback")
+            return None
+        try:
+            self._commit(raw)
+        except errors.CommitUnknown as error:
+            return [calls.Result(call.future, None, error) for call in group]
+        except (psycopg.Error, errors.StorageUnavailable):
+            return None
+        return results
 
     def _connection(self) -> psycopg.Connection[database.Row]:
         raw: psycopg.Connection[database.Row] | None = getattr(self._local, "raw", None)

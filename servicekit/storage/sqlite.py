@@ -15,9 +15,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from servicekit.storage import database, errors, statement
+from servicekit.storage import calls, database, errors, statement
 
 T = TypeVar("T")
 
@@ -79,16 +79,6 @@ class SqliteConnection:
         return self._execute(text, params).fetchall()
 
 
-class _Waiting:
-    __slots__ = ("fn", "future")
-
-    def __init__(
-        self, fn: Callable[[database.Connection], Any], future: asyncio.Future[Any]
-    ) -> None:
-        self.fn = fn
-        self.future = future
-
-
 class SqliteDatabase:
     """A `storage.Database` on one file.
 
@@ -112,7 +102,7 @@ class SqliteDatabase:
         self._waiting_max = waiting_max
         self._lock = lock_file(path)
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: calls.Calls = queue.SimpleQueue()
         self._waiting = 0
         self._closed = False
         self._deadlines: dict[int, float] = {}
@@ -163,7 +153,7 @@ class SqliteDatabase:
             raise errors.StorageOverloaded(f"{self._waiting} writes wait already")
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1
-        self._queue.put(_Waiting(fn, future))
+        self._queue.put(calls.Call(fn, future))
         return await future
 
     async def read(self, fn: Callable[[database.Connection], T]) -> T:
@@ -200,70 +190,45 @@ class SqliteDatabase:
 
     def _write_groups(self, raw: sqlite3.Connection) -> None:
         connection = SqliteConnection(raw)
-        stopping = False
-        while not stopping:
-            group: list[_Waiting] = []
-            item = self._queue.get()
-            while True:
-                if item is None:
-                    stopping = True
-                    break
-                group.append(item)
-                if len(group) == GROUP_MAX:
-                    break
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            if group:
-                results = self._commit(raw, connection, group)
-                self._loop.call_soon_threadsafe(self._settle, results)
+        while group := calls.take(self._queue, GROUP_MAX):
+            results = self._commit(raw, connection, group)
+            self._loop.call_soon_threadsafe(self._settle, results)
         raw.close()
 
     def _commit(
-        self, raw: sqlite3.Connection, connection: SqliteConnection, group: list[_Waiting]
-    ) -> list[tuple[asyncio.Future[Any], Any, BaseException | None]]:
-        results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        self, raw: sqlite3.Connection, connection: SqliteConnection, group: list[calls.Call]
+    ) -> list[calls.Result]:
+        results: list[calls.Result] = []
         try:
             raw.execute("begin immediate")
-            for item in group:
+            for fn, future in group:
                 self._deadlines[id(raw)] = time.monotonic() + self._timeout_s
                 raw.execute("savepoint caller")
                 try:
-                    value = item.fn(connection)
+                    value = fn(connection)
                 except Exception as error:
                     raw.execute("rollback to caller")
-                    results.append((item.future, None, error))
+                    results.append(calls.Result(future, None, error))
                 else:
-                    results.append((item.future, value, None))
+                    results.append(calls.Result(future, value, None))
                 raw.execute("release caller")
             self._deadlines[id(raw)] = float("inf")
             raw.execute("commit")
         except sqlite3.Error as error:
-            return self._failed(raw, group, error)
+            failure = self._failure(raw, error)
+            return [calls.Result(future, None, failure) for _, future in group]
         return results
 
-    def _failed(
-        self, raw: sqlite3.Connection, group: list[_Waiting], error: sqlite3.Error
-    ) -> list[tuple[asyncio.Future[Any], Any, BaseException | None]]:
-        """Every caller of a group that did not commit learns what is known of it."""
-        failure: errors.StorageError
+    def _failure(self, raw: sqlite3.Connection, error: sqlite3.Error) -> errors.StorageError:
+        """Returns what is known of a group that did not commit."""
         if raw.in_transaction:
             raw.execute("rollback")
-            failure = errors.StorageUnavailable(f"{self._path}: {error}")
-        else:
-            failure = errors.CommitUnknown(f"{self._path}: {error}")
-        return [(item.future, None, failure) for item in group]
+            return errors.StorageUnavailable(f"{self._path}: {error}")
+        return errors.CommitUnknown(f"{self._path}: {error}")
 
-    def _settle(self, results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+    def _settle(self, results: list[calls.Result]) -> None:
         self._waiting -= len(results)
-        for future, value, error in results:
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
+        calls.settle(results)
 
 
 class FileLock:

@@ -209,3 +209,43 @@ async def test_a_guarded_update_may_come_first(db: storage.Database) -> None:
     assert await db.write(lambda conn: take(conn, "one"), one_statement=True) == [1, 1]
     assert await db.write(lambda conn: take(conn, "two"), one_statement=True) == [0, 0]
     assert await db.read(lambda conn: conn.one(COUNT)) == (2,)
+
+
+async def test_callers_that_share_a_commit_do_not_share_their_errors(
+    db: storage.Database,
+) -> None:
+    """Of many one-statement writes at once, a failing one fails alone and the others are kept."""
+
+    def working(key: str) -> asyncio.Future[int] | object:
+        return db.write(lambda conn: conn.run(INSERT, {"id": key, "amount": 1}), one_statement=True)
+
+    wrong = db.write(
+        lambda conn: conn.run(INSERT, {"id": "wrong", "amount": -1}), one_statement=True
+    )
+    outcomes = await asyncio.gather(
+        *[working(f"a{i}") for i in range(40)],  # type: ignore[arg-type]
+        wrong,
+        *[working(f"b{i}") for i in range(40)],  # type: ignore[arg-type]
+        return_exceptions=True,
+    )
+    assert [o for o in outcomes if o != 1] == [outcomes[40]]
+    assert isinstance(outcomes[40], Exception)
+    assert await db.read(lambda conn: conn.one(COUNT)) == (80,)
+
+
+async def test_close_waits_for_what_was_begun(database_url: str) -> None:
+    """Writes that wait when the database is closed are still made."""
+    db = await storage.open_database(database_url)
+    await db.write(lambda conn: conn.query(CREATE))
+    waiting = [
+        asyncio.ensure_future(
+            db.write(
+                lambda conn, i=i: conn.run(INSERT, {"id": str(i), "amount": 1}),  # type: ignore[misc]
+                one_statement=bool(i % 2),
+            )
+        )
+        for i in range(50)
+    ]
+    await asyncio.sleep(0)
+    await db.close()
+    assert await asyncio.gather(*waiting) == [1] * 50
