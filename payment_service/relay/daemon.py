@@ -29,10 +29,8 @@ BUSY_POLL_S = 0.02
 BUSY_S = 1.0
 
 # A batch costs two processes about a millisecond each, whatever it holds, so
-# heavy traffic is gathered: n rows make a batch last n ms, at most 10 ms. At a few
-# hundred events a second that is never longer than it lasts anyway.
-PACE_ROW_S = 0.001
-PACE_LONGEST_S = 0.01
+# traffic is gathered for this long: a tenth of a core at most.
+PACE_S = 0.01
 
 AWAY_FIRST_S = 0.1
 AWAY_LONGEST_S = 2.0
@@ -89,7 +87,12 @@ class Relay:
             db, clock, check_s=self._options.check_s, keep_s=self._options.keep_s
         )
         self._publisher = publishing.Publisher(
-            db=db, clock=clock, marks=self._repair, registry=registry, wake=self._wake
+            db=db,
+            clock=clock,
+            marks=self._repair,
+            registry=registry,
+            wake=self._wake,
+            mark_s=self._options.mark_s,
         )
         self._leased = False
         self._ask_at_s = _AT_ONCE
@@ -118,7 +121,9 @@ class Relay:
             await self.close()
 
     async def close(self) -> None:
-        """Gives the lease back and closes the channel."""
+        """Marks what was published, gives the lease back and closes the channel."""
+        with contextlib.suppress(storage.StorageError):
+            await self._publisher.flush()
         if self._gateway is not None:
             await self._gateway.close()
             self._gateway = None
@@ -131,7 +136,7 @@ class Relay:
                 )
 
     async def run_once(self) -> int:
-        """Publishes what waits, until the lease is due at most; returns how many were marked.
+        """Publishes what waits, until the lease is due at most; returns how many are in the log.
 
         Raises:
             grpc.aio.AioRpcError: The gateway is away, or takes nothing from this key.
@@ -149,6 +154,7 @@ class Relay:
             )
         try:
             if self._repair.due:
+                await self._publisher.flush()
                 await self._repair.check(self._gateway)
             return await self._publisher.drain(self._gateway, self._may_go_on)
         except grpc.aio.AioRpcError:
@@ -179,7 +185,7 @@ class Relay:
         now_s = self._clock.monotonic_s()
         if marked:
             self._busy_until_s = now_s + BUSY_S
-            early_s = started_s + min(PACE_ROW_S * marked, PACE_LONGEST_S) - now_s
+            early_s = started_s + PACE_S - now_s
             if early_s > 0:
                 await self._clock.sleep(early_s)
         if now_s >= self._busy_until_s or self._db.dialect == "sqlite":

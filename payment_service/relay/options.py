@@ -19,10 +19,14 @@ class Options:
             since; 0 keeps them for ever. Must exceed the age of any backup the
             gateway's log may be restored from: what was deleted can't be published
             again, and an empty log refuses later versions of such an entity.
+        mark_s: Rows are marked this long after they were published, together; until
+            then a crash has them published again, which the gateway answers as
+            duplicates. 0 marks every batch at once.
         publish_timeout_s: Deadline of one call to the gateway.
     """
 
     idle_s: float = 0.25
     check_s: float = 5.0
     keep_s: float = 30 * DAY_S
+    mark_s: float = 0.2
     publish_timeout_s: float = 10.0

@@ -42,9 +42,6 @@ class _Settlement(NamedTuple):
         return [row_id for row_id, _ in self.marks] + [one.id for one in self.postponed]
 
 
-_NOTHING = _Settlement("", [], [])
-
-
 class Publisher:
     """Publishes what waits; see the module.
 
@@ -54,6 +51,7 @@ class Publisher:
         marks: Judges every answer.
         registry: For the counts of events.
         wake: Set by whoever wrote to the outbox in this process.
+        mark_s: How long published rows may stay unmarked.
     """
 
     def __init__(
@@ -64,11 +62,18 @@ class Publisher:
         marks: repair.Repair,
         registry: metrics.Metrics,
         wake: asyncio.Event,
+        mark_s: float,
     ) -> None:
         self._db = db
         self._clock = clock
         self._repair = marks
         self._wake = wake
+        self._mark_s = mark_s
+        self._held: list[_Settlement] = []
+        self._held_rows = 0
+        self._mark_at_s = clock.monotonic_s()
+        self._writing: asyncio.Task[None] | None = None
+        self._in_writing: list[int] = []
         self._holding = holding.Holding()
         self._rows_max = gateway.BATCH_ROWS_MAX
         self._published = registry.counter(
@@ -86,37 +91,66 @@ class Publisher:
         )
 
     async def drain(self, target: gateway.Gateway, go_on: Callable[[], bool]) -> int:
-        """Publishes batch after batch while *go_on*; returns how many rows were marked.
+        """Publishes batch after batch while *go_on*; returns how many rows are in the log.
 
-        While one batch is marked, the next is taken and published. Afterwards `more`
+        While batches are marked, the next is taken and published. Afterwards `more`
         says whether rows were left that could have been published.
         """
-        marked = 0
-        writing: asyncio.Task[int] | None = None
-        settled = _NOTHING
-        try:
-            while True:
-                self.more = True
-                if not go_on():
-                    break
-                self._wake.clear()
-                rows_max = self._rows_max
-                taken = await self._take(settled.ids, rows_max)
-                if not taken:
-                    self.more = False
-                    break
-                settled = await self._publish(target, taken)
-                if writing is not None:
-                    written, writing = writing, None
-                    marked += await written
-                writing = asyncio.create_task(self._write(settled))
-                if _is_all(taken, rows_max) and len(settled.ids) == len(taken):
-                    self.more = False
-                    break
-        finally:
-            if writing is not None:
-                marked += await writing
-        return marked
+        published = 0
+        if self._marks_due():
+            await self._start_writing()
+        while True:
+            self.more = True
+            if not go_on():
+                break
+            self._wake.clear()
+            rows_max = self._rows_max
+            taken = await self._take(self._unwritten(), rows_max)
+            if not taken:
+                self.more = False
+                break
+            settled = await self._publish(target, taken)
+            published += len(settled.marks)
+            self._held.append(settled)
+            self._held_rows += len(settled.marks)
+            if settled.postponed or self._marks_due():
+                await self._start_writing()
+            if _is_all(taken, rows_max) and len(settled.ids) == len(taken):
+                self.more = False
+                break
+        if not self._mark_s:
+            await self.flush()
+        return published
+
+    async def flush(self) -> None:
+        """Marks every row that was published."""
+        await self._start_writing()
+        await self._finish_writing()
+
+    def _unwritten(self) -> list[int]:
+        held = [row_id for settled in self._held for row_id in settled.ids]
+        return self._in_writing + held
+
+    def _marks_due(self) -> bool:
+        if self._held_rows >= gateway.BATCH_ROWS_MAX:
+            return True
+        return bool(self._held) and self._clock.monotonic_s() >= self._mark_at_s
+
+    async def _start_writing(self) -> None:
+        await self._finish_writing()
+        held, self._held, self._held_rows = self._held, [], 0
+        self._mark_at_s = self._clock.monotonic_s() + self._mark_s
+        if held:
+            self._in_writing = [row_id for settled in held for row_id in settled.ids]
+            self._writing = asyncio.create_task(self._write(held))
+
+    async def _finish_writing(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            try:
+                await writing
+            finally:
+                self._in_writing = []
 
     async def _take(self, skipped: Sequence[int], rows_max: int) -> list[outbox.Waiting]:
         now_us = self._clock.now_us()
@@ -150,6 +184,7 @@ class Publisher:
         fits = self._repair.fits(place, answers)
         if fits and answers.gap:
             # Versions are missing that had been published: has the log lost them?
+            await self.flush()
             fits = not await self._repair.check(target)
         if self._repair.doubts_marks:
             return _Settlement("", [], postponed)
@@ -184,7 +219,7 @@ class Publisher:
             refused = self._refuse([(rows[0], text[:_TEXT_MAX])])
         if not sure:
             # It may as well be the gateway's own trouble, so the next batch waits a while.
-            await self._write(_Settlement("", [], refused))
+            await self._write([_Settlement("", [], refused)])
             raise failure
         return refused
 
@@ -211,21 +246,24 @@ class Publisher:
                 )
         return postponed
 
-    async def _write(self, settled: _Settlement) -> int:
-        """Writes what became of a batch, in one transaction; returns how many were marked."""
-        epoch, marks, postponed = settled
+    async def _write(self, held: Sequence[_Settlement]) -> None:
+        """Writes what became of some batches, in one transaction."""
+        marks: dict[str, list[tuple[int, int]]] = {}
+        for settled in held:
+            if settled.marks:
+                marks.setdefault(settled.epoch, []).extend(settled.marks)
+        postponed = [one for settled in held for one in settled.postponed]
         if not marks and not postponed:
-            return 0
+            return
 
         def write(conn: storage.Connection) -> None:
-            if marks:
-                outbox.mark(conn, epoch, marks)
+            for epoch, own in marks.items():
+                outbox.mark(conn, epoch, own)
             if postponed:
                 outbox.postpone(conn, postponed)
 
-        await self._db.write(write, one_statement=not (marks and postponed))
+        await self._db.write(write, one_statement=len(marks) + bool(postponed) == 1)
         failpoints.hit("payment_service.relay_after_mark")
-        return len(marks)
 
 
 def _is_all(taken: Sequence[outbox.Waiting], rows_max: int) -> bool:

@@ -124,7 +124,7 @@ def make(
         clock=time or clock.SystemClock(),
         registry=registry or metrics.Metrics(),
         wake=wake,
-        options=relay.Options(**{"keep_s": 0.0, **options}),
+        options=relay.Options(**{"keep_s": 0.0, "mark_s": 0.0, **options}),
     )
 
 
