@@ -35,7 +35,7 @@ _RESOLVER = {
     "PAYMENT_SERVICE_LOG_LEVEL": "debug",
 }
 # A call takes long enough to be met half-way, and its time is over soon.
-HASTY_TIMEOUT_S = 1.5
+HASTY_TIMEOUT_S = 1.2
 _HASTY = {
     "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S": str(HASTY_TIMEOUT_S),
     "PAYMENT_SERVICE_PROVIDER_CONFIG": json.dumps({"mock": {"latency_ms": 120}}),
@@ -92,6 +92,7 @@ class Services:
             made = [self._make(name, dialect) for name in wanted]
             for service in made:
                 self._stop.callback(service.processes.stop)
+                self._stop.callback(service.records.close)
             with concurrent.futures.ThreadPoolExecutor() as pool:
                 list(pool.map(lambda service: service.processes.start(), made))
             self._running |= {(name, dialect): s for name, s in zip(wanted, made, strict=True)}
@@ -161,7 +162,7 @@ def service(services: Services, dialect: str) -> Service:
 
 @pytest.fixture
 def hasty(services: Services, dialect: str) -> Service:
-    """A service whose provider takes 120 ms and gets 1.5 s."""
+    """A service whose provider takes 120 ms and gets 1.2 s."""
     return services.get("hasty", dialect)
 
 

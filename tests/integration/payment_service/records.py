@@ -38,6 +38,12 @@ class Records:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def close(self) -> None:
+        """Gives up the connection to PostgreSQL, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Returns every row; `?` stands for a value."""
@@ -46,8 +52,9 @@ class Records:
             connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)
             with contextlib.closing(connection):
                 return connection.execute(sql, values).fetchall()
-        with psycopg.connect(self._url, autocommit=True) as connected:
-            return connected.execute(sql.replace("?", "%s"), values).fetchall()
+        if self._connection is None:
+            self._connection = psycopg.connect(self._url, autocommit=True)
+        return self._connection.execute(sql.replace("?", "%s"), values).fetchall()
 
     def of_tenant(self, *tenants: str) -> dict[str, list[tuple[Any, ...]]]:
         """Returns every row of some tenants in every table."""

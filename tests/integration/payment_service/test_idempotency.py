@@ -87,8 +87,11 @@ async def test_a_repeat_gets_the_same_and_another_request_is_refused(
 async def test_a_repeat_while_the_first_is_under_way_is_told_to_come_back(
     hasty: conftest.Service, join: conftest.Join
 ) -> None:
-    """One of two at once works, the other is ABORTED with RetryInfo; later both get one answer."""
-    caller = await join(hasty)
+    """One of two at once works, the other is ABORTED with RetryInfo; later both get one answer.
+
+    Another request under the same key is refused at once, as it is afterwards.
+    """
+    caller, mixed_up = await join(hasty), await join(hasty)
 
     async def one(name: str) -> None:
         call = await mutation(name, caller, "late_answer")
@@ -104,21 +107,17 @@ async def test_a_repeat_while_the_first_is_under_way_is_told_to_come_back(
         assert refused.retry_after_s > 0
         assert (await call(key, False)).id == done.id
 
-    await asyncio.gather(*(one(name) for name in MUTATIONS))
+    async def another() -> None:
+        key = rig.new_key()
+        first = asyncio.create_task(mixed_up.create("tok_late_answer", key=key))
+        (under_way,) = await rig.until(lambda: payments_of(mixed_up))
+        refused = await rig.refusal(mixed_up.create("tok_late_answer", 1, key=key))
+        assert not first.done()
+        assert refused.reason == "IDEMPOTENCY_KEY_REUSED"
+        assert refused.metadata["resource_id"] == under_way.id
+        assert (await first).id == under_way.id
 
-
-async def test_another_request_is_refused_also_while_the_first_is_under_way(
-    hasty: conftest.Service, join: conftest.Join
-) -> None:
-    """A caller that mixes up its keys hears so at once."""
-    caller = await join(hasty)
-    key = rig.new_key()
-    first = asyncio.create_task(caller.create("tok_late_answer", key=key))
-    (under_way,) = await rig.until(lambda: payments_of(caller))
-    refused = await rig.refusal(caller.create("tok_late_answer", 1, key=key))
-    assert refused.reason == "IDEMPOTENCY_KEY_REUSED"
-    assert refused.metadata["resource_id"] == under_way.id
-    assert (await first).id == under_way.id
+    await asyncio.gather(another(), *(one(name) for name in MUTATIONS))
 
 
 async def payments_of(caller: rig.Caller) -> list[rig.Payment]:

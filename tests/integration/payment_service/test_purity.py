@@ -214,9 +214,9 @@ async def test_every_transaction_asks_the_same_when_it_runs_again(
     customer = await caller.create_customer(email="mock+no_answer@example.com")
     await caller.customer_becomes(customer.id, "SYNCED")
     customer = await caller.update_customer(customer.id, name="Grace")
-    stored = records.Records(database_url)
-    for entity in (*payments_, customer):
-        stored.story(entity)
+    with contextlib.closing(records.Records(database_url)) as stored:
+        for entity in (*payments_, customer):
+            stored.story(entity)
     assert rehearsed.db.rehearsed > 40
 
 
@@ -237,9 +237,9 @@ async def test_a_report_that_contradicts_what_is_settled_is_kept_once(
     after = await caller.get(paid.id)
     assert rig.state(after) == "SUCCEEDED"
     assert rig.amounts(after) == rig.amounts(paid)
-    stored = records.Records(database_url)
-    assert stored.story(after)[-1] == "reconciliation.discrepancy"
-    kept = stored.rows("select operation_id, outcome, detail from reports")
+    with contextlib.closing(records.Records(database_url)) as stored:
+        assert stored.story(after)[-1] == "reconciliation.discrepancy"
+        kept = stored.rows("select operation_id, outcome, detail from reports")
     assert kept == [(operation.id, "declined", "late")]
     due = await ctx.db.read(lambda conn: operations.open_counts(conn))
     assert due == []
