@@ -1,11 +1,12 @@
 """Unknown is not failed: who gets into doubt, who does not, and how it ends."""
 
 import asyncio
+import socket
 
 import grpc
 
 from deploy import stack
-from tests.integration.payment_service import conftest, rig
+from tests.integration.payment_service import conftest, inside, rig
 
 
 async def _is_seen(service: conftest.Service, *, ready: bool) -> None:
@@ -63,14 +64,13 @@ async def test_a_caller_that_hangs_up_leaves_no_doubt(
     hasty: conftest.Service, join: conftest.Join
 ) -> None:
     """Canceled calls and closed connections end the waiting, not the capture and the refund."""
-    caller, watcher = await join(hasty), await join(hasty)
+    caller = await join(hasty)
     held, paid = await asyncio.gather(caller.create(manual=True), caller.create())
     tasks = [
         asyncio.create_task(caller.capture(held.id)),
         asyncio.create_task(caller.refund(paid.id, 400)),
     ]
-    mine = rig.Caller(hasty.target, caller.key, caller.tenant)
-    async with mine as watching:
+    async with rig.Caller(hasty.target, caller.key, caller.tenant) as watching:
 
         async def both_under_way() -> bool:
             seen = [await watching.get(payment.id) for payment in (held, paid)]
@@ -85,7 +85,6 @@ async def test_a_caller_that_hangs_up_leaves_no_doubt(
     assert rig.amounts(refunded) == (1000, 1000, 0, 400, 0)
     for payment in (captured, refunded):
         assert "payment.in_doubt" not in hasty.records.story(payment)
-    assert watcher.tenant != caller.tenant
 
 
 async def test_a_provider_that_is_down_fails_and_leaves_no_doubt(
@@ -111,6 +110,39 @@ async def test_a_provider_that_is_down_fails_and_leaves_no_doubt(
     await provider_up(fragile)
     again = await caller.confirm(failed.id)
     assert rig.state(again) == "SUCCEEDED"
+
+
+async def test_a_provider_that_was_never_there_leaves_no_doubt_either(
+    database_url: str,
+) -> None:
+    """Nothing is known of it, not even what it can do: everything fails, nothing is lost."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{nobody.getsockname()[1]}"
+        async with inside.running(database_url, target) as service:
+            caller = service.caller
+            payment, customer = await asyncio.gather(
+                caller.create(), caller.create_customer(name="Ada")
+            )
+            assert rig.state(payment) == rig.state(customer) == "FAILED"
+            assert payment.failure.reason == "PROVIDER_UNREACHABLE"
+            assert rig.state(await caller.cancel(payment.id)) == "CANCELED"
+
+
+async def test_looking_at_a_doubt_makes_the_resolver_look(
+    database_url: str, bank: stack.Stack
+) -> None:
+    """A Get, and a repeat with the same key, never wait; the answer is there soon after."""
+    target = bank.target(stack.MOCK)
+    async with inside.running(
+        database_url, target, resolver_doubt_first_s=3600, resolver_longest_s=3600
+    ) as service:
+        caller = service.caller
+        key = rig.new_key()
+        doubt = await caller.create("tok_no_answer", key=key)
+        assert rig.state(doubt) == "IN_DOUBT"
+        assert rig.state(await caller.create("tok_no_answer", key=key)) == "IN_DOUBT"
+        await caller.becomes(doubt.id, "SUCCEEDED")
 
 
 async def test_a_provider_that_dies_leaves_doubts_that_are_settled_as_its_books_say(

@@ -5,17 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, TypeVar
 
-import grpc
-import grpc.aio
 import pytest_asyncio
 
 from deploy import stack
-from payment_service import composition, settings
 from payment_service.db import operations, payments
 from payment_service.domain import outcomes
 from payment_service.usecases import settling
-from servicekit import metrics, storage
-from tests.integration.payment_service import records, rig
+from servicekit import storage
+from tests.integration.payment_service import inside, records, rig
 
 T = TypeVar("T")
 SAVEPOINT = "savepoint rehearsal"
@@ -102,60 +99,27 @@ class Rehearsing:
         await self._db.close()
 
 
-class InProcess:
-    """A payment service in this process.
-
-    Args:
-        parts: What it is made of.
-        db: Its database.
-        caller: Who calls it.
-    """
-
-    def __init__(self, parts: composition.Parts, db: Rehearsing, caller: rig.Caller) -> None:
-        self.parts = parts
-        self.db = db
-        self.caller = caller
-
-
 @pytest_asyncio.fixture
-async def rehearsed(database_url: str, bank: stack.Stack) -> AsyncIterator[InProcess]:
-    """A payment service over real sockets whose every transaction is rehearsed."""
-    configured = settings.Settings(
-        database_url=database_url,
-        providers={"mock": bank.target(stack.MOCK)},
-        provider_timeout_s=1.5,
-        provider_skew_s=0.1,
-        resolver_doubt_first_s=0.1,
-        resolver_pending_first_s=0.1,
-        resolver_longest_s=0.5,
-    )
-    await asyncio.to_thread(storage.migrate, database_url, composition.MIGRATIONS)
-    db = Rehearsing(await storage.open_database(database_url))
-    parts = composition.assemble(configured, db, metrics.Metrics())
-    parts.ctx.providers.start()
-    server = grpc.aio.server(interceptors=[parts.pipeline])
-    for register in parts.servicers:
-        register(server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    stop = asyncio.Event()
-    resolving = asyncio.create_task(parts.resolver.run(stop, idle_s=0.05))
-    _, secret = await parts.keys.create(tenant_id="t-pure", scopes=(*rig.PAY, "admin"), name="k")
-    async with rig.Caller(f"127.0.0.1:{port}", secret, "t-pure") as caller:
-        yield InProcess(parts, db, caller)
-    stop.set()
-    await resolving
-    await server.stop(1)
-    await parts.ctx.tracker.drain(5)
-    await parts.ctx.providers.close()
-    await db.close()
+async def rehearsed(
+    database_url: str, bank: stack.Stack
+) -> AsyncIterator[tuple[inside.InProcess, Rehearsing]]:
+    """A payment service whose every transaction is rehearsed."""
+    made: list[Rehearsing] = []
+
+    def wrap(db: storage.Database) -> Rehearsing:
+        made.append(Rehearsing(db))
+        return made[0]
+
+    async with inside.running(database_url, bank.target(stack.MOCK), wrap=wrap) as service:
+        yield service, made[0]
 
 
 async def test_every_transaction_asks_the_same_when_it_runs_again(
-    rehearsed: InProcess, database_url: str
+    rehearsed: tuple[inside.InProcess, Rehearsing], database_url: str
 ) -> None:
     """Ids and times come from outside, so a rerun writes nothing else; all flows, all outcomes."""
-    caller = rehearsed.caller
+    service, db = rehearsed
+    caller = service.caller
 
     async def captured_and_refunded() -> rig.Payment:
         held = await caller.create(manual=True)
@@ -217,14 +181,15 @@ async def test_every_transaction_asks_the_same_when_it_runs_again(
     with contextlib.closing(records.Records(database_url)) as stored:
         for entity in (*payments_, customer):
             stored.story(entity)
-    assert rehearsed.db.rehearsed > 40
+    assert db.rehearsed > 40
 
 
 async def test_a_report_that_contradicts_what_is_settled_is_kept_once(
-    rehearsed: InProcess, database_url: str
+    rehearsed: tuple[inside.InProcess, Rehearsing], database_url: str
 ) -> None:
     """It changes no amount; it is stored and raised as one event, however often it is run."""
-    caller, ctx = rehearsed.caller, rehearsed.parts.ctx
+    service, _ = rehearsed
+    caller, ctx = service.caller, service.parts.ctx
     paid = await caller.create()
     loaded = await ctx.db.read(lambda conn: payments.load(conn, caller.tenant, paid.id))
     assert loaded is not None

@@ -1,0 +1,78 @@
+"""A payment service in the test's own process, over real sockets and a real database.
+
+Owns putting it together with other seams and settings, where a process of its
+own would cost more and show less. Called by the tests of this folder.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from payment_service import composition, settings
+from servicekit import metrics, storage
+from tests.integration.payment_service import rig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InProcess:
+    """What it is made of, and who calls it."""
+
+    parts: composition.Parts
+    caller: rig.Caller
+
+
+@contextlib.asynccontextmanager
+async def running(
+    database_url: str,
+    provider: str,
+    *,
+    wrap: Callable[[storage.Database], storage.Database] = lambda db: db,
+    **changes: Any,
+) -> AsyncIterator[InProcess]:
+    """Runs a payment service on an empty database.
+
+    Args:
+        database_url: Which one.
+        provider: `host:port` of its provider.
+        wrap: Stands between the service and its database.
+        changes: Settings other than those of quick tests.
+    """
+    values: dict[str, Any] = {
+        "database_url": database_url,
+        "providers": {"mock": provider},
+        "provider_timeout_s": 1.5,
+        "provider_connect_s": 0.2,
+        "provider_skew_s": 0.1,
+        "resolver_doubt_first_s": 0.1,
+        "resolver_pending_first_s": 0.1,
+        "resolver_longest_s": 0.5,
+    }
+    configured = settings.Settings(**(values | changes))
+    await asyncio.to_thread(storage.migrate, database_url, composition.MIGRATIONS)
+    db = wrap(await storage.open_database(database_url))
+    parts = composition.assemble(configured, db, metrics.Metrics())
+    parts.ctx.providers.start()
+    server = grpc.aio.server(interceptors=[parts.pipeline])
+    for register in parts.servicers:
+        register(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    stop = asyncio.Event()
+    resolving = asyncio.create_task(parts.resolver.run(stop, idle_s=0.05))
+    tenant = "t-inside"
+    _, secret = await parts.keys.create(tenant_id=tenant, scopes=(*rig.PAY, "admin"), name="k")
+    try:
+        async with rig.Caller(f"127.0.0.1:{port}", secret, tenant) as caller:
+            yield InProcess(parts=parts, caller=caller)
+    finally:
+        stop.set()
+        await resolving
+        await server.stop(1)
+        await parts.ctx.tracker.drain(5)
+        await parts.ctx.providers.close()
+        await db.close()
