@@ -4,6 +4,8 @@ Owns the command line. Each measurement starts its own processes and stops them.
 """
 
 import argparse
+import signal
+import sys
 
 from benchmarks import create_payment, event_latency, million, report
 
@@ -16,6 +18,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="prefix of the figures to measure")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of one round")
     options = parser.parse_args()
+    # Ended from outside, it still stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     board = report.Board(options.only)
     for measurement in MEASUREMENTS:
         measurement.measure(board, options.seconds)
