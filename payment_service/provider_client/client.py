@@ -64,18 +64,29 @@ class ProviderMetrics:
     """Counts and durations of provider calls."""
 
     def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
-        self.calls = prometheus_client.Counter(
+        self._known: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+        self._calls = prometheus_client.Counter(
             "payhub_provider_calls_total",
             "Calls of operations and look-ups by what they told.",
             ("provider", "call", "outcome"),
             registry=registry,
         )
-        self.seconds = prometheus_client.Histogram(
+        self._seconds = prometheus_client.Histogram(
             "payhub_provider_call_seconds",
             "Duration of provider calls in seconds.",
             ("provider", "call"),
             registry=registry,
         )
+
+    def count(self, provider: str, call: str, outcome: str, seconds: float) -> None:
+        """Counts one call that took *seconds*."""
+        labels = (provider, call, outcome)
+        found = self._known.get(labels)
+        if found is None:
+            found = (self._calls.labels(*labels), self._seconds.labels(provider, call))
+            self._known[labels] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
 
 class ProviderClient:
@@ -176,8 +187,8 @@ class ProviderClient:
         return report
 
     def _count(self, call: str, report: outcomes.Report, started_s: float) -> None:
-        self._metrics.calls.labels(self.name, call, report.outcome.value).inc()
-        self._metrics.seconds.labels(self.name, call).observe(time.perf_counter() - started_s)
+        seconds = time.perf_counter() - started_s
+        self._metrics.count(self.name, call, report.outcome.value, seconds)
 
     async def _execute(self, operation: model.Operation) -> outcomes.Report:
         if not await self._connected(self._limits.connect_s):
