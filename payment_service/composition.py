@@ -93,6 +93,7 @@ def assemble(
             pending_first_s=settings.resolver_pending_first_s,
             longest_s=settings.resolver_longest_s,
             grace_s=settings.resolver_grace_s,
+            lease_s=settings.resolver_lease_s,
         ),
     )
     settler = settling.Settler(ctx)

@@ -21,7 +21,6 @@ _log = logs.get_logger(__name__)
 ACTOR = "resolver"
 # Enough to work off a provider's outage, few enough not to be one.
 BATCH_MAX = 32
-LEASE_S = 30.0
 
 
 class Resolver:
@@ -55,7 +54,7 @@ class Resolver:
             lambda conn: operations.claim_due(
                 conn,
                 now_us=now_us,
-                lease_until_us=now_us + round(LEASE_S * 1_000_000),
+                lease_until_us=now_us + round(self._ctx.schedule.lease_s * 1_000_000),
                 most=BATCH_MAX,
             )
         )

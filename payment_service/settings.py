@@ -45,6 +45,8 @@ class Settings(settings.ServiceSettings):
     resolver_pending_first_s: Seconds = 10.0
     resolver_longest_s: Seconds = 3600.0
     resolver_grace_s: Seconds = 2.0
+    # A crashed process's operations wait this long. A look-up that takes longer is made twice.
+    resolver_lease_s: Seconds = 30.0
 
     relay_enabled: bool = True
     gateway_endpoint: Endpoint = "127.0.0.1:50052"

@@ -19,13 +19,15 @@ class Schedule:
     """When open operations are looked at again, seconds: dense at first, then sparse.
 
     Each look doubles the wait, from `*_first_s` up to `longest_s`. `grace_s` after
-    its `not_after` an operation still in flight counts as abandoned.
+    its `not_after` an operation still in flight counts as abandoned. For `lease_s` nobody
+    else looks at what one process looks at.
     """
 
     doubt_first_s: float = 1.0
     pending_first_s: float = 10.0
     longest_s: float = 3600.0
     grace_s: float = 2.0
+    lease_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
