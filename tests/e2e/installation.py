@@ -31,6 +31,8 @@ QUICK: Mapping[str, str] = {
     "PAYMENT_SERVICE_RESOLVER_LONGEST_S": "0.5",
     # Longer than the skew, so that the first look at an abandoned operation is conclusive.
     "PAYMENT_SERVICE_RESOLVER_GRACE_S": "0.3",
+    # A killed resolver's operations are looked at by the next one after this.
+    "PAYMENT_SERVICE_RESOLVER_LEASE_S": "2",
     "PAYMENT_SERVICE_RELAY_CHECK_S": "0.5",
     "EVENT_GATEWAY_AUTO_MIGRATE": "true",
     "PROVIDER_MOCK_SETTLE_AFTER_S": "0.3",

@@ -64,8 +64,6 @@ async def test_a_process_that_is_killed_at_a_boundary_breaks_no_invariant(
             assert (point.leaves == "doubt, effect") in booked, doubted
 
 
-# What a killed resolver was looking at is not looked at by the next one for half a minute.
-@pytest.mark.timeout(120)
 async def test_processes_that_are_killed_at_random_break_no_invariant(
     keeper: installation.Keeper,
 ) -> None:

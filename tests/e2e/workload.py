@@ -30,7 +30,9 @@ _AGAIN = (
 _P = payment_pb2.Payment
 _O = payment_pb2.Operation
 _C = customer_service_pb2.Customer
-_OPEN = (_O.STATE_IN_FLIGHT, _O.STATE_PENDING, _O.STATE_REQUIRES_ACTION, _O.STATE_IN_DOUBT)
+_OPEN = frozenset(
+    {_O.STATE_IN_FLIGHT, _O.STATE_PENDING, _O.STATE_REQUIRES_ACTION, _O.STATE_IN_DOUBT}
+)
 
 
 async def insist(call: Callable[[], Awaitable[T]]) -> T:
@@ -154,14 +156,15 @@ class Caller:
     async def cancel_before_action(self) -> None:
         """A payment that is canceled instead of being agreed to."""
         payment = await self._create("action", 1500, "EUR", "tok_action_required")
-        async with asyncio.timeout(PATIENCE_S):
-            while payment.state in (_P.STATE_PROCESSING, _P.STATE_IN_DOUBT):
-                await asyncio.sleep(POLL_S)
-                payment = await self._get(payment.id)
+        payment = await self.settled(payment.id, but_for=_O.STATE_REQUIRES_ACTION)
         if payment.action.redirect_url:
             self._secrets.add(payment.action.redirect_url.rpartition("/")[2])
-        await self._cancel("action-cancel", payment)
-        await self.settled(payment.id)
+        times = 0
+        # A cancellation that did not reach the provider is over; the next one has its own key.
+        while payment.state != _P.STATE_CANCELED:
+            times += 1
+            await self._cancel(f"action-cancel-{times}", payment)
+            payment = await self.settled(payment.id, but_for=_O.STATE_REQUIRES_ACTION)
 
     async def use_unknown_method(self) -> None:
         """A payment method that nobody else may ever see is declined."""
@@ -197,12 +200,13 @@ class Caller:
         created = await self._create(step, amount_minor, currency, method, **more)
         return await self.settled(created.id)
 
-    async def settled(self, payment_id: str) -> payment_pb2.Payment:
-        """Waits until nothing of a payment is open any more."""
+    async def settled(self, payment_id: str, *, but_for: int = 0) -> payment_pb2.Payment:
+        """Waits until nothing of a payment is open any more, *but_for* operations in one state."""
+        waited_for = _OPEN - {but_for}
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 payment = await self._get(payment_id)
-                is_open = any(operation.state in _OPEN for operation in payment.operations)
+                is_open = any(operation.state in waited_for for operation in payment.operations)
                 if not is_open and not payment.cancel_requested:
                     return payment
                 await asyncio.sleep(POLL_S)
