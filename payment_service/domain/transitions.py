@@ -150,6 +150,7 @@ def _settled(
         reserved_minor=operation.reserved_minor if state in model.OPEN_STATES else 0,
         provider_operation_id=report.provider_operation_id or operation.provider_operation_id,
         failure=report.failure if failed else None,
+        next_check_us=0,
         updated_us=now_us,
     )
 

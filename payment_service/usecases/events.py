@@ -21,20 +21,20 @@ from servicekit import sanitizer
 
 SOURCE = "payments"
 
-# Fields of a snapshot that can differ between two steps, beside `version` and
-# `update_time`, which always do, and `operations` and `available_actions`,
-# which follow from the others.
+# Paths of a snapshot that can differ between two steps, and the payment's own
+# names for them; beside `version` and `update_time`, which always differ, and
+# `operations` and `available_actions`, which follow from the others.
 _PAYMENT_PATHS = (
-    "state",
-    "provider_payment_id",
-    "action",
-    "failure",
-    "cancel_requested",
-    "amounts.authorized_minor",
-    "amounts.captured_minor",
-    "amounts.capture_pending_minor",
-    "amounts.refunded_minor",
-    "amounts.refund_pending_minor",
+    ("state", "state"),
+    ("provider_payment_id", "provider_payment_id"),
+    ("action", "action"),
+    ("failure", "failure"),
+    ("cancel_requested", "cancel_requested"),
+    ("amounts.authorized_minor", "authorized_minor"),
+    ("amounts.captured_minor", "captured_minor"),
+    ("amounts.capture_pending_minor", "capture_reserved_minor"),
+    ("amounts.refunded_minor", "refunded_minor"),
+    ("amounts.refund_pending_minor", "refund_reserved_minor"),
 )
 _CUSTOMER_PATHS = (
     "profile.name",
@@ -70,8 +70,13 @@ def _of_step(step: changes.Step, cause: model.Cause, new_id: Callable[[str], str
     if step.refund is not None:
         payload.refund.CopyFrom(snapshots.refund(step.refund))
     if step.before is not None:
+        paths = tuple(
+            path
+            for path, name in _PAYMENT_PATHS
+            if getattr(step.before, name) != getattr(step.after, name)
+        )
         before = snapshots.standing(step.before)
-        _note_changes(_PAYMENT_PATHS, payload.payment, before, payload.changed, payload.previous)
+        _note_changes(paths, payload.payment, before, payload.changed, payload.previous)
         payload.previous.SetInParent()
     after = step.after
     entity = _Entity(

@@ -77,8 +77,11 @@ def operation(
     provider_name: str,
     key: str,
     now_us: int,
+    amount_minor: int = 0,
+    currency: str = "",
+    body: bytes = b"",
 ) -> model.Operation:
-    """Returns a new operation in flight, without amount and request."""
+    """Returns a new operation in flight; *body* is its request to the provider."""
     not_after_us = now_us + round(ctx.provider_timeout_s * 1_000_000)
     return model.Operation(
         id=ctx.new_id("op"),
@@ -86,6 +89,9 @@ def operation(
         entity_id=entity_id,
         kind=kind,
         state=model.OperationState.IN_FLIGHT,
+        amount_minor=amount_minor,
+        currency=currency,
+        request=body,
         provider=provider_name,
         binding_id=registry.binding_id(caller.tenant_id, provider_name),
         cause=caller.cause(key),

@@ -109,14 +109,13 @@ class Payments:
         )
         operation = None
         if wanted.confirm:
-            operation = self._initial(caller, wanted.request, payment, now_us)
-            request = requests.authorize(
+            body = requests.authorize(
                 payment,
                 payment_method=wanted.payment_method,
                 return_url=wanted.return_url,
                 provider_customer_id=provider_customer_id,
             )
-            operation = replace(operation, request=request)
+            operation = self._initial(caller, wanted.request, payment, now_us, body)
         change = commands.create(payment, operation)
         return await ctx.tracker.shielded(self._create(caller, wanted.request, change))
 
@@ -274,8 +273,9 @@ class Payments:
         request: intents.Request,
         payment: model.Payment,
         now_us: int,
+        body: bytes = b"",
     ) -> model.Operation:
-        operation = intents.operation(
+        return intents.operation(
             self._ctx,
             caller,
             kind=_initial_kind(payment.capture_method),
@@ -283,8 +283,10 @@ class Payments:
             provider_name=payment.provider,
             key=request.key,
             now_us=now_us,
+            amount_minor=payment.amount_minor,
+            currency=payment.currency,
+            body=body,
         )
-        return replace(operation, amount_minor=payment.amount_minor, currency=payment.currency)
 
     async def _begin_and_drive(
         self,

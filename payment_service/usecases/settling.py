@@ -163,6 +163,8 @@ class Settler:
         return verdict, customer
 
     def _scheduled(self, change: changes.Change, now_us: int) -> changes.Change:
+        if not any(operation.is_open for operation in change.operations):
+            return change
         scheduled = tuple(
             replace(o, next_check_us=context.next_check_us(self._ctx.schedule, o, now_us))
             for o in change.operations

@@ -201,23 +201,27 @@ class SqliteDatabase:
         results: list[calls.Result] = []
         try:
             raw.execute("begin immediate")
-            for fn, future in group:
+            for call in group:
                 self._deadlines[id(raw)] = time.monotonic() + self._timeout_s
-                raw.execute("savepoint caller")
-                try:
-                    value = fn(connection)
-                except Exception as error:
-                    raw.execute("rollback to caller")
-                    results.append(calls.Result(future, None, error))
-                else:
-                    results.append(calls.Result(future, value, None))
-                raw.execute("release caller")
+                results.append(self._call(raw, connection, call))
             self._deadlines[id(raw)] = float("inf")
             raw.execute("commit")
         except sqlite3.Error as error:
             failure = self._failure(raw, error)
             return [calls.Result(future, None, failure) for _, future in group]
         return results
+
+    def _call(
+        self, raw: sqlite3.Connection, connection: SqliteConnection, call: calls.Call
+    ) -> calls.Result:
+        raw.execute("savepoint caller")
+        try:
+            result = calls.Result(call.future, call.fn(connection), None)
+        except Exception as error:
+            raw.execute("rollback to caller")
+            result = calls.Result(call.future, None, error)
+        raw.execute("release caller")
+        return result
 
     def _failure(self, raw: sqlite3.Connection, error: sqlite3.Error) -> errors.StorageError:
         """Returns what is known of a group that did not commit."""
