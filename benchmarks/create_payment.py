@@ -1,13 +1,12 @@
 """Create with confirm against the bare limit: rate and latency.
 
 Owns `create_payment_*`. Bare and Payhub take turns, several rounds each, in one
-run; the ratio of their medians is the figure. A subscriber follows every event
-meanwhile.
+run; the ratio of their medians is the figure.
 """
 
 import statistics
 
-from benchmarks import follower, report, running
+from benchmarks import report, running
 from deploy import stack
 
 ROUNDS = 3
@@ -28,10 +27,8 @@ def _measure(board: report.Board, database: str, seconds: float) -> None:
     with running.bare() as proxy, running.payhub(database) as payhub:
         key = payhub.dev_key()
         target = payhub.target(stack.PAYMENTS)
-        with follower.following(payhub) as seen:
-            many = _turns(board, database, proxy, target, key, callers=32, seconds=seconds)
-            one = _turns(board, database, proxy, target, key, callers=1, seconds=seconds / 2)
-            seen.wait_drained()
+        many = _turns(board, database, proxy, target, key, callers=32, seconds=seconds)
+        one = _turns(board, database, proxy, target, key, callers=1, seconds=seconds / 2)
         bare_rate, own_rate = (statistics.median(r["per_s"] for r in side) for side in many)
         bare_p50, own_p50 = (statistics.median(r["p50_ms"] for r in side) for side in one)
         board.note(f"create_payment_per_s_{database}", own_rate)

@@ -97,8 +97,25 @@ def _explain(message: payment_pb2.Payment, value: model.Payment) -> None:
         message.failure.CopyFrom(_failure(value.failure))
 
 
+# An event and the response show the same payment, so its message is made once.
+# Values never change, so identity is enough; every step on the dictionary is atomic.
+_recent: dict[int, tuple[model.Payment, payment_pb2.Payment]] = {}
+_RECENT_MAX = 256
+
+
 def payment(value: model.Payment) -> payment_pb2.Payment:
-    """Returns a payment as a message, with what a caller may do now."""
+    """Returns a payment as a message, with what a caller may do now; not to be changed."""
+    found = _recent.get(id(value))
+    if found is not None and found[0] is value:
+        return found[1]
+    message = _payment(value)
+    if len(_recent) >= _RECENT_MAX:
+        _recent.clear()
+    _recent[id(value)] = (value, message)
+    return message
+
+
+def _payment(value: model.Payment) -> payment_pb2.Payment:
     references = value.references
     message = payment_pb2.Payment(
         id=value.id,
