@@ -20,6 +20,7 @@ from tests import invariants, stored
 
 POLL_S = 0.05
 REST_TIMEOUT_S = 45.0
+SHOWN_MAX = 20
 QUICK: Mapping[str, str] = {
     "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
     "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S": "1",
@@ -130,9 +131,9 @@ class Installation:
         """Returns what event_gateway has stored."""
         return await asyncio.to_thread(stored.log, self.log_url)
 
-    async def violations(self, reader: "Reader | None" = None) -> list[str]:
-        """Returns every invariant that does not hold; the installation must be at rest."""
-        return await asyncio.to_thread(
+    async def check(self, reader: "Reader | None" = None) -> None:
+        """Fails with every invariant that does not hold; the installation must be at rest."""
+        found = await asyncio.to_thread(
             invariants.check,
             payments=self.payments_url,
             log=self.log_url,
@@ -141,6 +142,7 @@ class Installation:
             secrets=self.secrets,
             printed=[self.stack.log_file(name) for name in stack.NAMES],
         )
+        assert not found, "\n".join([f"{len(found)} violations", *found[:SHOWN_MAX]])
 
 
 class Reader:
