@@ -262,7 +262,7 @@ class Publisher:
             if postponed:
                 outbox.postpone(conn, postponed)
 
-        await self._db.write(write, one_statement=len(marks) + bool(postponed) == 1)
+        await self._db.write(write)
         failpoints.hit("payment_service.relay_after_mark")
 
 

@@ -111,7 +111,7 @@ class Repair:
             if not ids:
                 return found
             unmark = functools.partial(outbox.unmark, ids=ids)
-            found += await self._db.write(unmark, one_statement=True)
+            found += await self._db.write(unmark)
 
     async def _prune(self, place: gateway.Place) -> None:
         now_s = self._clock.monotonic_s()
@@ -133,7 +133,7 @@ class Repair:
                     head=place.head,
                     before_us=before_us,
                 )
-                deleted += await self._db.write(prune, one_statement=True)
+                deleted += await self._db.write(prune)
             if count < CHUNK or last_us >= before_us:
                 self._prune_after_id = 0
                 self._prune_at_s = now_s + PRUNE_EVERY_S

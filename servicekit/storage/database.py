@@ -62,8 +62,8 @@ class Database(Protocol):
         Args:
             fn: Plain synchronous function, which may run more than once; what it
                 raises rolls back its own writes and reaches the caller.
-            one_statement: *fn* runs exactly one statement, which saves PostgreSQL two
-                round trips.
+            one_statement: *fn* runs exactly one statement (or `run_all`) that touches a
+                few rows: callers share commits, and SQLite runs it on the event loop.
 
         Raises:
             StorageUnavailable: Nothing was written.

@@ -1,21 +1,23 @@
-"""SQLite with group commit: one writer thread, many callers per transaction.
+"""SQLite with group commit: many callers per transaction, one transaction at a time.
 
-Owns the file, its lock and the writer. Called through `storage.Database`.
-Never lets two processes write one file, and never reruns what a failed COMMIT
-may have written.
+Owns the file, its lock and the writer. Callers of one statement run on the event
+loop and only their COMMIT in the writer thread; everything else runs there
+whole. Called through `storage.Database`. Never lets two processes write one
+file, and never reruns what a failed COMMIT may have written.
 """
 
 import asyncio
 import collections
 import concurrent.futures
 import fcntl
+import functools
 import pathlib
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from servicekit.storage import calls, database, errors, statement
 
@@ -24,6 +26,11 @@ T = TypeVar("T")
 # More callers per transaction gain nothing measurable above 64, and the first
 # of them waits for the last.
 GROUP_MAX = 64
+# Where callers come together, the next group waits for more of them: the disk
+# flushes one group after the other, so fewer and larger ones are faster for all.
+# A lone caller never waits.
+GATHER_CALL_S = 0.001
+GATHER_LONGEST_S = 0.004
 # Instructions between two looks at the clock: about a millisecond.
 _PROGRESS_STEPS = 50_000
 
@@ -79,6 +86,11 @@ class SqliteConnection:
         return self._execute(text, params).fetchall()
 
 
+class _Pending(NamedTuple):
+    call: calls.Call
+    brief: bool
+
+
 class SqliteDatabase:
     """A `storage.Database` on one file.
 
@@ -102,14 +114,17 @@ class SqliteDatabase:
         self._waiting_max = waiting_max
         self._lock = lock_file(path)
         self._loop = asyncio.get_running_loop()
-        self._queue: calls.Calls = queue.SimpleQueue()
+        self._pending: collections.deque[_Pending] = collections.deque()
+        self._work: queue.SimpleQueue[Callable[[], list[calls.Result]] | None] = queue.SimpleQueue()
+        self._busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._waiting = 0
         self._closed = False
         self._deadlines: dict[int, float] = {}
-        writer = self._connect(writer=True)
-        self._thread = threading.Thread(
-            target=self._write_groups, args=(writer,), name="sqlite-writer", daemon=True
-        )
+        self._raw = self._connect(writer=True)
+        self._connection = SqliteConnection(self._raw)
+        self._thread = threading.Thread(target=self._work_off, name="sqlite-writer", daemon=True)
         self._thread.start()
         self._local = threading.local()
         self._reading: collections.deque[sqlite3.Connection] = collections.deque()
@@ -153,7 +168,11 @@ class SqliteDatabase:
             raise errors.StorageOverloaded(f"{self._waiting} writes wait already")
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1
-        self._queue.put(calls.Call(fn, future))
+        self._pending.append(_Pending(calls.Call(fn, future), one_statement))
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._next_group)
         return await future
 
     async def read(self, fn: Callable[[database.Connection], T]) -> T:
@@ -167,8 +186,10 @@ class SqliteDatabase:
         if self._closed:
             return
         self._closed = True
-        self._queue.put(None)
+        await self._idle.wait()
+        self._work.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
+        self._raw.close()
         await self._loop.run_in_executor(None, self._readers.shutdown)
         while self._reading:
             self._reading.pop().close()
@@ -188,27 +209,65 @@ class SqliteDatabase:
         finally:
             raw.execute("rollback")
 
-    def _write_groups(self, raw: sqlite3.Connection) -> None:
-        connection = SqliteConnection(raw)
-        while group := calls.take(self._queue, GROUP_MAX):
-            results = self._commit(raw, connection, group)
-            self._loop.call_soon_threadsafe(self._settle, results)
-        raw.close()
+    def _next_group(self) -> None:
+        """Starts the transaction of what waits; runs on the event loop."""
+        if not self._pending:
+            self._busy = False
+            self._idle.set()
+            return
+        count = min(len(self._pending), GROUP_MAX)
+        taken = [self._pending.popleft() for _ in range(count)]
+        group = [pending.call for pending in taken]
+        if not all(pending.brief for pending in taken):
+            self._work.put(functools.partial(self._run_and_commit, group))
+            return
+        # On the loop's own thread: sqlite3 gives up the interpreter's lock at every
+        # statement, and a thread that competes with the loop waits for it each time.
+        ran = self._run(group)
+        if isinstance(ran, errors.StorageError):
+            self._finish([calls.Result(future, None, ran) for _, future in group])
+        else:
+            self._work.put(functools.partial(self._commit, ran))
 
-    def _commit(
-        self, raw: sqlite3.Connection, connection: SqliteConnection, group: list[calls.Call]
-    ) -> list[calls.Result]:
+    def _finish(self, results: list[calls.Result]) -> None:
+        self._waiting -= len(results)
+        calls.settle(results)
+        if len(results) > 1:
+            gather_s = min(len(results) * GATHER_CALL_S, GATHER_LONGEST_S)
+            self._loop.call_later(gather_s, self._next_group)
+        else:
+            self._next_group()
+
+    def _work_off(self) -> None:
+        while (work := self._work.get()) is not None:
+            self._loop.call_soon_threadsafe(self._finish, work())
+
+    def _run_and_commit(self, group: list[calls.Call]) -> list[calls.Result]:
+        ran = self._run(group)
+        if isinstance(ran, errors.StorageError):
+            return [calls.Result(future, None, ran) for _, future in group]
+        return self._commit(ran)
+
+    def _run(self, group: list[calls.Call]) -> list[calls.Result] | errors.StorageError:
+        """Runs a group's functions in a new transaction, which it leaves open."""
         results: list[calls.Result] = []
         try:
-            raw.execute("begin immediate")
+            self._raw.execute("begin immediate")
             for call in group:
-                self._deadlines[id(raw)] = time.monotonic() + self._timeout_s
-                results.append(self._call(raw, connection, call))
-            self._deadlines[id(raw)] = float("inf")
-            raw.execute("commit")
+                self._deadlines[id(self._raw)] = time.monotonic() + self._timeout_s
+                results.append(self._call(self._raw, self._connection, call))
         except sqlite3.Error as error:
-            failure = self._failure(raw, error)
-            return [calls.Result(future, None, failure) for _, future in group]
+            return self._failure(self._raw, error)
+        finally:
+            self._deadlines[id(self._raw)] = float("inf")
+        return results
+
+    def _commit(self, results: list[calls.Result]) -> list[calls.Result]:
+        try:
+            self._raw.execute("commit")
+        except sqlite3.Error as error:
+            failure = self._failure(self._raw, error)
+            return [calls.Result(result.future, None, failure) for result in results]
         return results
 
     def _call(
@@ -229,10 +288,6 @@ class SqliteDatabase:
             raw.execute("rollback")
             return errors.StorageUnavailable(f"{self._path}: {error}")
         return errors.CommitUnknown(f"{self._path}: {error}")
-
-    def _settle(self, results: list[calls.Result]) -> None:
-        self._waiting -= len(results)
-        calls.settle(results)
 
 
 class FileLock:
