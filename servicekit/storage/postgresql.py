@@ -7,6 +7,7 @@ have written.
 """
 
 import asyncio
+import contextlib
 import functools
 import queue
 import random
@@ -230,7 +231,9 @@ class PostgresDatabase:
         except Exception:
             raw_now: psycopg.Connection[database.Row] | None = getattr(self._local, "raw", None)
             if raw_now is not None and not raw_now.closed:
-                raw_now.execute("rollback")
+                # A broken connection has rolled back already; this thread must go on.
+                with contextlib.suppress(psycopg.Error):
+                    raw_now.execute("rollback")
             return None
         try:
             self._commit(raw)

@@ -9,6 +9,7 @@ file, and never reruns what a failed COMMIT may have written.
 import asyncio
 import collections
 import concurrent.futures
+import contextlib
 import fcntl
 import functools
 import pathlib
@@ -285,7 +286,9 @@ class SqliteDatabase:
     def _failure(self, raw: sqlite3.Connection, error: sqlite3.Error) -> errors.StorageError:
         """Returns what is known of a group that did not commit."""
         if raw.in_transaction:
-            raw.execute("rollback")
+            # Whoever waits must learn of it whatever the file's state is.
+            with contextlib.suppress(sqlite3.Error):
+                raw.execute("rollback")
             return errors.StorageUnavailable(f"{self._path}: {error}")
         return errors.CommitUnknown(f"{self._path}: {error}")
 

@@ -1,12 +1,14 @@
 """Storage on both databases: what a caller may rely on."""
 
 import asyncio
+import contextlib
 import pathlib
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+import psycopg
 import pytest
 
 from servicekit import storage
@@ -249,3 +251,39 @@ async def test_close_waits_for_what_was_begun(database_url: str) -> None:
     await asyncio.sleep(0)
     await db.close()
     assert await asyncio.gather(*waiting) == [1] * 50
+
+
+async def test_a_server_that_ends_connections_stops_nobody(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    """Writers whose connections were ended in the middle fail or succeed, and go on afterwards."""
+    url = new_postgres_database()
+    db = await storage.open_database(url, pool_size=4)
+    end = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+    try:
+        await db.write(lambda conn: conn.query(CREATE))
+        for round_ in range(5):
+            writes = [
+                asyncio.ensure_future(
+                    db.write(
+                        lambda conn, key=f"{round_}-{i}": conn.run(  # type: ignore[misc]
+                            INSERT, {"id": key, "amount": 1}
+                        ),
+                        one_statement=True,
+                    )
+                )
+                for i in range(60)
+            ]
+            await asyncio.sleep(0)
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute(f"{end} and datname = current_database()")
+            outcomes = await asyncio.gather(*writes, return_exceptions=True)
+            assert all(o == 1 or isinstance(o, storage.StorageError) for o in outcomes)
+        for one_statement in (True, False):
+            # Each connection may fail once more before it is replaced.
+            for _ in range(8):
+                with contextlib.suppress(storage.StorageError):
+                    await db.write(lambda conn: conn.one(NOW), one_statement=one_statement)
+            assert await db.write(lambda conn: conn.one(COUNT), one_statement=one_statement)
+    finally:
+        await db.close()
