@@ -65,7 +65,9 @@ def write_if_first(conn: storage.Connection, statements: Batch) -> bool:
     """Runs *statements* if the first of them writes; returns whether it did.
 
     Raises:
-        AssertionError: The first wrote and another did not. Rolls back.
+        AssertionError: The first wrote and another did not. Rolls back, but for a lone
+            statement on PostgreSQL, which has committed by then: a guard on the first
+            that does not imply the others is a bug.
     """
     counts = conn.run_all(statements, first_decides=True)
     if counts[0] and not all(counts):
