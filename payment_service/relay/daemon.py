@@ -30,9 +30,9 @@ BUSY_S = 1.0
 
 # A batch costs two processes about a millisecond each, whatever it holds, so
 # traffic is gathered: n rows keep the next batch away for n times 2 ms, at most
-# 25 ms. Below 500 events a second nobody waits for that.
+# 50 ms. Below 500 events a second nobody waits for that.
 PACE_ROW_S = 0.002
-PACE_LONGEST_S = 0.025
+PACE_LONGEST_S = 0.05
 
 AWAY_FIRST_S = 0.1
 AWAY_LONGEST_S = 2.0
