@@ -19,6 +19,8 @@ class Capability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAPABILITY_CUSTOMERS: _ClassVar[Capability]
     CAPABILITY_UPSTREAM_IDEMPOTENCY: _ClassVar[Capability]
     CAPABILITY_OPERATION_LOOKUP: _ClassVar[Capability]
+    CAPABILITY_CREDENTIAL_CHECK: _ClassVar[Capability]
+    CAPABILITY_OVERLAPPING_SECRETS: _ClassVar[Capability]
 CAPABILITY_UNSPECIFIED: Capability
 CAPABILITY_MANUAL_CAPTURE: Capability
 CAPABILITY_SALE: Capability
@@ -31,6 +33,8 @@ CAPABILITY_CUSTOMER_ACTION: Capability
 CAPABILITY_CUSTOMERS: Capability
 CAPABILITY_UPSTREAM_IDEMPOTENCY: Capability
 CAPABILITY_OPERATION_LOOKUP: Capability
+CAPABILITY_CREDENTIAL_CHECK: Capability
+CAPABILITY_OVERLAPPING_SECRETS: Capability
 
 class CapabilityStatus(_message.Message):
     __slots__ = ("capability", "enabled", "disabled_reason")

@@ -5,6 +5,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from payhub.options.v1 import options_pb2 as _options_pb2
 from payhub.plugin.v1 import capability_pb2 as _capability_pb2
+from payhub.plugin.v1 import manifest_pb2 as _manifest_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -41,7 +42,7 @@ class HandshakeRequest(_message.Message):
     def __init__(self, core_version: _Optional[str] = ..., services: _Optional[_Iterable[str]] = ..., core_capabilities: _Optional[_Iterable[_Union[CoreCapability, str]]] = ...) -> None: ...
 
 class HandshakeResponse(_message.Message):
-    __slots__ = ("identity", "services", "capabilities", "currency_codes", "schema_digest", "max_concurrent_calls", "upstream_idempotency_retention")
+    __slots__ = ("identity", "services", "capabilities", "currency_codes", "schema_digest", "max_concurrent_calls", "upstream_idempotency_retention", "metadata", "dependencies", "requested_permissions", "config_schema_version")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +50,10 @@ class HandshakeResponse(_message.Message):
     SCHEMA_DIGEST_FIELD_NUMBER: _ClassVar[int]
     MAX_CONCURRENT_CALLS_FIELD_NUMBER: _ClassVar[int]
     UPSTREAM_IDEMPOTENCY_RETENTION_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    DEPENDENCIES_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
     identity: PluginIdentity
     services: _containers.RepeatedScalarFieldContainer[str]
     capabilities: _containers.RepeatedCompositeFieldContainer[_capability_pb2.CapabilityStatus]
@@ -56,7 +61,11 @@ class HandshakeResponse(_message.Message):
     schema_digest: str
     max_concurrent_calls: int
     upstream_idempotency_retention: _duration_pb2.Duration
-    def __init__(self, identity: _Optional[_Union[PluginIdentity, _Mapping]] = ..., services: _Optional[_Iterable[str]] = ..., capabilities: _Optional[_Iterable[_Union[_capability_pb2.CapabilityStatus, _Mapping]]] = ..., currency_codes: _Optional[_Iterable[str]] = ..., schema_digest: _Optional[str] = ..., max_concurrent_calls: _Optional[int] = ..., upstream_idempotency_retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    metadata: _manifest_pb2.PluginMetadata
+    dependencies: _containers.RepeatedCompositeFieldContainer[_manifest_pb2.PluginDependency]
+    requested_permissions: _containers.RepeatedScalarFieldContainer[str]
+    config_schema_version: int
+    def __init__(self, identity: _Optional[_Union[PluginIdentity, _Mapping]] = ..., services: _Optional[_Iterable[str]] = ..., capabilities: _Optional[_Iterable[_Union[_capability_pb2.CapabilityStatus, _Mapping]]] = ..., currency_codes: _Optional[_Iterable[str]] = ..., schema_digest: _Optional[str] = ..., max_concurrent_calls: _Optional[int] = ..., upstream_idempotency_retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[_Union[_manifest_pb2.PluginMetadata, _Mapping]] = ..., dependencies: _Optional[_Iterable[_Union[_manifest_pb2.PluginDependency, _Mapping]]] = ..., requested_permissions: _Optional[_Iterable[str]] = ..., config_schema_version: _Optional[int] = ...) -> None: ...
 
 class PluginIdentity(_message.Message):
     __slots__ = ("plugin_id", "plugin_version", "instance_id", "kind")
@@ -95,10 +104,12 @@ class SecretSlot(_message.Message):
     def __init__(self, slot: _Optional[str] = ..., description: _Optional[str] = ..., required: _Optional[bool] = ...) -> None: ...
 
 class ValidateConfigRequest(_message.Message):
-    __slots__ = ("config",)
+    __slots__ = ("config", "check_credentials")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CHECK_CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
     config: BindingConfig
-    def __init__(self, config: _Optional[_Union[BindingConfig, _Mapping]] = ...) -> None: ...
+    check_credentials: bool
+    def __init__(self, config: _Optional[_Union[BindingConfig, _Mapping]] = ..., check_credentials: _Optional[bool] = ...) -> None: ...
 
 class ValidateConfigResponse(_message.Message):
     __slots__ = ("diagnostics",)
@@ -172,12 +183,52 @@ class RemoveBindingResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class MigrateConfigRequest(_message.Message):
+    __slots__ = ("from_schema_digest", "from_config_schema_version", "config_json")
+    FROM_SCHEMA_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FROM_CONFIG_SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    from_schema_digest: str
+    from_config_schema_version: int
+    config_json: str
+    def __init__(self, from_schema_digest: _Optional[str] = ..., from_config_schema_version: _Optional[int] = ..., config_json: _Optional[str] = ...) -> None: ...
+
+class MigrateConfigResponse(_message.Message):
+    __slots__ = ("config_json", "diagnostics")
+    CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+    config_json: str
+    diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+    def __init__(self, config_json: _Optional[str] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ...) -> None: ...
+
+class NotifyLifecycleRequest(_message.Message):
+    __slots__ = ("change", "reason")
+    class Change(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CHANGE_UNSPECIFIED: _ClassVar[NotifyLifecycleRequest.Change]
+        CHANGE_ENABLED: _ClassVar[NotifyLifecycleRequest.Change]
+        CHANGE_DISABLED: _ClassVar[NotifyLifecycleRequest.Change]
+        CHANGE_UNINSTALLED: _ClassVar[NotifyLifecycleRequest.Change]
+    CHANGE_UNSPECIFIED: NotifyLifecycleRequest.Change
+    CHANGE_ENABLED: NotifyLifecycleRequest.Change
+    CHANGE_DISABLED: NotifyLifecycleRequest.Change
+    CHANGE_UNINSTALLED: NotifyLifecycleRequest.Change
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    change: NotifyLifecycleRequest.Change
+    reason: str
+    def __init__(self, change: _Optional[_Union[NotifyLifecycleRequest.Change, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class NotifyLifecycleResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class ProbeRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class ProbeResponse(_message.Message):
-    __slots__ = ("readiness", "bindings", "active_calls")
+    __slots__ = ("readiness", "bindings", "active_calls", "degraded_reasons")
     class Readiness(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         READINESS_UNSPECIFIED: _ClassVar[ProbeResponse.Readiness]
@@ -193,18 +244,46 @@ class ProbeResponse(_message.Message):
     READINESS_FIELD_NUMBER: _ClassVar[int]
     BINDINGS_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_CALLS_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
     readiness: ProbeResponse.Readiness
     bindings: _containers.RepeatedCompositeFieldContainer[BindingStatus]
     active_calls: int
-    def __init__(self, readiness: _Optional[_Union[ProbeResponse.Readiness, str]] = ..., bindings: _Optional[_Iterable[_Union[BindingStatus, _Mapping]]] = ..., active_calls: _Optional[int] = ...) -> None: ...
+    degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, readiness: _Optional[_Union[ProbeResponse.Readiness, str]] = ..., bindings: _Optional[_Iterable[_Union[BindingStatus, _Mapping]]] = ..., active_calls: _Optional[int] = ..., degraded_reasons: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BindingStatus(_message.Message):
-    __slots__ = ("binding_id", "applied_generation")
+    __slots__ = ("binding_id", "applied_generation", "credential_status", "credential_time", "degraded_reasons", "secret_warnings")
+    class CredentialStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CREDENTIAL_STATUS_UNSPECIFIED: _ClassVar[BindingStatus.CredentialStatus]
+        CREDENTIAL_STATUS_ACCEPTED: _ClassVar[BindingStatus.CredentialStatus]
+        CREDENTIAL_STATUS_REJECTED: _ClassVar[BindingStatus.CredentialStatus]
+    CREDENTIAL_STATUS_UNSPECIFIED: BindingStatus.CredentialStatus
+    CREDENTIAL_STATUS_ACCEPTED: BindingStatus.CredentialStatus
+    CREDENTIAL_STATUS_REJECTED: BindingStatus.CredentialStatus
     BINDING_ID_FIELD_NUMBER: _ClassVar[int]
     APPLIED_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_STATUS_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_TIME_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
+    SECRET_WARNINGS_FIELD_NUMBER: _ClassVar[int]
     binding_id: str
     applied_generation: int
-    def __init__(self, binding_id: _Optional[str] = ..., applied_generation: _Optional[int] = ...) -> None: ...
+    credential_status: BindingStatus.CredentialStatus
+    credential_time: _timestamp_pb2.Timestamp
+    degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
+    secret_warnings: _containers.RepeatedCompositeFieldContainer[SecretWarning]
+    def __init__(self, binding_id: _Optional[str] = ..., applied_generation: _Optional[int] = ..., credential_status: _Optional[_Union[BindingStatus.CredentialStatus, str]] = ..., credential_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., secret_warnings: _Optional[_Iterable[_Union[SecretWarning, _Mapping]]] = ...) -> None: ...
+
+class SecretWarning(_message.Message):
+    __slots__ = ("slot", "version", "expire_time")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    slot: str
+    version: int
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, slot: _Optional[str] = ..., version: _Optional[int] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class DrainRequest(_message.Message):
     __slots__ = ("grace_period",)

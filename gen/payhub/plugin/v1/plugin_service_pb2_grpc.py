@@ -63,6 +63,16 @@ class PluginServiceStub:
                 request_serializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.RemoveBindingRequest.SerializeToString,
                 response_deserializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.RemoveBindingResponse.FromString,
                 _registered_method=True)
+        self.MigrateConfig = channel.unary_unary(
+                '/payhub.plugin.v1.PluginService/MigrateConfig',
+                request_serializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.MigrateConfigRequest.SerializeToString,
+                response_deserializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.MigrateConfigResponse.FromString,
+                _registered_method=True)
+        self.NotifyLifecycle = channel.unary_unary(
+                '/payhub.plugin.v1.PluginService/NotifyLifecycle',
+                request_serializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.NotifyLifecycleRequest.SerializeToString,
+                response_deserializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.NotifyLifecycleResponse.FromString,
+                _registered_method=True)
         self.Probe = channel.unary_unary(
                 '/payhub.plugin.v1.PluginService/Probe',
                 request_serializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.ProbeRequest.SerializeToString,
@@ -127,6 +137,32 @@ class PluginServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MigrateConfig(self, request, context):
+        """Rewrites a configuration that was made for an older schema into one for the
+        schema of this version. Core calls it before an upgrade when the stored
+        configuration is not valid as it is, shows the result to ValidateConfig,
+        and stores it only when the upgrade goes ahead.
+
+        Pure: the same request gives the same answer, and nothing is applied. What
+        it can't rewrite is a diagnostic with `SEVERITY_ERROR` in an OK response. A
+        plugin without migrations answers UNIMPLEMENTED; the configuration then has
+        to be valid as it is. Secrets take no part: a slot keeps its name for as
+        long as its secret is needed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NotifyLifecycle(self, request, context):
+        """Tells the plugin what an operator decided about it. Best effort: core waits
+        no longer than the deadline, does not repeat a call that failed, and goes on
+        whatever the answer is. A plugin must not need it to work correctly; one
+        that does not care answers UNIMPLEMENTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Probe(self, request, context):
         """Reports readiness in detail. A status other than OK means unhealthy; OK
         with `READINESS_INITIALIZING` means healthy but not yet ready.
@@ -170,6 +206,16 @@ def add_PluginServiceServicer_to_server(servicer, server):
                     servicer.RemoveBinding,
                     request_deserializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.RemoveBindingRequest.FromString,
                     response_serializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.RemoveBindingResponse.SerializeToString,
+            ),
+            'MigrateConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.MigrateConfig,
+                    request_deserializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.MigrateConfigRequest.FromString,
+                    response_serializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.MigrateConfigResponse.SerializeToString,
+            ),
+            'NotifyLifecycle': grpc.unary_unary_rpc_method_handler(
+                    servicer.NotifyLifecycle,
+                    request_deserializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.NotifyLifecycleRequest.FromString,
+                    response_serializer=payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.NotifyLifecycleResponse.SerializeToString,
             ),
             'Probe': grpc.unary_unary_rpc_method_handler(
                     servicer.Probe,
@@ -321,6 +367,60 @@ class PluginService:
             '/payhub.plugin.v1.PluginService/RemoveBinding',
             payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.RemoveBindingRequest.SerializeToString,
             payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.RemoveBindingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MigrateConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/payhub.plugin.v1.PluginService/MigrateConfig',
+            payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.MigrateConfigRequest.SerializeToString,
+            payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.MigrateConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NotifyLifecycle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/payhub.plugin.v1.PluginService/NotifyLifecycle',
+            payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.NotifyLifecycleRequest.SerializeToString,
+            payhub_dot_plugin_dot_v1_dot_plugin__service__pb2.NotifyLifecycleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,24 @@ class PluginServiceStub:
     """
     RemoveBinding: _grpc.UnaryUnaryMultiCallable[_plugin_service_pb2.RemoveBindingRequest, _plugin_service_pb2.RemoveBindingResponse]
     """Forgets one binding and its secrets. Succeeds if the binding is unknown."""
+    MigrateConfig: _grpc.UnaryUnaryMultiCallable[_plugin_service_pb2.MigrateConfigRequest, _plugin_service_pb2.MigrateConfigResponse]
+    """Rewrites a configuration that was made for an older schema into one for the
+    schema of this version. Core calls it before an upgrade when the stored
+    configuration is not valid as it is, shows the result to ValidateConfig,
+    and stores it only when the upgrade goes ahead.
+
+    Pure: the same request gives the same answer, and nothing is applied. What
+    it can't rewrite is a diagnostic with `SEVERITY_ERROR` in an OK response. A
+    plugin without migrations answers UNIMPLEMENTED; the configuration then has
+    to be valid as it is. Secrets take no part: a slot keeps its name for as
+    long as its secret is needed.
+    """
+    NotifyLifecycle: _grpc.UnaryUnaryMultiCallable[_plugin_service_pb2.NotifyLifecycleRequest, _plugin_service_pb2.NotifyLifecycleResponse]
+    """Tells the plugin what an operator decided about it. Best effort: core waits
+    no longer than the deadline, does not repeat a call that failed, and goes on
+    whatever the answer is. A plugin must not need it to work correctly; one
+    that does not care answers UNIMPLEMENTED.
+    """
     Probe: _grpc.UnaryUnaryMultiCallable[_plugin_service_pb2.ProbeRequest, _plugin_service_pb2.ProbeResponse]
     """Reports readiness in detail. A status other than OK means unhealthy; OK
     with `READINESS_INITIALIZING` means healthy but not yet ready.
@@ -103,6 +121,24 @@ class PluginServiceAsyncStub(PluginServiceStub):
     """
     RemoveBinding: _aio.UnaryUnaryMultiCallable[_plugin_service_pb2.RemoveBindingRequest, _plugin_service_pb2.RemoveBindingResponse]  # type: ignore[assignment]
     """Forgets one binding and its secrets. Succeeds if the binding is unknown."""
+    MigrateConfig: _aio.UnaryUnaryMultiCallable[_plugin_service_pb2.MigrateConfigRequest, _plugin_service_pb2.MigrateConfigResponse]  # type: ignore[assignment]
+    """Rewrites a configuration that was made for an older schema into one for the
+    schema of this version. Core calls it before an upgrade when the stored
+    configuration is not valid as it is, shows the result to ValidateConfig,
+    and stores it only when the upgrade goes ahead.
+
+    Pure: the same request gives the same answer, and nothing is applied. What
+    it can't rewrite is a diagnostic with `SEVERITY_ERROR` in an OK response. A
+    plugin without migrations answers UNIMPLEMENTED; the configuration then has
+    to be valid as it is. Secrets take no part: a slot keeps its name for as
+    long as its secret is needed.
+    """
+    NotifyLifecycle: _aio.UnaryUnaryMultiCallable[_plugin_service_pb2.NotifyLifecycleRequest, _plugin_service_pb2.NotifyLifecycleResponse]  # type: ignore[assignment]
+    """Tells the plugin what an operator decided about it. Best effort: core waits
+    no longer than the deadline, does not repeat a call that failed, and goes on
+    whatever the answer is. A plugin must not need it to work correctly; one
+    that does not care answers UNIMPLEMENTED.
+    """
     Probe: _aio.UnaryUnaryMultiCallable[_plugin_service_pb2.ProbeRequest, _plugin_service_pb2.ProbeResponse]  # type: ignore[assignment]
     """Reports readiness in detail. A status other than OK means unhealthy; OK
     with `READINESS_INITIALIZING` means healthy but not yet ready.
@@ -172,6 +208,36 @@ class PluginServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_plugin_service_pb2.RemoveBindingResponse, _abc.Awaitable[_plugin_service_pb2.RemoveBindingResponse]]:
         """Forgets one binding and its secrets. Succeeds if the binding is unknown."""
+
+    @_abc_1.abstractmethod
+    def MigrateConfig(
+        self,
+        request: _plugin_service_pb2.MigrateConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plugin_service_pb2.MigrateConfigResponse, _abc.Awaitable[_plugin_service_pb2.MigrateConfigResponse]]:
+        """Rewrites a configuration that was made for an older schema into one for the
+        schema of this version. Core calls it before an upgrade when the stored
+        configuration is not valid as it is, shows the result to ValidateConfig,
+        and stores it only when the upgrade goes ahead.
+
+        Pure: the same request gives the same answer, and nothing is applied. What
+        it can't rewrite is a diagnostic with `SEVERITY_ERROR` in an OK response. A
+        plugin without migrations answers UNIMPLEMENTED; the configuration then has
+        to be valid as it is. Secrets take no part: a slot keeps its name for as
+        long as its secret is needed.
+        """
+
+    @_abc_1.abstractmethod
+    def NotifyLifecycle(
+        self,
+        request: _plugin_service_pb2.NotifyLifecycleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plugin_service_pb2.NotifyLifecycleResponse, _abc.Awaitable[_plugin_service_pb2.NotifyLifecycleResponse]]:
+        """Tells the plugin what an operator decided about it. Best effort: core waits
+        no longer than the deadline, does not repeat a call that failed, and goes on
+        whatever the answer is. A plugin must not need it to work correctly; one
+        that does not care answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def Probe(
