@@ -12,30 +12,34 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Key(_message.Message):
-    __slots__ = ("id", "tenant_id", "scopes", "name", "create_time", "revoke_time")
+    __slots__ = ("id", "tenant_id", "scopes", "name", "create_time", "revoke_time", "plugin_id")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     REVOKE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PLUGIN_ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant_id: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
     name: str
     create_time: _timestamp_pb2.Timestamp
     revoke_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    plugin_id: str
+    def __init__(self, id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., plugin_id: _Optional[str] = ...) -> None: ...
 
 class CreateKeyRequest(_message.Message):
-    __slots__ = ("tenant_id", "scopes", "name")
+    __slots__ = ("tenant_id", "scopes", "name", "plugin_id")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    PLUGIN_ID_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
     name: str
-    def __init__(self, tenant_id: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ...) -> None: ...
+    plugin_id: str
+    def __init__(self, tenant_id: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ..., plugin_id: _Optional[str] = ...) -> None: ...
 
 class CreateKeyResponse(_message.Message):
     __slots__ = ("key", "secret")
@@ -84,11 +88,17 @@ class IntrospectKeyRequest(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., key_sha256: _Optional[bytes] = ...) -> None: ...
 
 class IntrospectKeyResponse(_message.Message):
-    __slots__ = ("active", "tenant_id", "scopes")
+    __slots__ = ("active", "tenant_id", "scopes", "plugin_id", "publish_types", "read_types")
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
+    PLUGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_TYPES_FIELD_NUMBER: _ClassVar[int]
+    READ_TYPES_FIELD_NUMBER: _ClassVar[int]
     active: bool
     tenant_id: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, active: _Optional[bool] = ..., tenant_id: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
+    plugin_id: str
+    publish_types: _containers.RepeatedScalarFieldContainer[str]
+    read_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, active: _Optional[bool] = ..., tenant_id: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., plugin_id: _Optional[str] = ..., publish_types: _Optional[_Iterable[str]] = ..., read_types: _Optional[_Iterable[str]] = ...) -> None: ...
