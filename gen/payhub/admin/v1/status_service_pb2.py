@@ -23,10 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from payhub.admin.v1 import health_pb2 as payhub_dot_admin_dot_v1_dot_health__pb2
 from payhub.options.v1 import options_pb2 as payhub_dot_options_dot_v1_dot_options__pb2
+from payhub.plugin.v1 import plugin_pb2 as payhub_dot_plugin_dot_v1_dot_plugin__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$payhub/admin/v1/status_service.proto\x12\x0fpayhub.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpayhub/options/v1/options.proto\"\x12\n\x10GetStatusRequest\"\xb5\x02\n\x11GetStatusResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12=\n\tproviders\x18\x02 \x03(\x0b\x32\x1f.payhub.admin.v1.ProviderStatusR\tproviders\x12\x35\n\x06outbox\x18\x03 \x01(\x0b\x32\x1d.payhub.admin.v1.OutboxStatusR\x06outbox\x12H\n\x0fopen_operations\x18\x04 \x03(\x0b\x32\x1f.payhub.admin.v1.OperationCountR\x0eopenOperations\x12\x46\n\x11oldest_doubt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0foldestDoubtTime\"\xb7\x01\n\x0eProviderStatus\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x1a\n\x08\x65ndpoint\x18\x02 \x01(\tR\x08\x65ndpoint\x12\x14\n\x05ready\x18\x03 \x01(\x08R\x05ready\x12\x16\n\x06\x64\x65tail\x18\x04 \x01(\tR\x06\x64\x65tail\x12%\n\x0eplugin_version\x18\x05 \x01(\tR\rpluginVersion\x12\x18\n\x07\x64\x65\x66\x61ult\x18\x06 \x01(\x08R\x07\x64\x65\x66\x61ult\"\x7f\n\x0cOutboxStatus\x12\x18\n\x07waiting\x18\x01 \x01(\x04R\x07waiting\x12;\n\x0boldest_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\noldestTime\x12\x18\n\x07\x62locked\x18\x03 \x01(\x04R\x07\x62locked\"<\n\x0eOperationCount\x12\x14\n\x05state\x18\x01 \x01(\tR\x05state\x12\x14\n\x05\x63ount\x18\x02 \x01(\x04R\x05\x63ount2\x7f\n\rStatusService\x12n\n\tGetStatus\x12!.payhub.admin.v1.GetStatusRequest\x1a\".payhub.admin.v1.GetStatusResponse\"\x1a\x90\x02\x01\x8a\xb5\x18\x08\n\x02\x08\x05\x12\x02\x08\x1e\x92\xb5\x18\x07\n\x05\x61\x64minb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$payhub/admin/v1/status_service.proto\x12\x0fpayhub.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpayhub/admin/v1/health.proto\x1a\x1fpayhub/options/v1/options.proto\x1a\x1dpayhub/plugin/v1/plugin.proto\"\x12\n\x10GetStatusRequest\"\xeb\x03\n\x11GetStatusResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12=\n\tproviders\x18\x02 \x03(\x0b\x32\x1f.payhub.admin.v1.ProviderStatusR\tproviders\x12\x35\n\x06outbox\x18\x03 \x01(\x0b\x32\x1d.payhub.admin.v1.OutboxStatusR\x06outbox\x12H\n\x0fopen_operations\x18\x04 \x03(\x0b\x32\x1f.payhub.admin.v1.OperationCountR\x0eopenOperations\x12\x46\n\x11oldest_doubt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0foldestDoubtTime\x12/\n\x06health\x18\x06 \x01(\x0e\x32\x17.payhub.admin.v1.HealthR\x06health\x12%\n\x0ehealth_reasons\x18\x07 \x03(\tR\rhealthReasons\x12\x37\n\x07plugins\x18\x08 \x03(\x0b\x32\x1d.payhub.admin.v1.PluginStatusR\x07plugins\x12#\n\rkill_switches\x18\t \x01(\rR\x0ckillSwitches\"\xb7\x01\n\x0eProviderStatus\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x1a\n\x08\x65ndpoint\x18\x02 \x01(\tR\x08\x65ndpoint\x12\x14\n\x05ready\x18\x03 \x01(\x08R\x05ready\x12\x16\n\x06\x64\x65tail\x18\x04 \x01(\tR\x06\x64\x65tail\x12%\n\x0eplugin_version\x18\x05 \x01(\tR\rpluginVersion\x12\x18\n\x07\x64\x65\x66\x61ult\x18\x06 \x01(\x08R\x07\x64\x65\x66\x61ult\"\x91\x03\n\x0cPluginStatus\x12\x1b\n\tplugin_id\x18\x01 \x01(\tR\x08pluginId\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32\x1e.payhub.plugin.v1.Plugin.StateR\x05state\x12\x41\n\nconditions\x18\x03 \x03(\x0b\x32!.payhub.plugin.v1.PluginConditionR\nconditions\x12/\n\x06health\x18\x04 \x01(\x0e\x32\x17.payhub.admin.v1.HealthR\x06health\x12\'\n\x0f\x63urrent_version\x18\x05 \x01(\tR\x0e\x63urrentVersion\x12%\n\x0e\x63\x61nary_version\x18\x06 \x01(\tR\rcanaryVersion\x12\x1c\n\tinstances\x18\x07 \x01(\rR\tinstances\x12\'\n\x0fready_instances\x18\x08 \x01(\rR\x0ereadyInstances\x12#\n\ropen_breakers\x18\t \x01(\rR\x0copenBreakers\"\x7f\n\x0cOutboxStatus\x12\x18\n\x07waiting\x18\x01 \x01(\x04R\x07waiting\x12;\n\x0boldest_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\noldestTime\x12\x18\n\x07\x62locked\x18\x03 \x01(\x04R\x07\x62locked\"<\n\x0eOperationCount\x12\x14\n\x05state\x18\x01 \x01(\tR\x05state\x12\x14\n\x05\x63ount\x18\x02 \x01(\x04R\x05\x63ount2\x7f\n\rStatusService\x12n\n\tGetStatus\x12!.payhub.admin.v1.GetStatusRequest\x1a\".payhub.admin.v1.GetStatusResponse\"\x1a\x90\x02\x01\x8a\xb5\x18\x08\n\x02\x08\x05\x12\x02\x08\x1e\x92\xb5\x18\x07\n\x05\x61\x64minb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +37,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STATUSSERVICE'].methods_by_name['GetStatus']._loaded_options = None
   _globals['_STATUSSERVICE'].methods_by_name['GetStatus']._serialized_options = b'\220\002\001\212\265\030\010\n\002\010\005\022\002\010\036\222\265\030\007\n\005admin'
-  _globals['_GETSTATUSREQUEST']._serialized_start=123
-  _globals['_GETSTATUSREQUEST']._serialized_end=141
-  _globals['_GETSTATUSRESPONSE']._serialized_start=144
-  _globals['_GETSTATUSRESPONSE']._serialized_end=453
-  _globals['_PROVIDERSTATUS']._serialized_start=456
-  _globals['_PROVIDERSTATUS']._serialized_end=639
-  _globals['_OUTBOXSTATUS']._serialized_start=641
-  _globals['_OUTBOXSTATUS']._serialized_end=768
-  _globals['_OPERATIONCOUNT']._serialized_start=770
-  _globals['_OPERATIONCOUNT']._serialized_end=830
-  _globals['_STATUSSERVICE']._serialized_start=832
-  _globals['_STATUSSERVICE']._serialized_end=959
+  _globals['_GETSTATUSREQUEST']._serialized_start=184
+  _globals['_GETSTATUSREQUEST']._serialized_end=202
+  _globals['_GETSTATUSRESPONSE']._serialized_start=205
+  _globals['_GETSTATUSRESPONSE']._serialized_end=696
+  _globals['_PROVIDERSTATUS']._serialized_start=699
+  _globals['_PROVIDERSTATUS']._serialized_end=882
+  _globals['_PLUGINSTATUS']._serialized_start=885
+  _globals['_PLUGINSTATUS']._serialized_end=1286
+  _globals['_OUTBOXSTATUS']._serialized_start=1288
+  _globals['_OUTBOXSTATUS']._serialized_end=1415
+  _globals['_OPERATIONCOUNT']._serialized_start=1417
+  _globals['_OPERATIONCOUNT']._serialized_end=1477
+  _globals['_STATUSSERVICE']._serialized_start=1479
+  _globals['_STATUSSERVICE']._serialized_end=1606
 # @@protoc_insertion_point(module_scope)

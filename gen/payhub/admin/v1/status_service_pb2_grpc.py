@@ -47,7 +47,7 @@ class StatusServiceServicer:
     """
 
     def GetStatus(self, request, context):
-        """Reports providers, the outbox and payments that need attention.
+        """Reports plugins, providers, the outbox and payments that need attention.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
