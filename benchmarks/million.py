@@ -1,16 +1,22 @@
 """The same rate with a million payments stored.
 
-Owns `create_payment_1m_vs_empty*`. The payments are written by the payment
-service's own statements, settled sales with their operation, key and marked
-events, straight into its database; then an empty and the full installation take
-turns in one run.
+Owns `create_payment_1m_vs_empty*`. Settled sales with their operation, key and
+marked events are written by the processes' own statements straight into both
+databases, the log holding every event; then an empty and the full installation
+take turns in one run.
 """
 
 import asyncio
+import contextlib
 import statistics
+import time
+
+from payhub.events.v1 import event_pb2
 
 from benchmarks import report, running
 from deploy import stack
+from event_gateway.api import ingest
+from event_gateway.db import append
 from payment_service.db import idempotency, operations, outbox, payments
 from payment_service.domain import model
 from payment_service.provider_client import registry
@@ -19,6 +25,8 @@ from servicekit import ids, storage
 STORED = 1_000_000
 CHUNK = 2_000
 ROUNDS = 3
+# Of now: what is older than the outbox keeps would be deleted while it is measured.
+_NOW_US = time.time_ns() // 1000
 _MARK_ALL = storage.Statement(
     "update outbox set log_epoch = :epoch, log_position = id where log_epoch = ''"
 )
@@ -34,10 +42,15 @@ def measure(board: report.Board, seconds: float) -> None:
 
 def _measure(board: report.Board, database: str, seconds: float) -> float:
     with running.payhub(database) as empty, running.payhub(database) as full:
-        url = full.environment(stack.PAYMENTS)["PAYMENT_SERVICE_DATABASE_URL"]
-        full.stop_one(stack.PAYMENTS)
-        asyncio.run(_fill(board, database, url))
-        full.restart(stack.PAYMENTS)
+        urls = (
+            full.environment(stack.PAYMENTS)["PAYMENT_SERVICE_DATABASE_URL"],
+            full.environment(stack.GATEWAY)["EVENT_GATEWAY_DATABASE_URL"],
+        )
+        for process in (stack.PAYMENTS, stack.GATEWAY):
+            full.stop_one(process)
+        asyncio.run(_fill(board, database, *urls))
+        for process in (stack.GATEWAY, stack.PAYMENTS):
+            full.restart(process)
         rates: dict[str, list[float]] = {"empty": [], "full": []}
         for number in range(ROUNDS):
             for name, payhub in (("empty", empty), ("full", full)):
@@ -50,25 +63,43 @@ def _measure(board: report.Board, database: str, seconds: float) -> float:
         return statistics.median(rates["full"]) / statistics.median(rates["empty"])
 
 
-async def _fill(board: report.Board, database: str, url: str) -> None:
-    db = await storage.open_database(url, statement_timeout_s=600)
-    try:
+async def _fill(board: report.Board, database: str, payments_url: str, events_url: str) -> None:
+    async with contextlib.AsyncExitStack() as cleanup:
+        db = await storage.open_database(payments_url, statement_timeout_s=600)
+        cleanup.push_async_callback(db.close)
+        log = await storage.open_database(events_url, statement_timeout_s=600)
+        cleanup.push_async_callback(log.close)
         with board.bar(f"storing {STORED:,} payments in {database}", STORED) as advance:
             for begin in range(0, STORED, CHUNK):
-                await db.write(lambda conn, begin=begin: _store(conn, begin))  # type: ignore[misc]
+                made = [_payment(begin + number) for number in range(CHUNK)]
+                events = [_event(payment, version) for payment, _ in made for version in (1, 2)]
+                epoch = await log.write(lambda conn, events=events: _publish(conn, events))  # type: ignore[misc]
+                await db.write(
+                    lambda conn, made=made, events=events, epoch=epoch: _store(  # type: ignore[misc]
+                        conn, made, events, epoch
+                    )
+                )
                 advance(CHUNK)
-    finally:
-        await db.close()
 
 
-def _store(conn: storage.Connection, begin: int) -> None:
-    made = [_payment(begin + number) for number in range(CHUNK)]
+def _publish(conn: storage.Connection, events: list[event_pb2.Event]) -> str:
+    result = append.append(conn, [ingest.candidate(event) for event in events], _NOW_US)
+    assert result.head - result.head_before == len(events)
+    return str(result.epoch)
+
+
+def _store(
+    conn: storage.Connection,
+    made: list[tuple[model.Payment, model.Operation]],
+    events: list[event_pb2.Event],
+    epoch: str,
+) -> None:
     conn.run_many(payments.INSERT, [payments.params(p) for p, _ in made])
     conn.run_many(operations.INSERT, [operations.params(o) for _, o in made])
     conn.run_many(idempotency.CLAIM, [idempotency.params(_claim(p, o)) for p, o in made])
-    entries = [_event(p, version) for p, _ in made for version in (1, 2)]
-    conn.run_many(outbox.APPEND_IF_FIRST, [outbox.params(entry) for entry in entries])
-    conn.run(_MARK_ALL, {"epoch": "stored"})
+    conn.run_many(outbox.APPEND_IF_FIRST, [outbox.params(_entry(event)) for event in events])
+    # Both were empty and are filled in one order, so ids and positions are the same.
+    conn.run(_MARK_ALL, {"epoch": epoch})
 
 
 def _payment(number: int) -> tuple[model.Payment, model.Operation]:
@@ -86,8 +117,8 @@ def _payment(number: int) -> tuple[model.Payment, model.Operation]:
         authorized_minor=1000 + number % 900,
         captured_minor=1000 + number % 900,
         version=2,
-        created_us=1_700_000_000_000_000 + number,
-        updated_us=1_700_000_000_000_000 + number,
+        created_us=_NOW_US,
+        updated_us=_NOW_US,
     )
     operation = model.Operation(
         id=ids.new_id("op"),
@@ -120,13 +151,31 @@ def _claim(payment: model.Payment, operation: model.Operation) -> idempotency.Cl
     )
 
 
-def _event(payment: model.Payment, version: int) -> outbox.Entry:
-    return outbox.Entry(
-        event_id=ids.new_id("evt"),
+def _event(payment: model.Payment, version: int) -> event_pb2.Event:
+    event = event_pb2.Event(
+        id=ids.new_id("evt"),
+        type="payment.created" if version == 1 else "payment.succeeded",
+        type_version=1,
+        source="payments",
         tenant_id="default",
         entity_type="payment",
         entity_id=payment.id,
         entity_version=version,
-        envelope=bytes(600),
-        created_us=payment.created_us,
+        content_type="application/protobuf",
+        data=bytes(500),
+        user_id=payment.references.user_id,
+    )
+    event.occur_time.FromMicroseconds(payment.created_us)
+    return event
+
+
+def _entry(event: event_pb2.Event) -> outbox.Entry:
+    return outbox.Entry(
+        event_id=event.id,
+        tenant_id=event.tenant_id,
+        entity_type=event.entity_type,
+        entity_id=event.entity_id,
+        entity_version=event.entity_version,
+        envelope=event.SerializeToString(),
+        created_us=_NOW_US,
     )
