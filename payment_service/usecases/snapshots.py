@@ -78,22 +78,11 @@ def _amounts(value: model.Payment) -> payment_pb2.Amounts:
     )
 
 
-def standing(value: model.Payment) -> payment_pb2.Payment:
-    """Returns only those fields of a payment that a change of it can touch."""
-    message = payment_pb2.Payment(
-        state=_number(value.state),
-        amounts=_amounts(value),
-        provider_payment_id=value.provider_payment_id,
-        cancel_requested=value.cancel_requested,
-    )
-    _explain(message, value)
-    return message
-
-
-def _explain(message: payment_pb2.Payment, value: model.Payment) -> None:
-    if value.action is not None:
+def explain(message: payment_pb2.Payment, value: model.Payment, *names: str) -> None:
+    """Sets `action` and `failure` as far as *value* has them, or only those of *names*."""
+    if value.action is not None and (not names or "action" in names):
         message.action.CopyFrom(_action(value.action))
-    if value.failure is not None:
+    if value.failure is not None and (not names or "failure" in names):
         message.failure.CopyFrom(_failure(value.failure))
 
 
@@ -144,7 +133,7 @@ def _payment(value: model.Payment) -> payment_pb2.Payment:
         create_time=timestamp(value.created_us),
         update_time=timestamp(value.updated_us),
     )
-    _explain(message, value)
+    explain(message, value)
     return message
 
 
