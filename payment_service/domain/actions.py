@@ -6,42 +6,56 @@ everything else, and by snapshots, which tell callers. Never changes anything.
 
 from payment_service.domain import model
 
+# Every event shows all operations of its payment: up to 700 bytes each, of the 256 KiB
+# that the gateway takes. Money can be released when nothing else is possible any more.
+OPERATIONS_MAX = 200
+VOIDS_EXTRA = 25
+
 _P = model.PaymentState
 _K = model.Kind
 _A = model.Action
+
+
+def is_full(payment: model.Payment) -> bool:
+    """Whether it has as many operations as a payment may have, but for voids."""
+    return len(payment.operations) >= OPERATIONS_MAX
 
 
 def capturable_minor(payment: model.Payment) -> int:
     """What may still be captured, minor units."""
     if payment.state is not _P.AUTHORIZED or payment.open_operation(_K.CAPTURE, _K.VOID):
         return 0
+    if is_full(payment):
+        return 0
     return payment.authorized_minor - payment.captured_minor - payment.capture_reserved_minor
 
 
 def refundable_minor(payment: model.Payment) -> int:
     """What may still be refunded, minor units."""
-    if payment.state not in (_P.AUTHORIZED, _P.SUCCEEDED):
+    if payment.state not in (_P.AUTHORIZED, _P.SUCCEEDED) or is_full(payment):
         return 0
     return payment.captured_minor - payment.refunded_minor - payment.refund_reserved_minor
 
 
 def is_cancelable(payment: model.Payment) -> bool:
     """Whether Cancel is accepted; it may only note the wish while the outcome is unknown."""
+    if payment.state in (_P.CREATED, _P.FAILED):
+        return True
+    if len(payment.operations) >= OPERATIONS_MAX + VOIDS_EXTRA:
+        return False
     match payment.state:
-        case _P.CREATED | _P.FAILED:
-            return True
         case _P.REQUIRES_ACTION | _P.PROCESSING | _P.IN_DOUBT:
             return not payment.cancel_requested and not payment.open_operation(_K.VOID)
         case _P.AUTHORIZED:
             return not payment.open_operation(_K.CAPTURE, _K.VOID)
-        case _P.SUCCEEDED | _P.CANCELED:
+        case _:
             return False
 
 
 def available(payment: model.Payment) -> tuple[tuple[model.Action, int], ...]:
     """Returns every action that is accepted now with its largest amount, 0 for none."""
     found: list[tuple[model.Action, int]] = []
-    if payment.state in (_P.CREATED, _P.FAILED):
+    if payment.state in (_P.CREATED, _P.FAILED) and not is_full(payment):
         found.append((_A.CONFIRM, 0))
     if (amount := capturable_minor(payment)) > 0:
         found.append((_A.CAPTURE, amount))

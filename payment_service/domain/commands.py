@@ -30,7 +30,7 @@ def confirm(
     payment: model.Payment, operation: model.Operation, now_us: int
 ) -> changes.Change | changes.Refusal:
     """Sends a created or failed payment; *operation* is an AUTHORIZE or SALE."""
-    if payment.state not in (_P.CREATED, _P.FAILED):
+    if payment.state not in (_P.CREATED, _P.FAILED) or actions.is_full(payment):
         return conflict(payment, "confirm")
     after = replace(
         payment,
@@ -158,9 +158,12 @@ def conflict(payment: model.Payment, what: str) -> changes.Refusal:
     """The state forbids it; says what is possible instead."""
     allowed = [action.name.lower() for action, _ in actions.available(payment)]
     hint = f"possible now: {', '.join(allowed)}" if allowed else "nothing is possible now"
+    why = payment.state.name
+    if actions.is_full(payment):
+        why += f" and has {len(payment.operations)} operations, the most one may have"
     return changes.Refusal(
         reason="STATE_CONFLICT",
-        message=f"can't {what} a payment that is {payment.state.name}; {hint}",
+        message=f"can't {what} a payment that is {why}; {hint}",
         payment=payment,
     )
 

@@ -314,3 +314,33 @@ def test_a_refund_and_its_operation_have_one_amount() -> None:
     assert change.new_refund.amount_minor == change.new_operation.amount_minor == 250
     (step,) = change.steps
     assert (step.event_type, step.refund) == ("refund.created", change.new_refund)
+
+
+def _with_operations(story: build.Story, count: int) -> model.Payment:
+    payment = story.payment
+    more = tuple(
+        replace(payment.operations[0], id=f"op_more{number}", state=S.DECLINED)
+        for number in range(count - len(payment.operations))
+    )
+    return replace(payment, operations=(*payment.operations, *more))
+
+
+def test_a_payment_full_of_operations_can_only_be_released() -> None:
+    """At the most operations an event can show, captures and refunds are refused, voids not."""
+    full = _with_operations(_partly_captured(), actions.OPERATIONS_MAX)
+
+    assert [action for action, _ in actions.available(full)] == [A.CANCEL]
+    refusal = commands.capture(full, build.operation(K.CAPTURE), 1, LATER_US)
+    assert isinstance(refusal, changes.Refusal)
+    assert f"{actions.OPERATIONS_MAX} operations" in refusal.message
+    room = replace(full, operations=full.operations[:-1])
+    assert [action for action, _ in actions.available(room)] == [A.CAPTURE, A.CANCEL, A.REFUND]
+
+
+def test_a_full_payment_cannot_be_confirmed_again() -> None:
+    """A failed payment with the most operations is not confirmable but can be canceled."""
+    full = _with_operations(build.Story().confirm().then(O.DECLINED), actions.OPERATIONS_MAX)
+
+    assert [action for action, _ in actions.available(full)] == [A.CANCEL]
+    refusal = commands.confirm(full, build.operation(K.AUTHORIZE), LATER_US)
+    assert isinstance(refusal, changes.Refusal)

@@ -11,7 +11,7 @@ from payhub.events.v1 import event_pb2
 from payhub.options.v1 import options_pb2
 from payhub.payments.v1 import payment_events_pb2, payment_pb2
 
-from payment_service.domain import changes, customers, model, outcomes
+from payment_service.domain import actions, changes, customers, model, outcomes
 from payment_service.usecases import events, snapshots
 from tests.unit.payment_service import build, samples
 
@@ -275,3 +275,47 @@ def test_a_change_that_nobody_sees_has_no_event() -> None:
     assert events.of_change(changes.Change(payment=samples.PAYMENT), CAUSE, str) == []
     quiet = customers.Change(customer=samples.CUSTOMER, operation=samples.OPERATION)
     assert events.of_customer(quiet, str) == []
+
+
+def test_the_largest_payment_still_fits_into_an_event() -> None:
+    """With the most operations and the longest texts the contract allows, an event has room."""
+    failure = model.Failure(
+        kind=model.FailureKind.DECLINED,
+        reason="AUTHENTICATION_FAILED",
+        provider_code="c" * 255,
+        retryable_later=True,
+    )
+    count = actions.OPERATIONS_MAX + actions.VOIDS_EXTRA
+    operations = tuple(
+        build.operation(
+            K.REFUND,
+            id=f"op_{number:032x}",
+            refund_id=f"ref_{number:032x}",
+            provider_operation_id="o" * 255,
+            failure=failure,
+            amount_minor=2**63 - 1,
+            attempts=1_000_000,
+        )
+        for number in range(count)
+    )
+    references = model.References(
+        customer_id="c" * 64,
+        user_id="\U0001f600" * 128,
+        subscription_id="\U0001f600" * 128,
+        order_id="\U0001f600" * 128,
+        metadata={f"{number:064}": "\U0001f600" * 512 for number in range(32)},
+    )
+    largest = build.payment(
+        references=references,
+        description="\U0001f600" * 512,
+        provider_payment_id="p" * 255,
+        operations=operations,
+        failure=failure,
+    )
+    step = changes.Step(
+        event_type="payment.captured", before=largest, after=replace(largest, version=2)
+    )
+
+    (event,) = _events(step)
+
+    assert len(event.data) <= 262_144

@@ -22,19 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n payhub/provider/v1/failure.proto\x12\x12payhub.provider.v1\"\xec\x01\n\x07\x46\x61ilure\x12:\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0e\x32\".payhub.provider.v1.Failure.EffectR\x06\x65\x66\x66\x65\x63t\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32!.payhub.provider.v1.FailureReasonR\x06reason\x12#\n\rupstream_code\x18\x03 \x01(\tR\x0cupstreamCode\"E\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_NONE\x10\x01\x12\x12\n\x0e\x45\x46\x46\x45\x43T_UNKNOWN\x10\x02*\xf6\x04\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12%\n!FAILURE_REASON_OPERATION_MISMATCH\x10\x01\x12(\n$FAILURE_REASON_OPERATION_IN_PROGRESS\x10\x02\x12)\n%FAILURE_REASON_BINDING_NOT_CONFIGURED\x10\x03\x12\'\n#FAILURE_REASON_CREDENTIALS_REJECTED\x10\x04\x12(\n$FAILURE_REASON_UPSTREAM_RATE_LIMITED\x10\x05\x12\'\n#FAILURE_REASON_UPSTREAM_UNREACHABLE\x10\x06\x12%\n!FAILURE_REASON_UPSTREAM_NO_ANSWER\x10\x07\x12\x1b\n\x17\x46\x41ILURE_REASON_DRAINING\x10\x08\x12!\n\x1d\x46\x41ILURE_REASON_STATE_CONFLICT\x10\t\x12&\n\"FAILURE_REASON_LOOKUP_INCONCLUSIVE\x10\n\x12\x1e\n\x1a\x46\x41ILURE_REASON_PLUGIN_BUSY\x10\x0b\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_LATE\x10\x0c\x12\"\n\x1e\x46\x41ILURE_REASON_INVALID_REQUEST\x10\r\x12\x1c\n\x18\x46\x41ILURE_REASON_NOT_FOUND\x10\x0e\x12 \n\x1c\x46\x41ILURE_REASON_NOT_SUPPORTED\x10\x0f\x12\x1d\n\x19\x46\x41ILURE_REASON_PLUGIN_BUG\x10\x10\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n payhub/provider/v1/failure.proto\x12\x12payhub.provider.v1\x1a\x1b\x62uf/validate/validate.proto\"\xf6\x01\n\x07\x46\x61ilure\x12:\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0e\x32\".payhub.provider.v1.Failure.EffectR\x06\x65\x66\x66\x65\x63t\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32!.payhub.provider.v1.FailureReasonR\x06reason\x12-\n\rupstream_code\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\xff\x01R\x0cupstreamCode\"E\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_NONE\x10\x01\x12\x12\n\x0e\x45\x46\x46\x45\x43T_UNKNOWN\x10\x02*\xf6\x04\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12%\n!FAILURE_REASON_OPERATION_MISMATCH\x10\x01\x12(\n$FAILURE_REASON_OPERATION_IN_PROGRESS\x10\x02\x12)\n%FAILURE_REASON_BINDING_NOT_CONFIGURED\x10\x03\x12\'\n#FAILURE_REASON_CREDENTIALS_REJECTED\x10\x04\x12(\n$FAILURE_REASON_UPSTREAM_RATE_LIMITED\x10\x05\x12\'\n#FAILURE_REASON_UPSTREAM_UNREACHABLE\x10\x06\x12%\n!FAILURE_REASON_UPSTREAM_NO_ANSWER\x10\x07\x12\x1b\n\x17\x46\x41ILURE_REASON_DRAINING\x10\x08\x12!\n\x1d\x46\x41ILURE_REASON_STATE_CONFLICT\x10\t\x12&\n\"FAILURE_REASON_LOOKUP_INCONCLUSIVE\x10\n\x12\x1e\n\x1a\x46\x41ILURE_REASON_PLUGIN_BUSY\x10\x0b\x12\x1b\n\x17\x46\x41ILURE_REASON_TOO_LATE\x10\x0c\x12\"\n\x1e\x46\x41ILURE_REASON_INVALID_REQUEST\x10\r\x12\x1c\n\x18\x46\x41ILURE_REASON_NOT_FOUND\x10\x0e\x12 \n\x1c\x46\x41ILURE_REASON_NOT_SUPPORTED\x10\x0f\x12\x1d\n\x19\x46\x41ILURE_REASON_PLUGIN_BUG\x10\x10\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'payhub.provider.v1.failure_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FAILUREREASON']._serialized_start=296
-  _globals['_FAILUREREASON']._serialized_end=926
-  _globals['_FAILURE']._serialized_start=57
-  _globals['_FAILURE']._serialized_end=293
-  _globals['_FAILURE_EFFECT']._serialized_start=224
-  _globals['_FAILURE_EFFECT']._serialized_end=293
+  _globals['_FAILURE'].fields_by_name['upstream_code']._loaded_options = None
+  _globals['_FAILURE'].fields_by_name['upstream_code']._serialized_options = b'\272H\005r\003(\377\001'
+  _globals['_FAILUREREASON']._serialized_start=335
+  _globals['_FAILUREREASON']._serialized_end=965
+  _globals['_FAILURE']._serialized_start=86
+  _globals['_FAILURE']._serialized_end=332
+  _globals['_FAILURE_EFFECT']._serialized_start=263
+  _globals['_FAILURE_EFFECT']._serialized_end=332
 # @@protoc_insertion_point(module_scope)

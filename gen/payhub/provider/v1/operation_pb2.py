@@ -28,7 +28,7 @@ from payhub.options.v1 import options_pb2 as payhub_dot_options_dot_v1_dot_optio
 from payhub.type.v1 import money_pb2 as payhub_dot_type_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"payhub/provider/v1/operation.proto\x12\x12payhub.provider.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpayhub/options/v1/options.proto\x1a\x1apayhub/type/v1/money.proto\"\xfa\x01\n\x10OperationContext\x12\'\n\nbinding_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tbindingId\x12,\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@R\x0boperationId\x12!\n\x07\x61ttempt\x18\x03 \x01(\rB\x07\xbaH\x04*\x02(\x01R\x07\x61ttempt\x12+\n\x11\x63onfig_generation\x18\x04 \x01(\x04R\x10\x63onfigGeneration\x12?\n\tnot_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x08notAfter\"\xb2\x04\n\tOperation\x12!\n\x0coperation_id\x18\x01 \x01(\tR\x0boperationId\x12\x39\n\x05state\x18\x02 \x01(\x0e\x32#.payhub.provider.v1.Operation.StateR\x05state\x12,\n\x12provider_object_id\x18\x03 \x01(\tR\x10providerObjectId\x12\x32\n\x15provider_operation_id\x18\x04 \x01(\tR\x13providerOperationId\x12-\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x15.payhub.type.v1.MoneyR\x06\x61mount\x12\x35\n\x07\x64\x65\x63line\x18\x06 \x01(\x0b\x32\x1b.payhub.provider.v1.DeclineR\x07\x64\x65\x63line\x12:\n\x06\x61\x63tion\x18\x07 \x01(\x0b\x32\".payhub.provider.v1.CustomerActionR\x06\x61\x63tion\x12\x39\n\nstate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstateTime\"\x87\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x19\n\x15STATE_ACTION_REQUIRED\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x12\n\x0eSTATE_DECLINED\x10\x04\x12\x10\n\x0cSTATE_VOIDED\x10\x05\"\x92\x01\n\x07\x44\x65\x63line\x12\x39\n\x06reason\x18\x01 \x01(\x0e\x32!.payhub.provider.v1.DeclineReasonR\x06reason\x12#\n\rprovider_code\x18\x02 \x01(\tR\x0cproviderCode\x12\'\n\x0fretryable_later\x18\x03 \x01(\x08R\x0eretryableLater\"\xa1\x01\n\x0e\x43ustomerAction\x12\'\n\x0credirect_url\x18\x01 \x01(\tB\x04\x88\xb5\x18\x01R\x0bredirectUrl\x12)\n\rclient_secret\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01R\x0c\x63lientSecret\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime*\xf0\x02\n\rDeclineReason\x12\x1e\n\x1a\x44\x45\x43LINE_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45\x43LINE_REASON_OTHER\x10\x01\x12%\n!DECLINE_REASON_INSUFFICIENT_FUNDS\x10\x02\x12%\n!DECLINE_REASON_INSTRUMENT_INVALID\x10\x03\x12\"\n\x1e\x44\x45\x43LINE_REASON_SUSPECTED_FRAUD\x10\x04\x12(\n$DECLINE_REASON_AUTHENTICATION_FAILED\x10\x05\x12!\n\x1d\x44\x45\x43LINE_REASON_LIMIT_EXCEEDED\x10\x06\x12%\n!DECLINE_REASON_INSTRUMENT_EXPIRED\x10\x07\x12\x1f\n\x1b\x44\x45\x43LINE_REASON_DO_NOT_HONOR\x10\x08\x12\x1e\n\x1a\x44\x45\x43LINE_REASON_NOT_ALLOWED\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"payhub/provider/v1/operation.proto\x12\x12payhub.provider.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpayhub/options/v1/options.proto\x1a\x1apayhub/type/v1/money.proto\"\xfa\x01\n\x10OperationContext\x12\'\n\nbinding_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tbindingId\x12,\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@R\x0boperationId\x12!\n\x07\x61ttempt\x18\x03 \x01(\rB\x07\xbaH\x04*\x02(\x01R\x07\x61ttempt\x12+\n\x11\x63onfig_generation\x18\x04 \x01(\x04R\x10\x63onfigGeneration\x12?\n\tnot_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x08notAfter\"\xc6\x04\n\tOperation\x12!\n\x0coperation_id\x18\x01 \x01(\tR\x0boperationId\x12\x39\n\x05state\x18\x02 \x01(\x0e\x32#.payhub.provider.v1.Operation.StateR\x05state\x12\x36\n\x12provider_object_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\xff\x01R\x10providerObjectId\x12<\n\x15provider_operation_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\xff\x01R\x13providerOperationId\x12-\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x15.payhub.type.v1.MoneyR\x06\x61mount\x12\x35\n\x07\x64\x65\x63line\x18\x06 \x01(\x0b\x32\x1b.payhub.provider.v1.DeclineR\x07\x64\x65\x63line\x12:\n\x06\x61\x63tion\x18\x07 \x01(\x0b\x32\".payhub.provider.v1.CustomerActionR\x06\x61\x63tion\x12\x39\n\nstate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstateTime\"\x87\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x19\n\x15STATE_ACTION_REQUIRED\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x12\n\x0eSTATE_DECLINED\x10\x04\x12\x10\n\x0cSTATE_VOIDED\x10\x05\"\x9c\x01\n\x07\x44\x65\x63line\x12\x39\n\x06reason\x18\x01 \x01(\x0e\x32!.payhub.provider.v1.DeclineReasonR\x06reason\x12-\n\rprovider_code\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\xff\x01R\x0cproviderCode\x12\'\n\x0fretryable_later\x18\x03 \x01(\x08R\x0eretryableLater\"\xb1\x01\n\x0e\x43ustomerAction\x12/\n\x0credirect_url\x18\x01 \x01(\tB\x0c\xbaH\x05r\x03(\x80 \x88\xb5\x18\x01R\x0bredirectUrl\x12\x31\n\rclient_secret\x18\x02 \x01(\tB\x0c\xbaH\x05r\x03(\x80 \x88\xb5\x18\x01R\x0c\x63lientSecret\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime*\xf0\x02\n\rDeclineReason\x12\x1e\n\x1a\x44\x45\x43LINE_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45\x43LINE_REASON_OTHER\x10\x01\x12%\n!DECLINE_REASON_INSUFFICIENT_FUNDS\x10\x02\x12%\n!DECLINE_REASON_INSTRUMENT_INVALID\x10\x03\x12\"\n\x1e\x44\x45\x43LINE_REASON_SUSPECTED_FRAUD\x10\x04\x12(\n$DECLINE_REASON_AUTHENTICATION_FAILED\x10\x05\x12!\n\x1d\x44\x45\x43LINE_REASON_LIMIT_EXCEEDED\x10\x06\x12%\n!DECLINE_REASON_INSTRUMENT_EXPIRED\x10\x07\x12\x1f\n\x1b\x44\x45\x43LINE_REASON_DO_NOT_HONOR\x10\x08\x12\x1e\n\x1a\x44\x45\x43LINE_REASON_NOT_ALLOWED\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,20 +43,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPERATIONCONTEXT'].fields_by_name['attempt']._serialized_options = b'\272H\004*\002(\001'
   _globals['_OPERATIONCONTEXT'].fields_by_name['not_after']._loaded_options = None
   _globals['_OPERATIONCONTEXT'].fields_by_name['not_after']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_OPERATION'].fields_by_name['provider_object_id']._loaded_options = None
+  _globals['_OPERATION'].fields_by_name['provider_object_id']._serialized_options = b'\272H\005r\003(\377\001'
+  _globals['_OPERATION'].fields_by_name['provider_operation_id']._loaded_options = None
+  _globals['_OPERATION'].fields_by_name['provider_operation_id']._serialized_options = b'\272H\005r\003(\377\001'
+  _globals['_DECLINE'].fields_by_name['provider_code']._loaded_options = None
+  _globals['_DECLINE'].fields_by_name['provider_code']._serialized_options = b'\272H\005r\003(\377\001'
   _globals['_CUSTOMERACTION'].fields_by_name['redirect_url']._loaded_options = None
-  _globals['_CUSTOMERACTION'].fields_by_name['redirect_url']._serialized_options = b'\210\265\030\001'
+  _globals['_CUSTOMERACTION'].fields_by_name['redirect_url']._serialized_options = b'\272H\005r\003(\200 \210\265\030\001'
   _globals['_CUSTOMERACTION'].fields_by_name['client_secret']._loaded_options = None
-  _globals['_CUSTOMERACTION'].fields_by_name['client_secret']._serialized_options = b'\210\265\030\001'
-  _globals['_DECLINEREASON']._serialized_start=1313
-  _globals['_DECLINEREASON']._serialized_end=1681
+  _globals['_CUSTOMERACTION'].fields_by_name['client_secret']._serialized_options = b'\272H\005r\003(\200 \210\265\030\001'
+  _globals['_DECLINEREASON']._serialized_start=1359
+  _globals['_DECLINEREASON']._serialized_end=1727
   _globals['_OPERATIONCONTEXT']._serialized_start=182
   _globals['_OPERATIONCONTEXT']._serialized_end=432
   _globals['_OPERATION']._serialized_start=435
-  _globals['_OPERATION']._serialized_end=997
-  _globals['_OPERATION_STATE']._serialized_start=862
-  _globals['_OPERATION_STATE']._serialized_end=997
-  _globals['_DECLINE']._serialized_start=1000
-  _globals['_DECLINE']._serialized_end=1146
-  _globals['_CUSTOMERACTION']._serialized_start=1149
-  _globals['_CUSTOMERACTION']._serialized_end=1310
+  _globals['_OPERATION']._serialized_end=1017
+  _globals['_OPERATION_STATE']._serialized_start=882
+  _globals['_OPERATION_STATE']._serialized_end=1017
+  _globals['_DECLINE']._serialized_start=1020
+  _globals['_DECLINE']._serialized_end=1176
+  _globals['_CUSTOMERACTION']._serialized_start=1179
+  _globals['_CUSTOMERACTION']._serialized_end=1356
 # @@protoc_insertion_point(module_scope)
