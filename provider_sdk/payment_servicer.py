@@ -15,7 +15,7 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2, payment_provider_service_pb2_grpc
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk import errors, fingerprint, host, provider
+from provider_sdk import errors, fingerprint, host, provider, tracing
 from servicekit import logs, sanitizer
 
 RESERVE_MAX_S = 0.5
@@ -104,6 +104,7 @@ class PaymentProviderServicer(payment_provider_service_pb2_grpc.PaymentProviderS
     async def _look_up(
         self, request: pps.GetOperationRequest, context: Context
     ) -> operation_pb2.Operation:
+        self._bind(request.operation_id, request.binding_id)
         binding = self._host.binding(request.binding_id)
         left_s = _time_left_s(context)
         timeout_s = left_s - _reserve_s(left_s)
@@ -134,7 +135,7 @@ class PaymentProviderServicer(payment_provider_service_pb2_grpc.PaymentProviderS
     ) -> operation_pb2.Operation:
         """Runs one operation to its end; raises the status of whatever prevents an answer."""
         operation_id = request.context.operation_id
-        logs.bind(operation_id=operation_id, binding_id=request.context.binding_id)
+        self._bind(operation_id, request.context.binding_id)
         call = self._admit(request, context, needed)
         flight = self._flights.get(operation_id)
         try:
@@ -148,6 +149,18 @@ class PaymentProviderServicer(payment_provider_service_pb2_grpc.PaymentProviderS
         if isinstance(outcome, errors.ProviderError):
             raise outcome
         return outcome
+
+    def _bind(self, operation_id: str, binding_id: str) -> None:
+        """Says in every further line of the call what it is about."""
+        values = {
+            "plugin_id": self._host.domain,
+            "operation_id": operation_id,
+            "binding_id": binding_id,
+        }
+        trace_id = tracing.trace_id()
+        if trace_id:
+            values["trace_id"] = trace_id
+        logs.bind(**values)
 
     def _admit(
         self, request: RequestT, context: Context, needed: capability_pb2.Capability

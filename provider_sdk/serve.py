@@ -135,6 +135,9 @@ def translate(failure: Exception, *, domain: str) -> kit_errors.RpcError | None:
     """
     if isinstance(failure, errors.ProviderError):
         return errors.to_rpc(failure, domain=domain)
+    if isinstance(failure, NotImplementedError):
+        # What generated code raises for a method that nobody wrote.
+        return errors.to_rpc(errors.NotSupported("the plugin does not offer this"), domain=domain)
     if isinstance(failure, kit_errors.RpcError):
         if failure.domain == domain:
             return None
