@@ -256,6 +256,9 @@ def _void(draft: _Draft, operation: model.Operation) -> None:
             elif draft.payment.state is not _P.SUCCEEDED:
                 draft.enter(_P.SUCCEEDED, "payment.succeeded")
                 _note_refunded(draft)
+            else:
+                # Sold meanwhile, and yet voided: one of the two is wrong at the provider.
+                draft.emit("reconciliation.discrepancy")
             if not draft.steps and operation.state is _S.IN_DOUBT:
                 # The voided operation ended the payment first; the doubt was told all the same.
                 draft.emit("payment.resolved")

@@ -151,6 +151,8 @@ def _wanted(
         return ["payment.captured"], here
     kept = shape.total(K.CAPTURE) + shape.total(K.SALE)
     target = P.SUCCEEDED if kept else P.CANCELED
+    if kept and target is here:
+        return ["reconciliation.discrepancy"], here
     events = [] if target is here else [expected.ENTERED[target]]
     if events and kept and kept == shape.total(K.REFUND):
         events.append("payment.refunded")
@@ -174,6 +176,7 @@ ABOUT_OPERATIONS = {
     "payment.void_failed",
     "payment.in_doubt",
     "payment.resolved",
+    "reconciliation.discrepancy",
     "refund.pending",
 }
 
