@@ -143,6 +143,11 @@ class Stack:
         """Returns the development key: tenant `default`, all scopes."""
         return self.dev_key_file.read_text().strip()
 
+    @property
+    def plugin_key_file(self) -> pathlib.Path:
+        """File with the key plugins register with, there once payment_service is ready."""
+        return self.var / "plugin.key"
+
     def target(self, name: str) -> str:
         """Returns the gRPC address of a process, `host:port`."""
         return f"127.0.0.1:{self.ports[name].grpc}"
@@ -190,6 +195,8 @@ class Stack:
             "PAYMENT_SERVICE_GATEWAY_ENDPOINT": self.target(GATEWAY),
             "PAYMENT_SERVICE_DEV_KEY_PATH": str(self.dev_key_file),
             "PAYMENT_SERVICE_RELAY_KEY_PATH": str(self.var / "relay.key"),
+            "PAYMENT_SERVICE_PLUGIN_KEY_PATH": str(self.plugin_key_file),
+            "PAYMENT_SERVICE_ENCRYPTION_KEY_PATH": str(self.var / "encryption.key"),
         }
 
     def start(self, *, timeout_s: float = 40.0) -> None:

@@ -10,10 +10,10 @@ import sys
 
 from payhub.options.v1 import options_pb2
 
-from payment_service import composition, settings
+from payment_service import composition, plugging, settings
 from payment_service.api import access
 from payment_service.usecases import keys
-from servicekit import logs, metrics, server, storage
+from servicekit import health, logs, metrics, server, storage
 from servicekit import settings as settings_module
 
 
@@ -70,12 +70,16 @@ async def serve(configured: settings.Settings) -> int:
     metrics_ = metrics.Metrics()
     parts = composition.assemble(configured, db, metrics_)
     await make_keys(configured, parts.keys)
-    parts.ctx.providers.start()
+    await plugging.prepare(configured, parts.ctx, parts.plugins)
+    healths = health.Servicer()
 
     async def resolve(stop: asyncio.Event) -> None:
         await parts.resolver.run(stop, idle_s=configured.resolver_idle_s)
 
-    background: list[server.Background] = []
+    async def report(stop: asyncio.Event) -> None:
+        await parts.plugins.health.report(stop, healths.tell)
+
+    background: list[server.Background] = [*parts.plugins.background, report]
     if configured.resolver_enabled:
         background.append(resolve)
     if configured.relay_enabled:
@@ -90,6 +94,7 @@ async def serve(configured: settings.Settings) -> int:
         on_drain=[lambda: parts.ctx.tracker.drain(configured.drain_grace_s)],
         closing=[parts.ctx.providers.close, db.close],
         registry=metrics_,
+        health_servicer=healths,
     )
 
 
@@ -122,6 +127,11 @@ async def make_keys(configured: settings.Settings, cases: keys.Keys) -> None:
             tenant_id="default",
             scopes=keys.SCOPES,
             name="bootstrap",
+        )
+    if configured.plugin_key is not None:
+        secret = await asyncio.to_thread(keys.read_or_make, configured.plugin_key)
+        await cases.ensure(
+            secret, tenant_id=keys.SYSTEM_TENANT, scopes=keys.PLUGIN_SCOPES, name="plugins"
         )
     if configured.development_key is not None:
         secret = await asyncio.to_thread(keys.read_or_make, configured.development_key)

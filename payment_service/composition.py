@@ -16,14 +16,22 @@ from payhub.payments.v1 import (
     payment_service_pb2_grpc,
     refund_service_pb2_grpc,
 )
+from payhub.registry.v1 import registry_service_pb2_grpc
 
 from payment_service import db as db_package
+from payment_service import plugging, resolver
 from payment_service import relay as relay_package
-from payment_service import resolver
-from payment_service.api import access, admin, customers, payments, reading, refunds
-from payment_service.provider_client import client, registry
+from payment_service.api import access, admin, customers, payments, reading, refunds, registry
 from payment_service.settings import Settings
-from payment_service.usecases import cancellations, context, keys, settling, status
+from payment_service.usecases import (
+    cancellations,
+    catalog,
+    context,
+    keys,
+    secrets,
+    settling,
+    status,
+)
 from payment_service.usecases import customers as customer_cases
 from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
@@ -40,35 +48,11 @@ class Parts:
     """Everything that runs in one process."""
 
     ctx: context.Context
+    plugins: plugging.Plugins
     keys: keys.Keys
     resolver: resolver.Resolver
     pipeline: rpc.Pipeline
     servicers: tuple[server.Registrar, ...]
-
-
-def providers(
-    settings: Settings,
-    clock: clocks.Clock,
-    registry_: metrics.Metrics,
-) -> registry.Registry:
-    """Returns a client per provider; nothing is connected yet."""
-    limits = client.Limits(connect_s=settings.provider_connect_s, skew_s=settings.provider_skew_s)
-    provider_metrics = client.ProviderMetrics(registry_.registry)
-    generation = clock.now_us()
-    clients = {
-        name: client.ProviderClient(
-            name=name,
-            endpoint=endpoint,
-            config=settings.provider_config.get(name, {}),
-            limits=limits,
-            metrics=provider_metrics,
-            clock=clock,
-            generation=generation,
-        )
-        for name, endpoint in settings.providers.items()
-    }
-    default = settings.default_provider or next(iter(settings.providers))
-    return registry.Registry(clients, default)
 
 
 def assemble(
@@ -81,9 +65,11 @@ def assemble(
 ) -> Parts:
     """Returns the parts of a serving process around an open database."""
     clock = clock or clocks.SystemClock()
+    hooks = plugging.Hooks()
     ctx = context.Context(
         db=db,
-        providers=providers(settings, clock, metrics_),
+        providers=plugging.make_fleet(settings, clock, metrics_, hooks),
+        catalog=catalog.Catalog(db, settings.providers),
         clock=clock,
         new_id=new_id,
         tracker=tasks.Tracker(),
@@ -96,6 +82,7 @@ def assemble(
             lease_s=settings.resolver_lease_s,
         ),
     )
+    plugins = plugging.make(settings, ctx, vault(settings), hooks)
     settler = settling.Settler(ctx)
     payments_ = payment_cases.Payments(ctx, settler)
     refunds_ = refund_cases.Refunds(ctx, settler)
@@ -112,6 +99,7 @@ def assemble(
     )
     return Parts(
         ctx=ctx,
+        plugins=plugins,
         keys=keys_,
         resolver=resolver.Resolver(
             ctx,
@@ -139,10 +127,25 @@ def assemble(
             ),
             _registrar(
                 status_service_pb2_grpc.add_StatusServiceServicer_to_server,
-                admin.StatusServicer(status.Status(ctx)),
+                admin.StatusServicer(status.Status(ctx, plugins.health)),
+            ),
+            _registrar(
+                registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,
+                registry.RegistryServicer(plugins.leases),
             ),
         ),
     )
+
+
+def vault(settings: Settings) -> secrets.Vault:
+    """Returns what encrypts the secrets of bindings.
+
+    Raises:
+        secrets.KeyProblem: There is no key for it.
+    """
+    text = settings.encryption_keys
+    path = settings.encryption_key_file
+    return secrets.Vault(secrets.find_keys(text.get_secret_value() if text else None, path))
 
 
 def _registrar(add: Callable[..., None], servicer: object) -> server.Registrar:

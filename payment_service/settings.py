@@ -30,14 +30,30 @@ class Settings(settings.ServiceSettings):
     database_statement_timeout_s: Seconds = 10.0
     auto_migrate: bool | None = None
 
-    providers: dict[ProviderName, Endpoint] = pydantic.Field(
-        default={"mock": "127.0.0.1:50061"}, min_length=1
-    )
+    # Reached without an operator; all others are allowed and enabled by one.
+    providers: dict[ProviderName, Endpoint] = pydantic.Field(default={"mock": "127.0.0.1:50061"})
     default_provider: str = ""
     provider_config: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
     provider_timeout_s: Seconds = 20.0
     provider_connect_s: Seconds = 1.0
     provider_skew_s: float = pydantic.Field(default=2.0, ge=0, le=600)
+    # What one provider may tie up when it hangs.
+    provider_calls_max: int = pydantic.Field(default=512, ge=1, le=10_000)
+    provider_lookups_max: int = pydantic.Field(default=16, ge=1, le=1_000)
+    breaker_calls_min: int = pydantic.Field(default=10, ge=1, le=100_000)
+    breaker_open_first_s: Seconds = 2.0
+    breaker_open_longest_s: Seconds = 60.0
+
+    plugin_lease_s: Seconds = 15.0
+    plugin_probe_s: Seconds = 5.0
+    # 0 turns the rule off.
+    plugin_crashes_max: int = pydantic.Field(default=3, ge=0, le=1_000)
+    plugin_faults_max: int = pydantic.Field(default=3, ge=0, le=1_000)
+    plugin_key_path: pathlib.Path | None = None
+    upgrade_stand_by_s: Seconds = 600.0
+
+    encryption_keys: pydantic.SecretStr | None = None
+    encryption_key_path: pathlib.Path | None = None
 
     resolver_enabled: bool = True
     resolver_idle_s: Seconds = 0.5
@@ -81,6 +97,25 @@ class Settings(settings.ServiceSettings):
     def migrates_at_start(self) -> bool:
         """Whether migrations run at start: in the embedded default, unless told otherwise."""
         return self.embedded if self.auto_migrate is None else self.auto_migrate
+
+    @property
+    def default_plugin(self) -> str:
+        """The provider used when neither request nor tenant names one; '' for none."""
+        return self.default_provider or next(iter(self.providers), "")
+
+    @property
+    def encryption_key_file(self) -> pathlib.Path | None:
+        """Where the key of stored secrets is kept: in the embedded default, unless told."""
+        if self.encryption_key_path is not None:
+            return self.encryption_key_path
+        return pathlib.Path("var/encryption.key") if self.embedded else None
+
+    @property
+    def plugin_key(self) -> pathlib.Path | None:
+        """Where the plugins' key is kept: in the embedded default, unless told otherwise."""
+        if self.plugin_key_path is not None:
+            return self.plugin_key_path
+        return pathlib.Path("var/plugin.key") if self.embedded else None
 
     @property
     def development_key(self) -> pathlib.Path | None:

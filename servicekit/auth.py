@@ -23,11 +23,15 @@ NEGATIVE_TTL_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who calls: decided by the key alone, never by a request field."""
+    """Who calls: decided by the key alone, never by a request field.
+
+    `plugin_id` is set if the key belongs to one plugin.
+    """
 
     tenant_id: str
     scopes: frozenset[str]
     key_id: str
+    plugin_id: str = ""
 
     def require(self, scope: str) -> None:
         """Raise SCOPE_MISSING unless this principal holds `scope`."""

@@ -25,6 +25,11 @@ class Servicer(health.aio.HealthServicer):
         for name in names:
             await self.set(name, health_pb2.HealthCheckResponse.SERVING)
 
+    async def tell(self, name: str, serving: bool) -> None:
+        """Report one name as SERVING or not; nothing changes after `close`."""
+        status = health_pb2.HealthCheckResponse
+        await self.set(name, status.SERVING if serving else status.NOT_SERVING)
+
     async def close(self) -> None:
         """Report everything as NOT_SERVING, for good."""
         await self.enter_graceful_shutdown()

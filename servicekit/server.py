@@ -102,6 +102,7 @@ async def serve(  # noqa: PLR0913
     ready_checks: Mapping[str, http.ReadyCheck] | None = None,
     routes: Sequence[routing.BaseRoute] = (),
     credentials: grpc.ServerCredentials | None = None,
+    health_servicer: health.Servicer | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit status.
 
@@ -112,7 +113,8 @@ async def serve(  # noqa: PLR0913
     `closing`, which then has 2 s. `closing` also runs when the process can't
     listen. A background task that raises ends the process with status 1.
     Interceptors listed before the pipeline are gRPC's own; those after it sit
-    between it and the servicers and are asked once per method.
+    between it and the servicers and are asked once per method. Who passes
+    `health_servicer` may set the health of further names.
     """
     outer, pipeline, inner = _split(interceptors)
     process = _Process(
@@ -121,6 +123,7 @@ async def serve(  # noqa: PLR0913
         server=grpc.aio.server(interceptors=outer, options=merged(SERVER_OPTIONS, options)),
         readiness=http.Readiness(ready_checks),
         on_drain=on_drain,
+        health_servicer=health_servicer or health.Servicer(),
     )
     dispatcher = dispatch.Dispatcher(pipeline, inner)
     target = cast(grpc.aio.Server, dispatcher)
@@ -165,10 +168,11 @@ class _Process:
         server: grpc.aio.Server,
         readiness: http.Readiness,
         on_drain: Sequence[Step],
+        health_servicer: health.Servicer,
     ) -> None:
         self.server = server
         self.readiness = readiness
-        self.health = health.Servicer()
+        self.health = health_servicer
         self.exit_status = 0
         self._settings = settings
         self._service_name = service_name

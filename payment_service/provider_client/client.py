@@ -1,41 +1,54 @@
-"""One provider: its channel, its handshake, and the calls of operations.
+"""One instance of a provider: its channel, its introduction, and the calls of operations.
 
-Owns the connection to one sidecar. Called by the use cases and the resolver.
-Never repeats a call, but for one: after BINDING_NOT_CONFIGURED, which states
+Owns the connection to one process and which configuration it has of each binding. Called
+by `link`. Never repeats a call, but for one: after BINDING_NOT_CONFIGURED, which states
 that nothing happened, the binding is configured and the call sent once more.
 """
 
 import asyncio
 import contextlib
-import json
-import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
-import prometheus_client
 from payhub.plugin.v1 import capability_pb2, plugin_service_pb2, plugin_service_pb2_grpc
-from payhub.provider.v1 import failure_pb2, payment_provider_service_pb2_grpc
+from payhub.provider.v1 import (
+    failure_pb2,
+    operation_pb2,
+    payment_provider_service_pb2_grpc,
+)
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb2
 
-from payment_service.domain import model, outcomes
-from payment_service.provider_client import reading, requests
+from payment_service.domain import model
+from payment_service.provider_client import introduction, reading, requests, signs
 from servicekit import clock as clocks
 from servicekit import failpoints, logs, server
 
 _log = logs.get_logger(__name__)
 
-_SERVICES = ("payhub.provider.v1.PaymentProviderService",)
-_CORE_CAPABILITIES = (
-    plugin_service_pb2.CORE_CAPABILITY_CUSTOMER_ACTION,
-    plugin_service_pb2.CORE_CAPABILITY_PENDING_OPERATIONS,
-)
-HANDSHAKE_TIMEOUT_S = 2.0
 CONFIGURE_TIMEOUT_S = 15.0
 LOOKUP_TIMEOUT_S = 10.0
 RETRY_HANDSHAKE_S = 1.0
+
+Welcome = Callable[[introduction.Handshake], Awaitable[str]]
+
+
+class Bindings(Protocol):
+    """Where configurations come from."""
+
+    def generation(self, tenant_id: str, plugin_id: str) -> int:
+        """Returns the generation in force; 0 if the tenant has no binding."""
+
+    async def configuration(
+        self, binding_id: str, tenant_id: str, plugin_id: str, version: str
+    ) -> tuple[int, plugin_service_pb2.BindingConfig]:
+        """Returns generation and content of a binding, as a version of the plugin takes it.
+
+        Raises:
+            LookupError: There is no binding.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,54 +65,47 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the provider said of itself in its last handshake."""
+    """What an instance said of itself in its last handshake."""
 
     plugin_version: str
     instance_id: str
     capabilities: frozenset[int]
     currencies: frozenset[str]
+    schema_digest: str = ""
+    calls_max: int = 0
 
 
-class ProviderMetrics:
-    """Counts and durations of provider calls."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """What an instance has of a binding."""
 
-    def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
-        self._known: dict[tuple[str, str, str], tuple[Any, Any]] = {}
-        self._calls = prometheus_client.Counter(
-            "payhub_provider_calls_total",
-            "Calls of operations and look-ups by what they told.",
-            ("provider", "call", "outcome"),
-            registry=registry,
-        )
-        self._seconds = prometheus_client.Histogram(
-            "payhub_provider_call_seconds",
-            "Duration of provider calls in seconds.",
-            ("provider", "call"),
-            registry=registry,
-        )
+    tenant_id: str
+    generation: int
 
-    def count(self, provider: str, call: str, outcome: str, seconds: float) -> None:
-        """Counts one call that took *seconds*."""
-        labels = (provider, call, outcome)
-        found = self._known.get(labels)
-        if found is None:
-            found = (self._calls.labels(*labels), self._seconds.labels(provider, call))
-            self._known[labels] = found
-        found[0].inc()
-        found[1].observe(seconds)
+
+def known_of(handshake: introduction.Handshake) -> Known:
+    """Returns what a handshake says."""
+    return Known(
+        plugin_version=handshake.identity.plugin_version,
+        instance_id=handshake.identity.instance_id,
+        capabilities=frozenset(c.capability for c in handshake.capabilities if c.enabled),
+        currencies=frozenset(handshake.currency_codes),
+        schema_digest=handshake.schema_digest,
+        calls_max=handshake.max_concurrent_calls,
+    )
 
 
 class ProviderClient:
-    """A connection to one sidecar; see the module.
+    """A connection to one instance; see the module.
 
     Args:
-        name: Plugin id it must state in its handshake.
+        name: Plugin id.
         endpoint: `host:port`.
-        config: Configuration for every binding, as a JSON object.
+        bindings: Where configurations come from.
         limits: How long to wait.
-        metrics: Where calls are counted.
         clock: Where time comes from.
-        generation: Configuration generation; rises with every start of the process.
+        welcome: Judges every handshake; returns why the instance may not be used, or ''.
+        welcomed: Called once `known` holds what a good one said.
     """
 
     def __init__(
@@ -107,26 +113,29 @@ class ProviderClient:
         *,
         name: str,
         endpoint: str,
-        config: Mapping[str, Any],
+        bindings: Bindings,
         limits: Limits,
-        metrics: ProviderMetrics,
         clock: clocks.Clock,
-        generation: int,
+        welcome: Welcome,
+        welcomed: Callable[[], None],
     ) -> None:
         self.name = name
         self.endpoint = endpoint
         self.known: Known | None = None
         self.detail = "no connection yet"
-        self._config_json = json.dumps(config)
+        self.configured: dict[str, Configured] = {}
+        self._configuring: dict[str, asyncio.Task[tuple[str, signs.Sign] | None]] = {}
+        # Generations it did not take, so that it is not asked again for every call.
+        self._refused: dict[str, int] = {}
+        self._bindings = bindings
         self._limits = limits
-        self._metrics = metrics
         self._clock = clock
-        self._generation = generation
-        self._configured: set[tuple[str, str]] = set()
-        self._channel = grpc.aio.insecure_channel(
-            endpoint, options=list(server.MONEY_CHANNEL_OPTIONS)
-        )
-        self._plugin = plugin_service_pb2_grpc.PluginServiceStub(self._channel)
+        self._welcome = welcome
+        self._welcomed = welcomed
+        # Of its own: another connection to the same endpoint may outlive this one.
+        options = [*server.MONEY_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+        self._channel = grpc.aio.insecure_channel(endpoint, options=options)
+        self.plugin: Any = plugin_service_pb2_grpc.PluginServiceStub(self._channel)
         self._stub: Any = payment_provider_service_pb2_grpc.PaymentProviderServiceStub(
             self._channel
         )
@@ -134,166 +143,212 @@ class ProviderClient:
 
     @property
     def ready(self) -> bool:
-        """Whether the sidecar is connected and has introduced itself."""
+        """Whether the instance is connected and was welcomed."""
         state = self._channel.get_state(try_to_connect=True)
         return state is grpc.ChannelConnectivity.READY and not self.detail
 
     def start(self) -> None:
-        """Connects, and introduces itself on every new connection."""
+        """Connects, and gets acquainted on every new connection."""
         self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
         """Ends the connection."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+        for task in (self._watching, *self._configuring.values()):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         await self._channel.close()
 
-    def lacks(self, *needed: int) -> str:
-        """Returns the first capability of *needed* the provider is known not to have."""
-        if self.known is None:
-            return ""
-        for capability in needed:
-            if capability not in self.known.capabilities:
-                name = capability_pb2.Capability.Name(capability)
-                return name.removeprefix("CAPABILITY_")
-        return ""
+    async def call(self, method: str, request: Any, timeout_s: float) -> Any:
+        """Calls an RPC of PluginService by its name; None for an answer that is no message.
 
-    def takes(self, currency: str) -> bool:
-        """Whether the provider takes a currency, as far as is known."""
-        return self.known is None or not self.known.currencies or currency in self.known.currencies
+        Raises:
+            grpc.aio.AioRpcError: Whatever the instance, or the connection to it, says.
+        """
+        return await getattr(self.plugin, method)(request, timeout=timeout_s)
 
-    async def execute(self, operation: model.Operation) -> outcomes.Report:
-        """Sends *operation* and returns what is known afterwards. Never raises."""
-        started_s = time.perf_counter()
-        report = await self._guarded(self._execute(operation), operation)
-        self._count(operation.kind.name.lower(), report, started_s)
-        return report
+    def stale(self) -> Iterator[tuple[str, str]]:
+        """Returns (binding, tenant) of what it has an older configuration of."""
+        for binding_id, held in list(self.configured.items()):
+            if self._bindings.generation(held.tenant_id, self.name) > held.generation:
+                yield binding_id, held.tenant_id
 
-    async def look_up(self, operation: model.Operation) -> outcomes.Report:
-        """Asks what became of *operation* and returns what is known. Never raises."""
-        started_s = time.perf_counter()
-        report = await self._guarded(self._look_up(operation), operation)
-        self._count("get_operation", report, started_s)
-        return report
+    def orphaned(self) -> list[str]:
+        """Returns the bindings it has a configuration of though they are gone."""
+        return [
+            binding_id
+            for binding_id, held in self.configured.items()
+            if not self._bindings.generation(held.tenant_id, self.name)
+        ]
 
-    async def _guarded(self, work: Any, operation: model.Operation) -> outcomes.Report:
-        try:
-            report: outcomes.Report = await work
-        except Exception:
-            _log.exception("a provider call failed in core", operation_id=operation.id)
-            return reading.unknown(operation.version, "a fault in core")
-        return report
-
-    def _count(self, call: str, report: outcomes.Report, started_s: float) -> None:
-        seconds = time.perf_counter() - started_s
-        self._metrics.count(self.name, call, report.outcome.value, seconds)
-
-    async def _execute(self, operation: model.Operation) -> outcomes.Report:
-        if not await self._connected(self._limits.connect_s):
+    async def execute(self, operation: model.Operation) -> signs.Reply:
+        """Sends *operation* and returns what came of it."""
+        if not self.ready:
             detail = self.detail or "no connection"
-            return reading.not_sent(operation.version, "PROVIDER_UNREACHABLE", detail)
-        if (failed := await self._ensure_configured(operation)) is not None:
+            return signs.Reply(
+                report=reading.not_sent(operation.version, "PROVIDER_UNREACHABLE", detail),
+                sign=signs.Sign.ELSEWHERE,
+            )
+        if (failed := await self.ensure_configured(operation)) is not None:
             return failed
-        try:
-            return await self._send(operation)
-        except grpc.aio.AioRpcError as error:
-            failure = reading.failure_of(error)
-            if failure is None or failure.effect != failure_pb2.Failure.EFFECT_NONE:
-                return reading.failed_call(operation, error)
-            if failure.reason != failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED:
-                return reading.failed_call(operation, error)
-        self._configured.discard((self._instance(), operation.binding_id))
-        if (failed := await self._ensure_configured(operation)) is not None:
+        reply = await self._send(operation)
+        if reply.report.failure is None or reply.report.failure.reason != "BINDING_NOT_CONFIGURED":
+            return reply
+        self.configured.pop(operation.binding_id, None)
+        if (failed := await self.ensure_configured(operation)) is not None:
             return failed
-        try:
-            return await self._send(operation)
-        except grpc.aio.AioRpcError as error:
-            return reading.failed_call(operation, error)
+        return await self._send(operation)
 
-    async def _send(self, operation: model.Operation) -> outcomes.Report:
+    async def _send(self, operation: model.Operation) -> signs.Reply:
         left_s = (operation.not_after_us - self._clock.now_us()) / 1_000_000
         if left_s <= 0:
-            return reading.not_sent(operation.version, "TOO_LATE", "not sent: its time was over")
+            late = reading.not_sent(operation.version, "TOO_LATE", "not sent: its time was over")
+            return signs.Reply(report=late, sign=signs.Sign.NEUTRAL)
+        held = self.configured.get(operation.binding_id)
         method, _ = requests.METHODS[operation.kind]
-        request = requests.with_context(operation, generation=self._generation)
+        request = requests.with_context(operation, generation=held.generation if held else 0)
         failpoints.hit("payment_service.before_provider_call")
-        answer = await getattr(self._stub, method)(request, timeout=left_s)
+        try:
+            answer = await getattr(self._stub, method)(request, timeout=left_s)
+        except grpc.aio.AioRpcError as error:
+            return self._failed(operation, error)
         failpoints.hit("payment_service.after_provider_call")
-        return reading.result(operation, answer.operation)
+        return self._answered(operation, answer)
 
-    async def _look_up(self, operation: model.Operation) -> outcomes.Report:
-        if not await self._connected(self._limits.connect_s):
-            return reading.unknown(operation.version, self.detail or "no connection")
-        if (failed := await self._ensure_configured(operation)) is not None:
-            return reading.unknown(operation.version, failed.detail)
+    def _answered(self, operation: model.Operation, answer: Any) -> signs.Reply:
+        found: operation_pb2.Operation | None = answer.operation if answer is not None else None
+        if text := signs.broken(operation, found):
+            return signs.Reply(
+                report=reading.unknown(operation.version, text),
+                sign=signs.Sign.CONTRACT,
+                text=text,
+            )
+        assert found is not None
+        return signs.Reply(report=reading.result(operation, found), sign=signs.Sign.GOOD)
+
+    def _failed(self, operation: model.Operation, error: grpc.aio.AioRpcError) -> signs.Reply:
+        return signs.of_failure(
+            operation,
+            reading.failed_call(operation, error),
+            reading.failure_of(error),
+            error.code(),
+            self.known.capabilities if self.known else frozenset(),
+        )
+
+    async def look_up(self, operation: model.Operation) -> signs.Reply:
+        """Asks what became of *operation* and returns what is known."""
+        if (failed := await self.ensure_configured(operation)) is not None:
+            report = reading.unknown(operation.version, failed.report.detail)
+            return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
         request = provider_pb2.GetOperationRequest(
             binding_id=operation.binding_id, operation_id=operation.id
         )
         try:
             answer = await self._stub.GetOperation(request, timeout=LOOKUP_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.NOT_FOUND:
-                return self._absent(operation, error)
             failure = reading.failure_of(error)
-            if (
-                failure is not None
-                and failure.reason == failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
-            ):
-                self._configured.discard((self._instance(), operation.binding_id))
-            return reading.unknown(operation.version, reading.failed_call(operation, error).detail)
-        return reading.result(operation, answer.operation)
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return self._absent(operation, failure)
+            lost = failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
+            if failure is not None and failure.reason == lost:
+                self.configured.pop(operation.binding_id, None)
+            detail = reading.failed_call(operation, error).detail
+            report = reading.unknown(operation.version, detail)
+            return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
+        return self._answered(operation, answer)
 
-    def _absent(self, operation: model.Operation, error: grpc.aio.AioRpcError) -> outcomes.Report:
+    def _absent(
+        self, operation: model.Operation, failure: failure_pb2.Failure | None
+    ) -> signs.Reply:
         """NOT_FOUND is a fact only where look-up is conclusive and nothing can still arrive."""
-        failure = reading.failure_of(error)
         promised = failure is not None and failure.reason == failure_pb2.FAILURE_REASON_NOT_FOUND
-        if not promised or self.lacks(capability_pb2.CAPABILITY_OPERATION_LOOKUP):
-            return reading.unknown(operation.version, "NOT_FOUND, which is not conclusive here")
+        known = self.known
+        conclusive = (
+            known is not None and capability_pb2.CAPABILITY_OPERATION_LOOKUP in known.capabilities
+        )
         fence_us = operation.not_after_us + round(self._limits.skew_s * 1_000_000)
-        if self._clock.now_us() <= fence_us:
-            return reading.unknown(operation.version, "NOT_FOUND, but it may still arrive")
-        return reading.not_sent(operation.version, "NEVER_ARRIVED", "looked up after its fence")
+        version = operation.version
+        if not promised or not conclusive:
+            report = reading.unknown(version, "NOT_FOUND, which is not conclusive here")
+        elif self._clock.now_us() <= fence_us:
+            report = reading.unknown(version, "NOT_FOUND, but it may still arrive")
+        else:
+            report = reading.not_sent(version, "NEVER_ARRIVED", "looked up after its fence")
+        return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
 
-    def _instance(self) -> str:
-        return self.known.instance_id if self.known else ""
+    async def ensure_configured(self, operation: model.Operation) -> signs.Reply | None:
+        """Gives it the newest configuration; returns why that is not possible, or None."""
+        held = self.configured.get(operation.binding_id)
+        wanted = self._bindings.generation(operation.tenant_id, self.name)
+        if held is not None and (
+            held.generation >= wanted or self._refused.get(operation.binding_id) == wanted
+        ):
+            return None
+        failed = await self.configure(operation.binding_id, operation.tenant_id)
+        if failed is None:
+            return None
+        text, sign = failed
+        report = reading.not_sent(operation.version, "BINDING_NOT_CONFIGURED", text)
+        return signs.Reply(report=report, sign=sign)
 
-    async def _ensure_configured(self, operation: model.Operation) -> outcomes.Report | None:
-        key = (self._instance(), operation.binding_id)
-        if key in self._configured:
+    async def configure(self, binding_id: str, tenant_id: str) -> tuple[str, signs.Sign] | None:
+        """Sends the newest configuration of a binding; whoever asks meanwhile waits for it.
+
+        Returns:
+            Why that failed and what it tells, or None. A configuration that is refused
+            leaves the one before in force, which is then good enough.
+        """
+        running = self._configuring.get(binding_id)
+        if running is None:
+            running = asyncio.create_task(self._configure(binding_id, tenant_id))
+            self._configuring[binding_id] = running
+            running.add_done_callback(lambda _: self._configuring.pop(binding_id, None))
+        return await asyncio.shield(running)
+
+    async def _configure(self, binding_id: str, tenant_id: str) -> tuple[str, signs.Sign] | None:
+        version = self.known.plugin_version if self.known else ""
+        try:
+            generation, config = await self._bindings.configuration(
+                binding_id, tenant_id, self.name, version
+            )
+        except LookupError as error:
+            return str(error), signs.Sign.NEUTRAL
+        held = self.configured.get(binding_id)
+        if held is not None and self._refused.get(binding_id) == generation:
             return None
         request = plugin_service_pb2.ConfigureRequest(
-            binding_id=operation.binding_id,
-            generation=self._generation,
-            config=plugin_service_pb2.BindingConfig(config_json=self._config_json),
+            binding_id=binding_id, generation=generation, config=config
         )
         try:
-            await self._plugin.Configure(request, timeout=CONFIGURE_TIMEOUT_S)
+            await self.call("Configure", request, CONFIGURE_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             # Another replica with a newer configuration was here first.
             if reading.error_info_reason(error) != "STALE_GENERATION":
-                detail = f"configure failed: {error.code().name}"
-                _log.error("configure failed", provider=self.name, code=error.code().name)
-                return reading.not_sent(operation.version, "BINDING_NOT_CONFIGURED", detail)
-        self._configured.add(key)
+                return self._not_configured(binding_id, generation, error)
+        self._refused.pop(binding_id, None)
+        self.configured[binding_id] = Configured(tenant_id=tenant_id, generation=generation)
         return None
 
-    async def _connected(self, longest_s: float) -> bool:
-        if self.ready:
-            return True
-        deadline_s = self._clock.monotonic_s() + longest_s
-        while not self.ready:
-            if self._clock.monotonic_s() >= deadline_s:
-                return False
-            await asyncio.sleep(0.01)
-        return True
+    def _not_configured(
+        self, binding_id: str, generation: int, error: grpc.aio.AioRpcError
+    ) -> tuple[str, signs.Sign] | None:
+        code = error.code()
+        _log.error("configure failed", provider=self.name, binding_id=binding_id, code=code.name)
+        if code is not grpc.StatusCode.INVALID_ARGUMENT:
+            outage = code in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+            sign = signs.Sign.OUTAGE if outage else signs.Sign.NEUTRAL
+            return f"configure failed: {code.name}", sign
+        self._refused[binding_id] = generation
+        if binding_id in self.configured:
+            return None
+        return f"configure failed: {code.name}", signs.Sign.NEUTRAL
 
     async def _watch(self) -> None:
         while True:
             state = self._channel.get_state(try_to_connect=True)
             if state is grpc.ChannelConnectivity.READY:
-                await self._handshake()
+                await self._introduce()
                 if self.detail:
                     await asyncio.sleep(RETRY_HANDSHAKE_S)
                     continue
@@ -301,29 +356,33 @@ class ProviderClient:
                 self.detail = f"channel is {state.name}"
             await self._channel.wait_for_state_change(state)
 
-    async def _handshake(self) -> None:
-        request = plugin_service_pb2.HandshakeRequest(
-            core_version="0.1.0", services=_SERVICES, core_capabilities=_CORE_CAPABILITIES
-        )
+    async def _introduce(self) -> None:
         try:
-            answer = await self._plugin.Handshake(request, timeout=HANDSHAKE_TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            self.detail = f"handshake failed: {error.code().name}"
-            _log.warning("handshake failed", provider=self.name, code=error.code().name)
+            handshake = await introduction.shake_hands(self.plugin)
+            problem = await self._welcome(handshake)
+        except introduction.Unreachable as error:
+            problem = error.cause
+        except Exception:
+            _log.exception("an instance could not be welcomed", provider=self.name)
+            problem = "a fault in core"
+        if problem:
+            if problem != self.detail:
+                _log.warning(
+                    "instance refused", provider=self.name, endpoint=self.endpoint, detail=problem
+                )
+            self.detail = problem
             return
-        if answer.identity.plugin_id != self.name:
-            self.detail = f"{self.endpoint} says it is {answer.identity.plugin_id!r}"
-            _log.error("another plugin answers", provider=self.name, detail=self.detail)
-            return
-        if not set(_SERVICES) <= set(answer.services):
-            self.detail = "it serves no service that core can call"
-            _log.error("no common service", provider=self.name, served=list(answer.services))
-            return
-        self.known = Known(
-            plugin_version=answer.identity.plugin_version,
-            instance_id=answer.identity.instance_id,
-            capabilities=frozenset(c.capability for c in answer.capabilities if c.enabled),
-            currencies=frozenset(answer.currency_codes),
-        )
+        known = known_of(handshake)
+        if self.known is None or self.known.instance_id != known.instance_id:
+            # A new process has no configuration.
+            self.configured.clear()
+            self._refused.clear()
+        self.known = known
         self.detail = ""
-        _log.info("provider connected", provider=self.name, version=self.known.plugin_version)
+        self._welcomed()
+        _log.info(
+            "instance connected",
+            provider=self.name,
+            version=known.plugin_version,
+            instance_id=known.instance_id,
+        )

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from payment_service.domain import model
-from payment_service.provider_client import registry
+from payment_service.provider_client import fleet
+from payment_service.usecases import catalog
 from servicekit import clock as clocks
 from servicekit import storage, tasks
 
@@ -39,7 +40,8 @@ class Context:
     """
 
     db: storage.Database
-    providers: registry.Registry
+    providers: fleet.Fleet
+    catalog: catalog.Catalog
     clock: clocks.Clock
     new_id: Callable[[str], str]
     tracker: tasks.Tracker

@@ -1,7 +1,7 @@
 """Intents: what is committed before a provider is called.
 
-Owns making operations, choosing and checking their provider, and the rule of
-idempotency keys. Called by the use cases of payments, refunds and customers.
+Owns making operations, the way to their provider and whether it is open, and the
+rule of idempotency keys. Called by the use cases of payments, refunds and customers.
 Never calls a provider.
 """
 
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from payhub.plugin.v1 import capability_pb2
 
 from payment_service.db import idempotency
-from payment_service.domain import model
-from payment_service.provider_client import client, registry
+from payment_service.domain import bindings, model, routing
+from payment_service.provider_client import registry
 from payment_service.usecases import context, refusals
+from servicekit import errors
 
 # Beyond the provider's own time, a first call needs two commits and a connection.
 _LEASE_EXTRA_S = 5.0
@@ -44,28 +45,89 @@ def fingerprint(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def provider(ctx: context.Context, name: str) -> client.ProviderClient:
-    """Returns the provider of that name, or the default one.
+async def way(
+    ctx: context.Context,
+    caller: context.Caller,
+    request: Request,
+    kind: model.Kind,
+    plugin_id: str,
+    *,
+    follows: bool = False,
+    amount_minor: int = 0,
+    currency: str = "",
+    more: tuple[int, ...] = (),
+) -> routing.Route | None:
+    """Returns where an operation goes, if provider and binding do it; None for a repeat.
+
+    A repeat of a key that was used gets what the first call made, whatever is refused by
+    now.
+
+    Args:
+        ctx: What lies outside.
+        caller: Who asks.
+        request: RPC, key and fingerprint.
+        kind: What is asked for.
+        plugin_id: The provider: named by the caller or '', or that of what it follows.
+        follows: A later operation goes to the provider of the first one.
+        amount_minor: Of a payment, minor units.
+        currency: '' where the payment has been taken in it already.
+        more: Capabilities beside those that every operation of that kind needs.
 
     Raises:
-        errors.RpcError: PROVIDER_UNKNOWN.
+        errors.RpcError: PROVIDER_UNKNOWN, PROVIDER_DISABLED, BINDING_UNKNOWN,
+            CAPABILITY_MISSING, KILL_SWITCH_ACTIVE, FEATURE_DISABLED, LIMIT_EXCEEDED.
     """
-    found = ctx.providers.find(name)
-    if found is None:
-        raise refusals.provider_unknown(name, ctx.providers.names())
+    try:
+        route = find(ctx, caller.tenant_id, plugin_id, follows=follows)
+        check(ctx, caller.tenant_id, route, kind, amount_minor, currency, more)
+    except errors.RpcError as refusal:
+        found = await ctx.db.read(
+            lambda conn: idempotency.find(conn, caller.tenant_id, request.rpc, request.key)
+        )
+        if found is None:
+            raise refusal
+        return None
+    return route
+
+
+def find(ctx: context.Context, tenant_id: str, plugin_id: str, *, follows: bool) -> routing.Route:
+    """Returns where an operation of a tenant goes.
+
+    Raises:
+        errors.RpcError: PROVIDER_UNKNOWN, PROVIDER_DISABLED, BINDING_UNKNOWN.
+    """
+    choose = routing.follow if follows else routing.choose
+    found = choose(ctx.catalog.view, tenant_id, plugin_id)
+    if isinstance(found, bindings.Refusal):
+        raise refusals.refused(found)
     return found
 
 
-def check(provider_: client.ProviderClient, kind: model.Kind, currency: str, *more: int) -> None:
-    """Refuses what the provider is known not to do, before anything is written.
+def check(
+    ctx: context.Context,
+    tenant_id: str,
+    route: routing.Route,
+    kind: model.Kind,
+    amount_minor: int = 0,
+    currency: str = "",
+    more: tuple[int, ...] = (),
+) -> None:
+    """Refuses what provider or binding don't do: capabilities, switches, limits.
 
     Raises:
-        errors.RpcError: CAPABILITY_MISSING.
+        errors.RpcError: CAPABILITY_MISSING, KILL_SWITCH_ACTIVE, FEATURE_DISABLED,
+            LIMIT_EXCEEDED.
     """
-    if missing := provider_.lacks(*_NEEDS[kind], *more):
-        raise refusals.capability_missing(provider_.name, missing)
-    if currency and not provider_.takes(currency):
-        raise refusals.capability_missing(provider_.name, f"CURRENCY_{currency}")
+    provider = ctx.providers.find(route.plugin_id)
+    if provider is not None:
+        if missing := provider.lacks(*_NEEDS[kind], *more):
+            raise refusals.capability_missing(route.plugin_id, missing)
+        if currency and not provider.takes(currency):
+            raise refusals.capability_missing(route.plugin_id, f"CURRENCY_{currency}")
+    view = ctx.catalog.view
+    refused = routing.admit(view, tenant_id, route, kind, amount_minor, currency)
+    if refused is not None:
+        raise refusals.refused(refused)
 
 
 def operation(

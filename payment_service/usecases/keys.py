@@ -13,9 +13,17 @@ from payment_service.db import keys
 from payment_service.usecases import context
 from servicekit import auth, errors
 
-SCOPES = ("payments:read", "payments:write", "events:read", "events:publish", "admin")
+SCOPES = (
+    "payments:read",
+    "payments:write",
+    "events:read",
+    "events:publish",
+    "plugins:register",
+    "admin",
+)
 SYSTEM_TENANT = "system"
 RELAY_SCOPES = ("events:publish", "events:read")
+PLUGIN_SCOPES = ("plugins:register",)
 
 
 class Keys:

@@ -7,19 +7,21 @@ from payhub.admin.v1 import status_service_pb2 as pb
 
 import payment_service
 from payment_service.db import operations, outbox
-from payment_service.usecases import context, snapshots
+from payment_service.usecases import context, health, snapshots
 from servicekit import storage
 
 
 class Status:
     """The use case of status."""
 
-    def __init__(self, ctx: context.Context) -> None:
+    def __init__(self, ctx: context.Context, health_: health.Health) -> None:
         self._ctx = ctx
+        self._health = health_
 
     async def get(self) -> pb.GetStatusResponse:
-        """Returns providers, the outbox and open operations."""
+        """Returns plugins, providers, the outbox and open operations."""
         response = pb.GetStatusResponse(version=payment_service.VERSION)
+        default = self._ctx.catalog.view.default("")
         for provider in self._ctx.providers.all():
             response.providers.add(
                 provider=provider.name,
@@ -27,8 +29,9 @@ class Status:
                 ready=provider.ready,
                 detail=provider.detail,
                 plugin_version=provider.known.plugin_version if provider.known else "",
-                default=provider.name == self._ctx.providers.default,
+                default=provider.name == default,
             )
+        self._health.fill(response)
 
         def look(conn: storage.Connection) -> None:
             for state, count in operations.open_counts(conn):

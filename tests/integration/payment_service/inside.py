@@ -13,7 +13,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from payment_service import composition, settings
+from payment_service import composition, plugging, settings
+from payment_service.usecases import secrets
 from servicekit import metrics, storage
 from tests.integration.payment_service import rig
 
@@ -52,18 +53,22 @@ async def running(
         "resolver_pending_first_s": 0.1,
         "resolver_longest_s": 0.5,
     }
+    values["encryption_keys"] = secrets.new_key()
     configured = settings.Settings(**(values | changes))
     await asyncio.to_thread(storage.migrate, database_url, composition.MIGRATIONS)
     db = wrap(await storage.open_database(database_url))
     parts = composition.assemble(configured, db, metrics.Metrics())
-    parts.ctx.providers.start()
+    await plugging.prepare(configured, parts.ctx, parts.plugins)
     server = grpc.aio.server(interceptors=[parts.pipeline])
     for register in parts.servicers:
         register(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     stop = asyncio.Event()
-    resolving = asyncio.create_task(parts.resolver.run(stop, idle_s=0.05))
+    working = [
+        asyncio.create_task(parts.resolver.run(stop, idle_s=0.05)),
+        *(asyncio.create_task(work(stop)) for work in parts.plugins.background),
+    ]
     tenant = "t-inside"
     _, secret = await parts.keys.create(tenant_id=tenant, scopes=(*rig.PAY, "admin"), name="k")
     try:
@@ -71,7 +76,7 @@ async def running(
             yield InProcess(parts=parts, caller=caller)
     finally:
         stop.set()
-        await resolving
+        await asyncio.gather(*working)
         await server.stop(1)
         await parts.ctx.tracker.drain(5)
         await parts.ctx.providers.close()

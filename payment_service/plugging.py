@@ -1,0 +1,156 @@
+"""How the parts of payment_service that know of plugins are put together.
+
+Owns the fleet with what it asks of the use cases, and what keeps both going. Called by
+`composition`. Never reads the environment.
+"""
+
+from dataclasses import dataclass
+
+from payhub.plugin.v1 import plugin_service_pb2
+
+from payment_service.provider_client import breaker, client, fleet, introduction, pool, probing
+from payment_service.settings import Settings
+from payment_service.usecases import (
+    binding_store,
+    bindings,
+    configurations,
+    context,
+    gates,
+    health,
+    leases,
+    lifecycle,
+    secrets,
+    seeding,
+    upgrades,
+)
+from servicekit import clock as clocks
+from servicekit import metrics, server
+
+
+class Hooks:
+    """What the fleet asks of use cases, which are made after it."""
+
+    def __init__(self) -> None:
+        self.parts: Plugins | None = None
+
+    @property
+    def _made(self) -> "Plugins":
+        if self.parts is None:
+            raise RuntimeError("the fleet was started before its use cases were made")
+        return self.parts
+
+    async def configuration(
+        self, binding_id: str, tenant_id: str, plugin_id: str, version: str
+    ) -> tuple[int, plugin_service_pb2.BindingConfig]:
+        """See `fleet.Hooks`."""
+        return await self._made.configurations.configuration(
+            binding_id, tenant_id, plugin_id, version
+        )
+
+    async def adopt(
+        self, plugin_id: str, endpoint: str, introduced: introduction.Introduction
+    ) -> str:
+        """See `fleet.Hooks`."""
+        return await self._made.leases.adopt(plugin_id, endpoint, introduced)
+
+    async def observe(self, plugin_id: str, conditions: probing.Conditions) -> None:
+        """See `fleet.Hooks`."""
+        await self._made.life.observe(plugin_id, conditions)
+
+    def condemn(self, plugin_id: str, version: str, reason: str) -> None:
+        """See `pool.Tools`."""
+        self._made.leases.condemn(plugin_id, version, reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugins:
+    """The use cases of plugins, and what runs for them."""
+
+    vault: secrets.Vault
+    gates: gates.Gates
+    bindings: bindings.Bindings
+    configurations: configurations.Configurations
+    life: lifecycle.Lifecycle
+    seeds: seeding.Seeds
+    leases: leases.Leases
+    upgrades: upgrades.Upgrades
+    health: health.Health
+    background: tuple[server.Background, ...]
+
+
+def probe_rule(settings: Settings) -> probing.Rule:
+    """Returns how instances are watched."""
+    return probing.Rule(
+        every_s=settings.plugin_probe_s,
+        crashes_max=settings.plugin_crashes_max,
+        faults_max=settings.plugin_faults_max,
+    )
+
+
+def make_fleet(
+    settings: Settings, clock: clocks.Clock, registry: metrics.Metrics, hooks: Hooks
+) -> fleet.Fleet:
+    """Returns a fleet without connections."""
+    tools = pool.Tools(
+        limits=client.Limits(
+            connect_s=settings.provider_connect_s, skew_s=settings.provider_skew_s
+        ),
+        bounds=pool.Bounds(
+            calls_max=settings.provider_calls_max,
+            instance_max=settings.provider_calls_max,
+            lookups_max=settings.provider_lookups_max,
+        ),
+        breaker_rule=breaker.Rule(
+            calls_min=settings.breaker_calls_min,
+            open_first_s=settings.breaker_open_first_s,
+            open_longest_s=settings.breaker_open_longest_s,
+        ),
+        probe_rule=probe_rule(settings),
+        metrics=pool.Metrics(registry.registry),
+        clock=clock,
+        on_fault=hooks.condemn,
+    )
+    return fleet.Fleet(
+        tools,
+        fleet.Hooks(configuration=hooks.configuration, adopt=hooks.adopt, observe=hooks.observe),
+    )
+
+
+def make(settings: Settings, ctx: context.Context, vault: secrets.Vault, hooks: Hooks) -> Plugins:
+    """Returns the use cases of plugins around a context, and ties the fleet to them."""
+    checks = gates.Gates(ctx)
+    bindings_ = bindings.Bindings(ctx, vault, checks)
+    configured = configurations.Configurations(ctx, vault, checks)
+    life = lifecycle.Lifecycle(ctx, bindings_, configured)
+    seeds = seeding.Seeds(ctx, life, binding_store.Environment(ctx, vault))
+    terms = leases.Terms(length_s=settings.plugin_lease_s, rule=probe_rule(settings))
+    leased = leases.Leases(ctx, life, terms)
+    upgrading = upgrades.Upgrades(ctx, life, configured, settings.upgrade_stand_by_s)
+    made = Plugins(
+        vault=vault,
+        gates=checks,
+        bindings=bindings_,
+        configurations=configured,
+        life=life,
+        seeds=seeds,
+        leases=leased,
+        upgrades=upgrading,
+        health=health.Health(ctx),
+        background=(
+            ctx.catalog.run,
+            ctx.providers.run,
+            seeds.run,
+            leased.run,
+            upgrading.run,
+        ),
+    )
+    hooks.parts = made
+    ctx.catalog.follow(ctx.providers.follow)
+    return made
+
+
+async def prepare(settings: Settings, ctx: context.Context, made: Plugins) -> None:
+    """Reads the catalog, plants what the environment names, and connects."""
+    await ctx.catalog.refresh()
+    await made.seeds.plant(settings.providers, settings.provider_config, settings.default_plugin)
+    ctx.providers.start()

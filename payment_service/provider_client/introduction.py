@@ -1,0 +1,178 @@
+"""Getting to know an instance: who answers at an endpoint, and whether it may be trusted.
+
+Owns the handshake, the comparison of identities and dialling an endpoint for that alone.
+Called by `link` on every new connection and by the use case of leases before anything is
+stored. Never sends a configuration or a secret.
+"""
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from payhub.plugin.v1 import plugin_service_pb2, plugin_service_pb2_grpc
+
+import payment_service
+from payment_service.domain import plugins
+from servicekit import errors, server, validation
+
+SERVICES = ("payhub.provider.v1.PaymentProviderService",)
+CORE_CAPABILITIES = (
+    plugin_service_pb2.CORE_CAPABILITY_CUSTOMER_ACTION,
+    plugin_service_pb2.CORE_CAPABILITY_PENDING_OPERATIONS,
+)
+HANDSHAKE_TIMEOUT_S = 2.0
+SCHEMA_TIMEOUT_S = 5.0
+
+Handshake = plugin_service_pb2.HandshakeResponse
+Schema = plugin_service_pb2.GetConfigSchemaResponse
+# The stubs of asyncio have no types of their own.
+Stub = Any
+M = TypeVar("M", bound=Message)
+
+
+class Unreachable(Exception):
+    """There is no usable answer at an endpoint.
+
+    Args:
+        cause: What happened, for people.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """Somebody else answers than the one who registered."""
+
+    field: str
+    registered: str
+    answered: str
+
+    @property
+    def text(self) -> str:
+        """Says it in one line."""
+        return f"its {self.field} is {self.answered[:80]!r}, not {self.registered[:80]!r}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introduction:
+    """What an instance said of itself."""
+
+    handshake: Handshake
+    schema: Schema
+
+
+def mismatch(answered: Handshake, expected: plugin_service_pb2.PluginIdentity) -> Mismatch | None:
+    """Returns in which field an answer is not from who is expected, or None.
+
+    Empty fields of *expected* match everything.
+    """
+    identity = answered.identity
+    for field in ("plugin_id", "plugin_version", "instance_id"):
+        wanted, found = getattr(expected, field), getattr(identity, field)
+        if wanted and wanted != found:
+            return Mismatch(field=field, registered=wanted, answered=found)
+    if expected.kind and expected.kind != identity.kind:
+        return Mismatch(
+            field="kind", registered=_kind(expected.kind), answered=_kind(identity.kind)
+        )
+    return None
+
+
+def unusable(answered: Handshake) -> str:
+    """Returns why core can't call an instance at all, or ''."""
+    if not set(SERVICES) <= set(answered.services):
+        served = ", ".join(sorted(answered.services)[:8])
+        return f"core calls {', '.join(SERVICES)}, and it serves {served or 'nothing'}"
+    return ""
+
+
+async def shake_hands(stub: Stub) -> Handshake:
+    """Returns the answer to Handshake.
+
+    Raises:
+        Unreachable: There was none, or it breaks the contract.
+    """
+    request = plugin_service_pb2.HandshakeRequest(
+        core_version=payment_service.VERSION,
+        services=SERVICES,
+        core_capabilities=CORE_CAPABILITIES,
+    )
+    try:
+        answer: Handshake | None = await stub.Handshake(request, timeout=HANDSHAKE_TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        raise Unreachable(f"handshake failed: {error.code().name}") from error
+    return _checked(answer, "handshake")
+
+
+async def ask_schema(stub: Stub, answered: Handshake) -> Schema:
+    """Returns the schema of the configuration, which is the one the handshake names.
+
+    Raises:
+        Unreachable: There was no answer, or not that schema.
+    """
+    request = plugin_service_pb2.GetConfigSchemaRequest()
+    try:
+        answer: Schema | None = await stub.GetConfigSchema(request, timeout=SCHEMA_TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        raise Unreachable(f"it gave no schema: {error.code().name}") from error
+    schema = _checked(answer, "schema")
+    digest = f"sha256:{hashlib.sha256(schema.json_schema.encode()).hexdigest()}"
+    if digest != answered.schema_digest:
+        raise Unreachable(
+            f"its handshake names the schema {answered.schema_digest[:80]}, and it sent {digest}"
+        )
+    return schema
+
+
+async def dial(endpoint: str, expected: plugin_service_pb2.PluginIdentity) -> Introduction:
+    """Asks who is at *endpoint* over a connection of its own.
+
+    The schema is asked for only once the identity is the expected one; who is not gets no
+    further call, and the answer without schema.
+
+    Raises:
+        Unreachable: Nobody answers as the contract says.
+    """
+    options = [*server.MONEY_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+    async with contextlib.AsyncExitStack() as closing:
+        channel = await closing.enter_async_context(
+            grpc.aio.insecure_channel(endpoint, options=options)
+        )
+        stub = plugin_service_pb2_grpc.PluginServiceStub(channel)
+        handshake = await shake_hands(stub)
+        if mismatch(handshake, expected) is not None or unusable(handshake):
+            return Introduction(handshake=handshake, schema=Schema())
+        return Introduction(handshake=handshake, schema=await ask_schema(stub, handshake))
+
+
+def expect(instance: plugins.Instance) -> plugin_service_pb2.PluginIdentity:
+    """Returns who must answer at the endpoint of *instance*."""
+    return plugin_service_pb2.PluginIdentity(
+        plugin_id=instance.plugin_id,
+        plugin_version=instance.version,
+        instance_id=instance.instance_id,
+    )
+
+
+def _checked(answer: M | None, what: str) -> M:
+    if answer is None:
+        raise Unreachable(f"its {what} is not a message of the contract")
+    try:
+        validation.validate(answer)
+    except errors.RpcError as error:
+        raise Unreachable(f"its {what} breaks the contract: {error.message[:160]}") from error
+    return answer
+
+
+def _kind(kind: plugin_service_pb2.PluginKind) -> str:
+    try:
+        return plugin_service_pb2.PluginKind.Name(kind)
+    except ValueError:
+        return str(kind)

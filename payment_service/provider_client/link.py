@@ -1,0 +1,291 @@
+"""One instance of a plugin as this process sees it: connection, identity, readiness.
+
+Owns the life of a connection to an instance: who must answer, its probes, and sending it
+configurations it lacks. Made and ended by `fleet`, used by `pool`. Never chooses, never
+sends an operation.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc.aio
+from payhub.plugin.v1 import plugin_service_pb2
+
+from payment_service.domain import plugins
+from payment_service.provider_client import client, introduction, probing
+from servicekit import clock as clocks
+from servicekit import errors, logs, validation
+
+_log = logs.get_logger(__name__)
+
+# Bindings configured anew in one go; what is left follows with the next probe, or is
+# configured when it is used.
+RECONFIGURED_MAX = 50
+REMOVE_TIMEOUT_S = 5.0
+
+_Status = plugin_service_pb2.BindingStatus
+Adopt = Callable[["Link", introduction.Handshake], Awaitable[str]]
+
+
+class Link:
+    """A connection to one instance.
+
+    Args:
+        plugin_id: Whose instance it must be.
+        endpoint: Where it is.
+        instance: The lease it has; None at a static endpoint.
+        bindings: Where configurations come from.
+        limits: How long to wait for calls.
+        rule: How it is probed.
+        clock: Where time comes from.
+        adopt: Asked about every new process at a static endpoint; returns why it may not
+            be used, or ''.
+        welcomed: Called after every handshake that went well.
+    """
+
+    def __init__(
+        self,
+        *,
+        plugin_id: str,
+        endpoint: str,
+        instance: plugins.Instance | None,
+        bindings: client.Bindings,
+        limits: client.Limits,
+        rule: probing.Rule,
+        clock: clocks.Clock,
+        adopt: Adopt,
+        welcomed: Callable[[], None],
+    ) -> None:
+        self.plugin_id = plugin_id
+        self.endpoint = endpoint
+        self.instance = instance
+        self.watch = probing.Watch(rule.misses_max)
+        self.probe: plugin_service_pb2.ProbeResponse | None = None
+        self.probe_us = 0
+        self.handshake: introduction.Handshake | None = None
+        # Calls of operations in progress.
+        self.active = 0
+        self.calls_max = 0
+        # Bindings whose credentials the provider refused.
+        self.rejected: set[str] = set()
+        # Set once its lease has run out and it does not answer either.
+        self.gone = False
+        self.client = client.ProviderClient(
+            name=plugin_id,
+            endpoint=endpoint,
+            bindings=bindings,
+            limits=limits,
+            clock=clock,
+            welcome=self._welcome,
+            welcomed=welcomed,
+        )
+        self._rule = rule
+        self._clock = clock
+        self._adopt = adopt
+        self._look = asyncio.Event()
+        self._closing = False
+        self._stale: frozenset[str] = frozenset()
+        self._orphaned: list[str] = []
+        self._idle = asyncio.Event()
+        self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def static(self) -> bool:
+        """Whether core found it by a static endpoint."""
+        return self.instance is None
+
+    @property
+    def version(self) -> str:
+        """Version it stated; '' as long as it has not."""
+        if self.instance is not None:
+            return self.instance.version
+        known = self.client.known
+        return known.plugin_version if known is not None else ""
+
+    @property
+    def instance_id(self) -> str:
+        """Identity it stated; '' as long as it has not."""
+        if self.instance is not None:
+            return self.instance.instance_id
+        known = self.client.known
+        return known.instance_id if known is not None else ""
+
+    @property
+    def schema_digest(self) -> str:
+        """Digest of the schema of its configuration; '' as long as it is not known."""
+        known = self.client.known
+        return known.schema_digest if known is not None else ""
+
+    @property
+    def directive(self) -> plugins.Directive:
+        """What core wants of it."""
+        return self.instance.directive if self.instance else plugins.Directive.CONTINUE
+
+    @property
+    def draining(self) -> bool:
+        """Whether it has said that it takes nothing new."""
+        return self.watch.draining
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers: look-ups at least and, unless it is draining, operations."""
+        return not self.watch.problem and self.client.ready
+
+    @property
+    def detail(self) -> str:
+        """Why it is not ready, for people; '' if it is."""
+        return self.client.detail or self.watch.problem
+
+    def start(self) -> None:
+        """Connects and probes until `close`."""
+        self.client.start()
+        self._probing = asyncio.create_task(self._run())
+
+    async def close(self, grace_s: float) -> None:
+        """Ends the connection once no operation runs over it, after *grace_s* at the latest."""
+        if self._probing is not None:
+            self._probing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._probing
+        self._closing = True
+        if self.active:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), grace_s)
+        await self.client.close()
+
+    def leave(self) -> None:
+        """A call of an operation has ended."""
+        self.active -= 1
+        if self._closing and not self.active:
+            self._idle.set()
+
+    def follow(self, instance: plugins.Instance | None) -> None:
+        """Takes note of what its lease says now; None at a static endpoint.
+
+        An instance whose lease has run out is used for as long as it answers probes.
+        """
+        lost = instance is not None and not instance.alive
+        if lost and (self.instance is None or self.instance.alive):
+            self.look()
+        self.instance = instance
+
+    def look(self) -> None:
+        """Probes it at once, and gives it the configurations it lacks."""
+        self._look.set()
+
+    async def call(self, method: str, request: Any, timeout_s: float) -> Any:
+        """Calls an RPC of PluginService by its name.
+
+        Raises:
+            grpc.aio.AioRpcError: Whatever the instance, or the connection to it, says.
+        """
+        return await self.client.call(method, request, timeout_s)
+
+    def recount(self) -> None:
+        """Finds out which configurations it lacks, and has them sent."""
+        self._stale = frozenset(binding_id for binding_id, _ in self.client.stale())
+        self._orphaned = self.client.orphaned()
+        if self._stale or self._orphaned:
+            self.look()
+
+    def seen(self) -> probing.Seen:
+        """Returns what conditions are made of."""
+        ready = self.ready and not self.draining
+        why_not = self.detail or ("it is draining" if self.draining else "not connected")
+        return probing.Seen(
+            version=self.version,
+            connected=not self.client.detail,
+            problem="" if ready else why_not,
+            readiness=self.watch.readiness,
+            degraded=frozenset(self.probe.degraded_reasons if self.probe else ()),
+            stale=self._stale,
+            rejected=frozenset(self.rejected),
+        )
+
+    async def _welcome(self, handshake: introduction.Handshake) -> str:
+        expected = plugin_service_pb2.PluginIdentity(plugin_id=self.plugin_id)
+        if self.instance is not None:
+            expected = introduction.expect(self.instance)
+        if (found := introduction.mismatch(handshake, expected)) is not None:
+            return f"another one answers at {self.endpoint}: {found.text}"
+        if text := introduction.unusable(handshake):
+            return text
+        known = self.client.known
+        is_new = known is None or known.instance_id != handshake.identity.instance_id
+        if self.static and is_new and (text := await self._adopt(self, handshake)):
+            return text
+        self.handshake = handshake
+        self.calls_max = handshake.max_concurrent_calls
+        if is_new:
+            self.rejected.clear()
+        await self._probe()
+        return ""
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), self._rule.every_s)
+            self._look.clear()
+            if not self.client.detail:
+                await self._probe()
+                await self._reconfigure()
+                await self._forget()
+            lost = self.instance is not None and not self.instance.alive
+            self.gone = lost and not self.ready
+
+    async def _probe(self) -> None:
+        request = plugin_service_pb2.ProbeRequest()
+        try:
+            answer = await self.call("Probe", request, self._rule.timeout_s)
+            if answer is None:
+                raise errors.malformed_message()
+            validation.validate(answer)
+        except (grpc.aio.AioRpcError, errors.RpcError) as error:
+            self.watch.missed()
+            if self.instance is not None and not self.instance.alive:
+                self.gone = True
+            _log.debug("probe failed", provider=self.plugin_id, problem=str(error)[:120])
+            return
+        self.probe, self.probe_us = answer, self._clock.now_us()
+        self.watch.answered(answer.readiness)
+        applied = {status.binding_id: status.applied_generation for status in answer.bindings}
+        for binding_id, held in list(self.client.configured.items()):
+            # It lost a configuration, for example because its process was replaced.
+            if applied.get(binding_id, 0) < held.generation:
+                self.client.configured.pop(binding_id, None)
+        for status in answer.bindings:
+            if status.credential_status == _Status.CREDENTIAL_STATUS_REJECTED:
+                self.rejected.add(status.binding_id)
+            elif status.credential_status == _Status.CREDENTIAL_STATUS_ACCEPTED:
+                self.rejected.discard(status.binding_id)
+
+    async def _reconfigure(self) -> None:
+        if not self._stale:
+            return
+        for number, (binding_id, tenant_id) in enumerate(self.client.stale()):
+            if number >= RECONFIGURED_MAX or not self.ready:
+                break
+            try:
+                await self.client.configure(binding_id, tenant_id)
+            except Exception:
+                # The next probe tries again; an operation that needs it fails by itself.
+                _log.exception("a binding could not be configured", binding_id=binding_id)
+                break
+        self._stale = frozenset(binding_id for binding_id, _ in self.client.stale())
+
+    async def _forget(self) -> None:
+        """Has it forget bindings that are gone, and their secrets."""
+        while self._orphaned and self.ready:
+            request = plugin_service_pb2.RemoveBindingRequest(binding_id=self._orphaned.pop())
+            self.client.configured.pop(request.binding_id, None)
+            try:
+                await self.call("RemoveBinding", request, REMOVE_TIMEOUT_S)
+            except grpc.aio.AioRpcError as error:
+                _log.warning(
+                    "an instance did not forget a binding",
+                    provider=self.plugin_id,
+                    binding_id=request.binding_id,
+                    code=error.code().name,
+                )

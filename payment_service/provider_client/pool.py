@@ -1,0 +1,396 @@
+"""All instances of one plugin, as payments use them.
+
+Owns sending an operation to one of them, the bounds that keep a plugin that hangs from
+harming others, the breakers, and counting faults. Called by the use cases and the resolver
+through `fleet`. Never repeats a call that may have had an effect: another instance is tried
+only where it is certain that nothing was done.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import prometheus_client
+from payhub.plugin.v1 import capability_pb2
+
+from payment_service.domain import model, outcomes
+from payment_service.provider_client import (
+    asking,
+    breaker,
+    choosing,
+    client,
+    link,
+    probing,
+    reading,
+    signs,
+)
+from servicekit import clock as clocks
+from servicekit import logs
+
+_log = logs.get_logger(__name__)
+
+# Instances one operation is offered to.
+TRIED_MAX = 3
+WAIT_POLL_S = 0.01
+NO_PLAN = choosing.Plan()
+
+
+class Metrics:
+    """Counts and durations of provider calls."""
+
+    def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
+        self._known: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+        self._calls = prometheus_client.Counter(
+            "payhub_provider_calls_total",
+            "Calls of operations and look-ups by what they told.",
+            ("provider", "call", "outcome"),
+            registry=registry,
+        )
+        self._seconds = prometheus_client.Histogram(
+            "payhub_provider_call_seconds",
+            "Duration of provider calls in seconds.",
+            ("provider", "call"),
+            registry=registry,
+        )
+        self.faults = prometheus_client.Counter(
+            "payhub_provider_contract_faults_total",
+            "Answers that break the contract.",
+            ("provider", "version"),
+            registry=registry,
+        )
+        self.opened = prometheus_client.Counter(
+            "payhub_provider_breakers_opened_total",
+            "Times a breaker of a binding opened.",
+            ("provider", "class"),
+            registry=registry,
+        )
+
+    def count(self, provider: str, call: str, outcome: str, seconds: float) -> None:
+        """Counts one call that took *seconds*."""
+        labels = (provider, call, outcome)
+        found = self._known.get(labels)
+        if found is None:
+            found = (self._calls.labels(*labels), self._seconds.labels(provider, call))
+            self._known[labels] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Most calls at once, so that a plugin that hangs ties up no more than its share.
+
+    `calls_max` operations of a plugin over all its instances, `instance_max` over one of
+    them (or what it states itself, if that is less), `lookups_max` look-ups of a plugin.
+    """
+
+    calls_max: int = 512
+    instance_max: int = 256
+    lookups_max: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What every provider of a process shares.
+
+    `on_fault` hears of versions that broke the contract too often, with the reason.
+    """
+
+    limits: client.Limits
+    bounds: Bounds
+    breaker_rule: breaker.Rule
+    probe_rule: probing.Rule
+    metrics: Metrics
+    clock: clocks.Clock
+    on_fault: Callable[[str, str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the catalog says of a plugin; `barred` holds why a version takes no operations.
+
+    `known` is what the current version said when it was seen last.
+    """
+
+    endpoint: str = ""
+    plan: choosing.Plan = NO_PLAN
+    barred: Mapping[str, str] = field(default_factory=dict)
+    known: client.Known | None = None
+
+
+class Provider(asking.Asking):
+    """One plugin and its instances; see the module.
+
+    Args:
+        name: Plugin id.
+        tools: What all providers share.
+    """
+
+    def __init__(self, name: str, tools: Tools) -> None:
+        super().__init__(name)
+        self.breakers = breaker.Board(tools.breaker_rule)
+        self._tools = tools
+        self._situation = Situation()
+        self._faults = probing.Faults(tools.probe_rule)
+        # The instance there is, if there is one and it may be used: nothing to choose.
+        self._only: link.Link | None = None
+        self._known: client.Known | None = None
+        self._active = 0
+        self._looking = 0
+
+    def settle(self, situation: Situation) -> None:
+        """Takes note of what the catalog says, or of links that came and went."""
+        self._situation = situation
+        usable = [each for each in self.links.values() if each.version not in situation.barred]
+        alone = len(usable) == 1 and len(self.links) == 1
+        self._only = usable[0] if alone else None
+        self._known = self._offered(usable)
+
+    @property
+    def situation(self) -> Situation:
+        """What the catalog said last."""
+        return self._situation
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is: its static endpoint, or that of one of its instances."""
+        if self._situation.endpoint:
+            return self._situation.endpoint
+        return next((each.endpoint for each in self.links.values()), "")
+
+    @property
+    def known(self) -> client.Known | None:
+        """What it offers: what every version that takes new operations does."""
+        return self._known
+
+    @property
+    def ready(self) -> bool:
+        """Whether an instance takes operations."""
+        return any(self._takes(each) for each in self.links.values())
+
+    @property
+    def detail(self) -> str:
+        """Why no instance takes operations, for people; '' if one does."""
+        if self.ready:
+            return ""
+        problems = {self._problem(each) for each in self.links.values()}
+        return "; ".join(sorted(problems))[:256] or "no instance is registered"
+
+    @property
+    def active(self) -> int:
+        """Operations in progress."""
+        return self._active
+
+    def lacks(self, *needed: int) -> str:
+        """Returns the first capability of *needed* the provider is known not to have."""
+        if self._known is None:
+            return ""
+        for capability in needed:
+            if capability not in self._known.capabilities:
+                name = capability_pb2.Capability.Name(capability)
+                return name.removeprefix("CAPABILITY_")
+        return ""
+
+    def takes(self, currency: str) -> bool:
+        """Whether the provider takes a currency, as far as is known."""
+        known = self._known
+        return known is None or not known.currencies or currency in known.currencies
+
+    async def execute(self, operation: model.Operation) -> outcomes.Report:
+        """Sends *operation* and returns what is known afterwards. Never raises."""
+        started_s = time.perf_counter()
+        try:
+            report = await self._admitted(operation)
+        except Exception:
+            _log.exception("a provider call failed in core", operation_id=operation.id)
+            report = reading.unknown(operation.version, "a fault in core")
+        self._count(operation.kind.name.lower(), report, started_s)
+        return report
+
+    async def look_up(self, operation: model.Operation) -> outcomes.Report:
+        """Asks what became of *operation* and returns what is known. Never raises.
+
+        Breakers don't keep it back: it is how uncertainty ends.
+        """
+        started_s = time.perf_counter()
+        if self._looking >= self._tools.bounds.lookups_max:
+            return reading.unknown(operation.version, "as many look-ups as allowed are under way")
+        self._looking += 1
+        try:
+            report = await self._look_up(operation)
+        except Exception:
+            _log.exception("a look-up failed in core", operation_id=operation.id)
+            report = reading.unknown(operation.version, "a fault in core")
+        finally:
+            self._looking -= 1
+        self._count("get_operation", report, started_s)
+        return report
+
+    def _count(self, call: str, report: outcomes.Report, started_s: float) -> None:
+        seconds = time.perf_counter() - started_s
+        self._tools.metrics.count(self.name, call, report.outcome.value, seconds)
+
+    async def _admitted(self, operation: model.Operation) -> outcomes.Report:
+        version = operation.version
+        if self._active >= self._tools.bounds.calls_max:
+            detail = f"{self._active} calls of {self.name} are in progress, as many as allowed"
+            return reading.not_sent(version, "PROVIDER_BUSY", detail)
+        admission = breaker.Admission.YES
+        if self.breakers:
+            now_s = self._tools.clock.monotonic_s()
+            admission, wait_s = self.breakers.admit(operation, now_s)
+            if admission is breaker.Admission.NO:
+                detail = f"it failed too often; the next try is due in {wait_s:.1f} s"
+                return reading.not_sent(version, "BREAKER_OPEN", detail)
+        self._active += 1
+        sign, reason = signs.Sign.NEUTRAL, ""
+        try:
+            reply, used = await self._attempt(operation)
+            sign, reason = reply.sign, reply.report.detail
+        finally:
+            self._active -= 1
+            self._learn(operation, sign, admission, reason)
+        if sign is signs.Sign.CONTRACT and used is not None:
+            self._fault(used, reply.text)
+        elif sign is signs.Sign.CREDENTIALS and used is not None:
+            used.rejected.add(operation.binding_id)
+        elif used is not None and used.rejected and sign is signs.Sign.GOOD:
+            used.rejected.discard(operation.binding_id)
+        return reply.report
+
+    async def _attempt(self, operation: model.Operation) -> tuple[signs.Reply, link.Link | None]:
+        """Offers *operation* to instances, until one takes it or none is left to ask."""
+        tried: list[link.Link] = []
+        reply: signs.Reply | None = None
+        end_s = 0.0
+        while True:
+            chosen = self._next(operation, tried)
+            if chosen is not None:
+                reply = await self._through(chosen, operation)
+                if reply.sign is not signs.Sign.ELSEWHERE:
+                    return reply, chosen
+                tried.append(chosen)
+                if len(tried) >= TRIED_MAX:
+                    return reply, chosen
+                continue
+            now_s = self._tools.clock.monotonic_s()
+            end_s = end_s or now_s + self._tools.limits.connect_s
+            if now_s >= end_s or self._all_barred():
+                return reply or self._unreachable(operation), None
+            await asyncio.sleep(WAIT_POLL_S)
+
+    def _next(self, operation: model.Operation, tried: list[link.Link]) -> link.Link | None:
+        only = self._only
+        if only is not None:
+            return only if only.ready and not only.draining and not tried else None
+        plan = self._situation.plan
+        usable = [each for each in self.links.values() if self._takes(each) and each not in tried]
+        if len(usable) < 2:
+            return usable[0] if usable else None
+        wanted = choosing.version_for(plan, operation.id, operation.kind)
+        return choosing.preferred(usable, plan, wanted)[0]
+
+    async def _through(self, chosen: link.Link, operation: model.Operation) -> signs.Reply:
+        most = self._tools.bounds.instance_max
+        if chosen.active >= (min(most, chosen.calls_max) if chosen.calls_max else most):
+            detail = f"{chosen.active} calls are in progress, as many as the instance takes"
+            report = reading.not_sent(operation.version, "PROVIDER_BUSY", detail)
+            return signs.Reply(report=report, sign=signs.Sign.ELSEWHERE)
+        chosen.active += 1
+        try:
+            reply = await chosen.client.execute(operation)
+        finally:
+            chosen.leave()
+        if reply.draining:
+            chosen.watch.drains()
+        return reply
+
+    def _unreachable(self, operation: model.Operation) -> signs.Reply:
+        reason = "PROVIDER_QUARANTINED" if self._all_barred() else "PROVIDER_UNREACHABLE"
+        report = reading.not_sent(operation.version, reason, self.detail)
+        return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
+
+    async def _look_up(self, operation: model.Operation) -> outcomes.Report:
+        end_s = self._tools.clock.monotonic_s() + self._tools.limits.connect_s
+        while not (found := [each for each in self.links.values() if self._answers(each)]):
+            if self._tools.clock.monotonic_s() >= end_s or self._all_barred():
+                return reading.unknown(operation.version, self.detail or "no connection")
+            await asyncio.sleep(WAIT_POLL_S)
+        plan = self._situation.plan
+        chosen = choosing.preferred(found, plan, plan.current)[0]
+        reply = await chosen.client.look_up(operation)
+        if reply.sign is signs.Sign.CONTRACT:
+            self._fault(chosen, reply.text)
+        return reply.report
+
+    def _learn(
+        self,
+        operation: model.Operation,
+        sign: signs.Sign,
+        admission: breaker.Admission,
+        reason: str,
+    ) -> None:
+        if sign is signs.Sign.OUTAGE:
+            now_s = self._tools.clock.monotonic_s()
+            if self.breakers.failed(operation, now_s, admission, reason):
+                call_class = breaker.CLASSES[operation.kind]
+                self._tools.metrics.opened.labels(self.name, call_class.value).inc()
+                _log.warning(
+                    "breaker opened",
+                    provider=self.name,
+                    binding_id=operation.binding_id,
+                    call_class=call_class.value,
+                )
+        elif self.breakers:
+            if sign is signs.Sign.GOOD:
+                self.breakers.good(operation)
+            elif admission is breaker.Admission.TRIAL:
+                self.breakers.spoiled(operation)
+
+    def _fault(self, chosen: link.Link, text: str) -> None:
+        """A version broke the contract; three times in an hour are too often."""
+        version = chosen.version
+        self._tools.metrics.faults.labels(self.name, version).inc()
+        _log.error("contract broken", provider=self.name, version=version, problem=text)
+        if self._faults.add(version, self._tools.clock.monotonic_s()):
+            self._tools.on_fault(self.name, version, f"broken contract: {text}")
+
+    def _takes(self, each: link.Link) -> bool:
+        return each.ready and not each.draining and each.version not in self._situation.barred
+
+    def _answers(self, each: link.Link) -> bool:
+        # What breaks the contract is not believed in look-ups either.
+        return each.ready and each.version not in self._situation.barred
+
+    def _problem(self, each: link.Link) -> str:
+        if why := self._situation.barred.get(each.version, ""):
+            return f"version {each.version}: {why}"
+        if not each.ready:
+            return each.detail or "not connected"
+        return "it is draining" if each.draining else ""
+
+    def _all_barred(self) -> bool:
+        barred = self._situation.barred
+        return bool(barred and self.links) and all(
+            each.version in barred for each in self.links.values()
+        )
+
+    def _offered(self, usable: Iterable[link.Link]) -> client.Known | None:
+        """Until promotion an upgrade offers only what both versions do."""
+        plan = self._situation.plan
+        stated = {each.version: each.client.known for each in usable if each.client.known}
+        planned = [stated[v] for v in (plan.current, plan.canary) if v and v in stated]
+        all_known = [known for known in planned or stated.values() if known is not None]
+        if not all_known:
+            return self._situation.known
+        first, *others = all_known
+        capabilities, currencies = first.capabilities, first.currencies
+        for other in others:
+            capabilities &= other.capabilities
+            if currencies and other.currencies:
+                currencies &= other.currencies
+            else:
+                currencies = currencies or other.currencies
+        return replace(first, capabilities=capabilities, currencies=currencies)
