@@ -8,15 +8,16 @@ import pathlib
 import uuid
 from collections.abc import Callable, Iterator
 
-import psycopg
 import pytest
-
-from tests import postgres
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Starts PostgreSQL once per run and yields the URL of its first database."""
+    # Here and below: what runs and reaches a server takes 0.3 s to import, and tests
+    # without a database should not pay for it.
+    from tests import postgres
+
     with postgres.server() as url:
         yield url
 
@@ -24,6 +25,10 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def new_postgres_database(postgres_url: str) -> Iterator[Callable[[], str]]:
     """Makes empty PostgreSQL databases, each with its URL, and drops them afterwards."""
+    import psycopg
+
+    from tests import postgres
+
     made: list[str] = []
 
     def make() -> str:
