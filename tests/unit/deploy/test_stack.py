@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 import time
 
 import pytest
@@ -56,25 +54,6 @@ def test_given_settings_win(tmp_path: pathlib.Path) -> None:
     assert running.environment(stack.GATEWAY)["EVENT_GATEWAY_LOG_LEVEL"] == "debug"
     url = running.environment(stack.PAYMENTS)["PAYMENT_SERVICE_DATABASE_URL"]
     assert url == "postgresql://localhost/payhub"
-
-
-def test_watcher_ends_what_its_starter_left_behind() -> None:
-    """Processes listed at the watcher end when the pipe to it closes; reaped ones do not."""
-    watcher = stack.ROOT / "deploy" / "watcher.py"
-    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(50)"])
-    reaped = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(50)"])
-    try:
-        guard = subprocess.Popen([sys.executable, "-I", "-S", watcher], stdin=subprocess.PIPE)
-        assert guard.stdin is not None
-        guard.stdin.write(f"+{left.pid}\n+{reaped.pid}\n-{reaped.pid}\n".encode())
-        guard.stdin.close()
-        assert left.wait(timeout=5) < 0
-        assert guard.wait(timeout=5) == 0
-        assert reaped.poll() is None
-    finally:
-        for process in (left, reaped):
-            process.kill()
-            process.wait()
 
 
 def test_stopping_twice_is_harmless(tmp_path: pathlib.Path) -> None:

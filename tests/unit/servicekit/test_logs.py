@@ -4,8 +4,6 @@ import contextlib
 import io
 import json
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -165,25 +163,3 @@ def test_a_reader_that_has_gone_does_not_stop_the_work(output: Output) -> None:
     logs.get_logger("a").error("nobody hears this")
     logs._sink.stream = output
     assert output.lines() == []
-
-
-def test_no_line_is_lost_at_exit_and_order_is_kept() -> None:
-    """A process that ends normally has written everything, from every thread."""
-    script = (
-        "import threading\n"
-        "from servicekit import logs\n"
-        "logs.configure(service='x')\n"
-        "log = logs.get_logger('a')\n"
-        "def work(name):\n"
-        "    for number in range(1000):\n"
-        "        log.info('x', thread_name=name, number=number)\n"
-        "threads = [threading.Thread(target=work, args=(name,)) for name in 'ab']\n"
-        "[thread.start() for thread in threads]\n"
-        "work('main')\n"
-        "[thread.join() for thread in threads]\n"
-    )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    lines = [json.loads(line) for line in ran.stderr.splitlines()]
-    for name in ("a", "b", "main"):
-        numbers = [line["number"] for line in lines if line["thread_name"] == name]
-        assert numbers == list(range(1_000))
