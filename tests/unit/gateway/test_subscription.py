@@ -1,6 +1,6 @@
 """One stream, step by step: the cursor rule over storage, window and back."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
@@ -12,6 +12,8 @@ from servicekit import clock
 EPOCH = 7
 CATCHING_UP = subscription.CATCHING_UP
 LIVE = subscription.LIVE
+# Of every event that no reader selects; if it were sent, its place would give it away.
+UNSELECTED = splice.chunk(event_pb2.Event(id="evt-0", position=2**40).SerializeToString())
 
 
 class Log:
@@ -35,8 +37,10 @@ class Log:
         before = self.head
         for tenant_id in tenants:
             position = self.head + 1
-            event = event_pb2.Event(id=f"evt-{position}", position=position)
-            chunk = splice.chunk(event.SerializeToString())
+            chunk = UNSELECTED
+            if self.matcher.matches(tenant_id, type_name, "payment", "pay_1"):
+                event = event_pb2.Event(id=f"evt-{position}", position=position)
+                chunk = splice.chunk(event.SerializeToString())
             self.entries.append(
                 read.Entry(position, tenant_id, type_name, "payment", "pay_1", chunk)
             )
@@ -125,7 +129,6 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(OPERATIONS, st.integers(500, 6000), st.integers(1, 5), st.integers(1, 4), st.data())
 def test_every_cursor_covers_exactly_what_was_sent(
     operations: list[tuple[str, object]],

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from payhub.events.v1 import event_ingest_service_pb2 as pb
@@ -65,8 +66,9 @@ def test_versions_below_a_refused_one_are_sent() -> None:
     assert batches.divide(rows, waits, NOW_US) == (rows, [])
 
 
-def test_the_memory_of_refusals_has_a_limit() -> None:
+def test_the_memory_of_refusals_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """With too many refused entities the oldest is forgotten; the outbox still knows it."""
+    monkeypatch.setattr(holding, "ENTITIES_MAX", 100)
     waits = holding.Holding()
     for n in range(holding.ENTITIES_MAX + 5):
         waits.refuse(("one", "payment", str(n)), 1, NOW_US)
