@@ -20,17 +20,16 @@ def test_a_cursor_comes_back_as_it_was_made(epoch: int, position: int) -> None:
     assert set(text) <= set(ALPHABET)
 
 
-@given(EPOCHS, POSITIONS, st.integers(0, 19), st.sampled_from(ALPHABET))
-def test_one_wrong_character_is_always_found(
-    epoch: int, position: int, index: int, character: str
-) -> None:
+@given(EPOCHS, POSITIONS, st.sampled_from(ALPHABET))
+def test_one_wrong_character_is_always_found(epoch: int, position: int, character: str) -> None:
     """A cursor with one character replaced is refused, never read as another place."""
     text = cursor.encode(epoch, position)
-    damaged = text[:index] + character + text[index + 1 :]
-    if damaged == text:
-        return
-    with pytest.raises(cursor.MalformedError):
-        cursor.decode(damaged)
+    for index in range(len(text)):
+        damaged = text[:index] + character + text[index + 1 :]
+        if damaged == text:
+            continue
+        with pytest.raises(cursor.MalformedError):
+            cursor.decode(damaged)
 
 
 @given(st.text(max_size=64))

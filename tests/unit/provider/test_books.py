@@ -31,7 +31,6 @@ def check(sums: books.Sums) -> None:
 
 
 @hypothesis.given(authorized=AMOUNTS, sale=st.booleans(), steps=STEPS)
-@hypothesis.settings(max_examples=80, deadline=None)
 def test_no_history_breaks_a_ceiling(
     authorized: int, sale: bool, steps: list[tuple[str, int, str, bool]]
 ) -> None:

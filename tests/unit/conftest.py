@@ -1,0 +1,19 @@
+"""What keeps all unit tests together below five seconds.
+
+Owns how many random examples a property gets: few per run, others in each run.
+Called by pytest. `TEST_EXAMPLES=1000 make test ARGS=tests/unit` searches longer.
+"""
+
+import os
+
+import hypothesis
+
+hypothesis.settings.register_profile(
+    "unit",
+    max_examples=int(os.environ.get("TEST_EXAMPLES", "30")),
+    # A busy machine is no counterexample.
+    deadline=None,
+    # Examples that CI would repeat are searched anew in each run too.
+    derandomize=False,
+)
+hypothesis.settings.load_profile("unit")
