@@ -49,10 +49,9 @@ def apply(
         raise LookupError(f"{payment.id} has no operation {operation_id}")
     verdict, state = outcomes.judge(operation, report)
     if verdict is not outcomes.Verdict.APPLIED:
-        change = _raised(payment, operation, now_us)
-        return Applied(
-            verdict=verdict, change=change if verdict is outcomes.Verdict.ILLEGAL else None
-        )
+        if verdict is outcomes.Verdict.ILLEGAL:
+            return Applied(verdict=verdict, change=_raised(payment, operation, now_us))
+        return Applied(verdict=verdict)
     settled = _settled(operation, state, report, now_us)
     draft = _Draft(payment, settled, now_us)
     if report.provider_object_id and not payment.provider_payment_id:
