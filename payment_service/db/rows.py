@@ -7,7 +7,7 @@ other db modules. Empty text stands for nothing.
 import json
 from collections.abc import Mapping
 
-from payment_service.domain import model
+from payment_service.domain import bindings, model
 
 
 def dump_map(values: Mapping[str, str]) -> str:
@@ -71,3 +71,41 @@ def load_profile(text: str) -> model.Profile:
     """Returns what `dump_profile` wrote."""
     name, email, phone, user_id, metadata = json.loads(text)
     return model.Profile(name=name, email=email, phone=phone, user_id=user_id, metadata=metadata)
+
+
+def dump_options(options: bindings.Options) -> str:
+    """Returns a binding's options as text; equal options give equal text."""
+    content: dict[str, object] = {}
+    if options.limits:
+        content["limits"] = {
+            currency: [each.min_minor, each.max_minor, each.daily_minor]
+            for currency, each in sorted(options.limits.items())
+        }
+    if options.zone != bindings.UTC:
+        content["zone"] = options.zone
+    if options.off:
+        content["off"] = sorted(options.off)
+    if options.off_methods:
+        content["off_methods"] = sorted(options.off_methods)
+    if options.disabled:
+        content["disabled"] = True
+    return json.dumps(content, separators=(",", ":")) if content else ""
+
+
+def load_options(text: str) -> bindings.Options:
+    """Returns what `dump_options` wrote."""
+    if not text:
+        return bindings.Options()
+    content = json.loads(text)
+    return bindings.Options(
+        limits={
+            currency: bindings.Limits(min_minor=least, max_minor=most, daily_minor=daily)
+            for currency, (least, most, daily) in content.get("limits", {}).items()
+        },
+        zone=content.get("zone", bindings.UTC),
+        off=frozenset(model.Kind(number) for number in content.get("off", ())),
+        off_methods=frozenset(
+            model.CaptureMethod(number) for number in content.get("off_methods", ())
+        ),
+        disabled=content.get("disabled", False),
+    )

@@ -1,0 +1,238 @@
+"""What a binding is, one tenant's use of one provider, and what it lets through.
+
+Owns its fields, its options (limits and switches) and the judgement of one operation
+against them. Called by routing, by the use cases of bindings and by the catalog, which
+keeps bindings in memory. Never holds a configuration's text or a secret.
+"""
+
+import datetime
+import functools
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from payment_service.domain import model
+
+UTC = "UTC"
+# The tenant of the binding that every tenant without one of its own uses.
+SHARED = "*"
+
+_NEW_KINDS = frozenset({*model.INITIAL_KINDS, *model.CUSTOMER_KINDS})
+_METHODS = {
+    model.Kind.AUTHORIZE: model.CaptureMethod.MANUAL,
+    model.Kind.SALE: model.CaptureMethod.AUTOMATIC,
+}
+# How an operation that was counted can end so that it counts no longer.
+WITHOUT_EFFECT = frozenset(
+    {
+        model.OperationState.DECLINED,
+        model.OperationState.NOT_SENT,
+        # Voided before it took anything.
+        model.OperationState.SUPERSEDED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of one currency, minor units; 0 for none.
+
+    They hold for authorizations and sales. `daily_minor` is the sum of one day in the
+    binding's zone; operations in doubt count, those that ended without effect don't.
+    """
+
+    min_minor: int = 0
+    max_minor: int = 0
+    daily_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What an operator allows a binding to do.
+
+    Args:
+        limits: By currency; a currency that is not named has none.
+        zone: IANA name of the zone whose days daily limits count.
+        off: Kinds of operations that are switched off.
+        off_methods: Capture methods that are switched off.
+        disabled: It takes no new payments and customers; what was begun goes on.
+    """
+
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    zone: str = UTC
+    off: frozenset[model.Kind] = frozenset()
+    off_methods: frozenset[model.CaptureMethod] = frozenset()
+    disabled: bool = False
+
+    @property
+    def restricts(self) -> bool:
+        """Whether anything has to be judged at all."""
+        return bool(self.limits or self.off or self.off_methods or self.disabled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """One tenant's use of one provider; tenant `*` for the one that others share.
+
+    `generation` rises with every change of content, `revision` with every change, which
+    is the entity version of its events. A deleted binding is kept as a tombstone, because
+    a plugin never goes back a generation.
+    """
+
+    id: str
+    tenant_id: str
+    plugin_id: str
+    generation: int
+    revision: int
+    options: Options = Options()
+    schema_digest: str = ""
+    created_us: int = 0
+    updated_us: int = 0
+    deleted_us: int = 0
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it is there for its generation only."""
+        return self.deleted_us > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why an operation is not let through. `reason` is one of the contract's."""
+
+    reason: str
+    message: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What an operation takes from its binding's daily limit.
+
+    `day` is the date in the binding's zone, `limit_minor` the most of that day.
+    """
+
+    binding_id: str
+    day: str
+    zone: str
+    currency: str
+    amount_minor: int
+    limit_minor: int
+
+
+def wire_generation(own: Binding | None, shared: Binding | None) -> int:
+    """Returns the generation a plugin is told of a tenant's binding; 0 if there is none.
+
+    A tenant's binding may be fed by the shared row, by its own and by the shared one
+    again: the sum rises with every change of either, and never falls.
+    """
+    return (own.generation if own else 0) + (shared.generation if shared else 0)
+
+
+def judge(options: Options, kind: model.Kind, amount_minor: int, currency: str) -> Refusal | None:
+    """Returns why *options* don't let an operation through, or None.
+
+    Daily limits are counted in the database, in the transaction of the intent.
+    """
+    if options.disabled and kind in _NEW_KINDS:
+        text = "this binding is disabled; what was paid before can still be captured, canceled "
+        return _off("binding", f"{text}and refunded")
+    if kind in options.off:
+        return _off(f"KIND_{kind.name}", f"{kind.name.lower()} is switched off for this binding")
+    if kind not in model.INITIAL_KINDS:
+        return None
+    method = _METHODS[kind]
+    if method in options.off_methods:
+        text = f"{method.name.lower()} capture is switched off for this binding"
+        return _off(f"CAPTURE_METHOD_{method.name}", text)
+    limits = options.limits.get(currency)
+    if limits is None:
+        return None
+    if limits.min_minor and amount_minor < limits.min_minor:
+        return _beyond("min", limits.min_minor, amount_minor, currency)
+    if limits.max_minor and amount_minor > limits.max_minor:
+        return _beyond("max", limits.max_minor, amount_minor, currency)
+    return None
+
+
+def _off(feature: str, message: str) -> Refusal:
+    return Refusal(reason="FEATURE_DISABLED", message=message, metadata={"feature": feature})
+
+
+def _beyond(limit: str, limit_minor: int, amount_minor: int, currency: str) -> Refusal:
+    word = "least" if limit == "min" else "most"
+    return Refusal(
+        reason="LIMIT_EXCEEDED",
+        message=f"the {word} that this binding takes at once are {limit_minor} minor units "
+        f"of {currency}, not {amount_minor}",
+        metadata={
+            "limit": limit,
+            "limit_minor": str(limit_minor),
+            "amount_minor": str(amount_minor),
+            "currency_code": currency,
+        },
+    )
+
+
+def over_the_day(counted_: "Counted", used_minor: int) -> Refusal:
+    """Returns the refusal of an amount that is more than is left of a day's limit."""
+    left_minor = max(counted_.limit_minor - used_minor, 0)
+    return Refusal(
+        reason="LIMIT_EXCEEDED",
+        message=f"this binding takes {counted_.limit_minor} minor units of {counted_.currency} "
+        f"a day, and {left_minor} are left of {counted_.day}, not {counted_.amount_minor}",
+        metadata={
+            "limit": "daily",
+            "limit_minor": str(counted_.limit_minor),
+            "used_minor": str(used_minor),
+            "amount_minor": str(counted_.amount_minor),
+            "currency_code": counted_.currency,
+            "day": counted_.day,
+            "time_zone": counted_.zone,
+        },
+    )
+
+
+def counted(
+    binding_id: str,
+    options: Options,
+    kind: model.Kind,
+    amount_minor: int,
+    currency: str,
+    now_us: int,
+) -> Counted | None:
+    """Returns what an operation takes from a daily limit, or None if there is none."""
+    if not options.limits or kind not in model.INITIAL_KINDS:
+        return None
+    limits = options.limits.get(currency)
+    if limits is None or not limits.daily_minor:
+        return None
+    return Counted(
+        binding_id=binding_id,
+        day=day(options.zone, now_us),
+        zone=options.zone,
+        currency=currency,
+        amount_minor=amount_minor,
+        limit_minor=limits.daily_minor,
+    )
+
+
+def day(zone: str, now_us: int) -> str:
+    """Returns the date of a moment in a zone, like `2026-11-21`."""
+    moment = datetime.datetime.fromtimestamp(now_us // 1_000_000, _zone(zone))
+    return moment.date().isoformat()
+
+
+def is_zone(name: str) -> bool:
+    """Whether *name* is an IANA time zone that is known here."""
+    try:
+        _zone(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=1024)
+def _zone(name: str) -> datetime.tzinfo:
+    # Known without a database of zones, which small images lack.
+    return datetime.UTC if name == UTC else zoneinfo.ZoneInfo(name)
