@@ -1,0 +1,135 @@
+"""Secrets at rest and on the way out: who can read them, and what never shows."""
+
+import asyncio
+import pathlib
+import stat
+
+import pytest
+
+from payment_service.usecases import sealing, secrets
+from servicekit import errors
+
+CANARY = b"sk_test_canary_4711"
+
+
+def secret(slot: str, version: int = 1, value: bytes = CANARY, **over: int) -> secrets.Secret:
+    """Returns a secret."""
+    return secrets.Secret(slot=slot, version=version, value=value, **over)
+
+
+def test_what_is_sealed_is_opened_and_shows_nothing() -> None:
+    """Also where somebody prints the objects that carry it."""
+    vault = secrets.Vault([secrets.new_key()])
+    held = (secret("api_key", created_us=5, expire_us=9), secret("webhook", 2, bytes(range(256))))
+    sealed = vault.seal("b-1", held)
+    assert vault.open("b-1", sealed) == held
+    for text in (sealed, repr(held).encode(), repr(secrets.Given(slot="a", value=CANARY)).encode()):
+        assert CANARY not in text
+    assert vault.seal("b-1", ()) == b""
+    assert vault.open("b-1", b"") == ()
+
+
+def test_a_ciphertext_opens_for_its_binding_only() -> None:
+    """One that somebody copied to another tenant's row is not sent anywhere."""
+    vault = secrets.Vault([secrets.new_key()])
+    sealed = vault.seal("b-1", (secret("api_key"),))
+    with pytest.raises(secrets.SecretsUnreadable) as caught:
+        vault.open("b-2", sealed)
+    assert "b-2" in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_old_keys_read_and_the_newest_writes() -> None:
+    """Rotation: both, then everything anew, then the newest alone."""
+    old, new = secrets.new_key(), secrets.new_key()
+    sealed = secrets.Vault([old]).seal("b", (secret("api_key"),))
+    both = secrets.Vault([new, old])
+    assert both.open("b", sealed)[0].value == CANARY
+    renewed = both.renewed(sealed)
+    assert renewed is not None
+    assert both.renewed(renewed) is None
+    assert secrets.Vault([new]).open("b", renewed)[0].value == CANARY
+    with pytest.raises(secrets.SecretsUnreadable):
+        secrets.Vault([new]).open("b", sealed)
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ([], "holds no key"),
+        (["short"], "key 1 of 1 is not 32 bytes"),
+        ([secrets.new_key(), "canary" * 9], "key 2 of 2"),
+        ([secrets.new_key()] * 17, "holds 17 keys"),
+    ],
+)
+def test_malformed_keys_are_named_by_number_and_never_shown(keys: list[str], text: str) -> None:
+    """With the way to make one."""
+    with pytest.raises(secrets.KeyProblem) as caught:
+        secrets.Vault(keys)
+    assert text in str(caught.value)
+    assert "PAYMENT_SERVICE_ENCRYPTION_KEYS" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_keys_are_found_in_the_setting_or_made_in_the_file(tmp_path: pathlib.Path) -> None:
+    """The file is readable by its owner alone and the same at the next start."""
+    path = tmp_path / "var" / "encryption.key"
+    made = secrets.find_keys(None, path)
+    assert secrets.find_keys(None, path) == made
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert secrets.find_keys("a, b\nc", path) == ["a", "b", "c"]
+    secrets.write_keys(path, ["new", *made])
+    assert secrets.find_keys(None, path) == ["new", *made]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["encryption.key"]
+
+
+def test_no_key_at_all_is_a_problem_with_a_way_out(tmp_path: pathlib.Path) -> None:
+    """As is a file that can't be read."""
+    with pytest.raises(secrets.KeyProblem, match="required with PostgreSQL"):
+        secrets.find_keys(None, None)
+    with pytest.raises(secrets.KeyProblem, match="can't read or make"):
+        secrets.find_keys(None, tmp_path)
+
+
+def test_a_rotated_secret_stays_beside_the_new_one_while_it_is_good() -> None:
+    """The new one is the highest version; nothing else changes."""
+    held = (secret("api_key", 3), secret("webhook", 1, b"hook"))
+    given = [secrets.Given(slot="api_key", value=b"fresh", previous_expire_us=200)]
+    merged = secrets.merge(held, given, (), now_us=100)
+    assert [(s.slot, s.version, s.value, s.expire_us) for s in merged] == [
+        ("api_key", 3, CANARY, 200),
+        ("api_key", 4, b"fresh", 0),
+        ("webhook", 1, b"hook", 0),
+    ]
+    assert secrets.in_force(merged, 199) == merged
+    assert [s.version for s in secrets.in_force(merged, 200)] == [4, 1]
+    again = secrets.merge(merged, [secrets.Given(slot="api_key", value=b"3rd")], (), now_us=150)
+    assert [(s.slot, s.version) for s in again] == [("api_key", 5), ("webhook", 1)]
+    assert secrets.merge(merged, [], {"api_key"}, now_us=150) == (held[1],)
+    assert secrets.changed_slots(held, merged) == ["api_key"]
+    assert not secrets.same(held, merged)
+
+
+def test_exports_open_with_their_passphrase_only() -> None:
+    """A wrong one, another binding and damage are refused alike."""
+
+    async def story() -> None:
+        held = (secret("api_key"),)
+        sealed = (await sealing.sealer("correct horse battery")).seal("b", held)
+        assert CANARY not in sealed
+        assert await sealing.Opener("correct horse battery").open("b", sealed) == held
+        assert await sealing.Opener("anything").open("b", b"") == ()
+        broken = sealed[:-1] + bytes([sealed[-1] ^ 1])
+        for passphrase, binding, text in (
+            ("wrong horse battery", "b", sealed),
+            ("correct horse battery", "c", sealed),
+            ("correct horse battery", "b", broken),
+            ("correct horse battery", "b", b"garbage"),
+            ("correct horse battery", "b", sealed[:4] + b"\xff" + sealed[5:]),
+        ):
+            with pytest.raises(errors.RpcError) as caught:
+                await sealing.Opener(passphrase).open(binding, text)
+            assert caught.value.reason == "SEAL_INVALID"
+
+    asyncio.run(story())
