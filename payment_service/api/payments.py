@@ -12,7 +12,7 @@ from payhub.payments.v1 import payment_service_pb2 as pb
 from payment_service.api import reading
 from payment_service.db import payments as payment_rows
 from payment_service.domain import model
-from payment_service.usecases import payments, snapshots
+from payment_service.usecases import asked, payments, snapshots
 from servicekit import errors
 
 # The last second of the year 9999, where timestamps end.
@@ -33,7 +33,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         if request.confirm and not request.payment_method:
             raise errors.invalid_field("payment_method", "is required when confirm is set")
         manual = request.capture_method == payment_pb2.CAPTURE_METHOD_MANUAL
-        wanted = payments.Create(
+        wanted = asked.Create(
             amount_minor=request.amount.amount_minor,
             currency=currency,
             capture_method=model.CaptureMethod.MANUAL if manual else model.CaptureMethod.AUTOMATIC,
@@ -52,7 +52,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.ConfirmPaymentRequest, context: Any
     ) -> pb.ConfirmPaymentResponse:
         """Sends a created or failed payment."""
-        wanted = payments.Confirm(
+        wanted = asked.Confirm(
             payment_id=request.payment_id,
             payment_method=request.payment_method,
             return_url=request.return_url,
@@ -66,7 +66,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.CapturePaymentResponse:
         """Captures an authorized payment or a part of it."""
         has_amount = request.HasField("amount")
-        wanted = payments.Capture(
+        wanted = asked.Capture(
             payment_id=request.payment_id,
             amount_minor=request.amount.amount_minor if has_amount else None,
             currency=reading.currency(request.amount, "amount") if has_amount else "",
@@ -80,7 +80,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.CancelPaymentRequest, context: Any
     ) -> pb.CancelPaymentResponse:
         """Ends a payment without money, or releases what is not captured yet."""
-        wanted = payments.Cancel(
+        wanted = asked.Cancel(
             payment_id=request.payment_id, request=reading.keyed("CancelPayment", request)
         )
         payment = await self._cases.cancel(reading.caller(), wanted)

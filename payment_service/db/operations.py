@@ -16,7 +16,7 @@ COLUMNS = (
     "id, tenant_id, entity_id, kind, state, amount_minor, currency, reserved_minor, final, "
     "refund_id, version, attempts, provider, binding_id, request, provider_operation_id, "
     "failure, correlation_id, idempotency_key, actor, not_after_us, next_check_us, created_us, "
-    "updated_us"
+    "updated_us, counted_day"
 ).split(", ")
 
 _VALUES = ", ".join(f":{name}" for name in COLUMNS)
@@ -56,6 +56,13 @@ _INSERT_REPORT = storage.Statement(
 _OPEN_COUNTS = storage.Statement(
     "select state, count(*) from operations where state in (1, 2, 3, 4) group by state"
 )
+_OPEN_AT = storage.Statement(
+    "select count(*) from operations where state in (1, 2, 3, 4) and provider = :provider"
+)
+_IN_FLIGHT_AT = storage.Statement(
+    "select count(*) from operations where state in (1, 2, 3, 4) and state = 1 "
+    "and provider = :provider"
+)
 _OLDEST_DOUBT = storage.Statement("select min(created_us) from operations where state = 4")
 
 
@@ -86,6 +93,7 @@ def params(operation: model.Operation) -> storage.Params:
         "next_check_us": operation.next_check_us,
         "created_us": operation.created_us,
         "updated_us": operation.updated_us,
+        "counted_day": operation.counted_day,
     }
 
 
@@ -129,6 +137,7 @@ def from_row(row: storage.Row) -> model.Operation:
         next_check_us=row[21],
         created_us=row[22],
         updated_us=row[23],
+        counted_day=row[24],
     )
 
 
@@ -183,6 +192,18 @@ def keep_report(conn: storage.Connection, report: StoredReport) -> None:
             "created_us": report.created_us,
         },
     )
+
+
+def open_at(conn: storage.Connection, provider: str) -> int:
+    """Returns how many operations at a provider are not final."""
+    row = conn.one(_OPEN_AT, {"provider": provider})
+    return int(row[0]) if row else 0
+
+
+def in_flight_at(conn: storage.Connection, provider: str) -> int:
+    """Returns how many calls of operations are under way at a provider, of all processes."""
+    row = conn.one(_IN_FLIGHT_AT, {"provider": provider})
+    return int(row[0]) if row else 0
 
 
 def open_counts(conn: storage.Connection) -> Sequence[tuple[model.OperationState, int]]:

@@ -160,7 +160,8 @@ class Operation:
 
     `reserved_minor` is what it holds back until it ends; `version` rises with
     every change of state; `not_after_us` is when the newest attempt expires;
-    `next_check_us` is when the resolver looks next, 0 for never.
+    `next_check_us` is when the resolver looks next, 0 for never. `counted_day` is the day
+    whose limit its amount was taken from, '' for none.
     """
 
     id: str
@@ -183,6 +184,7 @@ class Operation:
     cause: Cause = Cause()
     not_after_us: int = 0
     next_check_us: int = 0
+    counted_day: str = ""
     created_us: int
     updated_us: int
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from payment_service.db import idempotency, payments
-from payment_service.domain import changes, model
+from payment_service.domain import bindings, changes, model
 from payment_service.usecases import changing, context, events, intents, settling
 from servicekit import storage
 
@@ -35,6 +35,7 @@ async def begin(
     operation_id: str,
     decide: Decide,
     resource_id: str = "",
+    takes: bindings.Counted | None = None,
 ) -> Begun:
     """Commits an intent on an existing payment together with the caller's key.
 
@@ -46,6 +47,10 @@ async def begin(
         operation_id: The operation that *decide* may make.
         decide: The rule; gets the payment as locked.
         resource_id: What the key stands for, if not the payment.
+        takes: What the operation takes from a daily limit.
+
+    Raises:
+        daily.DayIsFull: The day's limit does not hold it; nothing is written.
     """
     now_us = ctx.clock.now_us()
     ids = settling.fresh_ids(ctx.new_id)
@@ -73,7 +78,7 @@ async def begin(
             (idempotency.CLAIM, idempotency.params(claim)),
             *changing.batch(change, entries),
         ]
-        if not changing.write_if_first(conn, batch):
+        if not changing.write_if_first(conn, batch, takes):
             return Begun(found=idempotency.find(conn, caller.tenant_id, request.rpc, request.key))
         written = replace(change.payment, revision=change.payment.revision + 1)
         return Begun(payment=written, operation=change.new_operation)

@@ -7,8 +7,6 @@ acts while the outcome is unknown.
 
 from dataclasses import replace
 
-from payhub.plugin.v1 import capability_pb2
-
 from payment_service.db import payments
 from payment_service.domain import actions, changes, commands, model
 from payment_service.provider_client import requests
@@ -21,7 +19,7 @@ from payment_service.usecases import (
     settling,
 )
 from payment_service.usecases import payments as payment_cases
-from servicekit import logs, storage
+from servicekit import errors, logs, storage
 
 _log = logs.get_logger(__name__)
 
@@ -101,13 +99,18 @@ class Cancellations:
     def _possible(self, payment: model.Payment) -> bool:
         if not payment.cancel_requested or not is_known(payment):
             return False
-        provider = self._ctx.providers.find(payment.provider)
-        if provider is None:
-            return False
         sold = payment.state is model.PaymentState.SUCCEEDED
-        needed = capability_pb2.CAPABILITY_REFUND if sold else capability_pb2.CAPABILITY_VOID
-        if missing := provider.lacks(needed):
-            _log.warning("can't carry out a cancellation", payment_id=payment.id, lacks=missing)
+        kind = model.Kind.REFUND if sold else model.Kind.VOID
+        try:
+            route = intents.find(self._ctx, payment.tenant_id, payment.provider, follows=True)
+            intents.check(self._ctx, payment.tenant_id, route, kind)
+        except errors.RpcError as refusal:
+            _log.warning(
+                "can't carry out a cancellation now",
+                payment_id=payment.id,
+                reason=refusal.reason,
+                detail=refusal.message,
+            )
             return False
         return True
 

@@ -44,17 +44,20 @@ class Customers:
         """Creates a customer here and at the provider.
 
         Raises:
-            errors.RpcError: PROVIDER_UNKNOWN, CAPABILITY_MISSING, idempotency conflicts.
+            errors.RpcError: PROVIDER_UNKNOWN, CAPABILITY_MISSING, idempotency conflicts, and
+                what else keeps provider or binding from it.
         """
-        provider = intents.provider(self._ctx, wanted.provider)
-        intents.check(provider, model.Kind.CREATE_CUSTOMER, "")
+        kind = model.Kind.CREATE_CUSTOMER
+        route = await intents.way(self._ctx, caller, wanted.request, kind, wanted.provider)
+        if route is None:
+            return await self._repeat(caller, wanted.request)
         now_us = self._ctx.clock.now_us()
         customer = model.Customer(
             id=self._ctx.new_id("cus"),
             tenant_id=caller.tenant_id,
             profile=wanted.profile,
-            provider=provider.name,
-            binding_id=registry.binding_id(caller.tenant_id, provider.name),
+            provider=route.plugin_id,
+            binding_id=registry.binding_id(caller.tenant_id, route.plugin_id),
             created_us=now_us,
             updated_us=now_us,
         )
@@ -112,8 +115,8 @@ class Customers:
                 idempotency conflicts.
         """
         before = await self.get(caller, wanted.customer_id)
-        provider = intents.provider(self._ctx, before.provider)
-        intents.check(provider, model.Kind.UPDATE_CUSTOMER, "")
+        kind = model.Kind.UPDATE_CUSTOMER
+        await intents.way(self._ctx, caller, wanted.request, kind, before.provider, follows=True)
         return await self._ctx.tracker.shielded(self._update(caller, wanted))
 
     async def _update(self, caller: context.Caller, wanted: Update) -> model.Customer:

@@ -6,69 +6,26 @@ transaction open, and commits the outcome, in a task that no deadline of the
 caller can stop half-way.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from payhub.plugin.v1 import capability_pb2
 
 from payment_service.db import customers as customer_rows
 from payment_service.db import idempotency, operations, outbox, payments
-from payment_service.domain import actions, changes, commands, model
+from payment_service.domain import actions, bindings, changes, commands, model
 from payment_service.provider_client import registry, requests
 from payment_service.usecases import (
+    asked,
     beginning,
     changing,
     context,
+    daily,
     events,
     intents,
     refusals,
     settling,
 )
 from servicekit import errors, storage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Create:
-    """A payment to create; `payment_method` may be empty unless `confirm`."""
-
-    request: intents.Request
-    amount_minor: int
-    currency: str
-    capture_method: model.CaptureMethod
-    payment_method: str
-    provider: str
-    references: model.References
-    description: str
-    return_url: str
-    confirm: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirm:
-    """A payment to send to its provider."""
-
-    request: intents.Request
-    payment_id: str
-    payment_method: str
-    return_url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
-    """An amount to capture; `amount_minor` None for all that is left."""
-
-    request: intents.Request
-    payment_id: str
-    amount_minor: int | None
-    currency: str
-    final: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
-    """A payment to cancel."""
-
-    request: intents.Request
-    payment_id: str
 
 
 class Payments:
@@ -78,19 +35,29 @@ class Payments:
         self._ctx = ctx
         self._settler = settler
 
-    async def create(self, caller: context.Caller, wanted: Create) -> model.Payment:
+    async def create(self, caller: context.Caller, wanted: asked.Create) -> model.Payment:
         """Creates a payment and, with `confirm`, sends it.
 
         Raises:
-            errors.RpcError: PROVIDER_UNKNOWN, CAPABILITY_MISSING, RESOURCE_NOT_FOUND
-                (customer), IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT.
+            errors.RpcError: RESOURCE_NOT_FOUND (customer), IDEMPOTENCY_KEY_REUSED,
+                IDEMPOTENCY_KEY_IN_FLIGHT; PROVIDER_UNKNOWN, PROVIDER_DISABLED,
+                BINDING_UNKNOWN, CAPABILITY_MISSING, KILL_SWITCH_ACTIVE, FEATURE_DISABLED,
+                LIMIT_EXCEEDED.
         """
         ctx = self._ctx
-        provider = intents.provider(ctx, wanted.provider)
-        kind = _initial_kind(wanted.capture_method)
-        intents.check(provider, kind, wanted.currency)
+        route = await intents.way(
+            ctx,
+            caller,
+            wanted.request,
+            _initial_kind(wanted.capture_method),
+            wanted.provider,
+            amount_minor=wanted.amount_minor,
+            currency=wanted.currency,
+        )
+        if route is None:
+            return await self._repeat(caller, wanted.request)
         provider_customer_id = await self._provider_customer(
-            caller, wanted.references, provider.name
+            caller, wanted.references, route.plugin_id
         )
         now_us = ctx.clock.now_us()
         payment = model.Payment(
@@ -100,8 +67,8 @@ class Payments:
             amount_minor=wanted.amount_minor,
             currency=wanted.currency,
             capture_method=wanted.capture_method,
-            provider=provider.name,
-            binding_id=registry.binding_id(caller.tenant_id, provider.name),
+            provider=route.plugin_id,
+            binding_id=registry.binding_id(caller.tenant_id, route.plugin_id),
             references=wanted.references,
             description=wanted.description,
             created_us=now_us,
@@ -116,11 +83,18 @@ class Payments:
                 provider_customer_id=provider_customer_id,
             )
             operation = self._initial(caller, wanted.request, payment, now_us, body)
+        takes = daily.counted(route, operation)
+        if takes is not None and operation is not None:
+            operation = replace(operation, counted_day=takes.day)
         change = commands.create(payment, operation)
-        return await ctx.tracker.shielded(self._create(caller, wanted.request, change))
+        return await ctx.tracker.shielded(self._create(caller, wanted.request, change, takes))
 
     async def _create(
-        self, caller: context.Caller, request: intents.Request, change: changes.Change
+        self,
+        caller: context.Caller,
+        request: intents.Request,
+        change: changes.Change,
+        takes: bindings.Counted | None,
     ) -> model.Payment:
         payment, operation = change.payment, change.new_operation
         claim = intents.claim(
@@ -139,30 +113,48 @@ class Payments:
         ]
         if operation is not None:
             batch.append((operations.INSERT, operations.params(operation)))
-        counts = await self._ctx.db.write(
-            lambda conn: conn.run_all(batch, first_decides=True), one_statement=True
-        )
-        if not counts[0]:
+        try:
+            # A day that is full undoes the whole, which a lone statement can't.
+            written = await self._ctx.db.write(
+                lambda conn: changing.write_if_first(conn, batch, takes),
+                one_statement=takes is None,
+            )
+        except daily.DayIsFull as full:
+            raise await daily.refusal(self._ctx, full) from None
+        if not written:
             return await self._repeat(caller, request)
         self._ctx.outbox_written.set()
         if operation is None:
             return payment
         return await self._settler.drive_payment(operation, payment)
 
-    async def confirm(self, caller: context.Caller, wanted: Confirm) -> model.Payment:
+    async def confirm(self, caller: context.Caller, wanted: asked.Confirm) -> model.Payment:
         """Sends a created or failed payment.
 
         Raises:
             errors.RpcError: as for create, and STATE_CONFLICT.
         """
         before = await self._read(caller, wanted.payment_id)
-        provider = intents.provider(self._ctx, before.provider)
-        intents.check(provider, _initial_kind(before.capture_method), before.currency)
+        route = await intents.way(
+            self._ctx,
+            caller,
+            wanted.request,
+            _initial_kind(before.capture_method),
+            before.provider,
+            follows=True,
+            amount_minor=before.amount_minor,
+            currency=before.currency,
+        )
+        if route is None:
+            return await self._repeat(caller, wanted.request)
         provider_customer_id = await self._provider_customer(
-            caller, before.references, provider.name
+            caller, before.references, route.plugin_id
         )
         now_us = self._ctx.clock.now_us()
         operation = self._initial(caller, wanted.request, before, now_us)
+        takes = daily.counted(route, operation)
+        if takes is not None:
+            operation = replace(operation, counted_day=takes.day)
 
         def decide(payment: model.Payment) -> changes.Change | changes.Refusal:
             request = requests.authorize(
@@ -173,9 +165,11 @@ class Payments:
             )
             return commands.confirm(payment, replace(operation, request=request), now_us)
 
-        return await self._begin_and_drive(caller, wanted.request, before, operation.id, decide)
+        return await self._begin_and_drive(
+            caller, wanted.request, before, operation.id, decide, takes
+        )
 
-    async def capture(self, caller: context.Caller, wanted: Capture) -> model.Payment:
+    async def capture(self, caller: context.Caller, wanted: asked.Capture) -> model.Payment:
         """Captures an authorized payment or a part of it.
 
         Raises:
@@ -185,13 +179,15 @@ class Payments:
         before = await self._read(caller, wanted.payment_id)
         if wanted.currency and wanted.currency != before.currency:
             raise errors.invalid_field("amount.currency_code", f"must be {before.currency}")
-        provider = intents.provider(self._ctx, before.provider)
-        intents.check(provider, model.Kind.CAPTURE, "", *_capture_needs(before, wanted))
+        kind, needs = model.Kind.CAPTURE, _capture_needs(before, wanted)
+        await intents.way(
+            self._ctx, caller, wanted.request, kind, before.provider, follows=True, more=needs
+        )
         now_us = self._ctx.clock.now_us()
         draft = intents.operation(
             self._ctx,
             caller,
-            kind=model.Kind.CAPTURE,
+            kind=kind,
             entity_id=before.id,
             provider_name=before.provider,
             key=wanted.request.key,
@@ -210,7 +206,7 @@ class Payments:
 
         return await self._begin_and_drive(caller, wanted.request, before, operation.id, decide)
 
-    async def cancel(self, caller: context.Caller, wanted: Cancel) -> model.Payment:
+    async def cancel(self, caller: context.Caller, wanted: asked.Cancel) -> model.Payment:
         """Ends a payment without money, or releases what is not captured yet.
 
         Raises:
@@ -219,8 +215,10 @@ class Payments:
         """
         before = await self._read(caller, wanted.payment_id)
         if before.state not in (model.PaymentState.CREATED, model.PaymentState.FAILED):
-            provider = intents.provider(self._ctx, before.provider)
-            intents.check(provider, model.Kind.VOID, "")
+            kind = model.Kind.VOID
+            await intents.way(
+                self._ctx, caller, wanted.request, kind, before.provider, follows=True
+            )
         now_us = self._ctx.clock.now_us()
         operation = self.void_operation(caller, before, wanted.request.key, now_us)
 
@@ -295,9 +293,10 @@ class Payments:
         before: model.Payment,
         operation_id: str,
         decide: beginning.Decide,
+        takes: bindings.Counted | None = None,
     ) -> model.Payment:
         return await self._ctx.tracker.shielded(
-            self._drive(caller, request, before, operation_id, decide)
+            self._drive(caller, request, before, operation_id, decide, takes)
         )
 
     async def _drive(
@@ -307,8 +306,14 @@ class Payments:
         before: model.Payment,
         operation_id: str,
         decide: beginning.Decide,
+        takes: bindings.Counted | None,
     ) -> model.Payment:
-        begun = await beginning.begin(self._ctx, caller, request, before.id, operation_id, decide)
+        try:
+            begun = await beginning.begin(
+                self._ctx, caller, request, before.id, operation_id, decide, takes=takes
+            )
+        except daily.DayIsFull as full:
+            raise await daily.refusal(self._ctx, full) from None
         if begun.refusal is not None:
             refusals.refuse(begun.refusal)
         if begun.payment is None:
@@ -367,7 +372,7 @@ def _initial_kind(method: model.CaptureMethod) -> model.Kind:
     return model.Kind.SALE if method is model.CaptureMethod.AUTOMATIC else model.Kind.AUTHORIZE
 
 
-def _capture_needs(payment: model.Payment, wanted: Capture) -> tuple[int, ...]:
+def _capture_needs(payment: model.Payment, wanted: asked.Capture) -> tuple[int, ...]:
     needs: list[int] = []
     if wanted.amount_minor is not None and wanted.amount_minor < payment.authorized_minor:
         needs.append(capability_pb2.CAPABILITY_PARTIAL_CAPTURE)

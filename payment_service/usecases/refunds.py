@@ -41,15 +41,18 @@ class Refunds:
 
         Raises:
             errors.RpcError: STATE_CONFLICT, AMOUNT_EXCEEDED, CAPABILITY_MISSING,
-                RESOURCE_NOT_FOUND, idempotency conflicts.
+                RESOURCE_NOT_FOUND, idempotency conflicts, and what keeps its provider or
+                binding from refunding.
         """
         before = await self._payment(caller, wanted.payment_id)
         if wanted.currency and wanted.currency != before.currency:
             raise errors.invalid_field("amount.currency_code", f"must be {before.currency}")
-        provider = intents.provider(self._ctx, before.provider)
         partial = wanted.amount_minor is not None and wanted.amount_minor < before.captured_minor
         more = (capability_pb2.CAPABILITY_PARTIAL_REFUND,) if partial else ()
-        intents.check(provider, model.Kind.REFUND, "", *more)
+        kind = model.Kind.REFUND
+        await intents.way(
+            self._ctx, caller, wanted.request, kind, before.provider, follows=True, more=more
+        )
         return await self._ctx.tracker.shielded(self._create(caller, wanted, before))
 
     async def _create(

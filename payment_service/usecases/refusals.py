@@ -8,8 +8,11 @@ from typing import NoReturn
 
 import grpc
 
-from payment_service.domain import actions, changes, model
+from payment_service.domain import actions, bindings, changes, model
 from servicekit import errors
+
+# What ends by itself or by an operator; nothing was written, so a new request is safe.
+_PASSING = frozenset({"KILL_SWITCH_ACTIVE", "PROVIDER_DISABLED"})
 
 # Long enough for most first calls to end, short enough for a payer to wait.
 _IN_FLIGHT_RETRY_S = 0.5
@@ -68,13 +71,14 @@ def customer_being_made(customer: model.Customer) -> errors.RpcError:
     )
 
 
-def provider_unknown(name: str, known: list[str]) -> errors.RpcError:
-    """No provider of that name is set up."""
+def refused(refusal: bindings.Refusal) -> errors.RpcError:
+    """There is no way to a provider, or its binding does not let the operation through."""
     return errors.RpcError(
         grpc.StatusCode.FAILED_PRECONDITION,
-        "PROVIDER_UNKNOWN",
-        f"no provider {name!r} is set up; known: {', '.join(known) or 'none'}",
-        metadata={"providers": ",".join(known)},
+        refusal.reason,
+        refusal.message,
+        retry="new_key" if refusal.reason in _PASSING else "never",
+        metadata=refusal.metadata,
     )
 
 
