@@ -103,6 +103,8 @@ async def serve(  # noqa: PLR0913
     routes: Sequence[routing.BaseRoute] = (),
     credentials: grpc.ServerCredentials | None = None,
     health_servicer: health.Servicer | None = None,
+    on_serving: Callable[[str], None] | None = None,
+    asked: asyncio.Event | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit status.
 
@@ -114,7 +116,9 @@ async def serve(  # noqa: PLR0913
     listen. A background task that raises ends the process with status 1.
     Interceptors listed before the pipeline are gRPC's own; those after it sit
     between it and the servicers and are asked once per method. Who passes
-    `health_servicer` may set the health of further names.
+    `health_servicer` may set the health of further names. `on_serving` is given
+    the address of the gRPC server once it takes calls. Setting `asked` ends the
+    process as a signal does, without counting as the first one.
     """
     outer, pipeline, inner = _split(interceptors)
     process = _Process(
@@ -124,6 +128,8 @@ async def serve(  # noqa: PLR0913
         readiness=http.Readiness(ready_checks),
         on_drain=on_drain,
         health_servicer=health_servicer or health.Servicer(),
+        on_serving=on_serving,
+        asked=asked or asyncio.Event(),
     )
     dispatcher = dispatch.Dispatcher(pipeline, inner)
     target = cast(grpc.aio.Server, dispatcher)
@@ -169,6 +175,8 @@ class _Process:
         readiness: http.Readiness,
         on_drain: Sequence[Step],
         health_servicer: health.Servicer,
+        on_serving: Callable[[str], None] | None,
+        asked: asyncio.Event,
     ) -> None:
         self.server = server
         self.readiness = readiness
@@ -177,11 +185,12 @@ class _Process:
         self._settings = settings
         self._service_name = service_name
         self._on_drain = on_drain
+        self._on_serving = on_serving
         self._http: http.Server | None = None
         self._grpc_port = 0
         self._stop = asyncio.Event()
-        self._asked = asyncio.Event()
-        self._asked_s = 0.0
+        self._asked = asked
+        self._signal_s: float | None = None
         self._hurried = asyncio.Event()
 
     def listen(self, app: Any, credentials: grpc.ServerCredentials | None) -> bool:
@@ -257,17 +266,17 @@ class _Process:
             f" http={_address(host, self._http.port)}\n"
         )
         sys.stdout.flush()
+        if self._on_serving is not None:
+            self._on_serving(_address(host, self._grpc_port))
 
     def _on_signal(self, number: signal.Signals) -> None:
         _log.info("signal", number=int(number), signal=number.name)
-        if not self._asked.is_set():
-            self._ask()
-        elif asyncio.get_running_loop().time() - self._asked_s >= SAME_SIGNAL_S:
+        now_s = asyncio.get_running_loop().time()
+        if self._signal_s is None:
+            self._signal_s = now_s
+            self._asked.set()
+        elif now_s - self._signal_s >= SAME_SIGNAL_S:
             self._hurried.set()
-
-    def _ask(self) -> None:
-        self._asked_s = asyncio.get_running_loop().time()
-        self._asked.set()
 
     async def _guard(self, work: Background) -> None:
         try:
@@ -275,7 +284,7 @@ class _Process:
         except Exception:
             _log.exception("a background task failed; the process stops")
             self.exit_status = 1
-            self._ask()
+            self._asked.set()
 
     async def _drain(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         settings = self._settings
