@@ -195,6 +195,8 @@ class Stack:
             "PAYMENT_SERVICE_GATEWAY_ENDPOINT": self.target(GATEWAY),
             "PAYMENT_SERVICE_DEV_KEY_PATH": str(self.dev_key_file),
             "PAYMENT_SERVICE_RELAY_KEY_PATH": str(self.var / "relay.key"),
+            "PAYMENT_SERVICE_PLUGIN_KEY_PATH": str(self.var / "plugin.key"),
+            "PAYMENT_SERVICE_ENCRYPTION_KEY_PATH": str(self.var / "encryption.key"),
             "PAYMENT_SERVICE_PLUGIN_KEY_PATH": str(self.plugin_key_file),
             "PAYMENT_SERVICE_ENCRYPTION_KEY_PATH": str(self.var / "encryption.key"),
         }

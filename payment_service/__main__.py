@@ -1,4 +1,4 @@
-"""Starts payment_service: `python -m payment_service [serve|migrate|relay|keys]`.
+"""Starts payment_service: `python -m payment_service [serve|migrate|relay|…]`.
 
 Owns the commands and the order of start and stop. Reads the environment once;
 everything else gets what it needs.
@@ -12,8 +12,8 @@ from payhub.options.v1 import options_pb2
 
 from payment_service import composition, plugging, settings
 from payment_service.api import access
-from payment_service.usecases import keys
-from servicekit import health, logs, metrics, server, storage
+from payment_service.usecases import keys, rotation, secrets
+from servicekit import clock, health, logs, metrics, server, storage
 from servicekit import settings as settings_module
 
 
@@ -28,7 +28,24 @@ def main() -> int:
     create.add_argument("--tenant", required=True)
     create.add_argument("--scope", action="append", required=True, choices=keys.SCOPES)
     create.add_argument("--name", required=True)
+    commands.add_parser("new-encryption-key", help="print a fresh key for stored secrets")
+    rotate = commands.add_parser(
+        "rotate-encryption-key", help="encrypt every stored secret under the newest key"
+    )
+    rotate.add_argument(
+        "--add-key",
+        action="store_true",
+        help="put a fresh key in front of those in PAYMENT_SERVICE_ENCRYPTION_KEY_PATH first",
+    )
+    rotate.add_argument(
+        "--drop-unreadable",
+        action="store_true",
+        help="remove secrets that no key decrypts, so that new ones can be given",
+    )
     options = parser.parse_args()
+    if options.command == "new-encryption-key":
+        sys.stdout.write(secrets.new_key() + "\n")
+        return 0
     configured = settings_module.load(settings.Settings)
     logs.configure(
         service=composition.SERVICE,
@@ -36,6 +53,15 @@ def main() -> int:
         fmt=configured.log_format,
         sensitive=options_pb2.sensitive,
     )
+    try:
+        return run(configured, options)
+    except secrets.KeyProblem as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 2
+
+
+def run(configured: settings.Settings, options: argparse.Namespace) -> int:
+    """Runs one command; returns the exit status."""
     match options.command:
         case "migrate":
             migrate(configured)
@@ -44,6 +70,8 @@ def main() -> int:
             return server.run(create_key(configured, options))
         case "relay":
             return server.run(relay_alone(configured))
+        case "rotate-encryption-key":
+            return server.run(rotate_encryption_key(configured, options))
         case _:
             return server.run(serve(configured))
 
@@ -142,7 +170,10 @@ async def create_key(configured: settings.Settings, options: argparse.Namespace)
     """Makes a key in the database and prints its secret; for the first key there is."""
     db = await open_database(configured)
     try:
-        cases = keys.Keys(composition.assemble(configured, db, metrics.Metrics()).ctx)
+        ctx = composition.make_context(
+            configured, db, metrics.Metrics(), plugging.Hooks(), clock.SystemClock()
+        )
+        cases = keys.Keys(ctx)
         _, secret = await cases.create(
             tenant_id=options.tenant, scopes=tuple(options.scope), name=options.name
         )
@@ -150,6 +181,32 @@ async def create_key(configured: settings.Settings, options: argparse.Namespace)
         await db.close()
     sys.stdout.write(secret + "\n")
     return 0
+
+
+async def rotate_encryption_key(configured: settings.Settings, options: argparse.Namespace) -> int:
+    """Encrypts every stored secret under the newest key; tells how many."""
+    path = configured.encryption_key_file
+    if options.add_key and (configured.encryption_keys is not None or path is None):
+        raise secrets.KeyProblem(
+            "--add-key: the keys are not in PAYMENT_SERVICE_ENCRYPTION_KEY_PATH; put a fresh one "
+            "in front of those in PAYMENT_SERVICE_ENCRYPTION_KEYS yourself"
+        )
+    db = await open_database(configured)
+    try:
+        if options.add_key and path is not None:
+            former = secrets.find_keys(None, path)
+            secrets.write_keys(path, [secrets.new_key(), *former])
+        vault = composition.vault(configured)
+        done = await rotation.rotate(db, vault, drop_unreadable=options.drop_unreadable)
+    finally:
+        await db.close()
+    sys.stdout.write(
+        f"encrypted anew: {done.renewed}; under the newest key before: {done.current}; "
+        f"not readable: {len(done.unreadable)}; removed: {done.dropped}\n"
+    )
+    for binding_id in done.unreadable:
+        sys.stderr.write(f"no key decrypts the secrets of binding {binding_id}\n")
+    return 1 if done.unreadable and not options.drop_unreadable else 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,11 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from payhub.admin.v1 import key_service_pb2_grpc, status_service_pb2_grpc
+from payhub.admin.v1 import (
+    binding_admin_service_pb2_grpc,
+    key_service_pb2_grpc,
+    status_service_pb2_grpc,
+)
 from payhub.payments.v1 import (
     customer_service_pb2_grpc,
     payment_service_pb2_grpc,
@@ -21,7 +25,16 @@ from payhub.registry.v1 import registry_service_pb2_grpc
 from payment_service import db as db_package
 from payment_service import plugging, resolver
 from payment_service import relay as relay_package
-from payment_service.api import access, admin, customers, payments, reading, refunds, registry
+from payment_service.api import (
+    access,
+    admin,
+    bindings,
+    customers,
+    payments,
+    reading,
+    refunds,
+    registry,
+)
 from payment_service.settings import Settings
 from payment_service.usecases import (
     cancellations,
@@ -55,18 +68,16 @@ class Parts:
     servicers: tuple[server.Registrar, ...]
 
 
-def assemble(
+def make_context(
     settings: Settings,
     db: storage.Database,
     metrics_: metrics.Metrics,
-    *,
-    clock: clocks.Clock | None = None,
+    hooks: plugging.Hooks,
+    clock: clocks.Clock,
     new_id: Callable[[str], str] = ids.new_id,
-) -> Parts:
-    """Returns the parts of a serving process around an open database."""
-    clock = clock or clocks.SystemClock()
-    hooks = plugging.Hooks()
-    ctx = context.Context(
+) -> context.Context:
+    """Returns what use cases need, around an open database; nothing is connected."""
+    return context.Context(
         db=db,
         providers=plugging.make_fleet(settings, clock, metrics_, hooks),
         catalog=catalog.Catalog(db, settings.providers),
@@ -82,7 +93,25 @@ def assemble(
             lease_s=settings.resolver_lease_s,
         ),
     )
-    plugins = plugging.make(settings, ctx, vault(settings), hooks)
+
+
+def assemble(
+    settings: Settings,
+    db: storage.Database,
+    metrics_: metrics.Metrics,
+    *,
+    clock: clocks.Clock | None = None,
+    new_id: Callable[[str], str] = ids.new_id,
+) -> Parts:
+    """Returns the parts of a serving process around an open database.
+
+    Raises:
+        secrets.KeyProblem: There is no key for the secrets of bindings.
+    """
+    clock = clock or clocks.SystemClock()
+    hooks = plugging.Hooks()
+    ctx = make_context(settings, db, metrics_, hooks, clock, new_id)
+    plugins = plugging.make(settings, ctx, vault(settings), hooks, metrics_)
     settler = settling.Settler(ctx)
     payments_ = payment_cases.Payments(ctx, settler)
     refunds_ = refund_cases.Refunds(ctx, settler)
@@ -128,6 +157,17 @@ def assemble(
             _registrar(
                 status_service_pb2_grpc.add_StatusServiceServicer_to_server,
                 admin.StatusServicer(status.Status(ctx, plugins.health)),
+            ),
+            _registrar(
+                binding_admin_service_pb2_grpc.add_BindingAdminServiceServicer_to_server,
+                bindings.BindingAdminServicer(
+                    bindings.Cases(
+                        bindings=plugins.bindings,
+                        exports=plugins.exports,
+                        gates=plugins.gates,
+                        rotation=plugins.rotation,
+                    )
+                ),
             ),
             _registrar(
                 registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,

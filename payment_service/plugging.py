@@ -4,6 +4,7 @@ Owns the fleet with what it asks of the use cases, and what keeps both going. Ca
 `composition`. Never reads the environment.
 """
 
+import socket
 from dataclasses import dataclass
 
 from payhub.plugin.v1 import plugin_service_pb2
@@ -11,14 +12,18 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.provider_client import breaker, client, fleet, introduction, pool, probing
 from payment_service.settings import Settings
 from payment_service.usecases import (
+    backup,
     binding_store,
     bindings,
     configurations,
     context,
+    daily,
+    export,
     gates,
     health,
     leases,
     lifecycle,
+    rotation,
     secrets,
     seeding,
     upgrades,
@@ -69,6 +74,8 @@ class Plugins:
     vault: secrets.Vault
     gates: gates.Gates
     bindings: bindings.Bindings
+    exports: export.Exports
+    rotation: rotation.Rotation
     configurations: configurations.Configurations
     life: lifecycle.Lifecycle
     seeds: seeding.Seeds
@@ -116,10 +123,17 @@ def make_fleet(
     )
 
 
-def make(settings: Settings, ctx: context.Context, vault: secrets.Vault, hooks: Hooks) -> Plugins:
+def make(
+    settings: Settings,
+    ctx: context.Context,
+    vault: secrets.Vault,
+    hooks: Hooks,
+    registry: metrics.Metrics,
+) -> Plugins:
     """Returns the use cases of plugins around a context, and ties the fleet to them."""
     checks = gates.Gates(ctx)
     bindings_ = bindings.Bindings(ctx, vault, checks)
+    exports = export.Exports(ctx, bindings_, checks)
     configured = configurations.Configurations(ctx, vault, checks)
     life = lifecycle.Lifecycle(ctx, bindings_, configured)
     seeds = seeding.Seeds(ctx, life, binding_store.Environment(ctx, vault))
@@ -130,6 +144,8 @@ def make(settings: Settings, ctx: context.Context, vault: secrets.Vault, hooks: 
         vault=vault,
         gates=checks,
         bindings=bindings_,
+        exports=exports,
+        rotation=rotation.Rotation(ctx, vault),
         configurations=configured,
         life=life,
         seeds=seeds,
@@ -142,6 +158,8 @@ def make(settings: Settings, ctx: context.Context, vault: secrets.Vault, hooks: 
             seeds.run,
             leased.run,
             upgrading.run,
+            lambda stop: daily.prune_forever(ctx, stop),
+            *_backups(settings, ctx, exports, registry),
         ),
     )
     hooks.parts = made
@@ -149,8 +167,37 @@ def make(settings: Settings, ctx: context.Context, vault: secrets.Vault, hooks: 
     return made
 
 
+def _backups(
+    settings: Settings,
+    ctx: context.Context,
+    exports: export.Exports,
+    registry: metrics.Metrics,
+) -> list[server.Background]:
+    if settings.backup_dir is None:
+        return []
+    passphrase = settings.backup_passphrase
+    plan = backup.Plan(
+        folder=settings.backup_dir,
+        every_s=settings.backup_every_s,
+        keep=settings.backup_keep,
+        passphrase=passphrase.get_secret_value() if passphrase else None,
+    )
+    owner = f"{socket.gethostname()}:{settings.grpc_port}"
+    return [backup.Backup(ctx, exports, plan, owner, registry.registry).run]
+
+
 async def prepare(settings: Settings, ctx: context.Context, made: Plugins) -> None:
-    """Reads the catalog, plants what the environment names, and connects."""
+    """Reads the catalog, plants what the environment names, and connects.
+
+    Raises:
+        secrets.KeyProblem: Stored secrets can't be read with the keys at hand.
+    """
+    await secrets.check(ctx.db, made.vault)
     await ctx.catalog.refresh()
-    await made.seeds.plant(settings.providers, settings.provider_config, settings.default_plugin)
+    await made.seeds.plant(
+        settings.providers,
+        settings.provider_config,
+        settings.default_plugin,
+        settings.provider_secret_values,
+    )
     ctx.providers.start()

@@ -14,7 +14,14 @@ from servicekit import settings
 
 ProviderName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9.-]{1,61}[a-z0-9]$")]
 Endpoint = Annotated[str, pydantic.Field(pattern=r"^.+:\d+$")]
+Slot = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+SecretText = Annotated[str, pydantic.Field(min_length=1, max_length=65_536)]
 Seconds = Annotated[float, pydantic.Field(gt=0, le=86_400)]
+
+PASSPHRASE_CHARS_MIN = 12
+_SECRETS: pydantic.TypeAdapter[dict[str, dict[str, str]]] = pydantic.TypeAdapter(
+    dict[str, dict[Slot, SecretText]]
+)
 
 
 class Settings(settings.ServiceSettings):
@@ -34,6 +41,8 @@ class Settings(settings.ServiceSettings):
     providers: dict[ProviderName, Endpoint] = pydantic.Field(default={"mock": "127.0.0.1:50061"})
     default_provider: str = ""
     provider_config: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
+    # JSON: {"<plugin id>": {"<slot>": "<secret>"}}.
+    provider_secrets: pydantic.SecretStr | None = None
     provider_timeout_s: Seconds = 20.0
     provider_connect_s: Seconds = 1.0
     provider_skew_s: float = pydantic.Field(default=2.0, ge=0, le=600)
@@ -54,6 +63,12 @@ class Settings(settings.ServiceSettings):
 
     encryption_keys: pydantic.SecretStr | None = None
     encryption_key_path: pathlib.Path | None = None
+
+    backup_dir: pathlib.Path | None = None
+    backup_every_s: float = pydantic.Field(default=86_400.0, gt=0, le=31 * 86_400)
+    backup_keep: int = pydantic.Field(default=30, ge=1, le=10_000)
+    # Without it backups hold no secrets.
+    backup_passphrase: pydantic.SecretStr | None = None
 
     resolver_enabled: bool = True
     resolver_idle_s: Seconds = 0.5
@@ -86,7 +101,38 @@ class Settings(settings.ServiceSettings):
         unknown = set(self.provider_config) - set(self.providers)
         if unknown:
             raise ValueError(f"provider_config names {sorted(unknown)}, not among providers")
+        unknown = set(self.provider_secret_values) - set(self.providers)
+        if unknown:
+            raise ValueError(f"provider_secrets names {sorted(unknown)}, not among providers")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _passphrase_is_long(self) -> "Settings":
+        given = self.backup_passphrase
+        if given is not None and len(given.get_secret_value()) < PASSPHRASE_CHARS_MIN:
+            raise ValueError(
+                f"backup_passphrase must have at least {PASSPHRASE_CHARS_MIN} characters"
+            )
+        return self
+
+    @property
+    def provider_secret_values(self) -> dict[str, dict[str, str]]:
+        """The secrets of the environment: by provider and slot.
+
+        Raises:
+            ValueError: They are not JSON of that form; says nothing of what they hold.
+        """
+        if self.provider_secrets is None:
+            return {}
+        try:
+            found: dict[str, dict[str, str]] = _SECRETS.validate_json(
+                self.provider_secrets.get_secret_value()
+            )
+        except pydantic.ValidationError:
+            raise ValueError(
+                'provider_secrets must be JSON like {"<plugin id>": {"<slot>": "<secret>"}}'
+            ) from None
+        return found
 
     @property
     def embedded(self) -> bool:

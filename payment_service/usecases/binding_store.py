@@ -23,7 +23,9 @@ from payment_service.usecases import (
     plugin_events,
     secrets,
 )
-from servicekit import errors, storage
+from servicekit import errors, logs, storage
+
+_log = logs.get_logger(__name__)
 
 ENTITY = "binding"
 ENVIRONMENT = "environment"
@@ -254,11 +256,15 @@ class Environment:
     async def ensure_default(self, plugin_id: str) -> None:
         """Sets the installation's default provider, if there is none."""
 
-        def ensure(conn: storage.Connection) -> None:
-            if "" not in rows.defaults(conn):
+        def ensure(conn: storage.Connection) -> str:
+            found = rows.defaults(conn).get("", "")
+            if not found:
                 rows.set_default(conn, "", plugin_id)
+            return found or plugin_id
 
-        await self._ctx.db.write(ensure)
+        default = await self._ctx.db.write(ensure)
+        if default != plugin_id:
+            _log.info("an operator's default provider stays", default=default, asked=plugin_id)
 
 
 def _same_config(one: str, other: str) -> bool:
