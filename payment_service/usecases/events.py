@@ -48,7 +48,9 @@ _CUSTOMER_PATHS = (
 )
 
 
-class _Entity(NamedTuple):
+class Entity(NamedTuple):
+    """What an event is about, and as of when."""
+
     kind: str
     id: str
     version: int
@@ -73,7 +75,7 @@ def _of_step(step: changes.Step, cause: model.Cause, new_id: Callable[[str], str
     if step.before is not None:
         _note_step(step.before, step.after, payload)
     after = step.after
-    entity = _Entity(
+    entity = Entity(
         "payment",
         after.id,
         after.version,
@@ -81,7 +83,7 @@ def _of_step(step: changes.Step, cause: model.Cause, new_id: Callable[[str], str
         after.references.user_id,
         after.updated_us,
     )
-    return _entry(
+    return entry(
         step.event_type,
         entity,
         payload,
@@ -120,7 +122,7 @@ def of_customer(change: customers.Change, new_id: Callable[[str], str]) -> list[
         before = snapshots.customer(change.before)
         _note_changes(_CUSTOMER_PATHS, payload.customer, before, payload.changed, payload.previous)
         payload.previous.SetInParent()
-    entity = _Entity(
+    entity = Entity(
         "customer",
         after.id,
         after.version,
@@ -129,7 +131,7 @@ def of_customer(change: customers.Change, new_id: Callable[[str], str]) -> list[
         after.updated_us,
     )
     return [
-        _entry(
+        entry(
             change.event_type,
             entity,
             payload,
@@ -165,15 +167,16 @@ def _note_changes(
             getattr(target, name).CopyFrom(old_value)
 
 
-def _entry(
+def entry(
     event_type: str,
-    entity: _Entity,
+    entity: Entity,
     payload: Message,
     *,
     cause: model.Cause,
     causation_id: str,
     new_id: Callable[[str], str],
 ) -> outbox.Entry:
+    """Returns an event ready to be written; *payload* loses its sensitive fields."""
     sanitizer.strip_sensitive(payload, options_pb2.sensitive)
     event_id = new_id("evt")
     event = event_pb2.Event(
