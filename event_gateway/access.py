@@ -82,7 +82,12 @@ class KeyService:
         if not answer.active:
             return None
         return auth.Principal(
-            tenant_id=answer.tenant_id, scopes=frozenset(answer.scopes), key_id=key_id
+            tenant_id=answer.tenant_id,
+            scopes=frozenset(answer.scopes),
+            key_id=key_id,
+            plugin_id=answer.plugin_id,
+            publish_types=tuple(answer.publish_types),
+            read_types=tuple(answer.read_types),
         )
 
 

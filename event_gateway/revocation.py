@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import access, hub
+from event_gateway import access, grants, hub
 from servicekit import auth, logs
 
 # Questions under way at a time.
@@ -68,14 +68,15 @@ class Recheck:
                 return 0
         closed = 0
         for stream in held:
-            if not _may_read(principal, stream.tenants):
+            if principal is None or not _may_read(principal, stream):
                 _log.info("closing a stream whose key lost its rights", key_id=key_id)
                 self._hub.close(stream, pb.Notice.Closing.REASON_AUTH_EXPIRED)
                 closed += 1
         return closed
 
 
-def _may_read(principal: auth.Principal | None, tenants: tuple[str, ...]) -> bool:
-    if principal is None or access.READ not in principal.scopes:
+def _may_read(principal: auth.Principal, stream: hub.Stream) -> bool:
+    """Whether a key may still read what it could when *stream* was opened."""
+    if access.READ not in principal.scopes or not grants.still_reads(stream.principal, principal):
         return False
-    return tenants == (principal.tenant_id,) or access.ADMIN in principal.scopes
+    return stream.tenants == (principal.tenant_id,) or access.ADMIN in principal.scopes

@@ -25,13 +25,16 @@ NEGATIVE_TTL_S = 2.0
 class Principal:
     """Who calls: decided by the key alone, never by a request field.
 
-    `plugin_id` is set if the key belongs to one plugin.
+    `plugin_id` is set for the key of a plugin, which publishes and reads only the event
+    types listed, whatever its scopes say: exact ones, or prefixes that end in `.*`.
     """
 
     tenant_id: str
     scopes: frozenset[str]
     key_id: str
     plugin_id: str = ""
+    publish_types: tuple[str, ...] = ()
+    read_types: tuple[str, ...] = ()
 
     def require(self, scope: str) -> None:
         """Raise SCOPE_MISSING unless this principal holds `scope`."""

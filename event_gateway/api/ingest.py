@@ -20,7 +20,7 @@ from payhub.events.v1 import (
     event_pb2,
 )
 
-from event_gateway import access, appender, cursor, splice
+from event_gateway import access, appender, cursor, grants, splice
 from event_gateway.db import append
 from servicekit import auth, errors, failpoints, metrics, rpc
 
@@ -74,6 +74,7 @@ class IngestServicer(event_ingest_service_pb2_grpc.EventIngestServiceServicer):
         """Appends a batch; each event stands or falls by itself."""
         check_batch(request)
         principal: auth.Principal = rpc.current().principal
+        grants.check_publish(principal, request.events)
         refusals = self._refusals(request, principal)
         candidates = [
             candidate(event) for index, event in enumerate(request.events) if index not in refusals

@@ -10,7 +10,7 @@ import grpc.aio
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import access, cursor, matching, problems, splice, tail, window
+from event_gateway import access, cursor, grants, matching, problems, splice, tail, window
 from event_gateway.db import read
 from servicekit import auth, errors, rpc, storage
 
@@ -96,8 +96,9 @@ class Queries:
         """Returns one page, spliced from stored bytes."""
         principal: auth.Principal = rpc.current().principal
         tenants = checked_tenants(principal, request.filter)
-        matcher = matching.Matcher(tenants, request.filter)
-        query = _fingerprint(request, tenants)
+        spec = grants.readable(principal, request.filter)
+        matcher = matching.Matcher(tenants, spec)
+        query = _fingerprint(request, spec, tenants)
         after, text = await self._start(request, query)
         size = request.page_size or PAGE_SIZE_DEFAULT
         chunks: list[bytes] = []
@@ -125,7 +126,7 @@ class Queries:
             found = await self._database.read(
                 lambda conn: read.event(conn, principal.tenant_id, request.id)
             )
-        if found is None:
+        if found is None or not _may_read(principal, found[1]):
             raise errors.not_found("event", request.id)
         position, chunk = found
         trailer = pb.GetEventResponse(cursor=cursor.encode(self._places.epoch, position))
@@ -190,9 +191,21 @@ def checked_tenants(principal: auth.Principal, spec: event_pb2.Filter) -> tuple[
     return access.tenants(principal, spec.tenant_ids)
 
 
-def _fingerprint(request: pb.QueryEventsRequest, tenants: tuple[str, ...]) -> bytes:
+def _may_read(principal: auth.Principal, chunk: bytes) -> bool:
+    """Whether the event in a response's *chunk* is of a type the caller may read."""
+    if not principal.plugin_id:
+        return True
+    event = pb.GetEventResponse.FromString(chunk).event
+    return grants.covers(principal.read_types, event.type)
+
+
+def _fingerprint(
+    request: pb.QueryEventsRequest, spec: event_pb2.Filter, tenants: tuple[str, ...]
+) -> bytes:
     bare = pb.QueryEventsRequest()
     bare.CopyFrom(request)
+    if spec != request.filter:
+        bare.filter.CopyFrom(spec)
     bare.page_token = ""
     return cursor.fingerprint(
         bare.SerializeToString(deterministic=True), *(tenant.encode() for tenant in tenants)

@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import hub, matching, subscription
+from event_gateway import grants, hub, matching, subscription
 from event_gateway.api import queries
 from event_gateway.db import read
 from servicekit import auth, clock, ids, logs, metrics, rpc
@@ -76,12 +76,13 @@ class Streams:
         call = rpc.current()
         principal: auth.Principal = call.principal
         tenants = queries.checked_tenants(principal, request.filter)
+        spec = grants.readable(principal, request.filter)
         _, full_key = auth.parse_bearer(call.metadata)
         stream = self._hub.join(
             principal=principal,
             key_digest=auth.digest(full_key),
             tenants=tenants,
-            matcher=matching.Matcher(tenants, request.filter),
+            matcher=matching.Matcher(tenants, spec),
             heartbeat_s=heartbeat_s(request),
             # Streams opened together must not all come back together.
             age_max_s=self._age_max_s * (1 - 0.1 * self._spread()),

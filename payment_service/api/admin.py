@@ -30,7 +30,10 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
     ) -> key_service_pb2.CreateKeyResponse:
         """Makes a key."""
         key, secret = await self._cases.create(
-            tenant_id=request.tenant_id, scopes=tuple(request.scopes), name=request.name
+            tenant_id=request.tenant_id,
+            scopes=tuple(request.scopes),
+            name=request.name,
+            plugin_id=request.plugin_id,
         )
         return key_service_pb2.CreateKeyResponse(key=_key(key), secret=secret)
 
@@ -66,7 +69,12 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
         if principal is None:
             return key_service_pb2.IntrospectKeyResponse()
         return key_service_pb2.IntrospectKeyResponse(
-            active=True, tenant_id=principal.tenant_id, scopes=sorted(principal.scopes)
+            active=True,
+            tenant_id=principal.tenant_id,
+            scopes=sorted(principal.scopes),
+            plugin_id=principal.plugin_id,
+            publish_types=principal.publish_types,
+            read_types=principal.read_types,
         )
 
 
@@ -90,6 +98,7 @@ def _key(key: key_rows.Key) -> key_service_pb2.Key:
         scopes=key.scopes,
         name=key.name,
         create_time=snapshots.timestamp(key.created_us),
+        plugin_id=key.plugin_id,
     )
     if key.revoked_us:
         message.revoke_time.CopyFrom(snapshots.timestamp(key.revoked_us))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from servicekit import storage
 
-_COLUMNS = "id, tenant_id, scopes, name, sha256, created_us, revoked_us"
+_COLUMNS = "id, tenant_id, scopes, name, sha256, created_us, revoked_us, plugin_id"
 _INSERT = storage.Statement(
     f"insert into api_keys ({_COLUMNS}) values (:id, :tenant_id, :scopes, :name, :sha256, "
-    ":created_us, :revoked_us) on conflict do nothing"
+    ":created_us, :revoked_us, :plugin_id) on conflict do nothing"
 )
 _LOAD = storage.Statement(f"select {_COLUMNS} from api_keys where id = :id")
 _REVOKE = storage.Statement(
@@ -20,7 +20,7 @@ _REVOKE = storage.Statement(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One API key; `revoked_us` is 0 while it is valid."""
+    """One API key; `revoked_us` is 0 while it is valid, `plugin_id` '' for no plugin's."""
 
     id: str
     tenant_id: str
@@ -29,6 +29,7 @@ class Key:
     sha256: bytes
     created_us: int
     revoked_us: int = 0
+    plugin_id: str = ""
 
 
 def _from_row(row: storage.Row) -> Key:
@@ -40,6 +41,7 @@ def _from_row(row: storage.Row) -> Key:
         sha256=row[4],
         created_us=row[5],
         revoked_us=row[6],
+        plugin_id=row[7],
     )
 
 
@@ -56,6 +58,7 @@ def insert(conn: storage.Connection, key: Key) -> bool:
                 "sha256": key.sha256,
                 "created_us": key.created_us,
                 "revoked_us": key.revoked_us,
+                "plugin_id": key.plugin_id,
             },
         )
         == 1

@@ -10,6 +10,7 @@ import os
 import pathlib
 
 from payment_service.db import keys
+from payment_service.domain import admission
 from payment_service.usecases import context
 from servicekit import auth, errors
 
@@ -24,6 +25,8 @@ SCOPES = (
 SYSTEM_TENANT = "system"
 RELAY_SCOPES = ("events:publish", "events:read")
 PLUGIN_SCOPES = ("plugins:register",)
+# What a key that belongs to a plugin may hold: nothing that reaches money or other plugins.
+BOUND_SCOPES = frozenset({"plugins:register", "events:publish", "events:read"})
 
 
 class Keys:
@@ -33,9 +36,20 @@ class Keys:
         self._ctx = ctx
 
     async def create(
-        self, *, tenant_id: str, scopes: tuple[str, ...], name: str
+        self, *, tenant_id: str, scopes: tuple[str, ...], name: str, plugin_id: str = ""
     ) -> tuple[keys.Key, str]:
-        """Makes a key; returns it and its secret, which is kept nowhere."""
+        """Makes a key, for *plugin_id* alone if one is named.
+
+        Returns:
+            The key, and its secret, which is kept nowhere.
+
+        Raises:
+            errors.RpcError: INVALID_FIELD, for a scope that no plugin's key may hold.
+        """
+        if plugin_id and (foreign := set(scopes) - BOUND_SCOPES):
+            text = f"a plugin's key can't hold {', '.join(sorted(foreign))}; "
+            allowed = ", ".join(sorted(BOUND_SCOPES))
+            raise errors.invalid_field("scopes", f"{text}it may hold {allowed}")
         key_id, secret = auth.new_key()
         key = keys.Key(
             id=key_id,
@@ -44,6 +58,7 @@ class Keys:
             name=name,
             sha256=auth.digest(secret),
             created_us=self._ctx.clock.now_us(),
+            plugin_id=plugin_id,
         )
         await self._ctx.db.write(lambda conn: keys.insert(conn, key))
         return key, secret
@@ -74,7 +89,24 @@ class Keys:
         key = await self._ctx.db.read(lambda conn: keys.load(conn, key_id))
         if key is None or key.revoked_us or not hmac.compare_digest(key.sha256, sha256):
             return None
-        return auth.Principal(tenant_id=key.tenant_id, scopes=frozenset(key.scopes), key_id=key.id)
+        types = self._event_types(key.plugin_id)
+        return auth.Principal(
+            tenant_id=key.tenant_id,
+            scopes=frozenset(key.scopes),
+            key_id=key.id,
+            plugin_id=key.plugin_id,
+            publish_types=types.publish,
+            read_types=types.read,
+        )
+
+    def _event_types(self, plugin_id: str) -> admission.EventTypes:
+        """What a plugin's key may publish and read: what it asks for and is granted."""
+        plugin = self._ctx.catalog.view.plugin(plugin_id) if plugin_id else None
+        if plugin is None or not plugin.entry.allowed:
+            return admission.EventTypes()
+        return admission.event_types(
+            admission.in_force(plugin.entry.permissions, plugin.manifest.permissions)
+        )
 
     async def ensure(
         self, secret: str, *, tenant_id: str, scopes: tuple[str, ...], name: str
