@@ -50,11 +50,14 @@ def create(
     scope: Annotated[
         list[str],
         typer.Option(
-            help="payments:read, payments:write, events:read, events:publish or admin; "
-            "may be repeated."
+            help="payments:read, payments:write, events:read, events:publish, "
+            "plugins:register or admin; may be repeated."
         ),
     ],
     tenant: Annotated[str, typer.Option(help="Tenant that it acts for.")] = "default",
+    plugin: Annotated[
+        str, typer.Option(help="The plugin that will carry it; it is good for no other.")
+    ] = "",
     as_json: session.JsonFlag = False,
 ) -> None:
     """Make an API key and show its secret, this once."""
@@ -64,6 +67,7 @@ def create(
             tenant_id=tenant,
             scopes=scope,
             name=name,
+            plugin_id=plugin,
             timeout_s=session.connection_of(ctx).timeout_s,
         )
         if as_json:
@@ -73,6 +77,7 @@ def create(
             {
                 "key": made.key.id,
                 "tenant": made.key.tenant_id,
+                "plugin": made.key.plugin_id,
                 "scopes": ", ".join(made.key.scopes),
                 "secret": made.secret,
             }

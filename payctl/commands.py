@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from payctl import admin, customers, events, payments, refunds, session
+from payctl import (
+    admin,
+    customers,
+    events,
+    payments,
+    plugin_admission,
+    plugin_changes,
+    plugins,
+    refunds,
+    session,
+)
 
 app = typer.Typer(
     name="payctl",
@@ -27,6 +37,7 @@ app = typer.Typer(
 app.add_typer(customers.app, name="customers")
 app.add_typer(events.app, name="events")
 app.add_typer(admin.keys, name="keys")
+app.add_typer(plugins.app, name="plugins")
 app.command("pay")(payments.pay)
 app.command("show")(payments.show)
 app.command("list")(payments.list_)
@@ -36,6 +47,10 @@ app.command("cancel")(payments.cancel)
 app.command("refund")(refunds.refund)
 app.command("refunds")(refunds.refunds)
 app.command("status")(admin.status)
+
+
+# Their commands are in groups that others own.
+_ = (plugin_admission, plugin_changes)
 
 
 def _print_version(wanted: bool) -> None:

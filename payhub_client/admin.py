@@ -39,14 +39,19 @@ class Keys:
         tenant_id: str,
         scopes: Iterable[str],
         name: str,
+        plugin_id: str = "",
         timeout_s: float | None = None,
     ) -> key_service_pb2.CreateKeyResponse:
         """Make a key. The response holds its secret, which is never shown again.
 
+        With `plugin_id` it is good for that plugin alone, and for what that is granted.
+
         Never repeated by the client: after OutcomeUnknown list the keys and revoke the one
         whose secret was lost.
         """
-        request = key_service_pb2.CreateKeyRequest(tenant_id=tenant_id, scopes=scopes, name=name)
+        request = key_service_pb2.CreateKeyRequest(
+            tenant_id=tenant_id, scopes=scopes, name=name, plugin_id=plugin_id
+        )
         return await self.caller.call(self._stub.CreateKey, _CREATE, request, timeout_s=timeout_s)
 
     async def list_page(

@@ -16,6 +16,7 @@ from payhub_client import (
     customers,
     events,
     payments,
+    plugins,
     refunds,
     retries,
 )
@@ -64,6 +65,7 @@ class Client:
         self.customers = customers.Customers(caller=caller)
         self.keys = admin.Keys(caller=caller)
         self.status = admin.Status(caller=caller)
+        self.plugins = plugins.Plugins(caller=caller)
         self._events = (
             None if events_target is None else events.Events(caller=self._caller(events_target))
         )

@@ -108,7 +108,7 @@ class NotFound(PayhubError):
 
 
 class StateConflict(PayhubError):
-    """The payment's state does not allow it."""
+    """The state of the payment, plugin or binding does not allow it."""
 
     @property
     def state(self) -> str:
@@ -122,7 +122,7 @@ class StateConflict(PayhubError):
 
 
 class AmountExceeded(PayhubError):
-    """The amount is above what is left to capture or refund."""
+    """The amount is above what is left to capture or refund, or breaks a limit."""
 
     @property
     def max_amount_minor(self) -> int | None:
@@ -132,7 +132,7 @@ class AmountExceeded(PayhubError):
 
 
 class NotSupported(PayhubError):
-    """No provider of that name is known, or it can't do what is asked. Nothing was sent."""
+    """No provider of that name takes what is asked, or none is known. Nothing was sent."""
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ class Unauthenticated(PayhubError):
 
 
 class PermissionDenied(PayhubError):
-    """The API key lacks a scope."""
+    """The API key lacks a scope, or the plugin it belongs to a permission."""
 
     @property
     def scope(self) -> str:
@@ -234,6 +234,34 @@ BY_REASON: Mapping[error_reason_pb2.ErrorReason, type[PayhubError]] = {
     _R.ERROR_REASON_CURSOR_EXPIRED: CursorExpired,
     _R.ERROR_REASON_LOG_EPOCH_MISMATCH: LogEpochMismatch,
     _R.ERROR_REASON_PAGE_TOKEN_INVALID: InvalidRequest,
+    _R.ERROR_REASON_PLUGIN_UNKNOWN: NotFound,
+    _R.ERROR_REASON_PLUGIN_EXISTS: StateConflict,
+    _R.ERROR_REASON_PLUGIN_STATE_CONFLICT: StateConflict,
+    _R.ERROR_REASON_PLUGIN_DEPENDENCY: StateConflict,
+    _R.ERROR_REASON_PLUGIN_QUARANTINED: StateConflict,
+    _R.ERROR_REASON_PLUGIN_FAILED: StateConflict,
+    _R.ERROR_REASON_PLUGIN_NOT_ALLOWED: PermissionDenied,
+    _R.ERROR_REASON_ENDPOINT_NOT_ALLOWED: PermissionDenied,
+    _R.ERROR_REASON_IDENTITY_MISMATCH: StateConflict,
+    _R.ERROR_REASON_INSTANCE_UNREACHABLE: Unavailable,
+    _R.ERROR_REASON_INSTANCE_CONFLICT: StateConflict,
+    _R.ERROR_REASON_SESSION_UNKNOWN: NotFound,
+    _R.ERROR_REASON_NO_COMMON_VERSION: NotSupported,
+    _R.ERROR_REASON_PERMISSION_NOT_GRANTED: PermissionDenied,
+    _R.ERROR_REASON_REPORT_REQUIRED: StateConflict,
+    _R.ERROR_REASON_VERSION_UNKNOWN: NotFound,
+    _R.ERROR_REASON_UPGRADE_REFUSED: StateConflict,
+    _R.ERROR_REASON_CONFIG_INVALID: InvalidRequest,
+    _R.ERROR_REASON_STALE_GENERATION: StateConflict,
+    _R.ERROR_REASON_BINDING_UNKNOWN: NotSupported,
+    _R.ERROR_REASON_BINDING_EXISTS: StateConflict,
+    _R.ERROR_REASON_BINDING_IN_USE: StateConflict,
+    _R.ERROR_REASON_LIMIT_EXCEEDED: AmountExceeded,
+    _R.ERROR_REASON_FEATURE_DISABLED: NotSupported,
+    _R.ERROR_REASON_KILL_SWITCH_ACTIVE: NotSupported,
+    _R.ERROR_REASON_PROVIDER_DISABLED: NotSupported,
+    _R.ERROR_REASON_SEAL_INVALID: InvalidRequest,
+    _R.ERROR_REASON_ENCRYPTION_KEY_MISSING: StateConflict,
 }
 """The class of each reason of the contract. A newer reason falls back on `BY_CODE`."""
 
