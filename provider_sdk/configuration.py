@@ -14,7 +14,7 @@ from typing import Any
 import pydantic
 from payhub.plugin.v1 import plugin_service_pb2
 
-from provider_sdk import provider
+from provider_sdk import provider, times
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_BYTES_MAX = 262_144
@@ -95,8 +95,11 @@ def _parse_secrets(
                 )
             )
             continue
+        expire_us = None
+        if value.HasField("expire_time"):
+            expire_us = times.micros(value.expire_time, field="config.secrets.expire_time")
         versions.setdefault(value.slot, []).append(
-            provider.Secret(value.value, version=value.version)
+            provider.Secret(value.value, version=value.version, expire_us=expire_us)
         )
     found += [
         provider.Diagnostic(summary=f"the secret {slot.slot} is missing")

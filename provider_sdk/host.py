@@ -6,11 +6,28 @@ is the only store and configures again.
 """
 
 import asyncio
+import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from provider_sdk import errors, provider
 from servicekit import clock as clocks
 from servicekit import tasks
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """What upstream last said of a binding's credentials.
+
+    Args:
+        generation: The one they belong to.
+        accepted: Whether it took them.
+        said_us: When, epoch microseconds.
+    """
+
+    generation: int
+    accepted: bool
+    said_us: int
 
 
 class Host:
@@ -22,16 +39,16 @@ class Host:
     """
 
     def __init__(self, provider: provider.Provider[Any], *, clock: clocks.Clock) -> None:
-        if provider.max_concurrent_calls < 1:
-            raise ValueError(f"{provider.plugin_id}: max_concurrent_calls must be at least 1")
         self.provider = provider
         self.clock = clock
+        self.instance_id = str(uuid.uuid4())
         self.tracker = tasks.Tracker(limit=provider.max_concurrent_calls)
         self.customer_action_offered = False
         self.draining = False
         self.ready = False
         self.configuring = asyncio.Lock()
         self._bindings: dict[str, Any] = {}
+        self._verdicts: dict[str, Verdict] = {}
 
     @property
     def domain(self) -> str:
@@ -56,9 +73,9 @@ class Host:
         found: provider.Binding[Any] | None = self._bindings.get(binding_id)
         return found.generation if found is not None else 0
 
-    def generations(self) -> dict[str, int]:
-        """Returns the generation of every binding in force."""
-        return {key: binding.generation for key, binding in self._bindings.items()}
+    def bindings(self) -> list[provider.Binding[Any]]:
+        """Returns every binding in force, sorted by id."""
+        return [self._bindings[binding_id] for binding_id in sorted(self._bindings)]
 
     def put_binding(self, binding: provider.Binding[Any]) -> None:
         """Makes *binding* the one in force; running calls keep the one they have."""
@@ -67,6 +84,19 @@ class Host:
     def drop_binding(self, binding_id: str) -> None:
         """Forgets a binding and its secrets."""
         self._bindings.pop(binding_id, None)
+        self._verdicts.pop(binding_id, None)
+
+    def credentials_were(self, *, accepted: bool, binding: provider.Binding[Any]) -> None:
+        """Notes what upstream said of the credentials of *binding*, if it is in force."""
+        if self._bindings.get(binding.binding_id) is binding:
+            self._verdicts[binding.binding_id] = Verdict(
+                generation=binding.generation, accepted=accepted, said_us=self.clock.now_us()
+            )
+
+    def verdict(self, binding: provider.Binding[Any]) -> Verdict | None:
+        """Returns what upstream last said of the credentials; None if not of these."""
+        found = self._verdicts.get(binding.binding_id)
+        return found if found is not None and found.generation == binding.generation else None
 
     async def drain(self, grace_s: float) -> int:
         """Refuses new work, waits for what runs; returns how many calls still do."""

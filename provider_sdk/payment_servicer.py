@@ -15,7 +15,7 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2, payment_provider_service_pb2_grpc
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk import errors, fingerprint, host, provider, tracing
+from provider_sdk import errors, fingerprint, host, provider, times, tracing
 from servicekit import logs, sanitizer
 
 RESERVE_MAX_S = 0.5
@@ -175,7 +175,7 @@ class PaymentProviderServicer(payment_provider_service_pb2_grpc.PaymentProviderS
         ):
             self._require_currency(request.amount.currency_code)
         now_us = self._host.clock.now_us
-        not_after_us = request.context.not_after.ToMicroseconds()
+        not_after_us = times.micros(request.context.not_after, field="context.not_after")
         given_s = _time_left_s(context)
         reserve_s = _reserve_s(given_s)
         left_s = min(given_s, (not_after_us - now_us()) / 1e6)
@@ -244,8 +244,15 @@ class PaymentProviderServicer(payment_provider_service_pb2_grpc.PaymentProviderS
             outcome = errors.PluginBug("the plugin failed; the effect is unknown")
         finally:
             del self._flights[call.operation_id]
+        self._note_credentials(outcome, call)
         flight.outcome.set_result(outcome)
         return outcome
+
+    def _note_credentials(self, outcome: Outcome, call: provider.Call[Any]) -> None:
+        if isinstance(outcome, errors.CredentialsRejected):
+            self._host.credentials_were(accepted=False, binding=call.binding)
+        elif isinstance(outcome, operation_pb2.Operation) and call.binding.secrets:
+            self._host.credentials_were(accepted=True, binding=call.binding)
 
 
 def _time_left_s(context: Context) -> float:

@@ -1,23 +1,28 @@
 """Serves PluginService: who the plugin is, its configuration, its orderly stop.
 
-Owns the handshake and that Configure is whole or nothing and never goes back a
-generation. Called by gRPC. Never keeps a configuration beyond the process.
+Owns the handshake, that Configure is whole or nothing and never goes back a
+generation, and the time limits of what the provider is asked. Called by gRPC.
+Never keeps a configuration beyond the process.
 """
 
+import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import grpc
 from google.protobuf import duration_pb2
+from payhub.plugin.v1 import capability_pb2, manifest_pb2, plugin_service_pb2_grpc
 from payhub.plugin.v1 import plugin_service_pb2 as ps
-from payhub.plugin.v1 import plugin_service_pb2_grpc
 
-from provider_sdk import configuration, host, provider
+from provider_sdk import configuration, errors, host, provider, readiness, times
 from servicekit import errors as kit_errors
-from servicekit import logs
+from servicekit import logs, validation
 
-# Kept back of Drain's own deadline, so that its answer still arrives.
-DRAIN_RESERVE_S = 0.2
+# Kept back of a call's own deadline, so that the answer still arrives.
+RESERVE_S = 0.2
+# Probe owes an answer within two seconds, whatever is upstream.
+PROBE_MAX_S = 1.5
 
 _log = logs.get_logger(__name__)
 
@@ -36,8 +41,10 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         self._host = host
         self._provider = host.provider
         self._services = tuple(services)
-        self._instance_id = provider.new_instance_id()
         self._schema, self._digest = configuration.schema_of(self._provider.config_model)
+        self._last_change = ps.NotifyLifecycleRequest.CHANGE_UNSPECIFIED
+        provider.require_sound(self._provider)
+        _require_valid(self._introduction())
 
     async def Handshake(  # noqa: D102
         self, request: ps.HandshakeRequest, context: Context
@@ -45,18 +52,34 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         self._host.customer_action_offered = (
             ps.CORE_CAPABILITY_CUSTOMER_ACTION in request.core_capabilities
         )
+        return self._introduction()
+
+    def _introduction(self) -> ps.HandshakeResponse:
         plugin = self._provider
         response = ps.HandshakeResponse(
             identity=ps.PluginIdentity(
                 plugin_id=plugin.plugin_id,
                 plugin_version=plugin.plugin_version,
-                instance_id=self._instance_id,
+                instance_id=self._host.instance_id,
                 kind=ps.PLUGIN_KIND_PROVIDER,
             ),
             services=self._services,
             currency_codes=sorted(plugin.currencies),
             schema_digest=self._digest,
             max_concurrent_calls=plugin.max_concurrent_calls,
+            metadata=manifest_pb2.PluginMetadata(
+                name=plugin.name, description=plugin.description, author=plugin.author
+            ),
+            dependencies=[
+                manifest_pb2.PluginDependency(
+                    plugin_id=one.plugin_id,
+                    version_specifier=one.version_specifier,
+                    required=one.required,
+                )
+                for one in plugin.dependencies
+            ],
+            requested_permissions=plugin.requested_permissions,
+            config_schema_version=plugin.config_schema_version,
         )
         for capability in sorted(plugin.capabilities):
             reason = plugin.disabled.get(capability, "")
@@ -85,7 +108,29 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         self, request: ps.ValidateConfigRequest, context: Context
     ) -> ps.ValidateConfigResponse:
         parsed = await configuration.parse(self._provider, request.config)
-        return ps.ValidateConfigResponse(diagnostics=_diagnostics(parsed))
+        found = list(parsed.diagnostics)
+        if request.check_credentials and parsed.is_valid and self._checks_credentials:
+            found += await self._credentials(parsed, context)
+        return ps.ValidateConfigResponse(diagnostics=_diagnostics(found))
+
+    @property
+    def _checks_credentials(self) -> bool:
+        capability = capability_pb2.CAPABILITY_CREDENTIAL_CHECK
+        plugin = self._provider
+        return capability in plugin.capabilities and capability not in plugin.disabled
+
+    async def _credentials(
+        self, parsed: configuration.Parsed, context: Context
+    ) -> Sequence[provider.Diagnostic]:
+        """Returns what upstream says of the credentials; fails if it says nothing."""
+        try:
+            async with asyncio.timeout(_timeout_s(context)):
+                return await self._provider.check_credentials(parsed.config, parsed.secrets)
+        except errors.CredentialsRejected as refused:
+            return [provider.Diagnostic(summary=refused.message)]
+        except TimeoutError as error:
+            text = "upstream did not say in time whether it takes the credentials"
+            raise errors.NoAnswer(text) from error
 
     async def Configure(  # noqa: D102
         self, request: ps.ConfigureRequest, context: Context
@@ -111,7 +156,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
             "binding configured", binding_id=request.binding_id, generation=request.generation
         )
         return ps.ConfigureResponse(
-            applied_generation=request.generation, diagnostics=_diagnostics(parsed)
+            applied_generation=request.generation, diagnostics=_diagnostics(parsed.diagnostics)
         )
 
     async def RemoveBinding(  # noqa: D102
@@ -123,31 +168,76 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         _log.info("binding removed", binding_id=request.binding_id)
         return ps.RemoveBindingResponse()
 
+    async def MigrateConfig(  # noqa: D102
+        self, request: ps.MigrateConfigRequest, context: Context
+    ) -> ps.MigrateConfigResponse:
+        path, text = "config_json", "must be a JSON object"
+        try:
+            config = json.loads(request.config_json or "{}")
+        except (ValueError, RecursionError) as error:
+            raise errors.InvalidRequest(text, [(path, text)]) from error
+        if not isinstance(config, dict):
+            raise errors.InvalidRequest(text, [(path, text)])
+        migrated = await self._provider.migrate_config(request.from_config_schema_version, config)
+        found = list(migrated.diagnostics)
+        refused = any(diagnostic.is_error for diagnostic in found)
+        if migrated.config is None and not refused:
+            found.append(provider.Diagnostic(summary="the configuration can't be migrated"))
+        made = "" if refused or migrated.config is None else json.dumps(dict(migrated.config))
+        return ps.MigrateConfigResponse(config_json=made, diagnostics=_diagnostics(found))
+
+    async def NotifyLifecycle(  # noqa: D102
+        self, request: ps.NotifyLifecycleRequest, context: Context
+    ) -> ps.NotifyLifecycleResponse:
+        change = request.change
+        hooks = {
+            ps.NotifyLifecycleRequest.CHANGE_ENABLED: self._provider.on_enable,
+            ps.NotifyLifecycleRequest.CHANGE_DISABLED: self._provider.on_disable,
+            ps.NotifyLifecycleRequest.CHANGE_UNINSTALLED: self._provider.on_uninstall,
+        }
+        if change in hooks and change != self._last_change:
+            _log.info("told by core", change=ps.NotifyLifecycleRequest.Change.Name(change))
+            async with asyncio.timeout(_timeout_s(context)):
+                await hooks[change](request.reason)
+            if change == ps.NotifyLifecycleRequest.CHANGE_UNINSTALLED:
+                await self._forget_bindings()
+            self._last_change = change
+        return ps.NotifyLifecycleResponse()
+
+    async def _forget_bindings(self) -> None:
+        async with self._host.configuring:
+            for binding in self._host.bindings():
+                self._host.drop_binding(binding.binding_id)
+                await self._provider.remove_binding(binding.binding_id)
+
     async def Probe(  # noqa: D102
         self, request: ps.ProbeRequest, context: Context
     ) -> ps.ProbeResponse:
+        told: readiness.Told
         if self._host.draining:
-            readiness = ps.ProbeResponse.READINESS_DRAINING
+            told = ps.ProbeResponse.READINESS_DRAINING
         elif not self._host.ready:
-            readiness = ps.ProbeResponse.READINESS_INITIALIZING
+            told = ps.ProbeResponse.READINESS_INITIALIZING
         else:
-            readiness = await self._provider.probe()
-        return ps.ProbeResponse(
-            readiness=readiness,
-            bindings=[
-                ps.BindingStatus(binding_id=binding_id, applied_generation=generation)
-                for binding_id, generation in sorted(self._host.generations().items())
-            ],
-            active_calls=self._host.tracker.active,
-        )
+            told = await self._asked()
+        return readiness.response(self._host, told)
+
+    async def _asked(self) -> readiness.Told:
+        """Returns what the provider says of itself; that it says nothing is worth a reason."""
+        try:
+            async with asyncio.timeout(PROBE_MAX_S):
+                return await self._provider.probe()
+        except TimeoutError:
+            return provider.Health(reasons=["upstream did not answer the plugin's probe in time"])
+        except Exception:
+            _log.exception("the provider's probe failed")
+            return provider.Health(reasons=["the plugin's own probe failed; see its log"])
 
     async def Drain(  # noqa: D102
         self, request: ps.DrainRequest, context: Context
     ) -> ps.DrainResponse:
-        left_s = context.time_remaining()
-        grace_s = request.grace_period.ToMicroseconds() / 1e6
-        if left_s is not None:
-            grace_s = max(0.0, min(grace_s, left_s - DRAIN_RESERVE_S))
+        grace_us = times.micros(request.grace_period, field="grace_period")
+        grace_s = min(grace_us / 1e6, _timeout_s(context))
         _log.info("draining", grace_s=grace_s)
         return ps.DrainResponse(remaining_calls=await self._host.drain(grace_s))
 
@@ -174,7 +264,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         )
 
 
-def _diagnostics(parsed: configuration.Parsed) -> list[ps.Diagnostic]:
+def _diagnostics(diagnostics: Sequence[provider.Diagnostic]) -> list[ps.Diagnostic]:
     severity = ps.Diagnostic
     return [
         ps.Diagnostic(
@@ -182,5 +272,25 @@ def _diagnostics(parsed: configuration.Parsed) -> list[ps.Diagnostic]:
             summary=found.summary,
             json_pointer=found.json_pointer,
         )
-        for found in parsed.diagnostics
+        for found in diagnostics
     ]
+
+
+def _timeout_s(context: Context) -> float:
+    """Returns how long the work of a call may take, seconds."""
+    left_s = context.time_remaining()
+    return 0.0 if left_s is None else max(0.0, left_s - RESERVE_S)
+
+
+def _require_valid(introduction: ps.HandshakeResponse) -> None:
+    """Fails at the start if core would refuse the handshake.
+
+    Raises:
+        ValueError: Says which attributes of the provider are wrong.
+    """
+    try:
+        validation.validate(introduction)
+    except kit_errors.RpcError as refused:
+        raise ValueError(
+            f"{introduction.identity.plugin_id}: its handshake would be refused: {refused.message}"
+        ) from refused

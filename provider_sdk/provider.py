@@ -8,10 +8,9 @@ touches gRPC.
 
 import abc
 import re
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import pydantic
 from payhub.plugin.v1 import capability_pb2, plugin_service_pb2
@@ -29,11 +28,12 @@ _PLUGIN_ID = re.compile(r"[a-z][a-z0-9.-]{1,61}[a-z0-9]")
 class Secret:
     """Bytes that never show themselves; `reveal` is the only way to them."""
 
-    __slots__ = ("_value", "version")
+    __slots__ = ("_value", "expire_us", "version")
 
-    def __init__(self, value: bytes, *, version: int) -> None:
+    def __init__(self, value: bytes, *, version: int, expire_us: int | None = None) -> None:
         self._value = value
         self.version = version
+        self.expire_us = expire_us
 
     def reveal(self) -> bytes:
         """Returns the secret itself. Keep it in memory only."""
@@ -71,6 +71,50 @@ class Diagnostic:
     summary: str
     json_pointer: str = ""
     is_error: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """Another plugin this one builds on.
+
+    Args:
+        plugin_id: The plugin needed.
+        version_specifier: Acceptable versions by PEP 440, for example `>=1.4,<2`; empty
+            for every one.
+        required: Whether this plugin can't be enabled without it.
+    """
+
+    plugin_id: str
+    version_specifier: str = ""
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What the plugin can say of itself and of what is upstream.
+
+    Args:
+        reasons: What is impaired for every binding, one line each for an operator,
+            without secrets; empty if all is well.
+        binding_reasons: The same for single bindings, by binding id.
+    """
+
+    reasons: Sequence[str] = ()
+    binding_reasons: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrated:
+    """What became of a configuration made for an older schema.
+
+    Args:
+        config: JSON object for the schema of this version; None if it can't be made, and
+            then a diagnostic is an error.
+        diagnostics: Findings; pointers are into the older configuration.
+    """
+
+    config: Mapping[str, Any] | None
+    diagnostics: Sequence[Diagnostic] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +185,7 @@ class Provider(abc.ABC, Generic[ConfigT]):
     """
 
     plugin_id: ClassVar[str]
-    plugin_version: ClassVar[str]
+    plugin_version: str
     config_model: type[ConfigT]
     """Pydantic model of a binding's configuration, with `extra="forbid"`."""
     capabilities: ClassVar[frozenset[capability_pb2.Capability]]
@@ -152,6 +196,16 @@ class Provider(abc.ABC, Generic[ConfigT]):
     secret_slots: ClassVar[Sequence[SecretSlot]] = ()
     max_concurrent_calls: int = 1000
     upstream_idempotency_retention_s: float = 0.0
+
+    name: ClassVar[str] = ""
+    """For people, at most 128 characters; so are `description` (1,024) and `author` (256)."""
+    description: ClassVar[str] = ""
+    author: ClassVar[str] = ""
+    dependencies: ClassVar[Sequence[Dependency]] = ()
+    requested_permissions: ClassVar[Sequence[str]] = ()
+    """For example `events:read:payment.*`. In force is what the operator granted."""
+    config_schema_version: ClassVar[int] = 0
+    """Raise it with every change of the schema that `migrate_config` has to know of."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -216,15 +270,53 @@ class Provider(abc.ABC, Generic[ConfigT]):
         """Checks what the model can't express. Must not change anything."""
         return ()
 
+    async def check_credentials(
+        self, config: ConfigT, secrets: Mapping[str, Sequence[Secret]]
+    ) -> Sequence[Diagnostic]:
+        """Asks upstream whether it takes the credentials, without moving money.
+
+        Needed with CAPABILITY_CREDENTIAL_CHECK. Raising CredentialsRejected is the same
+        as a diagnostic that says so.
+
+        Raises:
+            Unreachable, NoAnswer: Nobody knows; the check has not run.
+        """
+        raise errors.NotSupported("credentials can't be checked")
+
+    async def migrate_config(self, from_version: int, config: Mapping[str, Any]) -> Migrated:
+        """Rewrites a configuration made for an older schema; pure, applies nothing.
+
+        Args:
+            from_version: Its `config_schema_version`; 0 if unknown.
+            config: As stored, without secrets.
+
+        Raises:
+            NotSupported: There are no migrations; it has to be valid as it is.
+        """
+        raise errors.NotSupported("configurations are not migrated")
+
     async def configure(self, binding: Binding[ConfigT]) -> None:
         """Prepares for a binding's new configuration; if it raises, the old stays in force."""
 
     async def remove_binding(self, binding_id: str) -> None:
         """Forgets what `configure` prepared. Must succeed for an unknown binding."""
 
-    async def probe(self) -> Readiness:
-        """Says whether upstream looks well. Must answer within 2 s whatever upstream does."""
+    async def probe(self) -> Readiness | Health:
+        """Says whether upstream looks well. Must answer within 2 s whatever upstream does.
+
+        A Health with a reason for all is READINESS_DEGRADED with reasons. Credentials and
+        secrets about to expire are watched by the servicer.
+        """
         return plugin_service_pb2.ProbeResponse.READINESS_READY
+
+    async def on_enable(self, reason: str) -> None:
+        """An operator lets new operations come. Best effort: nothing may depend on it."""
+
+    async def on_disable(self, reason: str) -> None:
+        """An operator stopped new operations. Best effort: nothing may depend on it."""
+
+    async def on_uninstall(self, reason: str) -> None:
+        """An operator gave the plugin up; its bindings are forgotten afterwards."""
 
     async def start(self) -> None:
         """Opens what the provider needs, before the first call."""
@@ -233,6 +325,30 @@ class Provider(abc.ABC, Generic[ConfigT]):
         """Closes it, after the last one."""
 
 
-def new_instance_id() -> str:
-    """Returns a fresh identity for this process."""
-    return str(uuid.uuid4())
+_METHODS: Mapping[capability_pb2.Capability, Sequence[str]] = {
+    capability_pb2.CAPABILITY_MANUAL_CAPTURE: ("capture",),
+    capability_pb2.CAPABILITY_VOID: ("void",),
+    capability_pb2.CAPABILITY_REFUND: ("refund",),
+    capability_pb2.CAPABILITY_CUSTOMERS: ("create_customer", "update_customer"),
+    capability_pb2.CAPABILITY_OPERATION_LOOKUP: ("get_operation",),
+    capability_pb2.CAPABILITY_CREDENTIAL_CHECK: ("check_credentials",),
+}
+
+
+def require_sound(plugin: Provider[Any]) -> None:
+    """Fails before anything is served if *plugin* promises what it does not have.
+
+    Raises:
+        ValueError: Says everything that is wrong with it.
+    """
+    kind = type(plugin)
+    problems = [
+        f"{capability_pb2.Capability.Name(capability)} needs the method {method}"
+        for capability in sorted(plugin.capabilities - plugin.disabled.keys())
+        for method in _METHODS.get(capability, ())
+        if getattr(kind, method) is getattr(Provider, method)
+    ]
+    if plugin.max_concurrent_calls < 1:
+        problems.append("max_concurrent_calls must be at least 1")
+    if problems:
+        raise ValueError(f"{plugin.plugin_id}: {'; '.join(problems)}")
