@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from payhub.admin.v1 import (
     binding_admin_service_pb2_grpc,
     key_service_pb2_grpc,
+    plugin_admin_service_pb2_grpc,
     status_service_pb2_grpc,
 )
 from payhub.payments.v1 import (
@@ -31,6 +32,7 @@ from payment_service.api import (
     bindings,
     customers,
     payments,
+    plugins,
     reading,
     refunds,
     registry,
@@ -111,7 +113,7 @@ def assemble(
     clock = clock or clocks.SystemClock()
     hooks = plugging.Hooks()
     ctx = make_context(settings, db, metrics_, hooks, clock, new_id)
-    plugins = plugging.make(settings, ctx, vault(settings), hooks, metrics_)
+    parts = plugging.make(settings, ctx, vault(settings), hooks, metrics_)
     settler = settling.Settler(ctx)
     payments_ = payment_cases.Payments(ctx, settler)
     refunds_ = refund_cases.Refunds(ctx, settler)
@@ -128,7 +130,7 @@ def assemble(
     )
     return Parts(
         ctx=ctx,
-        plugins=plugins,
+        plugins=parts,
         keys=keys_,
         resolver=resolver.Resolver(
             ctx,
@@ -156,23 +158,42 @@ def assemble(
             ),
             _registrar(
                 status_service_pb2_grpc.add_StatusServiceServicer_to_server,
-                admin.StatusServicer(status.Status(ctx, plugins.health)),
+                admin.StatusServicer(status.Status(ctx, parts.health)),
             ),
-            _registrar(
-                binding_admin_service_pb2_grpc.add_BindingAdminServiceServicer_to_server,
-                bindings.BindingAdminServicer(
-                    bindings.Cases(
-                        bindings=plugins.bindings,
-                        exports=plugins.exports,
-                        gates=plugins.gates,
-                        rotation=plugins.rotation,
-                    )
-                ),
+            *_of_plugins(parts),
+        ),
+    )
+
+
+def _of_plugins(parts: plugging.Plugins) -> tuple[server.Registrar, ...]:
+    return (
+        _registrar(
+            binding_admin_service_pb2_grpc.add_BindingAdminServiceServicer_to_server,
+            bindings.BindingAdminServicer(
+                bindings.Cases(
+                    bindings=parts.bindings,
+                    exports=parts.exports,
+                    gates=parts.gates,
+                    rotation=parts.rotation,
+                )
             ),
-            _registrar(
-                registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,
-                registry.RegistryServicer(plugins.leases),
+        ),
+        _registrar(
+            plugin_admin_service_pb2_grpc.add_PluginAdminServiceServicer_to_server,
+            plugins.PluginAdminServicer(
+                plugins.Cases(
+                    lifecycle=parts.life,
+                    lists=parts.lists,
+                    upgrades=parts.upgrades,
+                    health=parts.health,
+                    reports=parts.reports,
+                    kills=parts.kills,
+                )
             ),
+        ),
+        _registrar(
+            registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,
+            registry.RegistryServicer(parts.leases),
         ),
     )
 

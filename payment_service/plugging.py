@@ -21,8 +21,11 @@ from payment_service.usecases import (
     export,
     gates,
     health,
+    kills,
     leases,
     lifecycle,
+    plugin_lists,
+    reports,
     rotation,
     secrets,
     seeding,
@@ -82,6 +85,9 @@ class Plugins:
     leases: leases.Leases
     upgrades: upgrades.Upgrades
     health: health.Health
+    lists: plugin_lists.Lists
+    reports: reports.Reports
+    kills: kills.Kills
     background: tuple[server.Background, ...]
 
 
@@ -152,6 +158,9 @@ def make(
         leases=leased,
         upgrades=upgrading,
         health=health.Health(ctx),
+        lists=plugin_lists.Lists(ctx),
+        reports=reports.Reports(ctx),
+        kills=kills.Kills(ctx),
         background=(
             ctx.catalog.run,
             ctx.providers.run,

@@ -10,7 +10,12 @@ from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pool
-from payhub.admin.v1 import binding_admin_service_pb2, key_service_pb2, status_service_pb2
+from payhub.admin.v1 import (
+    binding_admin_service_pb2,
+    key_service_pb2,
+    plugin_admin_service_pb2,
+    status_service_pb2,
+)
 from payhub.options.v1 import options_pb2
 from payhub.payments.v1 import customer_service_pb2, payment_service_pb2, refund_service_pb2
 from payhub.registry.v1 import registry_service_pb2
@@ -26,6 +31,7 @@ SERVICES = tuple(
         (key_service_pb2, "KeyService"),
         (status_service_pb2, "StatusService"),
         (binding_admin_service_pb2, "BindingAdminService"),
+        (plugin_admin_service_pb2, "PluginAdminService"),
         (registry_service_pb2, "RegistryService"),
     )
 )
