@@ -6,7 +6,9 @@ customer. Called by the tests of this folder. No service ever ran on them.
 """
 
 import contextlib
+import copy
 import pathlib
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -81,6 +83,15 @@ class Installation:
         self._make_payments()
         self._make_log()
         self._make_ledger()
+
+    def copied(self, folder: pathlib.Path) -> "Installation":
+        """Returns another one that can be changed, in an empty *folder*."""
+        other = copy.copy(self)
+        other.seen = copy.deepcopy(self.seen)
+        for name in ("payments", "log", "ledger", "printed"):
+            file: pathlib.Path = getattr(self, name)
+            setattr(other, name, pathlib.Path(shutil.copy(file, folder)))
+        return other
 
     def violations(self, **over: Any) -> list[str]:
         """Returns what `invariants` finds."""

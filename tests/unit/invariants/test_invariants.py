@@ -202,10 +202,16 @@ PLANTED = {
 }
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> handmade.Installation:
+    """One to copy: filling its databases takes longer than what a test does with them."""
+    return handmade.Installation(tmp_path_factory.mktemp("made"))
+
+
 @pytest.fixture
-def installed(tmp_path: pathlib.Path) -> handmade.Installation:
+def installed(made: handmade.Installation, tmp_path: pathlib.Path) -> handmade.Installation:
     """A fresh one per test."""
-    return handmade.Installation(tmp_path)
+    return made.copied(tmp_path)
 
 
 def test_nothing_is_found_where_nothing_is_wrong(installed: handmade.Installation) -> None:
