@@ -284,7 +284,8 @@ async def test_a_degraded_provider_says_why(
         case "raises":
             plugin.error = RuntimeError("bug")
         case _:
-            monkeypatch.setattr(plugin_servicer, "PROBE_MAX_S", 0.0)
+            plugin.gate.clear()
+            monkeypatch.setattr(plugin_servicer, "PROBE_MAX_S", 0.05)
     told = await _probe(core)
     assert told.readiness == Probe.READINESS_DEGRADED
     assert told.degraded_reasons
