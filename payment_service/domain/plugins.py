@@ -176,7 +176,8 @@ class Instance:
     """One running process of a plugin.
 
     `alive` says whether its lease was good when it was read, by the database's clock; one
-    at a static endpoint has no lease and is always alive.
+    at a static endpoint has no lease and is always alive. Times are the database's own and
+    make no difference between two instances.
     """
 
     session_id: str
@@ -184,10 +185,10 @@ class Instance:
     instance_id: str
     version: str
     endpoint: str
-    lease_until_us: int
+    lease_until_us: int = field(compare=False)
     directive: Directive = Directive.CONTINUE
     static: bool = False
-    started_us: int = 0
+    started_us: int = field(default=0, compare=False)
     alive: bool = True
 
 

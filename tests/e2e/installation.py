@@ -35,6 +35,8 @@ QUICK: Mapping[str, str] = {
     # A killed resolver's operations are looked at by the next one after this.
     "PAYMENT_SERVICE_RESOLVER_LEASE_S": "2",
     "PAYMENT_SERVICE_RELAY_CHECK_S": "0.5",
+    # The provider is killed more often than any crash loop would be let run.
+    "PAYMENT_SERVICE_PLUGIN_CRASHES_MAX": "0",
     "EVENT_GATEWAY_AUTO_MIGRATE": "true",
     "PROVIDER_MOCK_SETTLE_AFTER_S": "0.3",
 }

@@ -110,6 +110,8 @@ class Services:
         bank = self._bank
         if kind == "fragile":
             names = (stack.PAYMENTS, stack.MOCK)
+            # Its provider is killed more often than any crash loop would be let run.
+            env["PAYMENT_SERVICE_PLUGIN_CRASHES_MAX"] = "0"
         else:
             env["PAYMENT_SERVICE_PROVIDERS"] = json.dumps({"mock": bank.target(stack.MOCK)})
         if kind != "steady":
