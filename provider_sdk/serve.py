@@ -1,12 +1,14 @@
 """The whole main of a provider.
 
 Owns the wiring of a Provider to a server: both servicers, the pipeline, health,
-reflection, metrics, logs, and SIGTERM as Drain. Called by each provider's
-`__main__`. Never reads the environment: settings come from the caller.
+reflection, metrics, logs, registration with core, and SIGTERM as Drain. Called
+by each provider's `__main__`. Reads PLUGIN_* alone from the environment; other
+settings come from the caller.
 """
 
 import asyncio
 import functools
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +19,15 @@ from payhub.plugin.v1 import plugin_service_pb2, plugin_service_pb2_grpc
 from payhub.provider.v1 import payment_provider_service_pb2, payment_provider_service_pb2_grpc
 from starlette import routing
 
-from provider_sdk import errors, host, payment_servicer, plugin_servicer, provider
+from provider_sdk import (
+    errors,
+    host,
+    payment_servicer,
+    plugin_servicer,
+    provider,
+    registration,
+    registration_settings,
+)
 from servicekit import clock as clocks
 from servicekit import errors as kit_errors
 from servicekit import logs, metrics, rpc, server, validation
@@ -38,6 +48,7 @@ def serve(
     routes: Sequence[routing.BaseRoute] = (),
     background: Sequence[server.Background] = (),
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    registering: registration_settings.Settings | None = None,
 ) -> int:
     """Serves *plugin* until SIGTERM and returns the exit status.
 
@@ -49,7 +60,14 @@ def serve(
         routes: Further HTTP routes beside health and metrics.
         background: Coroutines that run until the event they are given is set.
         interceptors: Put between the pipeline and the servicers.
+        registering: How to register with core; by default what PLUGIN_* says.
+
+    Raises:
+        ValueError: The provider promises what it does not have.
+        SystemExit: 2, the environment can't be used; every problem was printed.
     """
+    if registering is None:
+        registering = registration_settings.load(os.environ, host=settings.host)
     logs.configure(
         service=service_name,
         level=settings.log_level,
@@ -65,6 +83,7 @@ def serve(
             routes=routes,
             background=background,
             interceptors=interceptors,
+            registering=registering,
         )
     )
 
@@ -78,6 +97,7 @@ async def _serve(
     routes: Sequence[routing.BaseRoute],
     background: Sequence[server.Background],
     interceptors: Sequence[grpc.aio.ServerInterceptor],
+    registering: registration_settings.Settings,
 ) -> int:
     state = host.Host(plugin, clock=clock)
     registry = metrics.Metrics()
@@ -86,16 +106,27 @@ async def _serve(
         await stop.wait()
         state.draining = True
 
+    asked = asyncio.Event()
+    lease = registration.Registration(state, registering, retire=asked.set)
+    # Before anything is opened: a provider that is wrong in itself never starts.
+    servicers = registrars(state)
     await plugin.start()
     state.ready = True
     return await server.serve(
         settings=settings,
         service_name=service_name,
-        servicers=registrars(state),
+        servicers=servicers,
         reflection_names=_SERVICES,
         interceptors=[pipeline(state, service_name=service_name, registry=registry), *interceptors],
-        background=[refuse_when_stopping, *background],
-        on_drain=[functools.partial(state.drain, settings.drain_grace_s)],
+        background=[
+            refuse_when_stopping,
+            *([lease.run] if registering.core_endpoint else []),
+            *background,
+        ],
+        # The lease outlives the drain: until then core has to find what runs here.
+        on_drain=[functools.partial(state.drain, settings.drain_grace_s), lease.leave],
+        on_serving=lease.serving,
+        asked=asked,
         closing=[plugin.close],
         registry=registry,
         routes=routes,
