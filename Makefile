@@ -10,11 +10,11 @@ COVERAGE_MIN := 85
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check gen bench clean
+.PHONY: help setup demo up test conformance conformance-mutants check gen bench clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv with everything pinned (others do it when needed)
 
@@ -33,6 +33,15 @@ up: $(STAMP) ## Start all processes and keep them running until Ctrl-C
 
 test: $(STAMP) ## Run every test that needs no Docker; fails below the coverage floor
 	@$(BIN)/python -m pytest -q --cov --cov-report= --cov-fail-under=$(COVERAGE_MIN) $(ARGS)
+
+conformance: $(STAMP) ## Check the simulated provider, or TARGET=host:port with its PROFILE=file
+	@mkdir -p var
+	@$(BIN)/payhub-conform --profile $(or $(PROFILE),provider_mock/conformance.yaml) \
+		$(if $(TARGET),--endpoint $(TARGET)) $(if $(TARGET)$(PROFILE),,--all-proven) \
+		--json var/conformance.json --junit var/conformance.xml $(ARGS)
+
+conformance-mutants: $(STAMP) ## Prove each check against providers that break its rule; ONLY=<ids>
+	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 check: $(STAMP) ## Format, lint, types, imports, contract, compose file
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
