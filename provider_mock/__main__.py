@@ -47,6 +47,13 @@ def serve(config: settings.MockSettings) -> int:
         # Redirect URLs name the port, so it must be known before the server has one.
         config = config.model_copy(update={"http_port": _free_port(config.host)})
     time = clock.MockClock(clocks.SystemClock(), offset_s=config.clock_offset_s)
+    if config.upstream_url:
+        # Brings an HTTP client along, which the ledger does without.
+        from provider_mock import upstream
+
+        return sdk.serve(
+            upstream.UpstreamMock(config, time=time), config, service_name="provider_mock"
+        )
     mock = provider.MockProvider(config, time=time)
 
     async def settle(stop: asyncio.Event) -> None:

@@ -76,6 +76,7 @@ class MockProvider(provider.Provider[MockConfig]):
             capability_pb2.CAPABILITY_CUSTOMERS,
             capability_pb2.CAPABILITY_UPSTREAM_IDEMPOTENCY,
             capability_pb2.CAPABILITY_OPERATION_LOOKUP,
+            capability_pb2.CAPABILITY_OVERLAPPING_SECRETS,
         }
     )
     currencies = currencies.CODES
@@ -89,6 +90,7 @@ class MockProvider(provider.Provider[MockConfig]):
 
     def __init__(self, config: settings.MockSettings, *, time: clock.MockClock) -> None:
         self.max_concurrent_calls = config.max_concurrent_calls
+        self.plugin_version = config.version or self.plugin_version
         self.time = time
         self._config = config
         self._force = scenarios.force(config.force)

@@ -6,6 +6,7 @@ configuration of a binding.
 """
 
 import pathlib
+import urllib.parse
 
 import pydantic
 import pydantic_settings
@@ -30,6 +31,8 @@ class MockSettings(settings.ServiceSettings):
         clock_offset_s: How far provider time is ahead, seconds.
         public_url: Where payers reach the HTTP port, without a slash at the end.
         max_concurrent_calls: Most operations in progress.
+        upstream_url: System that decides instead of the ledger; see `upstream`.
+        version: What the handshake says the version is, to rehearse upgrades.
     """
 
     model_config = pydantic_settings.SettingsConfigDict(env_prefix="PROVIDER_MOCK_")
@@ -47,6 +50,19 @@ class MockSettings(settings.ServiceSettings):
     clock_offset_s: float = pydantic.Field(default=0.0, ge=0)
     public_url: str = ""
     max_concurrent_calls: int = pydantic.Field(default=1_000, ge=1, le=100_000)
+    upstream_url: str = pydantic.Field(default="", max_length=2_048)
+    version: str = pydantic.Field(default="", pattern=r"^(\d+\.\d+\.\d+[0-9A-Za-z.+-]{0,40})?$")
+
+    @pydantic.field_validator("upstream_url")
+    @classmethod
+    def _is_a_url(cls, value: str) -> str:
+        if value:
+            parts = urllib.parse.urlsplit(value)
+            # Reading the port raises ValueError if it is none.
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+            if not usable or parts.query or parts.fragment or parts.username is not None:
+                raise ValueError("not a URL like http://127.0.0.1:8090; correct or remove it")
+        return value
 
     @pydantic.field_validator("force")
     @classmethod

@@ -8,6 +8,7 @@ import pytest
 
 from provider_mock import __main__ as main
 from provider_mock import clock, currencies, oracle, settings
+from provider_mock import provider as mock_provider
 from provider_sdk import provider
 from servicekit import clock as clocks
 from servicekit import settings as kit_settings
@@ -82,3 +83,34 @@ def test_a_secret_does_not_show_itself() -> None:
     )
     assert "hush" not in f"{secret!r} {secret} {binding!r}"
     assert secret.reveal() == b"hush"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "localhost:80",
+        "ftp://x",
+        "http://",
+        "http://x:99999",
+        "http://x:y",
+        "http://u@x",
+        "http://x?q",
+    ],
+)
+def test_an_upstream_that_is_no_url_is_refused(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The variable is named before anything is started."""
+    with pytest.raises(SystemExit):
+        kit_settings.load(settings.MockSettings, {"PROVIDER_MOCK_UPSTREAM_URL": text})
+    assert "PROVIDER_MOCK_UPSTREAM_URL: " in capsys.readouterr().err
+
+
+def test_the_version_can_be_another_for_a_rehearsal() -> None:
+    """A handshake says what the variable says; what is no version is refused."""
+    config = kit_settings.load(settings.MockSettings, {"PROVIDER_MOCK_VERSION": "9.1.0-rc.1"})
+    time = clock.MockClock(clocks.FakeClock())
+    assert mock_provider.MockProvider(config, time=time).plugin_version == "9.1.0-rc.1"
+    assert mock_provider.MockProvider(settings.MockSettings(), time=time).plugin_version
+    with pytest.raises(SystemExit):
+        kit_settings.load(settings.MockSettings, {"PROVIDER_MOCK_VERSION": "newest"})
