@@ -1,0 +1,171 @@
+"""Checks of what must outlive a process: look-ups, and payments of another version.
+
+Owns rules 47 and 59. Collected by `catalog`. Both need the upstream double: it
+is the memory that processes share.
+"""
+
+import grpc
+from payhub.plugin.v1 import capability_pb2
+from payhub.provider.v1 import operation_pb2
+
+from provider_sdk.conformance import attempts, checks, refusal
+from provider_sdk.conformance import binding as bindings
+from provider_sdk.conformance import run as runs
+from provider_sdk.conformance import upstream as upstreams
+
+State = operation_pb2.Operation
+
+MANUAL_CAPTURE = capability_pb2.CAPABILITY_MANUAL_CAPTURE
+REFUND = capability_pb2.CAPABILITY_REFUND
+LOOKUP = capability_pb2.CAPABILITY_OPERATION_LOOKUP
+LOOKUPS = upstreams.LOOKUPS
+
+_HTML = b"HTTP/1.1 404 Not Found\r\ncontent-length: 13\r\n\r\n<html></html>"
+
+
+async def taken_over(run: runs.Run, from_: bindings.Binding) -> bindings.Binding:
+    """Configures the binding of another process, or of an earlier life, in this one."""
+    binding = bindings.Binding(
+        run, binding_id=from_.binding_id, config=from_.config, secrets=from_.secrets
+    )
+    await binding.configure(generation=max(from_.generation, 1))
+    return binding
+
+
+@checks.check(
+    number=47,
+    title="What was authorized and captured under the version before can be captured, refunded "
+    "and found under this one.",
+    needs=(REFUND,),
+    needs_upstream=True,
+    needs_process=True,
+)
+async def across_versions(run: runs.Run) -> None:
+    """Pays through the version before, refunds and captures through this one."""
+    async with run.spare(previous=True) as older:
+        was, now = older.handshake.identity, run.handshake.identity
+        if was.plugin_version == now.plugin_version:
+            raise checks.NotProven(
+                f"`previous` starts {was.plugin_version} too; make it start the version before"
+            )
+        before = await older.new_binding()
+        paid = await before.pay()
+        held = await before.authorize() if run.has(MANUAL_CAPTURE) else None
+        run.note(f"{was.plugin_version} to {now.plugin_version}")
+        binding = await taken_over(run, before)
+        refunded = await binding.refund(paid)
+        run.expect_state(
+            refunded,
+            State.STATE_SUCCEEDED,
+            what=f"the refund under {now.plugin_version} of a payment under {was.plugin_version}",
+        )
+        if held is not None:
+            captured = await binding.capture(held)
+            run.expect_state(
+                captured, State.STATE_SUCCEEDED, what="the capture of an older authorization"
+            )
+        if run.has(LOOKUP):
+            found = await binding.find(paid.operation_id)
+            run.expect_state(found, State.STATE_SUCCEEDED, what="the look-up of an older payment")
+
+
+async def _everything(
+    binding: bindings.Binding,
+) -> list[tuple[attempts.Attempt, operation_pb2.Operation]]:
+    """Carries out an operation of every kind and outcome."""
+    prepared = await attempts.of_every_kind(binding)
+    for name in ("decline", "pending", "action_required"):
+        if name in binding.run.profile.instruments:
+            prepared.append(attempts.authorization(binding, instrument=name))
+    return [(attempt, await attempt.send()) for attempt in prepared]
+
+
+@checks.check(
+    number=59,
+    part="a",
+    title="GetOperation finds every operation, also after a restart; NOT_FOUND is only for ids "
+    "that were never sent.",
+    needs=(LOOKUP,),
+    needs_upstream=True,
+    needs_process=True,
+)
+async def finds_everything(run: runs.Run) -> None:
+    """Looks operations of every kind up, restarts the process, and looks again."""
+    async with run.spare() as other:
+        first = await other.new_binding()
+        sent = await _everything(first)
+        await _finds(first, sent, when="")
+        await _does_not_find(first, when="")
+        await other.restart(kill=True)
+        binding = await taken_over(other, first)
+        await _finds(binding, sent, when=" after a restart")
+        await _does_not_find(binding, when=" after a restart")
+
+
+async def _finds(
+    binding: bindings.Binding,
+    sent: list[tuple[attempts.Attempt, operation_pb2.Operation]],
+    *,
+    when: str,
+) -> None:
+    for attempt, answer in sent:
+        try:
+            found = await binding.find(attempt.operation_id)
+        except refusal.Refused as refused:
+            raise checks.Failed(
+                f"{attempt.name} is not found{when}: {refused.shown()}",
+                fix="ask the upstream system by the key the operation was sent with",
+            ) from refused
+        waited = answer.state in (State.STATE_PENDING, State.STATE_ACTION_REQUIRED)
+        if found.operation_id != attempt.operation_id or (
+            found.state != answer.state and not waited
+        ):
+            raise checks.Failed(
+                f"the look-up of {attempt.name}{when} gives {State.State.Name(found.state)}, the "
+                f"call gave {State.State.Name(answer.state)}",
+                fix="answer with the operation as it stands",
+            )
+
+
+async def _does_not_find(binding: bindings.Binding, *, when: str) -> None:
+    run = binding.run
+    await run.expect_status(
+        binding.find(run.new_operation_id()),
+        what=f"the look-up of an id never sent{when}",
+        code=grpc.StatusCode.NOT_FOUND,
+        reason="NOT_FOUND",
+        effect="NONE",
+    )
+
+
+@checks.check(
+    number=59,
+    part="b",
+    title="A look-up that can't reach upstream is LOOKUP_INCONCLUSIVE, never NOT_FOUND.",
+    needs=(LOOKUP,),
+    needs_upstream=True,
+)
+async def inconclusive(run: runs.Run) -> None:
+    """Looks up what was sent, and what was not, while upstream is in every kind of trouble."""
+    upstream = attempts.double(run)
+    binding = await run.new_binding()
+    paid = await binding.authorize()
+    for what, trouble in (
+        ("refuses connections", upstream.go_down),
+        ("hangs", upstream.hang),
+        ("answers 500", lambda: upstream.fail(500, only=LOOKUPS)),
+        ("answers 404 with an HTML page", lambda: upstream.answer_raw(_HTML, only=LOOKUPS)),
+        ("breaks off", lambda: upstream.close_after_reading(only=LOOKUPS)),
+    ):
+        trouble()
+        for operation_id in (paid.operation_id, run.new_operation_id()):
+            await run.expect_status(
+                binding.find(operation_id, timeout_s=2.0),
+                what=f"a look-up while upstream {what}",
+                code=grpc.StatusCode.UNAVAILABLE,
+                reason="LOOKUP_INCONCLUSIVE",
+                fix="answer NOT_FOUND only if upstream says that it does not know the key",
+            )
+        upstream.lift()
+    found = await binding.find(paid.operation_id)
+    run.expect_state(found, State.STATE_SUCCEEDED, what="the look-up after the trouble")
