@@ -14,7 +14,7 @@ from provider_sdk.conformance import checks, refusal
 from provider_sdk.conformance import run as runs
 
 PROBE_S = 2.0
-NOTICE_S = 15.0
+NOTICE_S = 10.0
 
 _Probe = ps.ProbeResponse
 

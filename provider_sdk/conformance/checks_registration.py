@@ -18,7 +18,7 @@ from provider_sdk.conformance import core as cores
 from provider_sdk.conformance import run as runs
 
 # A plugin that keeps trying waits longer each time; core is back long before that.
-REGISTER_S = 45.0
+REGISTER_S = 20.0
 LOAD_S = 3 * cores.LEASE_S
 
 
