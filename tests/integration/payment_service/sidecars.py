@@ -75,6 +75,8 @@ class Sidecar(
         self.refuses_config = ""
         self.hangs = False
         self.draining = False
+        # Set to an event, charging waits for it.
+        self.answers: asyncio.Event | None = None
         self.heard: list[str] = []
         self.applied: dict[str, int] = {}
         self.removed: list[str] = []
@@ -167,6 +169,8 @@ class Sidecar(
         """Takes the money."""
         operation = request.context.operation_id
         self.charged.append(operation)
+        if self.answers is not None:
+            await self.answers.wait()
         return provider_pb.AuthorizePaymentResponse(
             operation=operation_pb2.Operation(
                 operation_id=operation,
