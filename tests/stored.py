@@ -83,6 +83,21 @@ class Key(NamedTuple):
     resource_id: str
 
 
+class Plugin(NamedTuple):
+    """Of the table `plugins`."""
+
+    plugin_id: str
+    revision: int
+
+
+class Binding(NamedTuple):
+    """Of the table `bindings`."""
+
+    binding_id: str
+    tenant_id: str
+    revision: int
+
+
 class Outboxed(NamedTuple):
     """Of the table `outbox`, whether it was published or not."""
 
@@ -125,6 +140,8 @@ class Payments(NamedTuple):
     refunds: list[Refund]
     customers: list[Customer]
     keys: list[Key]
+    plugins: list[Plugin]
+    bindings: list[Binding]
     outbox: list[Outboxed]
 
 
@@ -162,6 +179,8 @@ def payments(url: str) -> Payments:
             refunds=_all(select, "refunds", Refund, "id"),
             customers=_all(select, "customers", Customer, "id"),
             keys=_all(select, "idempotency_keys", Key, "key"),
+            plugins=_all(select, "plugins", Plugin, "plugin_id"),
+            bindings=_all(select, "bindings", Binding, "binding_id"),
             outbox=_all(select, "outbox", Outboxed, "id"),
         )
 

@@ -1,4 +1,4 @@
-"""Whether events tell exactly what happened to payments and customers.
+"""Whether events tell exactly what happened to payments, customers, plugins and bindings.
 
 Owns the rules that tie the outbox to the rows it speaks of: one event per
 transition, in order, of the type that fits. Called by `invariants`. Never
@@ -13,6 +13,10 @@ from payhub.events.v1 import event_pb2
 from payhub.payments.v1 import customer_service_pb2, payment_events_pb2, payment_pb2
 
 from tests import stored
+
+# Whose events those of the installation are, and of the binding that tenants share.
+SYSTEM = "system"
+SHARED = "*"
 
 _P = payment_pb2.Payment
 _O = payment_pb2.Operation
@@ -86,6 +90,13 @@ def check(book: stored.Payments) -> list[str]:
         events = by_entity.pop((customer.tenant_id, "customer", customer.id), [])
         found += _dense(customer.id, customer.version, events)
         found += _customer(customer, events)
+    for plugin in book.plugins:
+        events = by_entity.pop((SYSTEM, "plugin", plugin.plugin_id), [])
+        found += _dense(plugin.plugin_id, plugin.revision, events)
+    for binding in book.bindings:
+        tenant_id = SYSTEM if binding.tenant_id == SHARED else binding.tenant_id
+        events = by_entity.pop((tenant_id, "binding", binding.binding_id), [])
+        found += _dense(binding.binding_id, binding.revision, events)
     found += [f"{entity_id}: has events, but is not there" for _, _, entity_id in by_entity]
     found += _ends(book)
     return found

@@ -21,6 +21,7 @@ from tests import invariants, stored
 POLL_S = 0.05
 REST_TIMEOUT_S = 45.0
 SHOWN_MAX = 20
+TENANT = "default"
 QUICK: Mapping[str, str] = {
     "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
     "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S": "1",
@@ -167,10 +168,11 @@ class Reader:
             self.cursor = delivery.cursor
 
     async def caught_up(self, log: stored.Log, *, timeout_s: float = 20.0) -> None:
-        """Waits until the newest event of *log* was received."""
+        """Waits until the newest event of *log* was received, of those of its tenant."""
+        newest = [entry.event_id for entry in log.entries if entry.tenant_id == TENANT][-1:]
         async with asyncio.timeout(timeout_s):
             while True:
-                if not log.entries or log.entries[-1].event_id in {e.id for e in self.events[-1:]}:
+                if newest == [event.id for event in self.events[-1:]]:
                     return
                 await asyncio.sleep(POLL_S)
 

@@ -31,6 +31,8 @@ _TABLES: dict[str, type[Any]] = {
     "refunds": stored.Refund,
     "customers": stored.Customer,
     "idempotency_keys": stored.Key,
+    "plugins": stored.Plugin,
+    "bindings": stored.Binding,
     "outbox": stored.Outboxed,
 }
 
@@ -166,6 +168,8 @@ class Installation:
                 ("default", "Create", "k6", "pay_lost"),
                 ("default", "Customer", "k7", "cus_one"),
             ],
+            "plugins": [],
+            "bindings": [],
             "outbox": [
                 (number, *_key(event), event.SerializeToString(), f"{EPOCH:08x}", number)
                 for number, event in enumerate(self._events, 1)
