@@ -17,8 +17,8 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_mock import clock, http_client, provider, settings
-from provider_sdk import errors, tracing
+from provider_mock import clock, provider, settings
+from provider_sdk import errors, http_client, tracing
 from provider_sdk import provider as sdk
 from servicekit import logs
 

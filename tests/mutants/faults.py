@@ -6,8 +6,8 @@ from typing import Any
 
 import grpc
 
-from provider_mock import http_client, upstream
-from provider_sdk import errors, payment_servicer
+from provider_mock import upstream
+from provider_sdk import errors, http_client, payment_servicer
 from servicekit import tasks
 from tests.mutants import registry
 

@@ -3,8 +3,8 @@
 import itertools
 from typing import Any
 
-from provider_mock import answers, http_client, ledger, upstream
-from provider_sdk import payment_servicer
+from provider_mock import answers, ledger, upstream
+from provider_sdk import http_client, payment_servicer
 from servicekit import storage
 from tests.mutants import registry
 

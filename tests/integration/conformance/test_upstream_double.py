@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
-from provider_mock import http_client
-from provider_sdk import errors
+from provider_sdk import errors, http_client
 from provider_sdk.conformance import upstream as upstreams
 from tests.integration.provider import rig
 

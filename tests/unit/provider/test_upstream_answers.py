@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from payhub.provider.v1 import operation_pb2
 
-from provider_mock import http_client, upstream
-from provider_sdk import errors
+from provider_mock import upstream
+from provider_sdk import errors, http_client
 
 NOW_S = 1_800_000_000.0
 TOLD = {

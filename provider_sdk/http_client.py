@@ -1,6 +1,6 @@
 """One HTTP request over one connection, and what became of it for certain.
 
-Owns telling "nothing was sent" from "no complete answer". Called by `upstream`.
+Owns telling "nothing was sent" from "no complete answer". Called by providers.
 Keeps no connections: a kept one may turn out closed while a request is written,
 and then nobody knows whether the request arrived.
 """
