@@ -5,9 +5,6 @@ by the use cases of every process that keeps state: they await `db.write(fn)`
 or `db.read(fn)` with a plain function of a `Connection`. Never knows a table.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from servicekit.storage.database import (
     Connection,
     Database,
@@ -18,14 +15,14 @@ from servicekit.storage.database import (
 from servicekit.storage.errors import (
     CommitUnknown,
     DatabaseInUse,
+    SchemaUnknown,
     StorageError,
     StorageOverloaded,
     StorageUnavailable,
 )
+from servicekit.storage.migrations import migrate
+from servicekit.storage.revisions import head_revision
 from servicekit.storage.statement import Statement
-
-if TYPE_CHECKING:
-    from servicekit.storage.migrations import head_revision, migrate, run_env
 
 __all__ = [
     "CommitUnknown",
@@ -34,6 +31,7 @@ __all__ = [
     "DatabaseInUse",
     "Params",
     "Row",
+    "SchemaUnknown",
     "Statement",
     "StorageError",
     "StorageOverloaded",
@@ -41,12 +39,4 @@ __all__ = [
     "head_revision",
     "migrate",
     "open_database",
-    "run_env",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # Alembic and SQLAlchemy take 0.2 s to import, which only migrating needs.
-    if name in ("head_revision", "migrate", "run_env"):
-        return getattr(importlib.import_module("servicekit.storage.migrations"), name)
-    raise AttributeError(name)

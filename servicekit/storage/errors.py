@@ -4,6 +4,7 @@ StorageError
 ├── StorageUnavailable   nothing was written; the same call may be repeated
 │   ├── StorageOverloaded    too many calls wait already
 │   └── DatabaseInUse        another process holds the SQLite file
+├── SchemaUnknown        a newer version has migrated the database
 └── CommitUnknown        COMMIT was sent and its answer lost: read back, never rerun
 
 Raised by servicekit.storage only; callers turn them into their own.
@@ -24,6 +25,10 @@ class StorageOverloaded(StorageUnavailable):
 
 class DatabaseInUse(StorageUnavailable):
     """Another process has opened the SQLite file."""
+
+
+class SchemaUnknown(StorageError):
+    """The database is at a revision that this version does not have. Nothing was written."""
 
 
 class CommitUnknown(StorageError):

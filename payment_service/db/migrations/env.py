@@ -1,5 +1,5 @@
-"""Alembic's entry point; see servicekit.storage.migrations."""
+"""Alembic's entry point; see servicekit.storage.upgrade."""
 
-from servicekit import storage
+from servicekit.storage import upgrade
 
-storage.run_env()
+upgrade.run_env()

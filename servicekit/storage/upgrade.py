@@ -1,0 +1,45 @@
+"""Alembic, driven by code: one upgrade at a time, under a lock, without an ini file.
+
+Owns how migrations run. Called by `migrations.migrate` when there is one to run;
+each process's `migrations/env.py` calls `run_env`. Never decides whether to.
+"""
+
+import pathlib
+
+import alembic.command
+import alembic.config
+import alembic.context
+import sqlalchemy
+
+# Any number, the same for every Payhub process: migrations of one server run
+# one after the other.
+_ADVISORY_LOCK = 0x7061_7968
+
+
+def run(url: str, script_location: pathlib.Path) -> None:
+    """Runs every migration that the database at *url* lacks."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(script_location))
+    if not url.startswith("sqlite:///"):
+        url = url.replace("postgres://", "postgresql://").replace("://", "+psycopg://", 1)
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    try:
+        with engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(
+                    sqlalchemy.text("select pg_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}
+                )
+                connection.commit()
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def run_env() -> None:
+    """Runs what Alembic asked for, on the connection of `run`; called by env.py."""
+    connection = alembic.context.config.attributes["connection"]
+    alembic.context.configure(connection=connection, transaction_per_migration=True)
+    with alembic.context.begin_transaction():
+        alembic.context.run_migrations()

@@ -1,0 +1,111 @@
+"""Schemas of both services on both databases: brought up to date, and left alone then."""
+
+import contextlib
+import pathlib
+import sqlite3
+import subprocess
+import sys
+
+import alembic.config
+import alembic.runtime.migration
+import alembic.script
+import psycopg
+import pytest
+import sqlalchemy
+
+from event_gateway import gateway
+from payment_service import composition
+from servicekit import storage
+from servicekit.storage import revisions
+
+SERVICES = {"payment_service": composition.MIGRATIONS, "event_gateway": gateway.MIGRATIONS}
+
+# Migrates a current database and tells what that took.
+AGAIN = """
+import pathlib, sys
+from servicekit import storage
+storage.migrate(sys.argv[1], pathlib.Path(sys.argv[2]))
+print(sorted({"alembic", "sqlalchemy"} & set(sys.modules)))
+"""
+
+
+@pytest.fixture(params=SERVICES)
+def location(request: pytest.FixtureRequest) -> pathlib.Path:
+    """The migrations of one service."""
+    return SERVICES[request.param]
+
+
+def change(url: str, statement: str) -> None:
+    """Changes a database from outside."""
+    if url.startswith("sqlite:///"):
+        path = url.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(statement)
+        return
+    with psycopg.connect(url) as server:
+        server.execute(statement.encode())
+
+
+def heads_by_alembic(url: str, location: pathlib.Path) -> tuple[set[str], set[str]]:
+    """What Alembic takes for the newest revisions of the files, and of the database."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(location))
+    wanted = set(alembic.script.ScriptDirectory.from_config(config).get_heads())
+    if not url.startswith("sqlite"):
+        url = url.replace("://", "+psycopg://", 1)
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        context = alembic.runtime.migration.MigrationContext.configure(connection)
+        return wanted, set(context.get_current_heads())
+
+
+def test_alembic_agrees_on_the_newest_revision(database_url: str, location: pathlib.Path) -> None:
+    """The revision found by reading files and table is the one that Alembic finds in both."""
+    assert revisions.applied(database_url) == set()
+    storage.migrate(database_url, location)
+    newest = {storage.head_revision(location)}
+    assert heads_by_alembic(database_url, location) == (newest, newest)
+    assert revisions.applied(database_url) == newest
+
+
+def test_a_current_database_takes_no_alembic(database_url: str, location: pathlib.Path) -> None:
+    """A process whose schema is current starts without importing what migrates."""
+    storage.migrate(database_url, location)
+    ran = subprocess.run(
+        [sys.executable, "-c", AGAIN, database_url, str(location)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_newer_schema_is_a_clear_error(database_url: str, location: pathlib.Path) -> None:
+    """A database that a newer version has migrated is named as such, and not touched."""
+    storage.migrate(database_url, location)
+    change(database_url, "update alembic_version set version_num = '9999'")
+    with pytest.raises(storage.SchemaUnknown, match="revision 9999, which this version does not"):
+        storage.migrate(database_url, location)
+    assert revisions.applied(database_url) == {"9999"}
+
+
+def test_a_migration_that_was_lost_halfway_is_made_up_for(
+    database_url: str, location: pathlib.Path
+) -> None:
+    """A database with the table of revisions and none in it is migrated from the start."""
+    change(database_url, "create table alembic_version (version_num varchar(32) not null)")
+    assert revisions.applied(database_url) == set()
+    storage.migrate(database_url, location)
+    assert revisions.applied(database_url) == {storage.head_revision(location)}
+
+
+def test_a_database_that_cannot_be_read_is_unavailable(
+    tmp_path: pathlib.Path, location: pathlib.Path
+) -> None:
+    """Neither a broken file nor a server that is not there is taken for a new database."""
+    broken = tmp_path / "broken.db"
+    broken.write_text("no database " * 100)
+    with pytest.raises(storage.StorageUnavailable, match=r"broken\.db"):
+        storage.migrate(f"sqlite:///{broken}", location)
+    with pytest.raises(storage.StorageUnavailable, match="can't reach PostgreSQL"):
+        storage.migrate("postgresql://nobody@127.0.0.1:1/none", location)
