@@ -1,0 +1,141 @@
+"""`payctl plugins` as an operator types it, against a real service and a real plugin."""
+
+import asyncio
+import json
+import os
+import pathlib
+import sys
+from typing import Any
+
+from typer import testing
+
+from deploy import stack
+from payctl import commands
+from tests.integration.payment_service import operator, sidecars
+
+Sidecar = sidecars.Sidecar
+WHY = ("--reason", "a test wants it")
+
+
+class Shell:
+    """Runs payctl in a process of its own.
+
+    Args:
+        admin: Whose service and key it uses.
+    """
+
+    def __init__(self, admin: operator.Operator) -> None:
+        self._env = {
+            **os.environ,
+            "PAYHUB_TARGET": admin.caller.target,
+            "PAYHUB_KEY": admin.caller.key,
+            "NO_COLOR": "1",
+        }
+
+    async def __call__(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        """Returns stdout and stderr of `payctl plugins …`, which must end with *code*."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "payctl", "plugins", *arguments),
+            cwd=stack.ROOT,
+            env=self._env,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = (each.decode() for each in await process.communicate())
+        assert process.returncode == code, (arguments, out, err)
+        return out, err
+
+    async def json(self, *arguments: str) -> dict[str, Any]:
+        """Returns the document that a command writes for programs."""
+        out, _ = await self(*arguments, "--json")
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+
+async def test_a_plugin_goes_its_way_by_commands(tmp_path: pathlib.Path) -> None:
+    """Every command with a reason, tables for people and JSON for programs."""
+    url = f"sqlite:///{tmp_path}/own.db"
+    async with Sidecar("other") as other, operator.operating(url) as admin:
+        shell = Shell(admin)
+        out, _ = await shell(
+            *("allow", "other", "--new", "--endpoint", other.target, "--versions", "<2"),
+            *("--permission", "events:read:payment.*", "--needs", "mock>=1", "--needs", "tax?"),
+            *WHY,
+        )
+        assert "DISCOVERED" in out or "REGISTERED" in out
+        assert "mock>=1, tax (optional)" in out
+        await admin.becomes("mock", "ENABLED")
+        await admin.becomes("other", "REGISTERED")
+        changed = await shell.json("allow", "other", "--requires-report", *WHY)
+        assert changed["allowance"]["version_specifier"] == "<2", "what is not named stays"
+        assert changed["allowance"]["requires_report"]
+        await admin.bind("other")
+        await shell("initialize", "other", *WHY)
+        _, err = await shell("enable", "other", *WHY, code=1)
+        assert "no passing conformance report" in err
+        assert "next: " in err
+        report = tmp_path / "report.json"
+        identity = other.handshake.identity
+        report.write_text(
+            json.dumps(
+                {
+                    "format": "payhub.conformance/1",
+                    "passed": True,
+                    "partial": False,
+                    "plugin_id": "other",
+                    "plugin_version": identity.plugin_version,
+                    "schema_digest": other.handshake.schema_digest,
+                }
+            )
+        )
+        assert (await shell.json("report", "other", str(report), *WHY))["passed"]
+        out, _ = await shell("enable", "other", *WHY)
+        assert "ENABLED" in out
+        listed, (shown, _) = await asyncio.gather(
+            shell.json("list", "--state", "enabled"), shell("show", "other")
+        )
+        assert [each["id"] for each in listed["plugins"]] == ["mock", "other"]
+        assert "1.0.0" in shown
+        assert "passed" in shown
+
+        _, (_, err) = await asyncio.gather(
+            shell("kill", "other", "--operation", "refund", "--tenant", "acme", *WHY),
+            shell("unkill", "other", *WHY, code=1),
+        )
+        assert "no such switch" in err
+        out, _ = await shell("kills")
+        assert "refund" in out
+        assert "acme" in out
+        await shell("unkill", "other", "--operation", "refund", "--tenant", "acme", *WHY)
+        await shell("quarantine", "other", "1.0.0", *WHY)
+        _, (_, err) = await asyncio.gather(
+            shell("health", "other", code=1), shell("disable", "mock", *WHY, code=1)
+        )
+        assert "mock > other" in err
+        await shell("release", "other", "1.0.0", *WHY)
+        document = await shell.json("disable", "mock", "--cascade", *WHY)
+        assert document["changed_plugin_ids"] == ["other", "mock"]
+        await shell("stop", "other", "--grace", "1", *WHY)
+        await shell("uninstall", "other", "--yes", *WHY)
+        out, _ = await shell("history", "other")
+        for text in ("plugin.enabled", "plugin.uninstalled", WHY[1], "key:", "/state"):
+            assert text in out
+
+
+def test_what_is_wrong_is_said_before_anything_is_asked(tmp_path: pathlib.Path) -> None:
+    """A missing reason, an unknown state or operation, a report that is none: usage, code 2."""
+    nothing = tmp_path / "nothing.json"
+    nothing.write_text("[]")
+    wrong: tuple[tuple[str, ...], ...] = (
+        ("enable", "mock"),
+        ("list", "--state", "asleep"),
+        ("kill", "mock", "--operation", "everything", *WHY),
+        ("report", "mock", str(nothing), *WHY),
+        ("report", "mock", str(tmp_path / "absent"), *WHY),
+        ("upgrade", "mock", *WHY),
+        ("upgrade", "mock", "2.0", "--promote", *WHY),
+        ("allow", "mock", "--needs", ">=2", *WHY),
+    )
+    for arguments in wrong:
+        result = testing.CliRunner().invoke(commands.app, ["plugins", *arguments])
+        assert result.exit_code == 2, (arguments, result.output)
