@@ -44,15 +44,24 @@ class Keys(key_service_pb2_grpc.KeyServiceServicer):
     """Answers IntrospectKey as the payment service does, on a port that it keeps."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, tuple[bytes, str, list[str]]] = {}
+        self._keys: dict[str, tuple[bytes, key_service_pb2.IntrospectKeyResponse]] = {}
         self.port = 0
         self._server: grpc.Server | None = None
 
-    def add(self, tenant_id: str, scopes: Sequence[str] = ALL) -> str:
-        """Makes a key."""
+    def add(self, tenant_id: str, scopes: Sequence[str] = ALL, **plugin: Any) -> str:
+        """Makes a key; *plugin* says whose it is and what that may publish and read."""
         key_id, full = auth.new_key()
-        self._keys[key_id] = (auth.digest(full), tenant_id, list(scopes))
+        answer = key_service_pb2.IntrospectKeyResponse(
+            active=True, tenant_id=tenant_id, scopes=scopes, **plugin
+        )
+        self._keys[key_id] = (auth.digest(full), answer)
         return full
+
+    def grant(self, full: str, *read_types: str) -> None:
+        """Changes what a plugin's key may read."""
+        _, answer = self._keys[auth.parse_key(full)]
+        del answer.read_types[:]
+        answer.read_types.extend(read_types)
 
     def revoke(self, full: str) -> None:
         """Takes a key back."""
@@ -60,12 +69,10 @@ class Keys(key_service_pb2_grpc.KeyServiceServicer):
 
     def IntrospectKey(self, request: Any, context: Any) -> Any:
         """Says what a key may do."""
-        digest, tenant_id, scopes = self._keys.get(request.key_id, (b"", "", []))
+        digest, answer = self._keys.get(request.key_id, (b"", None))
         if digest != request.key_sha256:
             return key_service_pb2.IntrospectKeyResponse(active=False)
-        return key_service_pb2.IntrospectKeyResponse(
-            active=True, tenant_id=tenant_id, scopes=scopes
-        )
+        return answer
 
     def start(self) -> None:
         """Listens."""

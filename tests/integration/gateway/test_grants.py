@@ -1,0 +1,92 @@
+"""What the keys of plugins may publish and read, over real sockets and databases."""
+
+from typing import Any
+
+import grpc
+import pytest
+from payhub.events.v1 import event_stream_service_pb2 as pb
+
+from tests.integration.gateway import harness
+from tests.integration.gateway.harness import event
+
+PLUGIN = {
+    "plugin_id": "balances",
+    "publish_types": ["balance.*", "user.created"],
+    "read_types": ["payment.*", "user.created"],
+}
+
+
+async def refused(call: Any) -> Any:
+    """Returns the ErrorInfo of a call that must be refused for lack of permission."""
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await call
+    assert failure.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    info = harness.error_info(failure.value)
+    assert info.reason == "PERMISSION_NOT_GRANTED"
+    assert info.metadata["plugin_id"] == "balances"
+    return info
+
+
+async def test_a_plugin_publishes_only_what_it_was_granted(
+    gateway: harness.Gateway, tenant: str
+) -> None:
+    """Whatever its scopes say; of a batch with one foreign event nothing is kept."""
+    plugin = gateway.client(gateway.keys.add(tenant, **PLUGIN))
+    good = event(tenant, type="balance.changed", entity_type="balance")
+    await plugin.publish(good)
+    await plugin.publish(event(tenant, type="user.created", entity_type="user"))
+    for foreign in ("payment.succeeded", "user.deleted", "balances.changed", "balance"):
+        other = event(tenant, type="balance.changed", entity_type="balance", entity_id="b")
+        bad = event(tenant, type=foreign)
+        info = await refused(plugin.publish(other, bad))
+        assert info.metadata["permission"] == f"events:publish:{foreign}"
+        assert info.metadata["granted"] == "balance.*, user.created"
+    stored = await gateway.tenant(tenant).query()
+    assert [each.type for each in stored.events] == ["balance.changed", "user.created"]
+
+
+async def test_a_plugin_reads_only_what_it_was_granted(
+    gateway: harness.Gateway, tenant: str
+) -> None:
+    """Without a filter all of that; a filter for more is refused; so is an event by its id."""
+    owner = gateway.tenant(tenant)
+    types = ["payment.created", "refund.created", "user.created", "user.deleted"]
+    made = [event(tenant, type=each, entity_id=each) for each in types]
+    await owner.publish(*made)
+    plugin = gateway.client(gateway.keys.add(tenant, **PLUGIN))
+    page = await plugin.query()
+    assert [each.type for each in page.events] == ["payment.created", "user.created"]
+    narrow = await plugin.query(filter={"types": ["user.created"]})
+    assert [each.type for each in narrow.events] == ["user.created"]
+    for wanted in ("refund.created", "user.*"):
+        spec = {"types": ["payment.created", wanted]}
+        info = await refused(plugin.query(filter=spec))
+        assert info.metadata["permission"] == f"events:read:{wanted}"
+    assert (await plugin.get(made[0].id)).event.type == "payment.created"
+    with pytest.raises(grpc.aio.AioRpcError) as hidden:
+        await plugin.get(made[1].id)
+    assert harness.reason(hidden.value) == "RESOURCE_NOT_FOUND"
+    stream = plugin.subscribe(start={"anchor": pb.StartPoint.ANCHOR_OLDEST}, stop_at_head=True)
+    seen = [each.type async for response in stream for each in response.events]
+    assert seen == ["payment.created", "user.created"]
+    nothing = gateway.client(gateway.keys.add(tenant, plugin_id="balances"))
+    info = await refused(nothing.query())
+    assert info.metadata["granted"] == "none"
+
+
+async def test_a_stream_ends_when_its_plugin_loses_the_permission(
+    tenant: str, tmp_path: Any
+) -> None:
+    """Within the time in which a revoked key's streams end; others go on."""
+    with harness.running(
+        f"sqlite:///{tmp_path}/events.db",
+        EVENT_GATEWAY_KEY_RECHECK_S="0.1",
+        EVENT_GATEWAY_KEY_CACHE_TTL_S="0",
+    ) as gateway:
+        key = gateway.keys.add(tenant, **PLUGIN)
+        reasons = []
+        async for response in gateway.client(key).subscribe():
+            if response.notice.HasField("started"):
+                gateway.keys.grant(key, "payment.*")
+            reasons.append(response.notice.closing.reason)
+        assert reasons[-1] == pb.Notice.Closing.REASON_AUTH_EXPIRED
