@@ -48,8 +48,10 @@ class Cause(enum.StrEnum):
 
     # The provider does not declare the capability: the rule does not apply to it.
     CAPABILITY = "capability"
-    # This run could not do it: no upstream double, no command, no instrument.
+    # This run could not do it: no upstream double, no process of its own.
     ABILITY = "ability"
+    # The profile leaves out what every provider that the rule applies to can give.
+    PROFILE = "profile"
     # The suite has no such check yet.
     LATER = "later"
 

@@ -156,7 +156,7 @@ async def declared_works(run: runs.Run) -> None:
         except checks.NotProven as failure:
             unproven.append(f"{name}: {failure.reason}")
     if unproven:
-        raise checks.NotProven("; ".join(unproven))
+        raise checks.NotProven("; ".join(unproven), cause=checks.Cause.PROFILE)
 
 
 @checks.check(number=10, part="b", title="Every capability that is not declared is refused.")

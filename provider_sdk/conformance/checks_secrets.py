@@ -91,13 +91,17 @@ async def _provoke(run: runs.Run) -> None:
 
 def _metrics(url: str) -> bytes:
     if not url.startswith(("http://", "https://")):
-        raise checks.NotProven(f"metrics_url {url[:80]!r} is no HTTP address; correct the profile")
+        raise checks.NotProven(
+            f"metrics_url {url[:80]!r} is no HTTP address; correct the profile",
+            cause=checks.Cause.PROFILE,
+        )
     try:
         with urllib.request.urlopen(url, timeout=5.0) as answer:
             return bytes(answer.read(METRICS_BYTES_MAX))
     except (urllib.error.URLError, TimeoutError) as failure:
         raise checks.NotProven(
-            f"no metrics at {url[:80]}; correct `metrics_url` of the profile"
+            f"no metrics at {url[:80]}; correct `metrics_url` of the profile",
+            cause=checks.Cause.PROFILE,
         ) from failure
 
 

@@ -29,6 +29,7 @@ def as_object(report: results.Report) -> dict[str, Any]:
         "format": FORMAT,
         "passed": report.passed,
         "partial": report.is_partial,
+        "complete": report.is_complete,
         "plugin_id": report.plugin_id,
         "plugin_version": report.plugin_version,
         "schema_digest": report.schema_digest,

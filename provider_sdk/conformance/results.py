@@ -94,16 +94,23 @@ class Report:
     @property
     def unproven(self) -> list[Result]:
         """Rules this run could not look at, though they may apply."""
-        return [one for one in self.results if one.cause is checks.Cause.ABILITY]
+        return [one for one in self.results if one.cause in _NOT_LOOKED_AT]
 
     @property
     def passed(self) -> bool:
-        """Whether it shows that every MUST that this run could look at is kept.
+        """Whether every MUST that this run was able to look at is kept.
 
-        Never with a failed MUST, expected or not, and never after a partial run.
+        Never with a failed MUST, expected or not, nor with one that the profile leaves
+        out, nor after a partial run.
         """
         kept = any(one.outcome is Outcome.PASSED for one in self.results)
-        return kept and not self.is_partial and not any(one.is_must for one in self.failed)
+        broken = any(one.is_must and _is_wrong(one) for one in self.results)
+        return kept and not self.is_partial and not broken
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it looked at every MUST that applies and that the suite has."""
+        return not self.is_partial and not any(one.is_must for one in self.unproven)
 
     def count(self, outcome: Outcome) -> int:
         """Returns how many checks ended so."""
@@ -129,6 +136,20 @@ class Report:
                 )
             elif failed and waiver is None and one.is_must:
                 found.append(f"check {one.check_id} failed; {one.fix}")
-            elif all_proven and one.is_must and one.cause is checks.Cause.ABILITY:
+            elif waiver is None and one.is_must and _counts(one, all_proven=all_proven):
                 found.append(f"check {one.check_id} is not proven; {one.reason}")
         return found
+
+
+_NOT_LOOKED_AT = (checks.Cause.ABILITY, checks.Cause.PROFILE)
+
+
+def _is_wrong(one: Result) -> bool:
+    return one.outcome is Outcome.FAILED or one.cause is checks.Cause.PROFILE
+
+
+def _counts(one: Result, *, all_proven: bool) -> bool:
+    """Whether nothing known of a rule is a reason to fail."""
+    if one.cause is checks.Cause.PROFILE:
+        return True
+    return all_proven and one.cause is checks.Cause.ABILITY

@@ -164,7 +164,8 @@ class Run:
         if token is None:
             raise checks.NotProven(
                 f"the profile has no instrument `{name}`; add `instruments.{name}` if the "
-                "provider's test mode has one"
+                "provider's test mode has one",
+                cause=checks.Cause.PROFILE,
             )
         return token
 
@@ -218,7 +219,8 @@ class Run:
         if not all(secret.canary for secret in profile.secrets.values()):
             raise checks.NotProven(
                 "the profile names one merchant account; add `other_account` with the config "
-                "or secrets of a second one"
+                "or secrets of a second one",
+                cause=checks.Cause.PROFILE,
             )
         fresh = profiles.values(profile.secrets, self.canaries)
         return await self.new_binding(secrets=fresh)

@@ -18,7 +18,7 @@ from provider_sdk.conformance import profile as profiles
 from provider_sdk.conformance import run as runs
 from provider_sdk.conformance import upstream as upstreams
 
-CONNECT_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 3.0
 # What a process has to lose at its end is the suite's own.
 END_TIMEOUT_S = 2.0
 

@@ -6,8 +6,10 @@ import pathlib
 import signal
 import subprocess
 import sys
+from concurrent import futures
 from xml.etree import ElementTree
 
+import grpc
 import pytest
 import yaml
 from payhub.plugin.v1 import capability_pb2
@@ -90,7 +92,7 @@ async def test_a_rule_is_skipped_only_for_a_reason(
     wanted = (
         (rig.check(_holds, needs_upstream=True), checks.Cause.ABILITY, "upstream double"),
         (rig.check(_holds, needs_process=True), checks.Cause.ABILITY, "`command`"),
-        (rig.check(wants_instrument), checks.Cause.ABILITY, "made_of_gold"),
+        (rig.check(wants_instrument), checks.Cause.PROFILE, "made_of_gold"),
         (
             checks.later(number=901, title="Later.", reason="not part of the contract yet"),
             checks.Cause.LATER,
@@ -236,6 +238,19 @@ def test_a_provider_that_does_not_start_exits_with_2(tmp_path: pathlib.Path) -> 
     assert ended.status == 2
     assert "ended with status 1" in ended.err
     assert "no licence for" in ended.err
+
+
+def test_what_is_no_plugin_exits_with_2(tmp_path: pathlib.Path) -> None:
+    """A gRPC server of another kind is named as what it is."""
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        ended = rig.run_command(tmp_path, "--endpoint", f"127.0.0.1:{port}", "--only", "5")
+    finally:
+        server.stop(None).wait()
+    assert ended.status == 2
+    assert "does not serve payhub.plugin.v1.PluginService: UNIMPLEMENTED" in ended.err
 
 
 def test_every_problem_of_a_profile_is_told_at_once(tmp_path: pathlib.Path) -> None:
