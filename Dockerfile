@@ -22,6 +22,7 @@ RUN useradd --uid 10001 --user-group --no-create-home payhub \
 COPY --from=build /app /app
 USER payhub
 WORKDIR /srv/payhub
-ENV PYTHONUNBUFFERED=1
+# Below errors, gRPC's core writes lines that are not JSON between those of the log.
+ENV PYTHONUNBUFFERED=1 GRPC_VERBOSITY=ERROR
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/app/bin/python", "-m"]

@@ -34,6 +34,8 @@ SETTINGS: Mapping[str, type[kit_settings.ServiceSettings]] = {
 }
 # Ports of images that are not ours.
 FOREIGN_PORTS: Mapping[str, int] = {"postgres": 5432}
+# Read by libraries, in every process.
+LIBRARY_VARIABLES = frozenset({"GRPC_VERBOSITY"})
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
 ENDPOINT = re.compile(r"(?<![\w.])(?P<host>[a-z][a-z0-9_-]*):(?P<port>\d+)(?!\w)")
@@ -107,7 +109,7 @@ def _process(
     problems += [
         f"{name}: {key} is read by no setting of {module}"
         for key in texts
-        if key not in known_names and not key.startswith(prefix)
+        if key not in LIBRARY_VARIABLES and key not in known_names and not key.startswith(prefix)
     ]
     settings, wrong = kit_settings.check(cls, texts)
     problems += [f"{name}: {text}" for text in wrong]

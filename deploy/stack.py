@@ -167,6 +167,8 @@ class Stack:
             for key, value in os.environ.items()
             if self._inherit or not key.startswith(PREFIXES)
         }
+        # Below errors, gRPC's core writes lines that are not JSON between those of the log.
+        base.setdefault("GRPC_VERBOSITY", "ERROR")
         prefix = f"{name.upper()}_"
         base[f"{prefix}HOST"] = "127.0.0.1"
         base[f"{prefix}GRPC_PORT"] = str(self.ports[name].grpc)
@@ -195,8 +197,6 @@ class Stack:
             "PAYMENT_SERVICE_GATEWAY_ENDPOINT": self.target(GATEWAY),
             "PAYMENT_SERVICE_DEV_KEY_PATH": str(self.dev_key_file),
             "PAYMENT_SERVICE_RELAY_KEY_PATH": str(self.var / "relay.key"),
-            "PAYMENT_SERVICE_PLUGIN_KEY_PATH": str(self.var / "plugin.key"),
-            "PAYMENT_SERVICE_ENCRYPTION_KEY_PATH": str(self.var / "encryption.key"),
             "PAYMENT_SERVICE_PLUGIN_KEY_PATH": str(self.plugin_key_file),
             "PAYMENT_SERVICE_ENCRYPTION_KEY_PATH": str(self.var / "encryption.key"),
         }

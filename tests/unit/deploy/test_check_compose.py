@@ -55,6 +55,16 @@ def test_override_leaves_no_database_server() -> None:
         assert "postgres" not in str(services[name].get("environment"))
 
 
+def test_every_process_keeps_grpc_quiet_and_lets_an_operator_ask_for_more() -> None:
+    """Each has the default, as a variable that the operator's own value replaces."""
+    text = check_compose.BASE.read_text(encoding="utf-8")
+
+    assert text.count("${GRPC_VERBOSITY:-ERROR}") == 1
+    for name, service in shipped()["services"].items():
+        if "build" in service:
+            assert service["environment"]["GRPC_VERBOSITY"] == "ERROR", name
+
+
 @pytest.mark.parametrize(
     ("plant", "text"),
     [

@@ -43,6 +43,19 @@ def test_callers_settings_are_left_out(
     assert inherited["PAYMENT_SERVICE_PROVIDER_TIMEOUT_S"] == "7"
 
 
+def test_grpc_writes_errors_only_unless_told_otherwise(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes log JSON; whoever asks gRPC's core for more gets it."""
+    monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+    assert a_stack(tmp_path).environment(stack.PAYMENTS)["GRPC_VERBOSITY"] == "ERROR"
+
+    monkeypatch.setenv("GRPC_VERBOSITY", "INFO")
+    assert a_stack(tmp_path).environment(stack.PAYMENTS)["GRPC_VERBOSITY"] == "INFO"
+    given = a_stack(tmp_path, env={"GRPC_VERBOSITY": "DEBUG"})
+    assert given.environment(stack.PAYMENTS)["GRPC_VERBOSITY"] == "DEBUG"
+
+
 def test_given_settings_win(tmp_path: pathlib.Path) -> None:
     """Settings and database URLs given by the caller override the stack's own."""
     running = a_stack(
