@@ -49,20 +49,30 @@ def closure(needs: list[str]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", stack.NAMES)
-def test_a_process_needs_only_its_own_extra(module: str) -> None:
-    """A process imports nothing that its extra does not install, nor another deployable."""
-    extra = module.replace("_", "-")
+# The same for a library: imports each of its modules.
+LIBRARY_PROBE = (
+    PROBE.partition("sys.argv = ")[0]
+    + """
+import importlib, pkgutil
+
+package = importlib.import_module(sys.argv[1])
+for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+    importlib.import_module(module.name)
+"""
+)
+
+
+def run(probe: str, module: str, extra: str, forbidden: set[str]) -> None:
+    """Runs a probe where only an extra's distributions can be imported."""
     inside = closure(requirements.requirements(requirements.load_extras(), extra))
-    blocked = {
+    blocked = forbidden | {
         package
         for package, owners in importlib.metadata.packages_distributions().items()
         if not {normal(owner) for owner in owners} & (inside | {"payhub"})
     }
-    blocked |= set(stack.NAMES) - {module} | {"deploy", "examples", "payctl", "tests"}
 
     result = subprocess.run(
-        [sys.executable, "-c", PROBE, module, ",".join(blocked)],
+        [sys.executable, "-c", probe, module, ",".join(blocked)],
         cwd=stack.ROOT,
         capture_output=True,
         text=True,
@@ -71,3 +81,22 @@ def test_a_process_needs_only_its_own_extra(module: str) -> None:
     )
 
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+@pytest.mark.parametrize("module", stack.NAMES)
+def test_a_process_needs_only_its_own_extra(module: str) -> None:
+    """A process imports nothing that its extra does not install, nor another deployable."""
+    others = set(stack.NAMES) - {module} | {"deploy", "examples", "payctl", "tests"}
+    run(PROBE, module, module.replace("_", "-"), others)
+
+
+def test_the_client_needs_only_its_own_extra() -> None:
+    """No module of payhub_client imports what its extra does not install, nor a service."""
+    others = {*stack.NAMES, "servicekit", "provider_sdk", "payctl", "deploy", "examples", "tests"}
+    run(LIBRARY_PROBE, "payhub_client", "client", others)
+
+
+def test_payctl_needs_only_its_own_extra() -> None:
+    """The command line imports nothing that its extra does not install, nor a service."""
+    others = {*stack.NAMES, "servicekit", "provider_sdk", "deploy", "examples", "tests"}
+    run(PROBE, "payctl", "payctl", others)
