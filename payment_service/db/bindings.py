@@ -38,6 +38,7 @@ _BY_ID = storage.Statement(f"{_SELECT} where binding_id = :binding_id")
 _OF_PLUGIN = storage.Statement(
     f"{_SELECT} where plugin_id = :plugin_id and deleted_us = 0 order by tenant_id"
 )
+_NEWEST_US = storage.Statement("select max(updated_us) from bindings where plugin_id = :plugin_id")
 _INSERT = storage.Statement(
     f"insert into bindings ({', '.join(_WRITTEN)}) "
     f"values ({', '.join(f':{name}' for name in _WRITTEN)}) on conflict do nothing"
@@ -227,6 +228,12 @@ def list_by_id(
             values[name] = value
     text = f"{_SELECT} where {' and '.join(clauses)} order by binding_id limit :most"
     return [_stored(row) for row in conn.query(text, values)]
+
+
+def newest_us(conn: storage.Connection, plugin_id: str) -> int:
+    """Returns when a binding to a plugin was last changed; 0 if there never was one."""
+    row = conn.one(_NEWEST_US, {"plugin_id": plugin_id})
+    return int(row[0]) if row and row[0] else 0
 
 
 def insert(conn: storage.Connection, stored: Stored) -> bool:

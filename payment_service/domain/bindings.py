@@ -74,9 +74,9 @@ class Options:
 class Binding:
     """One tenant's use of one provider; tenant `*` for the one that others share.
 
-    `generation` rises with every change of content, `revision` with every change, which
-    is the entity version of its events. A deleted binding is kept as a tombstone, because
-    a plugin never goes back a generation.
+    `generation` and `revision` rise with every change; the latter is the entity version
+    of its events. A deleted binding is kept as a tombstone, so that both go on rising and
+    plugins are told later times only (see `wire_generation`).
     """
 
     id: str
@@ -123,10 +123,12 @@ class Counted:
 def wire_generation(own: Binding | None, shared: Binding | None) -> int:
     """Returns the generation a plugin is told of a tenant's binding; 0 if there is none.
 
-    A tenant's binding may be fed by the shared row, by its own and by the shared one
-    again: the sum rises with every change of either, and never falls.
+    It is when the content was last changed, which is later than every earlier change of a
+    binding to the same plugin. A tenant's may be fed by the shared row, by its own and by
+    the shared one again, and a database may have been restored from a backup: whatever is
+    stored after that counts as newer than what the plugin holds.
     """
-    return (own.generation if own else 0) + (shared.generation if shared else 0)
+    return max(own.updated_us if own else 0, shared.updated_us if shared else 0)
 
 
 def judge(options: Options, kind: model.Kind, amount_minor: int, currency: str) -> Refusal | None:

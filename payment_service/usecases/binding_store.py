@@ -67,7 +67,9 @@ def write(conn: storage.Connection, wanted: Write, ids: plugin_events.Ids) -> ro
     seen = wanted.before.binding.revision if wanted.before else 0
     if (current.binding.revision if current else 0) != seen:
         return None
-    stored = _next(wanted, current)
+    # Clocks of replicas differ: no change is told as older than the one before.
+    changed_us = max(wanted.now_us, rows.newest_us(conn, wanted.plugin_id) + 1)
+    stored = _next(wanted, current, changed_us)
     written = rows.update(conn, stored) if current else rows.insert(conn, stored)
     if not written:
         return None
@@ -81,7 +83,7 @@ def write(conn: storage.Connection, wanted: Write, ids: plugin_events.Ids) -> ro
             content=wanted.after,
             actor=wanted.why.actor,
             reason=wanted.why.reason,
-            created_us=wanted.now_us,
+            created_us=changed_us,
         )
         rows.keep_version(conn, version)
     _tell(conn, wanted, stored, ids())
@@ -97,7 +99,7 @@ def write(conn: storage.Connection, wanted: Write, ids: plugin_events.Ids) -> ro
     return stored
 
 
-def _next(wanted: Write, current: rows.Stored | None) -> rows.Stored:
+def _next(wanted: Write, current: rows.Stored | None, changed_us: int) -> rows.Stored:
     former = current.binding if current else None
     anew = former is None or former.deleted
     binding = bindings.Binding(
@@ -106,9 +108,9 @@ def _next(wanted: Write, current: rows.Stored | None) -> rows.Stored:
         plugin_id=wanted.plugin_id,
         generation=former.generation + 1 if former else 1,
         revision=former.revision + 1 if former else 1,
-        created_us=wanted.now_us if anew or former is None else former.created_us,
-        updated_us=wanted.now_us,
-        deleted_us=wanted.now_us if wanted.after is None else 0,
+        created_us=changed_us if anew or former is None else former.created_us,
+        updated_us=changed_us,
+        deleted_us=changed_us if wanted.after is None else 0,
     )
     return rows.of(binding, wanted.after or EMPTY)
 
@@ -127,7 +129,7 @@ def _tell(conn: storage.Connection, wanted: Write, stored: rows.Stored, event_id
         binding.revision,
         plugin_events.TENANT if shared else binding.tenant_id,
         "",
-        wanted.now_us,
+        binding.updated_us,
     )
     cause = model.Cause(
         correlation_id=wanted.why.request_id, idempotency_key="", actor=wanted.why.actor

@@ -4,10 +4,13 @@ import asyncio
 import pathlib
 import stat
 
+import pydantic
 import pytest
 
+from payment_service import composition, settings
 from payment_service.usecases import sealing, secrets
 from servicekit import errors
+from servicekit import settings as kit_settings
 
 CANARY = b"sk_test_canary_4711"
 
@@ -135,3 +138,35 @@ def test_exports_open_with_their_passphrase_only(monkeypatch: pytest.MonkeyPatch
             assert caught.value.reason == "SEAL_INVALID"
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PROVIDER_SECRETS", "canary{"),
+        ("PROVIDER_SECRETS", '{"mock": "canary"}'),
+        ("PROVIDER_SECRETS", '{"mock": {"api_key": ["canary"]}}'),
+        ("PROVIDER_SECRETS", '{"nobody": {"api_key": "canary"}}'),
+        ("BACKUP_PASSPHRASE", "canary"),
+    ],
+)
+def test_secrets_in_settings_are_checked_and_never_shown(variable: str, text: str) -> None:
+    """Not JSON, of another form, of nobody, too short."""
+    made, problems = kit_settings.check(settings.Settings, {f"PAYMENT_SERVICE_{variable}": text})
+    assert made is None
+    assert variable.lower() in problems[0]
+    assert "canary" not in problems[0]
+
+
+def test_keys_come_from_setting_or_file_as_the_database_asks(tmp_path: pathlib.Path) -> None:
+    """The embedded default makes its own key; with PostgreSQL somebody has to give one."""
+    embedded = settings.Settings(encryption_key_path=tmp_path / "encryption.key")
+    assert composition.vault(embedded).open("b", b"") == ()
+    url = pydantic.SecretStr("postgresql://127.0.0.1/x")
+    with pytest.raises(secrets.KeyProblem, match="required with PostgreSQL"):
+        composition.vault(settings.Settings(database_url=url))
+    given = settings.Settings(
+        database_url=url, encryption_keys=pydantic.SecretStr(secrets.new_key())
+    )
+    sealed = composition.vault(given).seal("b", (secret("api_key"),))
+    assert composition.vault(given).open("b", sealed)[0].value == CANARY

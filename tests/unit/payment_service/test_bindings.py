@@ -139,12 +139,18 @@ def test_what_is_no_zone_is_known_as_such(zone: str) -> None:
 def test_the_generation_on_the_wire_never_falls() -> None:
     """Whether a tenant uses the shared binding, its own, or the shared one again."""
 
-    def binding(generation: int) -> bindings.Binding:
+    def binding(updated_us: int) -> bindings.Binding:
         return bindings.Binding(
-            id="b", tenant_id="t", plugin_id="mock", generation=generation, revision=generation
+            id="b",
+            tenant_id="t",
+            plugin_id="mock",
+            generation=1,
+            revision=1,
+            updated_us=updated_us,
         )
 
-    story = [(None, 0), (None, 1), (None, 2), (1, 2), (2, 2), (2, 3), (3, 3), (4, 3), (5, 4)]
+    # Each change is later than all before; a deleted own row keeps the time it went.
+    story = [(None, 0), (None, 1), (None, 2), (3, 2), (4, 2), (4, 5), (6, 5), (7, 5), (7, 8)]
     sent = [
         bindings.wire_generation(binding(own) if own else None, binding(shared) if shared else None)
         for own, shared in story

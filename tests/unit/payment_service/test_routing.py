@@ -26,6 +26,7 @@ def binding(
         plugin_id=plugin_id,
         generation=generation,
         revision=generation,
+        updated_us=generation,
     )
     return replace(found, **over)  # type: ignore[arg-type]
 
@@ -141,13 +142,13 @@ def test_a_kill_switch_stops_its_tenant_and_operation(tenant: str, operation: st
                 assert "it charges twice" in found.message
 
 
-def test_the_generation_of_a_binding_id_counts_every_row_that_ever_fed_it() -> None:
+def test_the_generation_of_a_binding_id_is_that_of_the_newest_row_that_fed_it() -> None:
     """Own, deleted and shared rows; 0 says that a plugin should have none."""
     own = binding("t", "mock", 3)
     assert routing.generation(view(), "t", "mock") == 0
     assert routing.generation(view(SHARED), "t", "mock") == 1
-    assert routing.generation(view(SHARED, own), "t", "mock") == 4
+    assert routing.generation(view(SHARED, own), "t", "mock") == 3
     assert routing.generation(view(SHARED, own), "*", "mock") == 1
-    gone = replace(own, generation=4, deleted_us=1)
-    assert routing.generation(view(SHARED, gone), "t", "mock") == 5
+    gone = replace(own, updated_us=4, deleted_us=4)
+    assert routing.generation(view(SHARED, gone), "t", "mock") == 4
     assert routing.generation(view(gone), "t", "mock") == 0
