@@ -81,3 +81,14 @@ async def running(
         await parts.ctx.tracker.drain(5)
         await parts.ctx.providers.close()
         await db.close()
+
+
+async def connected(service: InProcess, plugin_id: str = "mock") -> None:
+    """Returns once a plugin has registered and takes calls."""
+
+    async def seen() -> bool:
+        view = await service.parts.ctx.catalog.refresh()
+        provider = service.parts.ctx.providers.find(plugin_id)
+        return bool(view.versions.get(plugin_id)) and provider is not None and provider.ready
+
+    await rig.until(seen)

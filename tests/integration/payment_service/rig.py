@@ -15,12 +15,13 @@ import grpc
 import grpc.aio
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from payhub.admin.v1 import key_service_pb2 as keys_pb
 from payhub.admin.v1 import (
+    binding_admin_service_pb2_grpc,
     key_service_pb2_grpc,
     status_service_pb2,
     status_service_pb2_grpc,
 )
+from payhub.admin.v1 import key_service_pb2 as keys_pb
 from payhub.payments.v1 import customer_service_pb2 as customers_pb
 from payhub.payments.v1 import (
     customer_service_pb2_grpc,
@@ -176,6 +177,7 @@ class Caller:
         self.customers: Any = customer_service_pb2_grpc.CustomerServiceStub(self.channel)
         self.keys: Any = key_service_pb2_grpc.KeyServiceStub(self.channel)
         self.status: Any = status_service_pb2_grpc.StatusServiceStub(self.channel)
+        self.bindings: Any = binding_admin_service_pb2_grpc.BindingAdminServiceStub(self.channel)
 
     async def __aenter__(self) -> Self:
         return self
