@@ -94,7 +94,7 @@ def list_(
     *,
     tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most keys to show.")] = 50,
-    page_token: Annotated[str, typer.Option(help="next_page_token of the page before.")] = "",
+    page_token: session.PageToken = "",
     as_json: session.JsonFlag = False,
 ) -> None:
     """List API keys without their secrets, newest first."""
@@ -123,8 +123,7 @@ def list_(
                 for key in page.keys
             ],
         )
-        if page.next_page_token:
-            render.note(f"more: --page-token {page.next_page_token}")
+        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

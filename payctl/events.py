@@ -89,7 +89,7 @@ def query(
     entity: Entities = None,
     tenant: Tenants = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most events to show.")] = 100,
-    page_token: Annotated[str, typer.Option(help="next_page_token of the page before.")] = "",
+    page_token: session.PageToken = "",
     as_json: session.JsonFlag = False,
 ) -> None:
     """Show history, oldest first."""
@@ -115,8 +115,7 @@ def query(
             return session.Exit.OK
         for event in page.events:
             _write_line(event)
-        if token:
-            render.note(f"more: --page-token {token}")
+        render.more(token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -105,7 +105,7 @@ def list_(  # noqa: PLR0913  # one argument per option
     ] = "",
     before: Annotated[str, typer.Option(help="Created before; UTC unless it has a zone.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most payments to show.")] = 50,
-    page_token: Annotated[str, typer.Option(help="next_page_token of the page before.")] = "",
+    page_token: session.PageToken = "",
     as_json: session.JsonFlag = False,
 ) -> None:
     """List payments, newest first."""
@@ -133,8 +133,7 @@ def list_(  # noqa: PLR0913  # one argument per option
             ["payment", "state", ">amount", ">captured", ">refunded", "order", "created"],
             [_row(payment) for payment in page.payments],
         )
-        if page.next_page_token:
-            render.note(f"more: --page-token {page.next_page_token}")
+        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -25,7 +25,6 @@ app = typer.Typer(
 PluginId = Annotated[str, typer.Argument(metavar="PLUGIN", help="Plugin id, such as mock.")]
 ReasonOption = Annotated[str, typer.Option(help="Why; kept in the plugin's history.")]
 LimitOption = Annotated[int, typer.Option(min=1, max=200, help="Most entries to show.")]
-PageOption = Annotated[str, typer.Option(help="next_page_token of the page before.")]
 
 _Condition = plugin_pb2.PluginCondition
 _Breaker = plugin_admin_pb2.PluginBreaker
@@ -41,7 +40,7 @@ def list_(
     ] = None,
     active: Annotated[bool, typer.Option("--active", help="Only enabled and ready ones.")] = False,
     limit: LimitOption = 50,
-    page_token: PageOption = "",
+    page_token: session.PageToken = "",
     as_json: session.JsonFlag = False,
 ) -> None:
     """List plugins and what is wanted and observed of them."""
@@ -73,8 +72,7 @@ def list_(
                 for each in page.plugins
             ],
         )
-        if page.next_page_token:
-            render.note(f"more: --page-token {page.next_page_token}")
+        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
@@ -133,7 +131,7 @@ def history(
     plugin_id: PluginId,
     *,
     limit: LimitOption = 50,
-    page_token: PageOption = "",
+    page_token: session.PageToken = "",
     as_json: session.JsonFlag = False,
 ) -> None:
     """Show what happened to a plugin, who did it and why, newest first."""
@@ -166,8 +164,7 @@ def history(
                 for each in page.entries
             ],
         )
-        if page.next_page_token:
-            render.note(f"more: --page-token {page.next_page_token}")
+        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
@@ -180,7 +177,7 @@ def kills(
     plugin: Annotated[str, typer.Option(help="Only this plugin.")] = "",
     tenant: Annotated[str, typer.Option(help="Only switches of exactly this tenant.")] = "",
     limit: LimitOption = 50,
-    page_token: PageOption = "",
+    page_token: session.PageToken = "",
     as_json: session.JsonFlag = False,
 ) -> None:
     """List the kill switches that are set."""
@@ -197,8 +194,7 @@ def kills(
             render.document(render.to_dict(page))
             return session.Exit.OK
         write_kills(page.kill_switches)
-        if page.next_page_token:
-            render.note(f"more: --page-token {page.next_page_token}")
+        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -82,7 +82,7 @@ def refunds(
     payment_id: Annotated[str, typer.Argument(help="Only of this payment.")] = "",
     *,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most refunds to show.")] = 50,
-    page_token: Annotated[str, typer.Option(help="next_page_token of the page before.")] = "",
+    page_token: session.PageToken = "",
     as_json: session.JsonFlag = False,
 ) -> None:
     """List refunds, newest first."""
@@ -101,8 +101,7 @@ def refunds(
             ["refund", "payment", "state", ">amount", "failure", "created"],
             [_row(each) for each in page.refunds],
         )
-        if page.next_page_token:
-            render.note(f"more: --page-token {page.next_page_token}")
+        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

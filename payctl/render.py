@@ -95,6 +95,12 @@ def note(text: str) -> None:
     typer.echo(plain(text), err=True)
 
 
+def more(page_token: str) -> None:
+    """Tell how to go on, after a table whose listing has another page; "" if it has none."""
+    if page_token:
+        note(f"more: --page-token {page_token}")
+
+
 def failure(found: errors.PayhubError, *, as_json: bool) -> None:
     """Tell what went wrong and what to do next, on stderr."""
     advice = advice_on(found)

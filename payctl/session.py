@@ -22,6 +22,7 @@ DEV_KEY_FILE = Path("var/dev.key")
 _KEY_BYTES_MAX = 4096
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
+PageToken = Annotated[str, typer.Option(help="next_page_token of the page before.")]
 KeyOption = Annotated[
     str | None,
     typer.Option("--key", help="Idempotency key; the same one repeats an earlier command safely."),
