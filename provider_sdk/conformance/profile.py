@@ -139,7 +139,8 @@ class Profile(_Part):
         currencies: Codes to pay in; better several, with 0, 2 and 3 decimals.
         amount_minor: What a payment is for unless a check says otherwise.
         command: Starts the provider; without it, it can't be stopped or killed.
-        environment: Variables of that process, besides the suite's own.
+        environment: Variables of that process, besides the suite's own. With
+            `{upstream_url}` in them, or in `command`, every check has an upstream double.
         metrics_url: Where that process shows its metrics.
         start_timeout_s: How long it may take to be SERVING, seconds.
         stop_grace_s: How long it may take to end after SIGTERM, seconds.
@@ -187,6 +188,13 @@ class Profile(_Part):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def always_asks_upstream(self) -> bool:
+        """Whether the provider can't run without an upstream system: it is given the double."""
+        return self.command is not None and _mentions(
+            self.command, self.environment, "upstream_url"
+        )
 
     def at_upstream(self) -> Self:
         """Returns the profile of the provider pointed at the upstream double."""

@@ -58,7 +58,6 @@ class Sites:
         self._options = options
         self._stack = contextlib.AsyncExitStack()
         self._folder: pathlib.Path | None = None
-        self._upstream: upstreams.Upstream | None = None
         self._runs: dict[Kind, runs.Run] = {}
         self._broken: dict[Kind, Exception] = {}
         self._started = 0
@@ -110,7 +109,8 @@ class Sites:
             return await self._at_upstream()
         if self._profile.command is None:
             raise checks.NotProven("the profile has no `command`; add one that starts the provider")
-        run = await self._stack.enter_async_context(self._process(self._profile, upstream=None))
+        double = await self._double(self._profile) if self._profile.always_asks_upstream else None
+        run = await self._stack.enter_async_context(self._process(self._profile, upstream=double))
         await self._same(run)
         return run
 
@@ -136,13 +136,17 @@ class Sites:
                 "profile"
             )
         profile = self._profile.at_upstream()
-        double = upstreams.Upstream(instruments=profile.instruments)
-        await double.start()
-        self._stack.push_async_callback(double.close)
-        self._upstream = double
+        double = await self._double(profile)
         run = await self._stack.enter_async_context(self._process(profile, upstream=double))
         await self._same(run)
         return run
+
+    async def _double(self, profile: profiles.Profile) -> upstreams.Upstream:
+        """Starts an upstream double that knows the profile's instruments."""
+        double = upstreams.Upstream(instruments=profile.instruments)
+        await double.start()
+        self._stack.push_async_callback(double.close)
+        return double
 
     async def _same(self, run: runs.Run) -> None:
         """Holds a started process to the identity of the endpoint that is judged."""

@@ -1,0 +1,1 @@
+"""A provider with an upstream system behind it, using everything the SDK offers."""
