@@ -152,6 +152,9 @@ class Fleet:
             for key in [key for key, each in provider.links.items() if each.gone]:
                 self._end(provider, key)
                 provider.settle(provider.situation)
+            if not provider.ready and any(each.is_fresh for each in provider.links.values()):
+                # A process that has just started knows nothing yet, and tells nothing.
+                continue
             found = self.conditions(provider)
             if self._told.get(name) != found:
                 await self._hooks.observe(name, found)

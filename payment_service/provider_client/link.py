@@ -24,6 +24,8 @@ _log = logs.get_logger(__name__)
 # configured when it is used.
 RECONFIGURED_MAX = 50
 REMOVE_TIMEOUT_S = 5.0
+# How long a new connection may take before it counts as a missing one.
+FRESH_S = 5.0
 
 _Status = plugin_service_pb2.BindingStatus
 Adopt = Callable[["Link", introduction.Handshake], Awaitable[str]]
@@ -86,6 +88,7 @@ class Link:
         self._adopt = adopt
         self._look = asyncio.Event()
         self._closing = False
+        self._since_s = clock.monotonic_s()
         self._stale: frozenset[str] = frozenset()
         self._orphaned: list[str] = []
         self._idle = asyncio.Event()
@@ -132,6 +135,13 @@ class Link:
     def ready(self) -> bool:
         """Whether it answers: look-ups at least and, unless it is draining, operations."""
         return not self.watch.problem and self.client.ready
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is too early to tell how it is doing."""
+        if self.ready or self.client.known is not None:
+            return False
+        return self._clock.monotonic_s() - self._since_s < FRESH_S
 
     @property
     def detail(self) -> str:

@@ -84,6 +84,9 @@ class Installation:
     async def arm(self, name: str, nth: int) -> None:
         """Restarts the process that a fail point is named after, to die at its *nth* hit."""
         process, _, _ = name.partition(".")
+        # What a new installation tells of its provider would be counted too.
+        await self.enabled()
+        await self.rest()
         # Faster than to ask it, and one crash more.
         await self.kill(process)
         await self.restart(process, **{failpoints.VARIABLE: f"{name}:{nth}"})
@@ -104,6 +107,13 @@ class Installation:
     async def kill(self, process: str) -> None:
         """Ends a process with SIGKILL."""
         await asyncio.to_thread(self.stack.kill, process)
+
+    async def enabled(self, *, timeout_s: float = 20.0) -> None:
+        """Waits until the provider that the environment names is enabled and ready."""
+        wanted = "plugins where state = 4 and conditions like '%[2, true,%'"
+        async with asyncio.timeout(timeout_s):
+            while not await asyncio.to_thread(stored.count, self.payments_url, wanted):
+                await asyncio.sleep(POLL_S)
 
     async def rest(self, *, timeout_s: float = REST_TIMEOUT_S) -> None:
         """Waits until every outcome is known and every event is in the log."""
