@@ -77,7 +77,7 @@ async def test_a_plugin_reads_only_what_it_was_granted(
 async def test_a_stream_ends_when_its_plugin_loses_the_permission(
     tenant: str, tmp_path: Any
 ) -> None:
-    """Within the time in which a revoked key's streams end; others go on."""
+    """As soon as its key is asked about again, like the stream of a revoked key."""
     with harness.running(
         f"sqlite:///{tmp_path}/events.db",
         EVENT_GATEWAY_KEY_RECHECK_S="0.1",

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 from payhub.payments.v1 import customer_service_pb2, payment_pb2, refund_service_pb2
+from payhub.plugin.v1 import plugin_pb2
+from payhub.registry.v1 import registry_service_pb2
 
-from payment_service.domain import model
+from payment_service.domain import model, plugins
 
 _PAYMENT = payment_pb2.Payment.DESCRIPTOR
 _OPERATION = payment_pb2.Operation.DESCRIPTOR
 _REFUND = refund_service_pb2.Refund.DESCRIPTOR
 _CUSTOMER = customer_service_pb2.Customer.DESCRIPTOR
+_PLUGIN = plugin_pb2.Plugin.DESCRIPTOR
 
 CONTRACT: dict[type[enum.IntEnum], Any] = {
     model.PaymentState: _PAYMENT.enum_types_by_name["State"],
@@ -23,6 +26,9 @@ CONTRACT: dict[type[enum.IntEnum], Any] = {
     model.RefundReason: _REFUND.enum_types_by_name["Reason"],
     model.FailureKind: payment_pb2.PaymentFailure.DESCRIPTOR.enum_types_by_name["Kind"],
     model.SyncState: _CUSTOMER.enum_types_by_name["SyncState"],
+    plugins.PluginState: _PLUGIN.enum_types_by_name["State"],
+    plugins.Condition: plugin_pb2.PluginCondition.DESCRIPTOR.enum_types_by_name["Type"],
+    plugins.Directive: registry_service_pb2.Directive.DESCRIPTOR,
     model.Action: payment_pb2.AvailableAction.DESCRIPTOR.enum_types_by_name["Action"],
 }
 
@@ -46,7 +52,16 @@ def test_every_enum_of_the_domain_is_compared() -> None:
     """A new enum can't be forgotten here."""
     enums = {
         value
-        for _, value in inspect.getmembers(model, inspect.isclass)
-        if issubclass(value, enum.Enum) and value.__module__ == model.__name__
+        for module in (model, plugins)
+        for _, value in inspect.getmembers(module, inspect.isclass)
+        if issubclass(value, enum.Enum) and value.__module__ == module.__name__
     }
-    assert enums == set(CONTRACT)
+    assert enums - {plugins.Transition} == set(CONTRACT)
+
+
+def test_what_can_fail_of_a_plugin_has_a_name_in_the_contract() -> None:
+    """Stopping is disabling and draining, and neither of them fails."""
+    names = {f"TRANSITION_{each.name}" for each in plugins.Transition}
+    theirs = {value.name for value in _PLUGIN.enum_types_by_name["Transition"].values}
+    assert names - theirs == {"TRANSITION_STOP"}
+    assert theirs - names == {"TRANSITION_UNSPECIFIED"}
