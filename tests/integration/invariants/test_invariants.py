@@ -8,7 +8,7 @@ import pytest
 from payhub.events.v1 import event_pb2
 from payhub.payments.v1 import payment_events_pb2, payment_pb2
 
-from tests.unit.invariants import handmade
+from tests.integration.invariants import handmade
 
 SECRET = 'tok_"secret"'
 
