@@ -32,7 +32,8 @@ class View:
     kills: Mapping[tuple[str, str, str], lifecycle.KillSwitch] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
     environment: frozenset[str] = frozenset()
-    read_us: int = 0
+    # Of the reading, not of what was read.
+    read_us: int = field(default=0, compare=False)
 
     def plugin(self, plugin_id: str) -> lifecycle.Plugin | None:
         """Returns a plugin, or None."""
