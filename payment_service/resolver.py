@@ -4,10 +4,15 @@ Owns the loop over due operations: abandoned ones become IN_DOUBT, doubts and
 pending ones are looked up at the provider, waiting cancellations are carried
 out. Run inside payment_service; several replicas share the work by leases.
 Never sends an operation again, never guesses: what a look-up can't tell stays.
+
+A look that takes long goes on by itself: a provider that hangs keeps nobody waiting whose
+operations are at another one.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any
 
 import prometheus_client
 
@@ -21,6 +26,10 @@ _log = logs.get_logger(__name__)
 ACTOR = "resolver"
 # Enough to work off a provider's outage, few enough not to be one.
 BATCH_MAX = 32
+# Looks and cancellations that go on at once, those of providers that hang included.
+UNDER_WAY_MAX = 256
+# How long the next batch waits for this one.
+PATIENCE_S = 0.2
 
 
 class Resolver:
@@ -36,6 +45,8 @@ class Resolver:
         self._ctx = ctx
         self._settler = settler
         self._cancellations = cancellations_
+        self._under_way: set[asyncio.Task[bool]] = set()
+        self._carried_out: set[str] = set()
         self._looked = prometheus_client.Counter(
             "payhub_resolver_looks_total",
             "Open operations looked at, by what came of it.",
@@ -45,24 +56,54 @@ class Resolver:
 
     async def run(self, stop: asyncio.Event, *, idle_s: float) -> None:
         """Looks at what is due until *stop* is set."""
-        await loop.run_forever(self.run_once, idle_s=idle_s, stop=stop, name="resolver")
+        try:
+            await loop.run_forever(self.run_once, idle_s=idle_s, stop=stop, name="resolver")
+        finally:
+            # What they have begun to write is finished by the tracker.
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def run_once(self) -> int:
-        """Looks at up to BATCH_MAX due operations; returns how many changed something."""
+        """Begins to look at up to BATCH_MAX due operations; returns how many looks have
+        changed something before its patience was over.
+        """
         now_us = self._ctx.clock.now_us()
+        room = min(BATCH_MAX, UNDER_WAY_MAX - len(self._under_way))
+        if room <= 0:
+            return 0
         due = await self._ctx.db.write(
             lambda conn: operations.claim_due(
                 conn,
                 now_us=now_us,
                 lease_until_us=now_us + round(self._ctx.schedule.lease_s * 1_000_000),
-                most=BATCH_MAX,
+                most=room,
             )
         )
-        changed = await asyncio.gather(*[self._guarded(operation) for operation in due])
-        canceled = 0
+        begun = [self._begin(self._guarded(operation)) for operation in due]
         for tenant_id, payment_id in await self._cancellations.waiting(BATCH_MAX):
-            canceled += await self._cancellations.carry_out(tenant_id, payment_id)
-        return sum(changed) + canceled
+            if payment_id not in self._carried_out and len(self._under_way) < UNDER_WAY_MAX:
+                begun.append(self._begin(self._carry_out(tenant_id, payment_id)))
+        if not begun:
+            return 0
+        done, _ = await asyncio.wait(begun, timeout=PATIENCE_S)
+        return sum(task.result() for task in done)
+
+    def _begin(self, work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def _carry_out(self, tenant_id: str, payment_id: str) -> bool:
+        self._carried_out.add(payment_id)
+        try:
+            return await self._cancellations.carry_out(tenant_id, payment_id)
+        except Exception:
+            _log.exception("could not carry out a cancellation", payment_id=payment_id)
+            return False
+        finally:
+            self._carried_out.discard(payment_id)
 
     async def _guarded(self, operation: model.Operation) -> bool:
         """One operation that can't be looked at does not keep others from it."""
