@@ -58,6 +58,10 @@ def main() -> int:
     except secrets.KeyProblem as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
+    except storage.StorageError as failure:
+        logs.get_logger(__name__).error("can't open the database", problem=str(failure))
+        logs.flush()
+        return 1
 
 
 def run(configured: settings.Settings, options: argparse.Namespace) -> int:

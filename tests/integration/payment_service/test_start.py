@@ -1,12 +1,16 @@
 """How the process starts, and how it refuses to."""
 
+import contextlib
+import json
 import os
 import pathlib
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
 
 from deploy import stack
+from servicekit.storage import sqlite
 
 
 def run(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -64,3 +68,20 @@ def test_the_first_key_is_made_directly_in_the_database(tmp_path: pathlib.Path) 
     assert made.returncode == 0
     assert made.stdout.startswith("phk_")
     assert len(made.stdout.strip().splitlines()) == 1
+
+
+def test_a_database_that_cannot_be_used_is_one_line(tmp_path: pathlib.Path) -> None:
+    """One in use, one of a newer version: exit status 1, what is wrong and a way out."""
+    path = tmp_path / "own.db"
+    env = {"PAYMENT_SERVICE_DATABASE_URL": f"sqlite:///{path}"}
+    assert run(env, "migrate").returncode == 0
+    lock = sqlite.lock_file(str(path))
+    used = run(env, "migrate")
+    lock.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    newer = run(env, "migrate")
+    for ended, text in ((used, "stop that one first"), (newer, "a newer one has migrated it")):
+        assert ended.returncode == 1
+        (line,) = ended.stderr.strip().splitlines()
+        assert text in json.loads(line)["problem"]
