@@ -217,7 +217,9 @@ class Leases:
     ) -> plugins.Instance:
         identity = introduced.handshake.identity
         plugin_id, version = identity.plugin_id, identity.plugin_version
-        await self._life.registered(plugin_id, introduced.handshake, introduced.schema, why=why)
+        await self._life.registered(
+            plugin_id, introduced.handshake, introduced.schema, why=why, static=static
+        )
         wanted = plugins.Instance(
             session_id=self._ctx.new_id("ses"),
             plugin_id=plugin_id,

@@ -11,8 +11,9 @@ from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.db import instances, versions
 from payment_service.db import plugins as rows
-from payment_service.domain import admission, plugins
+from payment_service.domain import admission, dependencies, plugins
 from payment_service.usecases import (
+    allowing,
     plugin_changes,
     plugin_events,
     plugin_refusals,
@@ -142,7 +143,8 @@ class Observations(plugin_changes.Changes):
             also: Writes more in the same transaction.
 
         Raises:
-            errors.RpcError: PLUGIN_UNKNOWN, VERSION_UNKNOWN, or what *check* raises.
+            errors.RpcError: PLUGIN_UNKNOWN, VERSION_UNKNOWN, PLUGIN_DEPENDENCY if it would
+                take a version that an enabled plugin needs, or what *check* raises.
         """
 
         def keep(conn: storage.Connection, ids: plugin_events.Ids, now_us: int) -> plugins.Plugin:
@@ -152,6 +154,7 @@ class Observations(plugin_changes.Changes):
             after = _in_use(conn, before, current, previous, canary, percent, now_us)
             if after == before:
                 return before
+            _require_fit(conn, before, after)
             if also is not None:
                 also(conn)
                 # What it wrote may have changed the plugin too.
@@ -169,6 +172,15 @@ class Observations(plugin_changes.Changes):
             )
 
         return await self._change(keep)
+
+
+def _require_fit(conn: storage.Connection, before: plugins.Plugin, after: plugins.Plugin) -> None:
+    """Raises if an enabled plugin can't go on with a version that is new in use."""
+    known = {before.current_version, before.canary_version, before.previous_version}
+    graph = allowing.graph_of(rows.load_all(conn).values())
+    for version in sorted({after.current_version, after.canary_version} - known - {""}):
+        if (problem := dependencies.broken_by(graph, after.id, version)) is not None:
+            raise plugin_refusals.dependency(problem)
 
 
 def _in_use(

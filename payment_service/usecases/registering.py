@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from payhub.plugin.v1 import plugin_service_pb2
 
+from payment_service.db import instances, versions
 from payment_service.db import plugins as rows
-from payment_service.db import versions
 from payment_service.domain import admission, plugins
 from payment_service.usecases import (
     plugin_changes,
@@ -73,10 +73,13 @@ class Registrations(plugin_changes.Changes):
         schema: Schema,
         *,
         why: plugin_events.Why,
+        static: bool = False,
     ) -> plugins.Plugin:
         """Keeps what an instance said of itself, if it is let in.
 
-        A plugin that none of was let in before is REGISTERED then, or in ERROR.
+        A plugin that none of was let in before is REGISTERED then, or in ERROR. What is
+        *static* stands where its predecessor stood: its version becomes the current one,
+        unless instances with a lease have that or a report is required first.
 
         Raises:
             errors.RpcError: PLUGIN_UNKNOWN, PLUGIN_NOT_ALLOWED, NO_COMMON_VERSION or
@@ -91,7 +94,8 @@ class Registrations(plugin_changes.Changes):
             if refusal is not None:
                 return _failed(conn, before, refusal, why, ids, now_us), refusal
             is_news = _save(conn, before, handshake, schema, now_us)
-            after = _registered(before, handshake)
+            succeeds = static and _may_succeed(conn, before)
+            after = _registered(before, handshake, succeeds=succeeds)
             if not is_news and after == before:
                 return before, None
             return plugin_events.write(
@@ -261,13 +265,23 @@ def _content(handshake: bytes) -> bytes:
     return message.SerializeToString(deterministic=True)
 
 
-def _registered(before: plugins.Plugin, handshake: Handshake) -> plugins.Plugin:
+def _may_succeed(conn: storage.Connection, plugin: plugins.Plugin) -> bool:
+    if plugin.canary_version or plugin.entry.requires_report:
+        return False
+    return not any(
+        each.alive and not each.static and each.version == plugin.current_version
+        for each in instances.load_all(conn)
+        if each.plugin_id == plugin.id
+    )
+
+
+def _registered(before: plugins.Plugin, handshake: Handshake, *, succeeds: bool) -> plugins.Plugin:
     judged = plugins.judge(before, plugins.Transition.REGISTER)
     after = before
     if isinstance(judged, plugins.Step) and not judged.repeat:
         after = replace(before, state=judged.state, failure=None)
     version = handshake.identity.plugin_version
-    if after.current_version in ("", version):
+    if succeeds or after.current_version in ("", version):
         manifest = plugin_snapshots.manifest(handshake)
         after = replace(after, current_version=version, manifest=manifest)
     return after

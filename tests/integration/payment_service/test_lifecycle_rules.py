@@ -298,3 +298,31 @@ async def test_what_is_no_longer_admitted_gets_no_more_calls(
 
         await rig.until(refused)
         assert rig.state(await admin.caller.create()) == "SUCCEEDED", "others go on"
+
+
+async def test_a_new_process_at_a_static_endpoint_takes_its_place(database_url: str) -> None:
+    """In another version too: the operator named the place, so nobody has to promote it."""
+    async with Sidecar("other") as other, operator.operating(database_url) as admin:
+        await admin.initialized(other)
+        await admin.call("EnablePlugin", "other")
+        await other.stop()
+        port = int(other.target.rpartition(":")[2])
+        newer = await Sidecar("other", "1.1.0", needs=[needs("mock")]).start(port)
+        try:
+
+            async def taken() -> bool:
+                return (await admin.plugin("other")).current_version == "1.1.0"
+
+            await rig.until(taken)
+            plugin = await admin.plugin("other")
+            assert operator.state_of(plugin) == "ENABLED"
+            assert [each.plugin_id for each in plugin.dependencies] == ["mock"]
+            assert len((await admin.call("GetPlugin", "other")).versions) == 2
+
+            async def paid() -> bool:
+                return rig.state(await admin.caller.create(provider="other")) == "SUCCEEDED"
+
+            await rig.until(paid)
+            assert newer.charged
+        finally:
+            await newer.stop()
