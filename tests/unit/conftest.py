@@ -1,7 +1,7 @@
 """What keeps all unit tests together below five seconds.
 
 Owns how many random examples a property gets: few per run, others in each run.
-Called by pytest. `TEST_EXAMPLES=1000 make test ARGS=tests/unit` searches longer.
+Called by pytest. `TEST_EXAMPLES=1000 .venv/bin/pytest tests/unit` searches longer.
 """
 
 import gc
