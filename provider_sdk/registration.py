@@ -74,7 +74,7 @@ class Registration:
         retire: Callable[[], None],
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.directive = rs.DIRECTIVE_UNSPECIFIED
+        self.directive: rs.Directive = rs.DIRECTIVE_CONTINUE
         self._state = state
         self._settings = settings
         self._retire = retire
@@ -116,6 +116,8 @@ class Registration:
                 await self._register(stub)
             else:
                 await self._renew(stub)
+                if self._failures:
+                    _log.info("core answers again", failures=self._failures)
         except grpc.aio.AioRpcError as failure:
             if self._session_id and failure.code() is grpc.StatusCode.NOT_FOUND:
                 _log.warning("core does not know the lease any more; registering again")
@@ -127,8 +129,6 @@ class Registration:
         except Exception as failure:
             _log.exception("keeping the lease failed")
             return self._failed(type(failure).__name__, "")
-        if self._failures:
-            _log.info("core answers again", failures=self._failures)
         self._failures, self._problem = 0, ""
         return self._interval_s * (1.0 - JITTER * self._jitter())
 
@@ -160,16 +160,19 @@ class Registration:
         request = rs.RenewLeaseRequest(session_id=self._session_id)
         timeout_s = min(CALL_TIMEOUT_S, max(self._interval_s, 10 * INTERVAL_MIN_S))
         answer = await self._call(stub.RenewLease, request, timeout_s)
-        if answer is None or answer.directive == self.directive:
+        if answer is None:
             return
-        self.directive = answer.directive
-        match answer.directive:
+        directive = answer.directive or rs.DIRECTIVE_CONTINUE
+        if directive == self.directive:
+            return
+        self.directive = directive
+        match directive:
             case rs.DIRECTIVE_RETIRE:
                 _log.info("core retires this instance: draining, then exit")
                 self._retire()
             case rs.DIRECTIVE_STAND_BY:
                 _log.info("core lets this instance stand by: only probes and look-ups come")
-            case rs.DIRECTIVE_CONTINUE | rs.DIRECTIVE_UNSPECIFIED:
+            case rs.DIRECTIVE_CONTINUE:
                 _log.info("core lets this instance carry on")
             case unknown:
                 _log.info("core wants something unknown of this instance", directive=int(unknown))
