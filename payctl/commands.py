@@ -12,6 +12,9 @@ import typer
 
 from payctl import (
     admin,
+    binding_changes,
+    binding_files,
+    bindings,
     customers,
     events,
     payments,
@@ -38,6 +41,7 @@ app.add_typer(customers.app, name="customers")
 app.add_typer(events.app, name="events")
 app.add_typer(admin.keys, name="keys")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(bindings.app, name="bindings")
 app.command("pay")(payments.pay)
 app.command("show")(payments.show)
 app.command("list")(payments.list_)
@@ -50,7 +54,7 @@ app.command("status")(admin.status)
 
 
 # Their commands are in groups that others own.
-_ = (plugin_admission, plugin_changes)
+_ = (binding_changes, binding_files, plugin_admission, plugin_changes)
 
 
 def _print_version(wanted: bool) -> None:

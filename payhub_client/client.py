@@ -11,6 +11,7 @@ import grpc
 
 from payhub_client import (
     admin,
+    bindings,
     calls,
     channel,
     customers,
@@ -66,6 +67,7 @@ class Client:
         self.keys = admin.Keys(caller=caller)
         self.status = admin.Status(caller=caller)
         self.plugins = plugins.Plugins(caller=caller)
+        self.bindings = bindings.Bindings(caller=caller)
         self._events = (
             None if events_target is None else events.Events(caller=self._caller(events_target))
         )
