@@ -19,7 +19,7 @@ from provider_sdk.conformance import run as runs
 
 # A plugin that keeps trying waits longer each time; core is back long before that.
 REGISTER_S = 20.0
-LOAD_S = 3 * cores.LEASE_S
+LOAD_S = 2 * cores.LEASE_S
 
 
 @contextlib.asynccontextmanager
@@ -94,7 +94,7 @@ async def core_forgets(run: runs.Run) -> None:
     needs_process=True,
 )
 async def renews_under_load(run: runs.Run) -> None:
-    """Pays for three leases' length and looks at the gaps between renewals."""
+    """Pays for two leases' length and looks at the gaps between renewals."""
     async with _core() as core, run.spare(core=core) as other:
         await _registered(other, core)
         begun_s = time.monotonic()
