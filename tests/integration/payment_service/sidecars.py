@@ -78,6 +78,8 @@ class Sidecar(
         # Set to an event, charging waits for it.
         self.answers: asyncio.Event | None = None
         self.heard: list[str] = []
+        # Every RPC of PluginService that was called, by its name.
+        self.asked: list[str] = []
         self.applied: dict[str, int] = {}
         self.removed: list[str] = []
         self.charged: list[str] = []
@@ -110,22 +112,26 @@ class Sidecar(
 
     async def Handshake(self, request: pb.HandshakeRequest, context: Any) -> pb.HandshakeResponse:
         """Says who it is."""
+        self.asked.append("Handshake")
         return self.handshake
 
     async def GetConfigSchema(
         self, request: pb.GetConfigSchemaRequest, context: Any
     ) -> pb.GetConfigSchemaResponse:
         """Returns its schema."""
+        self.asked.append("GetConfigSchema")
         return self.schema
 
     async def ValidateConfig(
         self, request: pb.ValidateConfigRequest, context: Any
     ) -> pb.ValidateConfigResponse:
         """Finds nothing wrong."""
+        self.asked.append("ValidateConfig")
         return pb.ValidateConfigResponse()
 
     async def Configure(self, request: pb.ConfigureRequest, context: Any) -> pb.ConfigureResponse:
         """Takes a configuration, unless it was told to refuse."""
+        self.asked.append("Configure")
         if self.refuses_config:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.refuses_config)
         self.applied[request.binding_id] = request.generation
@@ -135,6 +141,7 @@ class Sidecar(
         self, request: pb.RemoveBindingRequest, context: Any
     ) -> pb.RemoveBindingResponse:
         """Forgets a binding."""
+        self.asked.append("RemoveBinding")
         self.removed.append(request.binding_id)
         return pb.RemoveBindingResponse()
 
@@ -142,6 +149,7 @@ class Sidecar(
         self, request: pb.NotifyLifecycleRequest, context: Any
     ) -> pb.NotifyLifecycleResponse:
         """Notes what it is told."""
+        self.asked.append("NotifyLifecycle")
         self.heard.append(Change.Change.Name(request.change).removeprefix("CHANGE_"))
         if self.hangs:
             await asyncio.sleep(3600)
@@ -149,6 +157,7 @@ class Sidecar(
 
     async def Probe(self, request: pb.ProbeRequest, context: Any) -> pb.ProbeResponse:
         """Is ready."""
+        self.asked.append("Probe")
         state = pb.ProbeResponse.READINESS_READY
         if self.draining:
             state = pb.ProbeResponse.READINESS_DRAINING
@@ -160,6 +169,7 @@ class Sidecar(
 
     async def Drain(self, request: pb.DrainRequest, context: Any) -> pb.DrainResponse:
         """Takes nothing new."""
+        self.asked.append("Drain")
         self.draining = True
         return pb.DrainResponse()
 
