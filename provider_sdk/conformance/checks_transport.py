@@ -66,18 +66,11 @@ async def services_are_served(run: runs.Run) -> None:
             f"the handshake does not list {', '.join(missing)}",
             fix="list the full name of every service the process serves",
         )
-    for service in run.handshake.services:
-        for method, request in _methods(service):
-            if method in _NOT_CALLED | _OPTIONAL:
-                continue
-            needed = _BY_CAPABILITY.get(method)
-            if needed is not None and not run.has(needed):
-                continue
-            if await _code(run, f"/{service}/{method}", request) is _C.UNIMPLEMENTED:
-                raise checks.Failed(
-                    f"{service}.{method} answers UNIMPLEMENTED",
-                    fix="serve the method, or do not list the service or declare the capability",
-                )
+    try:
+        await _all_served(run)
+    finally:
+        # An empty handshake was among them, and the last offer counts.
+        await run.shake_hands()
     for path in (
         "/payhub.plugin.v1.PluginService/NoSuchMethod",
         "/payhub.provider.v9.PaymentProviderService/AuthorizePayment",
@@ -91,6 +84,21 @@ async def services_are_served(run: runs.Run) -> None:
 
 
 _C = grpc.StatusCode
+
+
+async def _all_served(run: runs.Run) -> None:
+    for service in run.handshake.services:
+        for method, request in _methods(service):
+            if method in _NOT_CALLED | _OPTIONAL:
+                continue
+            needed = _BY_CAPABILITY.get(method)
+            if needed is not None and not run.has(needed):
+                continue
+            if await _code(run, f"/{service}/{method}", request) is _C.UNIMPLEMENTED:
+                raise checks.Failed(
+                    f"{service}.{method} answers UNIMPLEMENTED",
+                    fix="serve the method, or do not list the service or declare the capability",
+                )
 
 
 def _methods(service: str) -> list[tuple[str, Message]]:

@@ -1,10 +1,8 @@
 """How checks are run and reported: outcomes, exit status, files."""
 
 import asyncio
-import os
 import pathlib
 import signal
-import sys
 from concurrent import futures
 from xml.etree import ElementTree
 
