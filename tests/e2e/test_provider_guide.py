@@ -1,0 +1,101 @@
+"""The provider guide's commands, run as they stand, from a copy of the example to a payment."""
+
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deploy import stack
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "docs" / "provider-guide.md").read_text()
+COPY, CONFORM, REGISTER, ENABLE = re.findall(r"```shell\n(.*?)```", GUIDE, re.DOTALL)
+PORT = "50071"
+WAIT_S = 20.0
+
+
+class Author:
+    """Somebody at a shell in a folder of their own."""
+
+    def __init__(self, folder: pathlib.Path, processes: stack.Stack, port: int) -> None:
+        self.folder = folder
+        self.port = port
+        self.environment = {
+            **{name: text for name, text in os.environ.items() if not name.startswith("PLUGIN_")},
+            "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
+            "PAYHUB": str(ROOT),
+            "PAYHUB_TARGET": processes.target(stack.PAYMENTS),
+            "PAYHUB_EVENTS_TARGET": processes.target(stack.GATEWAY),
+            "PAYHUB_KEY_FILE": str(processes.dev_key_file),
+        }
+
+    def run(self, block: str) -> list[str]:
+        """Runs the commands of a block; returns what each wrote."""
+        return [self.line(command) for command in block.strip().splitlines()]
+
+    def line(self, command: str) -> str:
+        """Runs one command, which must succeed."""
+        done = subprocess.run(
+            command.replace(PORT, str(self.port)), shell=True, capture_output=True, text=True,
+            timeout=50, env=self.environment, cwd=self.folder,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def until(self, state: str) -> None:
+        """Waits until core has the plugin in *state*."""
+        deadline_s = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline_s:
+            shown = json.loads(self.line("payctl plugins show vouchers --json"))
+            if state in json.dumps(shown):
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"not {state} within {WAIT_S} s")
+
+
+def test_a_new_author_comes_from_nothing_to_a_payment(tmp_path: pathlib.Path) -> None:
+    """Copy, prove, register, enable and pay, with the guide's own words."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with stack.Stack(tmp_path / "var") as processes:
+        author = Author(tmp_path, processes, port)
+        author.run(COPY)
+        # A whole run takes most of a minute; tests/integration/provider has most of it.
+        author.line(CONFORM.strip() + " --only 5,33,39")
+        *_, shown = author.run(REGISTER)
+        secret = re.search(r"phk_\S+", shown)
+        assert secret is not None
+        provider = subprocess.Popen(
+            [sys.executable, "-m", "vouchers"],
+            cwd=tmp_path,
+            env=author.environment
+            | {
+                "VOUCHERS_GRPC_PORT": str(port),
+                "PLUGIN_CORE_ENDPOINT": processes.target(stack.PAYMENTS),
+                "PLUGIN_KEY": secret[0],
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            author.until("STATE_REGISTERED")
+            told = author.run(ENABLE)
+            assert any("SUCCEEDED" in text and "12.50 EUR" in text for text in told)
+            provider.terminate()
+            assert provider.wait(WAIT_S) == 0
+        finally:
+            provider.kill()
+            provider.wait()
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\(([a-z-]+\.md)\)", GUIDE))
+def test_the_guide_points_at_what_exists(name: str) -> None:
+    """Every page it sends an author to is there."""
+    assert (ROOT / "docs" / name).is_file()
