@@ -290,7 +290,7 @@ class ProviderClient:
             return None
         text, sign = failed
         report = reading.not_sent(operation.version, "BINDING_NOT_CONFIGURED", text)
-        return signs.Reply(report=report, sign=sign)
+        return signs.Reply(report=report, sign=sign, text="CONFIGURE_FAILED")
 
     async def configure(self, binding_id: str, tenant_id: str) -> tuple[str, signs.Sign] | None:
         """Sends the newest configuration of a binding; whoever asks meanwhile waits for it.

@@ -248,7 +248,7 @@ class Provider(asking.Asking):
         sign, reason = signs.Sign.NEUTRAL, ""
         try:
             reply, used = await self._attempt(operation)
-            sign, reason = reply.sign, reply.report.detail
+            sign, reason = reply.sign, reply.text
         finally:
             self._active -= 1
             self._learn(operation, sign, admission, reason)

@@ -13,6 +13,7 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import failure_pb2, operation_pb2
 
 from payment_service.domain import model, outcomes
+from payment_service.provider_client import reading
 from servicekit import errors, validation
 
 _State = operation_pb2.Operation
@@ -53,8 +54,8 @@ class Sign(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An outcome and its sign. `text` says what breaks the contract; `draining` that the
-    instance takes nothing new any more.
+    """An outcome and its sign. `text` says what breaks the contract, or is the reason of an
+    outage; `draining` says that the instance takes nothing new any more.
     """
 
     report: outcomes.Report
@@ -162,7 +163,7 @@ def of_failure(
     if failure is None:
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return _lie(operation, report, capabilities)
-        return Reply(report=report, sign=Sign.OUTAGE)
+        return Reply(report=report, sign=Sign.OUTAGE, text=code.name)
     reason = failure.reason
     if reason == _F.FAILURE_REASON_NOT_SUPPORTED:
         return _lie(operation, report, capabilities)
@@ -172,7 +173,7 @@ def of_failure(
     if reason == _F.FAILURE_REASON_CREDENTIALS_REJECTED:
         return Reply(report=report, sign=Sign.CREDENTIALS)
     if reason in _OUTAGES:
-        return Reply(report=report, sign=Sign.OUTAGE)
+        return Reply(report=report, sign=Sign.OUTAGE, text=reading.reason_of(failure))
     return Reply(report=report, sign=Sign.NEUTRAL if reason in _NEUTRAL else Sign.GOOD)
 
 

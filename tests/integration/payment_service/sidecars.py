@@ -9,14 +9,17 @@ import hashlib
 import json
 import uuid
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import grpc
 import grpc.aio
+from grpc_status import rpc_status
 from payhub.plugin.v1 import capability_pb2, manifest_pb2, plugin_service_pb2_grpc
 from payhub.plugin.v1 import plugin_service_pb2 as pb
 from payhub.provider.v1 import operation_pb2, payment_provider_service_pb2_grpc
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
+
+from servicekit import errors
 
 SERVICE = "payhub.provider.v1.PaymentProviderService"
 CAPABILITIES = (
@@ -201,3 +204,10 @@ class Sidecar(
                 amount=request.amount,
             )
         )
+
+
+async def fail(context: Any, problem: errors.RpcError) -> NoReturn:
+    """Ends a call with a status and its details."""
+    status = rpc_status.to_status(errors.to_status(problem))
+    await context.abort(status.code, status.details, status.trailing_metadata)
+    raise AssertionError("abort came back")

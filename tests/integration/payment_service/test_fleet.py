@@ -1,0 +1,291 @@
+"""Several instances of a plugin, and several plugins, as payments meet them."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from payhub.admin.v1 import health_pb2 as payhub_health_pb2
+from payhub.admin.v1 import plugin_admin_pb2
+from payhub.plugin.v1 import plugin_pb2
+from payhub.plugin.v1 import plugin_service_pb2 as ps
+from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
+
+from deploy import stack
+from provider_sdk import errors as plugin_errors
+from tests.integration.payment_service import (
+    conftest,
+    inside,
+    operator,
+    registrant,
+    rig,
+    sidecars,
+    test_doubts,
+)
+
+Sidecar = sidecars.Sidecar
+Breaker = plugin_admin_pb2.PluginBreaker
+
+
+class Failing(Sidecar):
+    """Refuses payments with `failure` for as long as that is set."""
+
+    failure: plugin_errors.ProviderError | None = None
+
+    async def AuthorizePayment(
+        self, request: provider_pb.AuthorizePaymentRequest, context: Any
+    ) -> provider_pb.AuthorizePaymentResponse:
+        """Fails as it was told, or takes the money."""
+        if self.failure is not None:
+            await sidecars.fail(context, plugin_errors.to_rpc(self.failure, domain="other"))
+        return await super().AuthorizePayment(request, context)
+
+
+async def pay(admin: operator.Operator, count: int, **fields: Any) -> Counter[str]:
+    """Makes payments at once; returns how many ended in which state, or for which reason."""
+    made = await asyncio.gather(
+        *[admin.caller.create(provider="other", **fields) for _ in range(count)]
+    )
+    return Counter(each.failure.reason or rig.state(each) for each in made)
+
+
+async def test_instances_share_the_work(database_url: str) -> None:
+    """New operations go to the one with the fewest calls."""
+    async with (
+        Sidecar("other") as one,
+        Sidecar("other") as two,
+        registrant.plugged(database_url) as (admin, plug),
+    ):
+        await registrant.enable(admin, plug, one)
+        await plug.register(two)
+        await inside.connected(admin.service, "other")
+        one.answers, two.answers = asyncio.Event(), asyncio.Event()
+        paying = asyncio.create_task(pay(admin, 20))
+
+        async def all_there() -> bool:
+            return len(one.charged) + len(two.charged) == 20
+
+        await rig.until(all_there)
+        one.answers.set()
+        two.answers.set()
+        assert await paying == {"SUCCEEDED": 20}
+        assert (len(one.charged), len(two.charged)) == (10, 10)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [plugin_errors.Draining("it stops"), plugin_errors.Busy("it is full")],
+    ids=["draining", "busy"],
+)
+async def test_what_one_instance_refuses_with_nothing_done_another_one_takes(
+    database_url: str, refusal: plugin_errors.ProviderError
+) -> None:
+    """With the same operation id; no caller notices."""
+    async with (
+        Failing("other") as one,
+        Failing("other") as two,
+        registrant.plugged(database_url) as (admin, plug),
+    ):
+        await registrant.enable(admin, plug, one)
+        await plug.register(two)
+        await inside.connected(admin.service, "other")
+        one.failure = refusal
+        assert await pay(admin, 8) == {"SUCCEEDED": 8}
+        assert (len(one.charged), len(two.charged)) == (0, 8)
+        # Nobody is left who takes it: certain that nothing was sent.
+        two.failure = refusal
+        reason = type(refusal).__name__.upper().replace("BUSY", "PLUGIN_BUSY")
+        assert set(await pay(admin, 1)) <= {reason, "PROVIDER_UNREACHABLE"}
+
+
+async def test_a_provider_that_hangs_ties_up_its_own_share_alone(database_url: str) -> None:
+    """Beyond its bound payments fail at once, with nothing sent; the others are paid."""
+    async with (
+        Sidecar("other") as other,
+        Sidecar("good") as good,
+        registrant.plugged(database_url, provider_calls_max=4) as (admin, plug),
+    ):
+        await registrant.enable(admin, plug, other)
+        await registrant.enable(admin, plug, good)
+        other.answers = asyncio.Event()
+        hanging = asyncio.create_task(pay(admin, 12))
+
+        async def full() -> bool:
+            return len(other.charged) == 4
+
+        await rig.until(full)
+        for _ in range(5):
+            assert rig.state(await admin.caller.create(provider="good")) == "SUCCEEDED"
+        assert not hanging.done()
+        assert await hanging == {"PROVIDER_BUSY": 8, "IN_DOUBT": 4}
+        assert len(other.charged) == 4
+
+
+async def test_a_breaker_opens_for_what_fails_and_closes_by_itself(database_url: str) -> None:
+    """Nothing is sent while it is open, follow-ups pass, and one good trial closes it."""
+    async with (
+        Failing("other") as other,
+        registrant.plugged(database_url, breaker_calls_min=4, breaker_open_first_s=0.3) as (
+            admin,
+            plug,
+        ),
+    ):
+        await registrant.enable(admin, plug, other)
+        paid = await admin.caller.create(provider="other")
+        other.failure = plugin_errors.Unreachable("the bank is away")
+        assert await pay(admin, 4) == {"UPSTREAM_UNREACHABLE": 4}
+        charged = len(other.charged)
+        assert await pay(admin, 3) == {"BREAKER_OPEN": 3}
+        assert rig.state(await admin.caller.refund(paid.id)) == "SUCCEEDED"
+        health = await admin.call("GetPluginHealth", "other")
+        (seen,) = health.breakers
+        assert (seen.tenant_id, seen.rpc_class, seen.failures) == (
+            admin.caller.tenant,
+            Breaker.RPC_CLASS_AUTHORIZE,
+            4,
+        )
+        assert seen.last_reason == "UPSTREAM_UNREACHABLE"
+        assert seen.HasField("retry_time")
+        assert health.health == payhub_health_pb2.HEALTH_DEGRADED
+
+        other.failure = None
+
+        async def closed() -> bool:
+            return await pay(admin, 1) == {"SUCCEEDED": 1}
+
+        await rig.until(closed)
+        assert len(other.charged) == charged + 1
+        health = await admin.call("GetPluginHealth", "other")
+        assert not health.breakers
+        assert health.health == payhub_health_pb2.HEALTH_HEALTHY
+
+
+async def test_declines_open_no_breaker(database_url: str, bank: stack.Stack) -> None:
+    """A wave of stolen cards is no outage."""
+    async with inside.running(
+        database_url, bank.target(stack.MOCK), breaker_calls_min=2
+    ) as service:
+        await inside.connected(service)
+        for _ in range(6):
+            declined = await service.caller.create("tok_decline_suspected_fraud")
+            assert declined.failure.reason == "SUSPECTED_FRAUD"
+
+
+async def test_look_ups_pass_an_open_breaker(database_url: str, bank: stack.Stack) -> None:
+    """They are how uncertainty ends."""
+    async with inside.running(
+        database_url,
+        bank.target(stack.MOCK),
+        breaker_calls_min=2,
+        breaker_open_first_s=60.0,
+        # No doubt is looked at before the breaker is open.
+        resolver_doubt_first_s=1.0,
+    ) as service:
+        await inside.connected(service)
+        caller = service.caller
+        doubts = await asyncio.gather(*[caller.create("tok_drop_after_commit") for _ in range(2)])
+        assert [rig.state(each) for each in doubts] == ["IN_DOUBT"] * 2
+        refused = await caller.create()
+        assert refused.failure.reason == "BREAKER_OPEN"
+        for each in doubts:
+            await caller.becomes(each.id, "SUCCEEDED")
+
+
+async def test_a_configuration_reaches_every_instance_and_one_that_forgot_it(
+    database_url: str,
+) -> None:
+    """A restarted process is configured again before it gets an operation."""
+    async with (
+        Sidecar("other") as one,
+        Sidecar("other") as two,
+        registrant.plugged(database_url) as (admin, plug),
+    ):
+        await registrant.enable(admin, plug, one)
+        await plug.register(two)
+        await inside.connected(admin.service, "other")
+        await pay(admin, 8)
+        assert two.applied.items() <= one.applied.items()
+
+        async def current() -> bool:
+            told = await admin.call("GetPluginHealth", "other")
+            current = plugin_pb2.PluginCondition.TYPE_CONFIG_CURRENT
+            return any(c.type == current and c.status == 1 for c in told.conditions)
+
+        await rig.until(current)
+        (binding_id,) = two.applied
+        generation = two.applied.pop(binding_id)
+
+        async def configured_again() -> bool:
+            await pay(admin, 2)
+            return two.applied.get(binding_id) == generation
+
+        await rig.until(configured_again)
+
+
+async def test_a_draining_instance_gets_nothing_new_and_answers_look_ups(
+    database_url: str,
+) -> None:
+    """Seen by its probes, before any operation is refused."""
+    async with (
+        Sidecar("other") as one,
+        Sidecar("other") as two,
+        registrant.plugged(database_url) as (admin, plug),
+    ):
+        await registrant.enable(admin, plug, one)
+        await plug.register(two)
+        one.draining = True
+
+        async def seen() -> bool:
+            told = await admin.call("GetPluginHealth", "other")
+            probes = [each.probe.readiness for each in told.instances]
+            return sorted(probes) == [
+                ps.ProbeResponse.READINESS_READY,
+                ps.ProbeResponse.READINESS_DRAINING,
+            ]
+
+        await rig.until(seen)
+        charged = len(one.charged)
+        assert await pay(admin, 6) == {"SUCCEEDED": 6}
+        assert len(one.charged) == charged
+
+
+async def test_health_tells_each_provider_and_the_whole(
+    fragile: conftest.Service, join: conftest.Join
+) -> None:
+    """In `grpc.health.v1` and in the status; a provider that is gone degrades it."""
+    async with grpc.aio.insecure_channel(fragile.target) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+
+        async def serving(name: str) -> bool:
+            request = health_pb2.HealthCheckRequest(service=name)
+            try:
+                answer = await stub.Check(request, timeout=5)
+            except grpc.aio.AioRpcError:
+                return False
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+        async def are(**wanted: bool) -> None:
+            async def so() -> bool:
+                names = {"mock": "provider/mock", "whole": "payhub", "process": ""}
+                return wanted == {name: await serving(names[name]) for name in wanted}
+
+            await rig.until(so)
+
+        await test_doubts.provider_up(fragile)
+        await are(mock=True, whole=True, process=True)
+        async with fragile.admin() as admin:
+            status = await admin.call(admin.status.GetStatus, rig.status_request())
+            assert status.health == payhub_health_pb2.HEALTH_HEALTHY
+            (plugin,) = status.plugins
+            assert (plugin.plugin_id, plugin.instances, plugin.ready_instances) == ("mock", 1, 1)
+
+            await test_doubts.provider_down(fragile)
+            # The process itself is well: restarting it would help nobody.
+            await are(mock=False, whole=False, process=True)
+            status = await admin.call(admin.status.GetStatus, rig.status_request())
+            assert status.health == payhub_health_pb2.HEALTH_DEGRADED
+            assert any(reason.startswith("mock: ") for reason in status.health_reasons)
+        await test_doubts.provider_up(fragile)
+        await are(mock=True, whole=True)
