@@ -34,6 +34,7 @@ from servicekit import errors as kit_errors
 NONE = failure_pb2.Failure.EFFECT_NONE
 UNKNOWN = failure_pb2.Failure.EFFECT_UNKNOWN
 _PREFIX = "FAILURE_REASON_"
+CODE_BYTES_MAX = 255
 
 
 class ProviderError(Exception):
@@ -180,6 +181,11 @@ TABLE: dict[type[ProviderError], Wire] = {
 }
 
 
+def cut(code: str) -> str:
+    """Returns an upstream system's own words for operators, as long as the contract allows."""
+    return code.encode()[:CODE_BYTES_MAX].decode(errors="ignore")
+
+
 def wire_of(error: ProviderError) -> Wire:
     """Returns the row of *error*; a subclass an author made travels as its nearest base."""
     for kind in type(error).__mro__:
@@ -199,7 +205,7 @@ def to_rpc(error: ProviderError, *, domain: str) -> kit_errors.RpcError:
     row = wire_of(error)
     name = failure_pb2.FailureReason.Name(row.reason)
     failure = failure_pb2.Failure(
-        effect=row.effect, reason=row.reason, upstream_code=error.upstream_code
+        effect=row.effect, reason=row.reason, upstream_code=cut(error.upstream_code)
     )
     return kit_errors.RpcError(
         row.code,

@@ -22,6 +22,9 @@ RESERVE_MAX_S = 0.5
 RESERVE_SHARE = 0.1
 # Less than this and the answer is not back before the caller's deadline.
 LEAST_S = 0.01
+# As the contract has them.
+ID_BYTES_MAX = 255
+ACTION_BYTES_MAX = 4_096
 
 _log = logs.get_logger(__name__)
 
@@ -280,4 +283,21 @@ def _checked(operation: operation_pb2.Operation, call: provider.Call[Any]) -> Ou
     action = operation.state == operation_pb2.Operation.STATE_ACTION_REQUIRED
     if action and not call.customer_action_allowed:
         return errors.PluginBug("the provider asks for a customer action core did not offer")
+    return _within_limits(operation)
+
+
+def _within_limits(operation: operation_pb2.Operation) -> Outcome:
+    """Holds an answer to the contract's sizes; core would refuse a longer one as a whole."""
+    if len(operation.decline.provider_code.encode()) > errors.CODE_BYTES_MAX:
+        operation = copy.deepcopy(operation)
+        operation.decline.provider_code = errors.cut(operation.decline.provider_code)
+    texts = (
+        ("provider_object_id", operation.provider_object_id, ID_BYTES_MAX),
+        ("provider_operation_id", operation.provider_operation_id, ID_BYTES_MAX),
+        ("action.redirect_url", operation.action.redirect_url, ACTION_BYTES_MAX),
+        ("action.client_secret", operation.action.client_secret, ACTION_BYTES_MAX),
+    )
+    for name, text, bytes_max in texts:
+        if len(text.encode()) > bytes_max:
+            return errors.PluginBug(f"the provider answered with {name} above {bytes_max} bytes")
     return operation

@@ -163,17 +163,35 @@ async def test_more_calls_than_stated_are_refused_at_once(odd: tuple[Odd, rig.Co
         State(),
         State(operation_id="op_of_another", state=State.STATE_SUCCEEDED),
         State(state=State.STATE_ACTION_REQUIRED),
+        State(state=State.STATE_SUCCEEDED, provider_object_id="ü" * 128),
+        State(state=State.STATE_SUCCEEDED, provider_operation_id="x" * 256),
     ],
 )
 async def test_an_answer_outside_of_the_contract_is_unknown(
     odd: tuple[Odd, rig.Core], answer: operation_pb2.Operation
 ) -> None:
-    """No state, another operation, or an action nobody offered: PLUGIN_BUG, effect unknown."""
+    """No state, another operation, an action nobody offered, a huge id: PLUGIN_BUG, unknown."""
     plugin, core = odd
     plugin.answer = answer
     with pytest.raises(rig.Refused) as refused:
         await core.authorize(sale=True)
     assert (refused.value.reason, refused.value.effect) == ("PLUGIN_BUG", "UNKNOWN")
+
+
+async def test_what_upstream_said_is_cut_to_what_the_contract_takes(
+    odd: tuple[Odd, rig.Core],
+) -> None:
+    """A long code of a decline or a failure is for people: it costs no answer."""
+    plugin, core = odd
+    plugin.answer = State(state=State.STATE_DECLINED)
+    plugin.answer.decline.provider_code = "ü" * 200
+    declined = await core.authorize(sale=True)
+    assert declined.decline.provider_code == "ü" * 127
+    assert plugin.answer.decline.provider_code == "ü" * 200
+    plugin.error = errors.StateConflict("no", upstream_code="x" * 300)
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(sale=True)
+    assert (refused.value.reason, refused.value.effect) == ("STATE_CONFLICT", "NONE")
 
 
 @pytest.mark.parametrize(
