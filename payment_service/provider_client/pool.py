@@ -355,7 +355,11 @@ class Provider(asking.Asking):
         self._tools.metrics.faults.labels(self.name, version).inc()
         _log.error("contract broken", provider=self.name, version=version, problem=text)
         if self._faults.add(version, self._tools.clock.monotonic_s()):
-            self._tools.on_fault(self.name, version, f"broken contract: {text}")
+            why = f"broken contract: {text}"
+            self._tools.on_fault(self.name, version, why)
+            # At once here; other processes hear of it with their next view of the catalog.
+            barred = {**self._situation.barred, version: f"quarantined: {why}"}
+            self.settle(replace(self._situation, barred=barred))
 
     def _takes(self, each: link.Link) -> bool:
         return each.ready and not each.draining and each.version not in self._situation.barred
