@@ -8,7 +8,6 @@ there, or does not want the plugin yet, is tried again for as long as it runs.
 
 import asyncio
 import contextlib
-import pathlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -34,7 +33,6 @@ BACKOFF_MAX_S = 5.0
 JITTER = 0.2
 # Should core ever name less, the plugin does not flood it.
 INTERVAL_MIN_S = 0.05
-KEY_BYTES_MAX = 4_096
 DETAILS_KEY = "grpc-status-details-bin"
 
 _WAYS_OUT = {
@@ -50,10 +48,6 @@ _WAYS_OUT = {
 _log = logs.get_logger(__name__)
 
 T = TypeVar("T")
-
-
-class KeyUnreadable(Exception):
-    """The file with the key can't be read, yet."""
 
 
 class Registration:
@@ -124,7 +118,7 @@ class Registration:
                 self._session_id = ""
                 return 0.0
             return self._failed(_reason(failure), failure.details() or "")
-        except KeyUnreadable as failure:
+        except registration_settings.KeyUnreadable as failure:
             return self._failed("KEY_UNREADABLE", str(failure))
         except Exception as failure:
             _log.exception("keeping the lease failed")
@@ -207,11 +201,7 @@ class Registration:
             task.cancel()
 
     async def _metadata(self) -> tuple[tuple[str, str], ...]:
-        key = self._settings.key
-        path = self._settings.key_file
-        if path is not None:
-            # Core may write it later than this process starts, and may replace it.
-            key = await asyncio.to_thread(_read_key, path)
+        key = await asyncio.to_thread(self._settings.current_key)
         return (("authorization", f"Bearer {key}"),) if key else ()
 
     def _failed(self, reason: str, text: str) -> float:
@@ -230,21 +220,6 @@ class Registration:
         if self._session_id:
             pause_s = min(pause_s, self._interval_s)
         return pause_s * (0.5 + 0.5 * self._jitter())
-
-
-def _read_key(path: pathlib.Path) -> str:
-    """Returns the key in the file at *path*; never shows what else is in there."""
-    problem = "not a key"
-    try:
-        with path.open("rb") as file:
-            key = file.read(KEY_BYTES_MAX).decode("ascii").strip()
-        if registration_settings.KEY.fullmatch(key):
-            return key
-    except OSError as failure:
-        problem = failure.strerror or problem
-    except UnicodeDecodeError:
-        pass
-    raise KeyUnreadable(f"PLUGIN_KEY_FILE: can't read {path} ({problem}); give a readable file")
 
 
 def _reason(failure: grpc.aio.AioRpcError) -> str:

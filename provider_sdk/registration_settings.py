@@ -27,6 +27,11 @@ VARIABLES = (CORE_ENDPOINT, KEY_VARIABLE, KEY_FILE, ADVERTISED_ENDPOINT)
 # As the contract has it for RegisterInstanceRequest.endpoint.
 ENDPOINT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 KEY = re.compile(r"[!-~]{1,512}")
+KEY_BYTES_MAX = 4_096
+
+
+class KeyUnreadable(Exception):
+    """The file with the key can't be read, yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,28 @@ class Settings:
     key: str = field(default="", repr=False)
     key_file: pathlib.Path | None = None
     advertised_endpoint: str = ""
+
+    def current_key(self) -> str:
+        """Returns the key, read anew if it is in a file; empty without one.
+
+        Core may write the file later than this process starts, and may replace it.
+
+        Raises:
+            KeyUnreadable: There is no key in the file; what else is in there is not shown.
+        """
+        path, problem = self.key_file, "not a key"
+        if path is None:
+            return self.key
+        try:
+            with path.open("rb") as file:
+                key = file.read(KEY_BYTES_MAX).decode("ascii").strip()
+            if KEY.fullmatch(key):
+                return key
+        except OSError as failure:
+            problem = failure.strerror or problem
+        except UnicodeDecodeError:
+            pass
+        raise KeyUnreadable(f"{KEY_FILE}: can't read {path} ({problem}); give a readable file")
 
 
 def load(env: Mapping[str, str], *, host: str) -> Settings:

@@ -6,7 +6,7 @@ number of instances may run. Never repeats a request: core decides about that.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from payhub.plugin.v1 import capability_pb2
@@ -38,6 +38,8 @@ class Acme(provider.Provider[configs.AcmeConfig]):
         url: Where the upstream system is.
         max_concurrent_calls: Most operations in progress.
         version: Semantic version of this provider.
+        on_trouble: Told whenever upstream gets into trouble, why, and with nothing when
+            that is over.
     """
 
     plugin_id = "acme"
@@ -76,10 +78,19 @@ class Acme(provider.Provider[configs.AcmeConfig]):
     # Acme's manual promises 30 days.
     upstream_idempotency_retention_s = 30 * 86_400.0
 
-    def __init__(self, url: str, *, max_concurrent_calls: int, version: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_concurrent_calls: int,
+        version: str,
+        on_trouble: Callable[[Sequence[str]], None] | None = None,
+    ) -> None:
         self.plugin_version = version
         self.max_concurrent_calls = max_concurrent_calls
         self._client = http_client.Client(url)
+        self._on_trouble = on_trouble
+        self._in_trouble = False
         # Until when upstream limits a binding, monotonic seconds.
         self._limited_s: dict[str, float] = {}
 
@@ -112,6 +123,10 @@ class Acme(provider.Provider[configs.AcmeConfig]):
                 reasons.append(f"Acme answers {response.status}")
         except errors.ProviderError as error:
             reasons.append(error.message)
+        if bool(reasons) != self._in_trouble:
+            self._in_trouble = bool(reasons)
+            if self._on_trouble is not None:
+                self._on_trouble(reasons)
         limited = {
             binding_id: ["Acme limits the rate of calls"]
             for binding_id, until_s in self._limited_s.items()
