@@ -102,11 +102,13 @@ async def _serve(
     state = host.Host(plugin, clock=clock)
     registry = metrics.Metrics()
 
+    asked = asyncio.Event()
+
     async def refuse_when_stopping(stop: asyncio.Event) -> None:
-        await stop.wait()
+        # Before the drain delay, so that core goes elsewhere while this process still answers.
+        await asked.wait()
         state.draining = True
 
-    asked = asyncio.Event()
     lease = registration.Registration(state, registering, retire=asked.set)
     # Before anything is opened: a provider that is wrong in itself never starts.
     servicers = registrars(state)
