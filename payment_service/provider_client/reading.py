@@ -127,7 +127,7 @@ def failed_call(operation: model.Operation, error: grpc.aio.AioRpcError) -> outc
     failure = failure_of(error)
     code = error.code().name
     if failure is not None and failure.effect == failure_pb2.Failure.EFFECT_NONE:
-        detail = failure.upstream_code or code
+        detail = failure.upstream_code[:256].replace("\0", "") or code
         return not_sent(operation.version, reason_of(failure), detail)
     why = reason_of(failure) if failure is not None else "no failure detail"
     return unknown(operation.version, f"{code}: {why}")
