@@ -198,11 +198,13 @@ class PaymentProviderServicer(payment_provider_service_pb2_grpc.PaymentProviderS
         )
 
     def _require(self, needed: capability_pb2.Capability) -> None:
+        plugin = self._provider
+        if needed in plugin.capabilities and needed not in plugin.disabled:
+            return
         name = capability_pb2.Capability.Name(needed)
-        if needed not in self._provider.capabilities:
-            raise errors.NotSupported(f"{self._host.domain} does not offer {name}")
-        if needed in self._provider.disabled:
-            raise errors.NotSupported(f"{name} is disabled: {self._provider.disabled[needed]}")
+        if needed in plugin.disabled:
+            raise errors.NotSupported(f"{name} is disabled: {plugin.disabled[needed]}")
+        raise errors.NotSupported(f"{self._host.domain} does not offer {name}")
 
     def _require_currency(self, code: str) -> None:
         currencies = self._provider.currencies
