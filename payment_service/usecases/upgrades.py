@@ -175,7 +175,8 @@ class Upgrades:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Retires versions that have stood by long enough, until *stop* is set."""
-        await loop.run_forever(self.sweep, idle_s=SWEEP_EVERY_S, stop=stop, name="upgrades")
+        idle_s = min(SWEEP_EVERY_S, self._stand_by_s)
+        await loop.run_forever(self.sweep, idle_s=idle_s, stop=stop, name="upgrades")
 
     async def sweep(self) -> int:
         """Retires what has stood by long enough after a promotion; returns 0."""
