@@ -78,6 +78,7 @@ class Sidecar(
         self.refuses_config = ""
         self.hangs = False
         self.draining = False
+        self.readiness: Any = pb.ProbeResponse.READINESS_READY
         # Set to an event, charging waits for it.
         self.answers: asyncio.Event | None = None
         self.heard: list[str] = []
@@ -159,9 +160,9 @@ class Sidecar(
         return pb.NotifyLifecycleResponse()
 
     async def Probe(self, request: pb.ProbeRequest, context: Any) -> pb.ProbeResponse:
-        """Is ready."""
+        """Says whether it is ready."""
         self.asked.append("Probe")
-        state = pb.ProbeResponse.READINESS_READY
+        state = self.readiness
         if self.draining:
             state = pb.ProbeResponse.READINESS_DRAINING
         applied = [
