@@ -6,14 +6,13 @@ Owns the lease as core sees it, with a double of core. Collected by `catalog`.
 import asyncio
 import contextlib
 import itertools
-import socket
 import time
 from collections.abc import AsyncIterator
 
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 from payhub.registry.v1 import registry_service_pb2 as rs
 
-from provider_sdk.conformance import checks, refusal
+from provider_sdk.conformance import checks, process, refusal
 from provider_sdk.conformance import core as cores
 from provider_sdk.conformance import run as runs
 
@@ -24,7 +23,7 @@ LOAD_S = 2 * cores.LEASE_S
 
 @contextlib.asynccontextmanager
 async def _core(*, started: bool = True) -> AsyncIterator[cores.Core]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with process.reserved() as free:
         port = free.getsockname()[1]
     core = cores.Core(port)
     try:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import pathlib
+import random
 import signal
 import socket
 from collections.abc import Sequence
@@ -16,6 +17,10 @@ from provider_sdk.conformance import profile as profiles
 
 LOG_LINES_SHOWN = 5
 LOG_BYTES_MAX = 64 * 1024 * 1024
+HOST = "127.0.0.1"
+# Below the range that outgoing connections take theirs from: nobody has it meanwhile.
+PORT_RANGE = (20_000, 32_000)
+PORT_TRIES = 200
 
 
 class CannotStart(Exception):
@@ -130,7 +135,7 @@ class Process:
 def places(folder: pathlib.Path, **known: str) -> profiles.Places:
     """Returns two free ports and a state folder for a new process, beside what is known."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _free() as first, _free() as second:
+    with reserved() as first, reserved() as second:
         return profiles.Places(
             port=first.getsockname()[1],
             http_port=second.getsockname()[1],
@@ -139,5 +144,13 @@ def places(folder: pathlib.Path, **known: str) -> profiles.Places:
         )
 
 
-def _free() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0))
+def reserved() -> socket.socket:
+    """Returns a socket that listens on a free port; close it right before the port is used.
+
+    Raises:
+        CannotStart: There is none.
+    """
+    for port in random.SystemRandom().sample(range(*PORT_RANGE), PORT_TRIES):
+        with contextlib.suppress(OSError):
+            return socket.create_server((HOST, port))
+    raise CannotStart(f"no free port on {HOST} between {PORT_RANGE[0]} and {PORT_RANGE[1]}")

@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -76,8 +75,7 @@ async def _let_in(operator: Operator, port: int) -> str:
 
 async def test_acme_takes_payments_and_tells_of_its_troubles(tmp_path: pathlib.Path) -> None:
     """From the allowlist to a payment, with a wrong key, a limit and an outage on the way."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = stack.free_ports()[stack.MOCK].grpc
     upstream = upstreams.Upstream()
     await upstream.start()
     processes = stack.Stack(tmp_path / "var")

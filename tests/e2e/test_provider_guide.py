@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -62,8 +61,7 @@ class Author:
 
 def test_a_new_author_comes_from_nothing_to_a_payment(tmp_path: pathlib.Path) -> None:
     """Copy, prove, register, enable and pay, with the guide's own words."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = stack.free_ports()[stack.MOCK].grpc
     with stack.Stack(tmp_path / "var") as processes:
         author = Author(tmp_path, processes, port)
         author.run(COPY)

@@ -16,6 +16,7 @@ from payhub.plugin.v1 import plugin_service_pb2_grpc
 from payhub.registry.v1 import registry_service_pb2 as rs
 from payhub.registry.v1 import registry_service_pb2_grpc
 
+from deploy import stack
 from servicekit import errors, metrics, rpc
 
 LEASE_S = 0.6
@@ -27,7 +28,8 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
     """A core that lets every plugin in after it has dialled it back."""
 
     def __init__(self, *, lease_s: float = LEASE_S, renew_s: float = RENEW_S) -> None:
-        self.port = 0
+        # Not one of those that outgoing connections get: it is given up and taken again.
+        self.port = stack.free_ports()[stack.MOCK].grpc
         self.directive: Any = rs.DIRECTIVE_CONTINUE
         self.refusal: errors.RpcError | None = None
         self.hangs = False
@@ -45,12 +47,12 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Listens where it did before, or on a free port."""
+        """Listens, where it did before."""
         pipeline = rpc.Pipeline(service="registry", metrics=metrics.Metrics())
         options = [("grpc.so_reuseport", 0)]
         self._server = grpc.aio.server(interceptors=[pipeline], options=options)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(self.target)
+        self._server.add_insecure_port(self.target)
         await self._server.start()
 
     async def stop(self) -> None:
