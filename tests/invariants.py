@@ -26,6 +26,7 @@ _R = refunds_pb.Refund
 OPEN = frozenset(
     {_O.STATE_IN_FLIGHT, _O.STATE_PENDING, _O.STATE_REQUIRES_ACTION, _O.STATE_IN_DOUBT}
 )
+WITHOUT_EFFECT = frozenset({_O.STATE_DECLINED, _O.STATE_NOT_SENT, _O.STATE_SUPERSEDED})
 INITIAL = frozenset({_O.KIND_AUTHORIZE, _O.KIND_SALE})
 _WITH_AMOUNT = frozenset({"AUTHORIZE", "SALE", "CAPTURE", "REFUND"})
 
@@ -70,7 +71,7 @@ def check(
         open_s_max: How old an operation that has not ended may be, seconds.
     """
     book = stored.payments(payments)
-    found = [*_open(book, open_s_max), *_sums(book), *_refunds(book), *_keys(book)]
+    found = [*_open(book, open_s_max), *_sums(book), *_refunds(book), *_keys(book), *_days(book)]
     found += telling.check(book)
     if ledger is not None:
         found += _against_ledger(book, oracle.read(ledger, operations=True))
@@ -157,6 +158,22 @@ def _keys(book: stored.Payments) -> Iterator[str]:
         if count > claimed[tenant_id, name]:
             text = f"{count} operations of {claimed[tenant_id, name]} calls"
             yield f"idempotency key {name}: {text}"
+
+
+def _days(book: stored.Payments) -> Iterator[str]:
+    """What a day's limit has lost is what operations took that had, or may have, an effect."""
+    taken: Counter[tuple[str, str, str]] = Counter()
+    for operation in book.operations:
+        if operation.counted_day and operation.state not in WITHOUT_EFFECT:
+            taken[operation.binding_id, operation.counted_day, operation.currency] += (
+                operation.amount_minor
+            )
+    used = {(each.binding_id, each.day, each.currency): each.used_minor for each in book.used}
+    for place in sorted(taken.keys() | used.keys()):
+        there = used.get(place, 0)
+        if there != taken[place]:
+            text = f"{there} of the day are used, operations took {taken[place]}"
+            yield f"{' '.join(place)}: {text}"
 
 
 def _against_ledger(book: stored.Payments, report: dict[str, Any]) -> Iterator[str]:

@@ -51,6 +51,8 @@ class Operation(NamedTuple):
     failure: str
     idempotency_key: str
     created_us: int
+    binding_id: str
+    counted_day: str
 
 
 class Refund(NamedTuple):
@@ -98,6 +100,15 @@ class Binding(NamedTuple):
     revision: int
 
 
+class Used(NamedTuple):
+    """Of the table `binding_usage`."""
+
+    binding_id: str
+    day: str
+    currency: str
+    used_minor: int
+
+
 class Outboxed(NamedTuple):
     """Of the table `outbox`, whether it was published or not."""
 
@@ -142,6 +153,7 @@ class Payments(NamedTuple):
     keys: list[Key]
     plugins: list[Plugin]
     bindings: list[Binding]
+    used: list[Used]
     outbox: list[Outboxed]
 
 
@@ -181,6 +193,7 @@ def payments(url: str) -> Payments:
             keys=_all(select, "idempotency_keys", Key, "key"),
             plugins=_all(select, "plugins", Plugin, "plugin_id"),
             bindings=_all(select, "bindings", Binding, "binding_id"),
+            used=_all(select, "binding_usage", Used, "binding_id"),
             outbox=_all(select, "outbox", Outboxed, "id"),
         )
 

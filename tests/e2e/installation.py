@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 from payhub.events.v1 import event_pb2
+from payhub.plugin.v1 import binding_pb2
 
 import payhub_client
 from deploy import stack
@@ -21,6 +22,7 @@ from tests import invariants, stored
 POLL_S = 0.05
 REST_TIMEOUT_S = 45.0
 SHOWN_MAX = 20
+CHECKS_MAX = 5
 TENANT = "default"
 QUICK: Mapping[str, str] = {
     "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
@@ -115,6 +117,19 @@ class Installation:
             while not await asyncio.to_thread(stored.count, self.payments_url, wanted):
                 await asyncio.sleep(POLL_S)
 
+    async def count_days(self) -> None:
+        """Gives tenant `default` daily limits that nobody reaches, so that they are counted."""
+        await self.enabled()
+        limits = [
+            binding_pb2.CurrencyLimit(currency_code=code, daily_minor=10**15)
+            for code in ("EUR", "JPY")
+        ]
+        options = binding_pb2.BindingOptions(limits=limits)
+        async with self.client() as client:
+            # An installation is used by several tests.
+            with contextlib.suppress(payhub_client.errors.StateConflict):
+                await client.bindings.create(TENANT, "mock", options=options, reason="a test")
+
     async def rest(self, *, timeout_s: float = REST_TIMEOUT_S) -> None:
         """Waits until every outcome is known and every event is in the log."""
         left: dict[str, int] = {}
@@ -145,16 +160,26 @@ class Installation:
         return await asyncio.to_thread(stored.log, self.log_url)
 
     async def check(self, reader: "Reader | None" = None) -> None:
-        """Fails with every invariant that does not hold; the installation must be at rest."""
-        found = await asyncio.to_thread(
-            invariants.check,
-            payments=self.payments_url,
-            log=self.log_url,
-            ledger=self.ledger,
-            seen=None if reader is None else reader.events,
-            secrets=self.secrets,
-            printed=[self.stack.log_file(name) for name in stack.NAMES],
-        )
+        """Fails with every invariant that does not hold; the installation must be at rest.
+
+        What is observed of a plugin is told whenever it changes, so it may happen in the
+        middle of the reading: then it is read again.
+        """
+        found: list[str] = []
+        for _ in range(CHECKS_MAX):
+            told = await asyncio.to_thread(stored.count, self.payments_url, "outbox")
+            found = await asyncio.to_thread(
+                invariants.check,
+                payments=self.payments_url,
+                log=self.log_url,
+                ledger=self.ledger,
+                seen=None if reader is None else reader.events,
+                secrets=self.secrets,
+                printed=[self.stack.log_file(name) for name in stack.NAMES],
+            )
+            if told == await asyncio.to_thread(stored.count, self.payments_url, "outbox"):
+                break
+            await self.rest()
         assert not found, "\n".join([f"{len(found)} violations", *found[:SHOWN_MAX]])
 
 

@@ -41,6 +41,7 @@ async def test_a_process_that_is_killed_at_a_boundary_breaks_no_invariant(
     same keys: every invariant holds, and an outcome nobody knew was IN_DOUBT until settled.
     """
     with keeper.running() as installed:
+        await installed.count_days()
         before = await installed.book()
         await installed.arm(point.name, point.nth)
         async with installed.client() as client, installation.reading(client) as reader:
@@ -74,6 +75,7 @@ async def test_processes_that_are_killed_at_random_break_no_invariant(
     victims = [*stack.NAMES] * KILLS_EACH
     chance.shuffle(victims)
     with keeper.running() as installed:
+        await installed.count_days()
         async with installed.client() as client, installation.reading(client) as reader:
             callers: list[workload.Caller] = []
             stopped = asyncio.Event()

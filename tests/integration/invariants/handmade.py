@@ -24,6 +24,7 @@ _O = payment_pb2.Operation
 _C = customer_service_pb2.Customer
 
 EPOCH = 0xABCDEF
+DAY = "2026-01-01"
 NEVER_ARRIVED = '[2, "NEVER_ARRIVED", "", false]'
 _TABLES: dict[str, type[Any]] = {
     "payments": stored.Payment,
@@ -33,6 +34,7 @@ _TABLES: dict[str, type[Any]] = {
     "idempotency_keys": stored.Key,
     "plugins": stored.Plugin,
     "bindings": stored.Binding,
+    "binding_usage": stored.Used,
     "outbox": stored.Outboxed,
 }
 
@@ -170,6 +172,10 @@ class Installation:
             ],
             "plugins": [],
             "bindings": [],
+            "binding_usage": [
+                stored.Used(binding_id="b-1", day=DAY, currency="EUR", used_minor=1000),
+                stored.Used(binding_id="b-1", day=DAY, currency="JPY", used_minor=500),
+            ],
             "outbox": [
                 (number, *_key(event), event.SerializeToString(), f"{EPOCH:08x}", number)
                 for number, event in enumerate(self._events, 1)
@@ -273,6 +279,8 @@ def _operation(
         failure=NEVER_ARRIVED if state == _O.STATE_NOT_SENT else "",
         idempotency_key=key,
         created_us=1,
+        binding_id="b-1",
+        counted_day=DAY if kind in invariants.INITIAL else "",
     )
 
 

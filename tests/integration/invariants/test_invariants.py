@@ -84,6 +84,16 @@ PLANTED = {
         "update operations set entity_id = 'pay_gone' where id = 'op_lost'",
         "pay_gone: has operations, but is not there",
     ),
+    "day that lost more than was taken": (
+        "payments",
+        "update binding_usage set used_minor = 1001 where currency = 'EUR'",
+        "b-1 2026-01-01 EUR: 1001 of the day are used, operations took 1000",
+    ),
+    "day that was not counted": (
+        "payments",
+        "delete from binding_usage where currency = 'JPY'",
+        "b-1 2026-01-01 JPY: 0 of the day are used, operations took 500",
+    ),
     "refund that its operation belies": (
         "payments",
         "update refunds set state = 3",
