@@ -57,6 +57,27 @@ _ADVICE: Mapping[type[errors.PayhubError], str] = {
     errors.LogEpochMismatch: "the log was rebuilt; look with `payctl list`, then --from-start",
 }
 
+_LOOK_AT_PLUGIN = "look at it with `payctl plugins show` and `payctl plugins health`"
+# Where the class of an error says less than its reason.
+_REASON_ADVICE: Mapping[str, str] = {
+    "PLUGIN_UNKNOWN": "`payctl plugins list` names those that are allowed",
+    "PLUGIN_EXISTS": _LOOK_AT_PLUGIN,
+    "PLUGIN_STATE_CONFLICT": _LOOK_AT_PLUGIN,
+    "PLUGIN_DEPENDENCY": _LOOK_AT_PLUGIN,
+    "PLUGIN_QUARANTINED": "find out why with `payctl plugins history`, then `plugins release`",
+    "PLUGIN_FAILED": _LOOK_AT_PLUGIN,
+    "INSTANCE_UNREACHABLE": "check that it runs and that core reaches its endpoint",
+    "INSTANCE_CONFLICT": _LOOK_AT_PLUGIN,
+    "IDENTITY_MISMATCH": "another process answers at that endpoint; check addresses and versions",
+    "REPORT_REQUIRED": "run payhub-conform and store its report with `payctl plugins report`",
+    "UPGRADE_REFUSED": "see what stands in the way with `payctl plugins upgrade --dry-run`",
+    "STALE_GENERATION": "somebody changed it meanwhile; read it with `payctl bindings show`",
+    "BINDING_EXISTS": "change it with `payctl bindings update`",
+    "BINDING_IN_USE": "wait until its open operations have ended; `payctl status` counts them",
+    "LIMIT_EXCEEDED": "`payctl bindings show` lists the limits",
+    "ENCRYPTION_KEY_MISSING": "give the process the key that the secrets were encrypted under",
+}
+
 
 def console() -> rich.console.Console:
     """Return the console for results."""
@@ -134,6 +155,8 @@ def failure(found: errors.PayhubError, *, as_json: bool) -> None:
 
 def advice_on(found: errors.PayhubError) -> str:
     """Return what a person can do about an error."""
+    if found.reason in _REASON_ADVICE:
+        return _REASON_ADVICE[found.reason]
     return next((_ADVICE[kind] for kind in type(found).__mro__ if kind in _ADVICE), "look again")
 
 
