@@ -7,9 +7,9 @@ import argparse
 import signal
 import sys
 
-from benchmarks import create_payment, event_latency, million, report
+from benchmarks import create_payment, event_latency, million, neighbour, report
 
-MEASUREMENTS = (create_payment, event_latency, million)
+MEASUREMENTS = (create_payment, event_latency, million, neighbour)
 
 
 def main() -> None:

@@ -29,23 +29,37 @@ class Tally:
     failed: int = 0
 
 
-def request(order: int) -> payment_service_pb2.CreatePaymentRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Through:
+    """The provider that payments go through, '' for the default one, and what pays."""
+
+    provider: str = ""
+    method: str = "tok_approve"
+
+
+DEFAULT = Through()
+
+
+def request(order: int, through: Through = DEFAULT) -> payment_service_pb2.CreatePaymentRequest:
     """Returns the payment every run asks for."""
     return payment_service_pb2.CreatePaymentRequest(
         idempotency_key=ids.new_id("key"),
         amount=money_pb2.Money(amount_minor=1099 + order % 900, currency_code="EUR"),
-        payment_method="tok_approve",
+        payment_method=through.method,
+        provider=through.provider,
         references=payment_pb2.References(user_id="user-4711", order_id=f"order-{order:08d}"),
         description="Two tickets",
         confirm=True,
     )
 
 
-async def call(stub: Any, metadata: Any, order: int, tally: Tally, measured: bool) -> None:
+async def call(
+    stub: Any, metadata: Any, order: int, tally: Tally, measured: bool, through: Through = DEFAULT
+) -> None:
     """Creates one payment and notes how long it took."""
     started_s = time.perf_counter()
     try:
-        answer = await stub.CreatePayment(request(order), timeout=30, metadata=metadata)
+        answer = await stub.CreatePayment(request(order, through), timeout=30, metadata=metadata)
         good = answer.payment.state == payment_pb2.Payment.STATE_SUCCEEDED
     except grpc.aio.AioRpcError:
         good = False
@@ -70,14 +84,14 @@ async def closed_loop(stub: Any, metadata: Any, callers: int, warm_s: float, run
     return tally
 
 
-async def open_loop(stub: Any, metadata: Any, rate: float, run_s: float) -> Tally:
+async def open_loop(stub: Any, metadata: Any, rate: float, run_s: float, through: Through) -> Tally:
     """Starts *rate* calls a second, whether or not earlier ones were answered."""
     tally = Tally()
     tasks = []
     begin_s = time.perf_counter()
     for order in range(int(rate * run_s)):
         await asyncio.sleep(max(begin_s + order / rate - time.perf_counter(), 0))
-        tasks.append(asyncio.create_task(call(stub, metadata, order, tally, True)))
+        tasks.append(asyncio.create_task(call(stub, metadata, order, tally, True, through)))
     await asyncio.gather(*tasks)
     return tally
 
@@ -102,7 +116,8 @@ async def main(options: argparse.Namespace) -> None:
     ) as channel:
         stub = payment_service_pb2_grpc.PaymentServiceStub(channel)
         if options.rate:
-            tally = await open_loop(stub, metadata, options.rate, options.seconds)
+            through = Through(provider=options.provider, method=options.method)
+            tally = await open_loop(stub, metadata, options.rate, options.seconds, through)
         else:
             tally = await closed_loop(
                 stub, metadata, options.callers, options.warm, options.seconds
@@ -117,4 +132,6 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--warm", type=float, default=1.0)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--provider", default="")
+    parser.add_argument("--method", default="tok_approve")
     server.run(main(parser.parse_args()))

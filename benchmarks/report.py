@@ -22,6 +22,7 @@ BOUNDS: dict[str, tuple[str, float]] = {
     "create_payment_vs_bare_postgres": ("≥", 0.30),
     "create_payment_p50_vs_bare_sqlite": ("≤", 3.0),
     "create_payment_1m_vs_empty": ("≥", 0.9),
+    "neighbour_hang_p99_ratio": ("≤", 1.5),
 }
 
 

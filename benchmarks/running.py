@@ -32,11 +32,23 @@ def folder() -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def payhub(database: str, *, env: Mapping[str, str] | None = None) -> Iterator[stack.Stack]:
-    """Runs every process of Payhub with both databases of the given kind."""
+def payhub(
+    database: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    providers: Mapping[str, str] | None = None,
+) -> Iterator[stack.Stack]:
+    """Runs every process of Payhub with both databases of the given kind.
+
+    *providers* are those beside the simulated one, by plugin id.
+    """
     with contextlib.ExitStack() as cleanup:
         var = cleanup.enter_context(folder())
         settings = dict(env or {})
+        ports = stack.free_ports()
+        if providers:
+            mock = {"mock": f"127.0.0.1:{ports[stack.MOCK].grpc}"}
+            settings["PAYMENT_SERVICE_PROVIDERS"] = json.dumps({**mock, **providers})
         urls: dict[str, str] = {}
         if database == "postgres":
             server = cleanup.enter_context(postgres.server())
@@ -49,7 +61,7 @@ def payhub(database: str, *, env: Mapping[str, str] | None = None) -> Iterator[s
                 "EVENT_GATEWAY_AUTO_MIGRATE": "true",
                 "PAYMENT_SERVICE_DEV_KEY_PATH": str(var / "dev.key"),
             }
-        yield cleanup.enter_context(stack.Stack(var, env=settings, databases=urls))
+        yield cleanup.enter_context(stack.Stack(var, ports=ports, env=settings, databases=urls))
 
 
 @contextlib.contextmanager
@@ -73,16 +85,42 @@ def _role(cleanup: contextlib.ExitStack, *arguments: str) -> str:
     return f"127.0.0.1:{process.stdout.readline().split()[1]}"
 
 
-def load(target: str, key: str, **options: float) -> dict[str, float]:
-    """Runs one load and returns its figures; fails if a payment did not succeed."""
+def _load(target: str, key: str, options: Mapping[str, float | str]) -> subprocess.Popen[str]:
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "benchmarks.load", "--target", target, *arguments],
-        env=os.environ | {"BENCH_KEY": key},
-        stdout=subprocess.PIPE, text=True, check=True, cwd=stack.ROOT,
-        timeout=options.get("seconds", 5) + options.get("warm", 1) + LOAD_GRACE_S,
+        env=os.environ | {"BENCH_KEY": key}, stdout=subprocess.PIPE, text=True, cwd=stack.ROOT,
     )  # fmt: skip
-    figures: dict[str, float] = json.loads(done.stdout)
+
+
+def tried(target: str, key: str, **options: float | str) -> dict[str, float]:
+    """Runs one load and returns its figures, whatever became of its payments."""
+    process = _load(target, key, options)
+    longest_s = float(options.get("seconds", 5)) + float(options.get("warm", 1)) + LOAD_GRACE_S
+    try:
+        printed, _ = process.communicate(timeout=longest_s)
+    finally:
+        process.kill()
+        process.wait()
+    figures: dict[str, float] = json.loads(printed)
+    return figures
+
+
+@contextlib.contextmanager
+def side_load(target: str, key: str, **options: float | str) -> Iterator[None]:
+    """Runs a load beside what is measured, and waits for its end; nobody asks for figures."""
+    process = _load(target, key, options)
+    try:
+        yield
+        process.communicate(timeout=LOAD_GRACE_S)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def load(target: str, key: str, **options: float | str) -> dict[str, float]:
+    """Runs one load and returns its figures; fails if a payment did not succeed."""
+    figures = tried(target, key, **options)
     if figures["failed"]:
         raise SystemExit(f"{figures['failed']:g} payments did not succeed at {target}")
     return figures
