@@ -24,6 +24,7 @@ from servicekit import errors, logs, storage
 _log = logs.get_logger(__name__)
 
 ACTOR = "resolver"
+_TOLD_MAX = 10_000
 
 
 class Cancellations:
@@ -40,6 +41,7 @@ class Cancellations:
         self._settler = settler
         self._payments = payments_
         self._refunds = refunds_
+        self._told: dict[str, str] = {}
 
     async def waiting(self, most: int) -> list[tuple[str, str]]:
         """Returns (tenant, payment) of wishes whose outcome may be known now."""
@@ -105,14 +107,21 @@ class Cancellations:
             route = intents.find(self._ctx, payment.tenant_id, payment.provider, follows=True)
             intents.check(self._ctx, payment.tenant_id, route, kind)
         except errors.RpcError as refusal:
-            _log.warning(
-                "can't carry out a cancellation now",
-                payment_id=payment.id,
-                reason=refusal.reason,
-                detail=refusal.message,
-            )
+            self._tell_once(payment.id, refusal)
             return False
         return True
+
+    def _tell_once(self, payment_id: str, refusal: errors.RpcError) -> None:
+        """Waiting wishes are looked at again and again; why they wait is told once."""
+        if self._told.get(payment_id) == refusal.reason or len(self._told) >= _TOLD_MAX:
+            return
+        self._told[payment_id] = refusal.reason
+        _log.warning(
+            "can't carry out a cancellation now",
+            payment_id=payment_id,
+            reason=refusal.reason,
+            detail=refusal.message,
+        )
 
 
 def is_known(payment: model.Payment) -> bool:

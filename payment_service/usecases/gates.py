@@ -22,6 +22,8 @@ from servicekit import errors, sanitizer
 Diagnostic = plugin_service_pb2.Diagnostic
 DIAGNOSTICS_MAX = 100
 SUMMARY_CHARS_MAX = 300
+# Sealed for an export they still fit the contract's field.
+SECRETS_BYTES_MAX = 512 * 1024
 _SCHEMAS_MAX = 64
 # A shorter one may well be part of any word.
 _SECRET_CHARS_MIN = 4
@@ -174,7 +176,7 @@ class Gates:
             (by_rule,) = await self.judged(judged.schema_digest, [config_json])
             found += by_rule
         schema = await self.schema(judged.schema_digest)
-        found += _by_slots(schema, held, given)
+        found += by_slots(schema, held, given)
         by_plugin = False
         if not any(each.is_error for each in found):
             known = only_known(schema, held)
@@ -243,9 +245,8 @@ def only_known(schema: versions.Schema, held: secrets.Secrets) -> secrets.Secret
     return tuple(each for each in held if each.slot in known)
 
 
-def _by_slots(
-    schema: versions.Schema, held: secrets.Secrets, given: Collection[str]
-) -> list[Found]:
+def by_slots(schema: versions.Schema, held: secrets.Secrets, given: Collection[str]) -> list[Found]:
+    """Returns what is wrong with the secrets of a binding, by name, need and size."""
     known = {each.slot for each in schema.slots}
     filled = {each.slot for each in held}
     listed = ", ".join(sorted(known)) or "none"
@@ -262,6 +263,10 @@ def _by_slots(
         for each in schema.slots
         if each.required and each.slot not in filled
     ]
+    if sum(len(each.value) for each in held) > SECRETS_BYTES_MAX:
+        slot = max(held, key=lambda each: len(each.value)).slot
+        text = f"is too much: all of a binding take at most {SECRETS_BYTES_MAX // 1024} KiB"
+        missing.append(Found(summary=text, slot=slot))
     return unknown + missing
 
 

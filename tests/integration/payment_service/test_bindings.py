@@ -69,6 +69,8 @@ async def test_a_configuration_that_fails_a_gate_is_not_stored(
     refused = await rig.refusal(admin.create(caller.tenant, {}, secrets=[secret]))
     assert (refused.reason, refused.fields) == ("CONFIG_INVALID", ["secrets/pin"])
     assert "api_key" in str(refused)
+    large = [binding_rig.secret("api_key", b"x" * 65_536)]
+    await admin.validate(caller.tenant, {}, secrets=large)
     assert not (await admin.list(tenant_id=caller.tenant)).bindings
     binding = await admin.create(caller.tenant, {})
     refused = await rig.refusal(admin.update(binding, {"force": "explode"}))

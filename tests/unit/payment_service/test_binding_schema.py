@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from payment_service.usecases import schema_check
+from payment_service.db import versions
+from payment_service.usecases import gates, schema_check, secrets
 
 CANARY = "sk_live_canary"
 SCHEMA: dict[str, Any] = {
@@ -87,3 +88,29 @@ def test_a_schema_that_cannot_be_used_is_its_plugins_fault(schema: Any, problem:
     """Nothing is fetched for it, and it ends."""
     with pytest.raises(schema_check.CheckFailed, match=problem):
         found({"region": "eu"}, schema)
+
+
+def test_slots_are_judged_by_name_need_and_size() -> None:
+    """Unknown is an error where it was just given; all together take at most 512 KiB."""
+    schema = versions.Schema(
+        digest="d",
+        json_schema="{}",
+        slots=(
+            versions.Slot(slot="api_key", description="From the portal.", required=True),
+            versions.Slot(slot="hook", description="", required=False),
+        ),
+    )
+
+    def secret(slot: str, size: int = 8) -> secrets.Secret:
+        return secrets.Secret(slot=slot, version=1, value=b"x" * size)
+
+    def found(*held: secrets.Secret, given: tuple[str, ...] = ()) -> list[tuple[str, bool]]:
+        return [(each.field, each.is_error) for each in gates.by_slots(schema, held, given)]
+
+    assert found(secret("api_key")) == []
+    assert found(secret("hook")) == [("secrets/api_key", True)]
+    assert found(secret("api_key"), secret("pin")) == [("secrets/pin", False)]
+    assert found(secret("api_key"), secret("pin"), given=("pin",)) == [("secrets/pin", True)]
+    large = [secret("api_key", 60_000)] + [secret("hook", 65_536)] * 8
+    assert found(*large) == [("secrets/hook", True)]
+    assert gates.only_known(schema, (secret("pin"), secret("hook"))) == (secret("hook"),)
