@@ -12,7 +12,8 @@ from payhub.options.v1 import options_pb2
 
 from payment_service import composition, plugging, settings
 from payment_service.api import access
-from payment_service.usecases import keys, rotation, secrets
+from payment_service.usecases import keys
+from payment_service.usecases.bindings import rotation, secrets
 from servicekit import clock, health, logs, metrics, server, storage
 from servicekit import settings as settings_module
 

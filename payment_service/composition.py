@@ -38,18 +38,11 @@ from payment_service.api import (
     registry,
 )
 from payment_service.settings import Settings
-from payment_service.usecases import (
-    cancellations,
-    catalog,
-    context,
-    keys,
-    secrets,
-    settling,
-    status,
-)
+from payment_service.usecases import cancellations, catalog, context, keys, settling, status
 from payment_service.usecases import customers as customer_cases
 from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
+from payment_service.usecases.bindings import secrets
 from servicekit import auth, errors, ids, metrics, rpc, server, storage, tasks
 from servicekit import clock as clocks
 

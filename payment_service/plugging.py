@@ -11,23 +11,24 @@ from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.provider_client import breaker, client, fleet, introduction, pool, probing
 from payment_service.settings import Settings
-from payment_service.usecases import (
+from payment_service.usecases import context, daily
+from payment_service.usecases.bindings import (
     backup,
     binding_store,
     bindings,
     configurations,
-    context,
-    daily,
     export,
     gates,
+    rotation,
+    secrets,
+)
+from payment_service.usecases.plugins import (
     health,
     kills,
     leases,
     lifecycle,
     plugin_lists,
     reports,
-    rotation,
-    secrets,
     seeding,
     upgrades,
 )

@@ -16,7 +16,7 @@ from payhub.plugin.v1 import binding_pb2, plugin_service_pb2
 from payment_service.api import reading
 from payment_service.domain import bindings as model
 from payment_service.domain import money
-from payment_service.usecases import (
+from payment_service.usecases.bindings import (
     binding_reading,
     binding_snapshots,
     bindings,

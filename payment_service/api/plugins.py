@@ -18,7 +18,8 @@ from payhub.payments.v1 import payment_pb2
 
 from payment_service.api import reading
 from payment_service.domain import plugins
-from payment_service.usecases import (
+from payment_service.usecases import snapshots
+from payment_service.usecases.plugins import (
     health,
     kills,
     lifecycle,
@@ -26,7 +27,6 @@ from payment_service.usecases import (
     plugin_lists,
     plugin_snapshots,
     reports,
-    snapshots,
     upgrades,
 )
 

@@ -10,7 +10,8 @@ from payhub.registry.v1 import registry_service_pb2_grpc
 
 from payment_service.api import reading
 from payment_service.domain import plugins
-from payment_service.usecases import leases, snapshots
+from payment_service.usecases import snapshots
+from payment_service.usecases.plugins import leases
 from servicekit import rpc
 
 

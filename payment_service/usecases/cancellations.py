@@ -10,14 +10,7 @@ from dataclasses import replace
 from payment_service.db import payments
 from payment_service.domain import actions, changes, commands, model
 from payment_service.provider_client import requests
-from payment_service.usecases import (
-    changing,
-    context,
-    events,
-    intents,
-    refunds,
-    settling,
-)
+from payment_service.usecases import changing, context, events, intents, refunds, settling
 from payment_service.usecases import payments as payment_cases
 from servicekit import errors, logs, storage
 

@@ -7,7 +7,8 @@ from payhub.admin.v1 import status_service_pb2 as pb
 
 import payment_service
 from payment_service.db import operations, outbox
-from payment_service.usecases import context, health, snapshots
+from payment_service.usecases import context, snapshots
+from payment_service.usecases.plugins import health
 from servicekit import storage
 
 

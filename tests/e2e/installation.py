@@ -114,7 +114,9 @@ class Installation:
         """Waits until the provider that the environment names is enabled and ready."""
         wanted = "plugins where state = 4 and conditions like '%[2, true,%'"
         async with asyncio.timeout(timeout_s):
-            while not await asyncio.to_thread(stored.count, self.payments_url, wanted):
+            while True:
+                if await asyncio.to_thread(stored.count, self.payments_url, wanted):
+                    break
                 await asyncio.sleep(POLL_S)
 
     async def count_days(self) -> None:

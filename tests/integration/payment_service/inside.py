@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 
 from payment_service import composition, plugging, settings
-from payment_service.usecases import secrets
+from payment_service.usecases.bindings import secrets
 from servicekit import metrics, storage
 from tests.integration.payment_service import rig
 

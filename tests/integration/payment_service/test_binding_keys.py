@@ -14,7 +14,7 @@ from payhub.admin.v1 import binding_admin_service_pb2 as pb
 from deploy import stack
 from payment_service import composition
 from payment_service.db import bindings as rows
-from payment_service.usecases import rotation, secrets
+from payment_service.usecases.bindings import rotation, secrets
 from servicekit import storage
 from tests.integration.payment_service import binding_rig, inside, records, rig, test_start
 

@@ -11,7 +11,7 @@ from payhub.admin.v1 import binding_admin_service_pb2 as bindings_pb
 from payhub.plugin.v1 import plugin_service_pb2 as pb
 
 from payment_service.provider_client import asking
-from payment_service.usecases import schema_check
+from payment_service.usecases.bindings import schema_check
 from tests.integration.payment_service import (
     binding_rig,
     operator,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from payment_service.db import versions
-from payment_service.usecases import gates, schema_check, secrets
+from payment_service.usecases.bindings import gates, schema_check, secrets
 
 CANARY = "sk_live_canary"
 SCHEMA: dict[str, Any] = {

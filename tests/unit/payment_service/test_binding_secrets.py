@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 from payment_service import composition, settings
-from payment_service.usecases import sealing, secrets
+from payment_service.usecases.bindings import sealing, secrets
 from servicekit import errors
 from servicekit import settings as kit_settings
 

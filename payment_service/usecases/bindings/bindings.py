@@ -13,17 +13,16 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.db import bindings as rows
 from payment_service.domain import bindings, plugins, routing
 from payment_service.provider_client import fleet
-from payment_service.usecases import (
+from payment_service.usecases import context
+from payment_service.usecases.bindings import (
     binding_reading,
     binding_refusals,
     binding_store,
-    context,
     gates,
-    plugin_events,
-    plugin_refusals,
     schema_check,
     secrets,
 )
+from payment_service.usecases.plugins import plugin_events, plugin_refusals
 from servicekit import logs, storage
 
 _log = logs.get_logger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from payment_service.db import versions
 from payment_service.domain import plugins
-from payment_service.usecases import plugin_changes, plugin_events
+from payment_service.usecases.plugins import plugin_changes, plugin_events
 from servicekit import errors, storage
 
 FORMAT = "payhub.conformance/1"

@@ -11,7 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 from payment_service.domain import plugins
-from payment_service.usecases import binding_store, context, lifecycle, plugin_events
+from payment_service.usecases import context
+from payment_service.usecases.bindings import binding_store
+from payment_service.usecases.plugins import lifecycle, plugin_events
 from servicekit import errors, logs, loop
 
 WHY = plugin_events.Why(reason="set up in the environment")

@@ -16,7 +16,9 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.db import versions
 from payment_service.domain import plugins
 from payment_service.provider_client import fleet
-from payment_service.usecases import context, plugin_refusals, schema_check, secrets
+from payment_service.usecases import context
+from payment_service.usecases.bindings import schema_check, secrets
+from payment_service.usecases.plugins import plugin_refusals
 from servicekit import errors, sanitizer
 
 Diagnostic = plugin_service_pb2.Diagnostic

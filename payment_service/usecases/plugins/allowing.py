@@ -10,7 +10,7 @@ from dataclasses import replace
 from payment_service.db import instances
 from payment_service.db import plugins as rows
 from payment_service.domain import admission, dependencies, plugins
-from payment_service.usecases import plugin_changes, plugin_events, plugin_refusals
+from payment_service.usecases.plugins import plugin_changes, plugin_events, plugin_refusals
 from servicekit import errors, storage
 
 PLUGINS_MAX = 1000

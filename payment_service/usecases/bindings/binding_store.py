@@ -16,13 +16,9 @@ from payment_service.db import outbox
 from payment_service.db import plugins as plugin_rows
 from payment_service.domain import bindings, model
 from payment_service.provider_client import registry
-from payment_service.usecases import (
-    binding_snapshots,
-    context,
-    events,
-    plugin_events,
-    secrets,
-)
+from payment_service.usecases import context, events
+from payment_service.usecases.bindings import binding_snapshots, secrets
+from payment_service.usecases.plugins import plugin_events
 from servicekit import errors, logs, storage
 
 _log = logs.get_logger(__name__)

@@ -17,7 +17,8 @@ import prometheus_client
 from google.protobuf import json_format
 
 from payment_service.db import leases
-from payment_service.usecases import context, export
+from payment_service.usecases import context
+from payment_service.usecases.bindings import export
 from servicekit import logs, loop
 
 _log = logs.get_logger(__name__)

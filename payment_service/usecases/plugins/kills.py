@@ -6,7 +6,7 @@ catalog. Never stops a look-up.
 
 from payment_service.db import plugins as rows
 from payment_service.domain import plugins
-from payment_service.usecases import plugin_changes, plugin_events
+from payment_service.usecases.plugins import plugin_changes, plugin_events
 from servicekit import errors, storage
 
 SWITCHES_MAX = 10_000

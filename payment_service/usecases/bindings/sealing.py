@@ -12,7 +12,7 @@ import os
 import grpc
 from cryptography import fernet
 
-from payment_service.usecases import secrets
+from payment_service.usecases.bindings import secrets
 from servicekit import errors
 
 PASSPHRASE_CHARS_MIN = 12

@@ -17,15 +17,15 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.db import bindings as rows
 from payment_service.domain import bindings, plugins
 from payment_service.provider_client import fleet
-from payment_service.usecases import (
+from payment_service.usecases import context
+from payment_service.usecases.bindings import (
     binding_refusals,
     binding_snapshots,
     binding_store,
-    context,
     gates,
-    plugin_events,
     secrets,
 )
+from payment_service.usecases.plugins import plugin_events
 from servicekit import errors, logs, storage
 
 _log = logs.get_logger(__name__)

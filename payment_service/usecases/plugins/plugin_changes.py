@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from payment_service.db import plugins as rows
 from payment_service.domain import plugins
-from payment_service.usecases import context, plugin_events, plugin_refusals
+from payment_service.usecases import context
+from payment_service.usecases.plugins import plugin_events, plugin_refusals
 from servicekit import logs, storage
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from payhub.plugin.v1 import binding_pb2, plugin_events_pb2
 
 from payment_service.db import bindings as rows
 from payment_service.domain import bindings, model
-from payment_service.usecases import schema_check, secrets, snapshots
+from payment_service.usecases import snapshots
+from payment_service.usecases.bindings import schema_check, secrets
 
 Binding = binding_pb2.Binding
 CHANGES_MAX = 1_000

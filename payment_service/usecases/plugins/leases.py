@@ -16,7 +16,8 @@ from payment_service.db import instances
 from payment_service.db import plugins as plugin_rows
 from payment_service.domain import admission, plugins
 from payment_service.provider_client import introduction, probing
-from payment_service.usecases import context, lifecycle, plugin_events, plugin_refusals
+from payment_service.usecases import context
+from payment_service.usecases.plugins import lifecycle, plugin_events, plugin_refusals
 from servicekit import errors, logs, loop, storage
 
 _log = logs.get_logger(__name__)

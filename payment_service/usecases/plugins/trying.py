@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from payment_service.domain import plugins
 from payment_service.provider_client import fleet
-from payment_service.usecases import configurations as configuration_cases
-from payment_service.usecases import context, plugin_refusals
+from payment_service.usecases import context
+from payment_service.usecases.bindings import configurations as configuration_cases
+from payment_service.usecases.plugins import plugin_refusals
 
 READY_TIMEOUT_S = 10.0
 _POLL_S = 0.05

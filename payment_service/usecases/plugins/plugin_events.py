@@ -12,7 +12,8 @@ from payhub.plugin.v1 import plugin_events_pb2, plugin_pb2
 from payment_service.db import outbox
 from payment_service.db import plugins as rows
 from payment_service.domain import model, plugins
-from payment_service.usecases import context, events, plugin_snapshots
+from payment_service.usecases import context, events
+from payment_service.usecases.plugins import plugin_snapshots
 from servicekit import storage
 
 TENANT = "system"

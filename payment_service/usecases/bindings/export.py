@@ -12,18 +12,18 @@ from payhub.admin.v1 import binding_admin_service_pb2 as pb
 from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.db import bindings as rows
-from payment_service.usecases import (
+from payment_service.usecases import context
+from payment_service.usecases.bindings import (
     binding_reading,
     binding_refusals,
     binding_snapshots,
     binding_store,
     bindings,
-    context,
     gates,
-    plugin_events,
     sealing,
     secrets,
 )
+from payment_service.usecases.plugins import plugin_events
 from servicekit import errors, storage
 
 FORMAT = 1

@@ -9,7 +9,8 @@ from collections.abc import Sequence, Set
 from payment_service.db import plugins as rows
 from payment_service.db import versions
 from payment_service.domain import plugins
-from payment_service.usecases import context, plugin_refusals
+from payment_service.usecases import context
+from payment_service.usecases.plugins import plugin_refusals
 from servicekit import storage
 
 State = plugins.PluginState

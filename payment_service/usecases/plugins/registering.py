@@ -13,7 +13,7 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.db import instances, versions
 from payment_service.db import plugins as rows
 from payment_service.domain import admission, plugins
-from payment_service.usecases import (
+from payment_service.usecases.plugins import (
     plugin_changes,
     plugin_events,
     plugin_refusals,

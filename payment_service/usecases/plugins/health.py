@@ -18,7 +18,8 @@ from payhub.admin.v1 import (
 
 from payment_service.domain import plugins
 from payment_service.provider_client import breaker, fleet, link
-from payment_service.usecases import context, plugin_refusals, plugin_snapshots, snapshots
+from payment_service.usecases import context, snapshots
+from payment_service.usecases.plugins import plugin_refusals, plugin_snapshots
 from servicekit import loop
 
 INSTANCES_MAX = 100

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from payhub.admin.v1 import value_change_pb2
 
 from payment_service.db import bindings as rows
-from payment_service.usecases import (
+from payment_service.usecases import context
+from payment_service.usecases.bindings import (
     binding_refusals,
     binding_snapshots,
     binding_store,
-    context,
     secrets,
 )
 from servicekit import errors

@@ -10,7 +10,8 @@ import grpc
 from cryptography import fernet
 
 from payment_service.db import bindings
-from payment_service.usecases import context, secrets
+from payment_service.usecases import context
+from payment_service.usecases.bindings import secrets
 from servicekit import errors, logs, storage
 
 _log = logs.get_logger(__name__)

@@ -14,7 +14,10 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.db import instances, operations, versions
 from payment_service.db import plugins as rows
 from payment_service.domain import dependencies, plugins
-from payment_service.usecases import (
+from payment_service.usecases import context as contexts
+from payment_service.usecases.bindings import bindings as binding_cases
+from payment_service.usecases.bindings import configurations as configuration_cases
+from payment_service.usecases.plugins import (
     allowing,
     observing,
     plugin_changes,
@@ -23,9 +26,6 @@ from payment_service.usecases import (
     registering,
     trying,
 )
-from payment_service.usecases import bindings as binding_cases
-from payment_service.usecases import configurations as configuration_cases
-from payment_service.usecases import context as contexts
 from servicekit import logs, storage
 
 State = plugins.PluginState

@@ -14,9 +14,9 @@ from payment_service.db import instances, versions
 from payment_service.db import plugins as plugin_rows
 from payment_service.domain import admission, plugins
 from payment_service.provider_client import fleet
-from payment_service.usecases import (
-    configurations,
-    context,
+from payment_service.usecases import context
+from payment_service.usecases.bindings import configurations
+from payment_service.usecases.plugins import (
     lifecycle,
     plugin_events,
     plugin_refusals,
