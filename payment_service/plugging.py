@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 from payhub.plugin.v1 import plugin_service_pb2
 
-from payment_service.provider_client import breaker, client, fleet, introduction, pool, probing
+from payment_service.provider_client import (
+    breaker,
+    client,
+    counting,
+    fleet,
+    introduction,
+    pool,
+    probing,
+)
 from payment_service.settings import Settings
 from payment_service.usecases import context, daily
 from payment_service.usecases.bindings import (
@@ -120,7 +128,7 @@ def make_fleet(
             open_longest_s=settings.breaker_open_longest_s,
         ),
         probe_rule=probe_rule(settings),
-        metrics=pool.Metrics(registry.registry),
+        metrics=counting.Metrics(registry.registry),
         clock=clock,
         on_fault=hooks.condemn,
     )

@@ -78,6 +78,7 @@ class Fleet:
         self._view = catalog.View()
         self._providers: dict[str, pool.Provider] = {}
         self._started = False
+        self._is_first = False
         self._closing: set[asyncio.Task[None]] = set()
         self._known: dict[str, tuple[bytes, client.Known]] = {}
         self._told: dict[str, probing.Conditions] = {}
@@ -107,7 +108,10 @@ class Fleet:
     def start(self) -> None:
         """Connects to what the catalog holds, and from now on to what it will hold."""
         self._started = True
+        # An instance whose lease ran out while core was away may well be there still.
+        self._is_first = True
         self.follow(self._view)
+        self._is_first = False
 
     async def close(self) -> None:
         """Ends every connection at once."""
@@ -186,7 +190,7 @@ class Fleet:
             instance = place.instance
             if (existing := provider.links.get(key)) is not None:
                 existing.follow(instance)
-            elif instance is None or instance.alive:
+            elif instance is None or instance.alive or self._is_first:
                 self._connect(provider, key, place)
 
     def _connect(self, provider: pool.Provider, key: str, place: _Wanted) -> None:

@@ -10,9 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-import prometheus_client
 from payhub.plugin.v1 import capability_pb2
 
 from payment_service.domain import model, outcomes
@@ -21,6 +19,7 @@ from payment_service.provider_client import (
     breaker,
     choosing,
     client,
+    counting,
     link,
     probing,
     reading,
@@ -35,47 +34,6 @@ _log = logs.get_logger(__name__)
 TRIED_MAX = 3
 WAIT_POLL_S = 0.01
 NO_PLAN = choosing.Plan()
-
-
-class Metrics:
-    """Counts and durations of provider calls."""
-
-    def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
-        self._known: dict[tuple[str, str, str], tuple[Any, Any]] = {}
-        self._calls = prometheus_client.Counter(
-            "payhub_provider_calls_total",
-            "Calls of operations and look-ups by what they told.",
-            ("provider", "call", "outcome"),
-            registry=registry,
-        )
-        self._seconds = prometheus_client.Histogram(
-            "payhub_provider_call_seconds",
-            "Duration of provider calls in seconds.",
-            ("provider", "call"),
-            registry=registry,
-        )
-        self.faults = prometheus_client.Counter(
-            "payhub_provider_contract_faults_total",
-            "Answers that break the contract.",
-            ("provider", "version"),
-            registry=registry,
-        )
-        self.opened = prometheus_client.Counter(
-            "payhub_provider_breakers_opened_total",
-            "Times a breaker of a binding opened.",
-            ("provider", "class"),
-            registry=registry,
-        )
-
-    def count(self, provider: str, call: str, outcome: str, seconds: float) -> None:
-        """Counts one call that took *seconds*."""
-        labels = (provider, call, outcome)
-        found = self._known.get(labels)
-        if found is None:
-            found = (self._calls.labels(*labels), self._seconds.labels(provider, call))
-            self._known[labels] = found
-        found[0].inc()
-        found[1].observe(seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +60,7 @@ class Tools:
     bounds: Bounds
     breaker_rule: breaker.Rule
     probe_rule: probing.Rule
-    metrics: Metrics
+    metrics: counting.Metrics
     clock: clocks.Clock
     on_fault: Callable[[str, str, str], None]
 
@@ -137,6 +95,7 @@ class Provider(asking.Asking):
         # The instance there is, if there is one and it may be used: nothing to choose.
         self._only: link.Link | None = None
         self._known: client.Known | None = None
+        self._awaited: asyncio.Task[None] | None = None
         self._active = 0
         self._looking = 0
 
@@ -279,6 +238,18 @@ class Provider(asking.Asking):
             end_s = end_s or now_s + self._tools.limits.connect_s
             if now_s >= end_s or self._all_barred():
                 return reply or self._unreachable(operation), None
+            await (asyncio.sleep(WAIT_POLL_S) if tried else self._somebody(end_s - now_s))
+
+    async def _somebody(self, longest_s: float) -> None:
+        """Waits until an instance takes operations; everybody who waits shares the looking."""
+        if self._awaited is None or self._awaited.done():
+            self._awaited = asyncio.get_running_loop().create_task(self._look_out())
+        await asyncio.wait([self._awaited], timeout=longest_s)
+
+    async def _look_out(self) -> None:
+        for _ in range(round(self._tools.limits.connect_s / WAIT_POLL_S)):
+            if self.ready:
+                return
             await asyncio.sleep(WAIT_POLL_S)
 
     def _next(self, operation: model.Operation, tried: list[link.Link]) -> link.Link | None:

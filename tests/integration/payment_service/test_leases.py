@@ -9,6 +9,7 @@ import pytest
 from payhub.registry.v1 import registry_service_pb2 as registry_pb
 
 from payment_service.domain import plugins
+from payment_service.usecases.bindings import secrets
 from servicekit import storage
 from tests.integration.payment_service import inside, operator, registrant, rig, sidecars
 
@@ -213,6 +214,22 @@ async def test_a_lease_that_ran_out_counts_for_nothing_once_the_instance_is_gone
             return rig.state(payment) == "SUCCEEDED"
 
         await rig.until(paid)
+
+
+async def test_a_core_that_was_away_finds_its_instances_again(database_url: str) -> None:
+    """Their leases ran out meanwhile: they are tried before they register again."""
+    key = secrets.new_key()
+    async with Sidecar("other") as other:
+        async with registrant.plugged(database_url, plugin_lease_s=0.1, encryption_keys=key) as (
+            admin,
+            plug,
+        ):
+            await registrant.enable(admin, plug, other)
+        async with registrant.plugged(database_url, encryption_keys=key) as (admin, _):
+            (row,) = await rows(admin)
+            assert not row.alive
+            await inside.connected(admin.service, "other")
+            assert rig.state(await admin.caller.create(provider="other")) == "SUCCEEDED"
 
 
 async def test_a_key_registers_its_own_plugin_alone(database_url: str) -> None:
