@@ -7,12 +7,20 @@ of a new key once, on stdout, and nowhere else.
 from typing import Annotated
 
 import typer
-from payhub.admin.v1 import status_service_pb2
+from payhub.admin.v1 import health_pb2, status_service_pb2
 from payhub.events.v1 import event_stream_service_pb2
 
 import payhub_client
 from payctl import render, session
 from payhub_client import errors
+
+# What an operator reads at once; `payctl plugins health` tells the rest.
+REASONS_MAX = 5
+_HEALTH = {
+    health_pb2.HEALTH_UNSPECIFIED: "",
+    health_pb2.HEALTH_HEALTHY: "healthy",
+    health_pb2.HEALTH_DEGRADED: "degraded",
+}
 
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
 
@@ -166,7 +174,8 @@ def _well(
     if isinstance(found, errors.PayhubError) or isinstance(log, errors.PayhubError):
         return False
     providers_ready = all(each.ready for each in found.providers if each.default)
-    return providers_ready and not found.outbox.blocked
+    healthy = found.health != health_pb2.HEALTH_DEGRADED
+    return providers_ready and healthy and not found.outbox.blocked
 
 
 def _write_status(found: status_service_pb2.GetStatusResponse | errors.PayhubError) -> None:
@@ -177,6 +186,9 @@ def _write_status(found: status_service_pb2.GetStatusResponse | errors.PayhubErr
     render.fields(
         {
             "payment service": found.version,
+            "health": _HEALTH.get(found.health, "degraded"),
+            "because": "; ".join(found.health_reasons[:REASONS_MAX]),
+            "kill switches": str(found.kill_switches) if found.kill_switches else "",
             "events waiting": str(found.outbox.waiting),
             "events blocked": str(found.outbox.blocked) if found.outbox.blocked else "",
             "oldest waiting": render.moment(found.outbox.oldest_time),
