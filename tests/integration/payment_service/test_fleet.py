@@ -1,6 +1,7 @@
 """Several instances of a plugin, and several plugins, as payments meet them."""
 
 import asyncio
+import pathlib
 from collections import Counter
 from typing import Any
 
@@ -43,6 +44,12 @@ class Failing(Sidecar):
         return await super().AuthorizePayment(request, context)
 
 
+@pytest.fixture
+def url(tmp_path: pathlib.Path) -> str:
+    """A database of one dialect: what is tested here never touches it."""
+    return f"sqlite:///{tmp_path}/payments.db"
+
+
 async def pay(admin: operator.Operator, count: int, **fields: Any) -> Counter[str]:
     """Makes payments at once; returns how many ended in which state, or for which reason."""
     made = await asyncio.gather(
@@ -51,12 +58,12 @@ async def pay(admin: operator.Operator, count: int, **fields: Any) -> Counter[st
     return Counter(each.failure.reason or rig.state(each) for each in made)
 
 
-async def test_instances_share_the_work(database_url: str) -> None:
+async def test_instances_share_the_work(url: str) -> None:
     """New operations go to the one with the fewest calls."""
     async with (
         Sidecar("other") as one,
         Sidecar("other") as two,
-        registrant.plugged(database_url) as (admin, plug),
+        registrant.plugged(url) as (admin, plug),
     ):
         await registrant.enable(admin, plug, one)
         await plug.register(two)
@@ -80,13 +87,13 @@ async def test_instances_share_the_work(database_url: str) -> None:
     ids=["draining", "busy"],
 )
 async def test_what_one_instance_refuses_with_nothing_done_another_one_takes(
-    database_url: str, refusal: plugin_errors.ProviderError
+    url: str, refusal: plugin_errors.ProviderError
 ) -> None:
     """With the same operation id; no caller notices."""
     async with (
         Failing("other") as one,
         Failing("other") as two,
-        registrant.plugged(database_url) as (admin, plug),
+        registrant.plugged(url) as (admin, plug),
     ):
         await registrant.enable(admin, plug, one)
         await plug.register(two)
@@ -100,12 +107,12 @@ async def test_what_one_instance_refuses_with_nothing_done_another_one_takes(
         assert set(await pay(admin, 1)) <= {reason, "PROVIDER_UNREACHABLE"}
 
 
-async def test_a_provider_that_hangs_ties_up_its_own_share_alone(database_url: str) -> None:
+async def test_a_provider_that_hangs_ties_up_its_own_share_alone(url: str) -> None:
     """Beyond its bound payments fail at once, with nothing sent; the others are paid."""
     async with (
         Sidecar("other") as other,
         Sidecar("good") as good,
-        registrant.plugged(database_url, provider_calls_max=4) as (admin, plug),
+        registrant.plugged(url, provider_calls_max=4) as (admin, plug),
     ):
         await registrant.enable(admin, plug, other)
         await registrant.enable(admin, plug, good)
@@ -123,11 +130,11 @@ async def test_a_provider_that_hangs_ties_up_its_own_share_alone(database_url: s
         assert len(other.charged) == 4
 
 
-async def test_a_breaker_opens_for_what_fails_and_closes_by_itself(database_url: str) -> None:
+async def test_a_breaker_opens_for_what_fails_and_closes_by_itself(url: str) -> None:
     """Nothing is sent while it is open, follow-ups pass, and one good trial closes it."""
     async with (
         Failing("other") as other,
-        registrant.plugged(database_url, breaker_calls_min=4, breaker_open_first_s=0.3) as (
+        registrant.plugged(url, breaker_calls_min=4, breaker_open_first_s=0.3) as (
             admin,
             plug,
         ),
@@ -162,21 +169,19 @@ async def test_a_breaker_opens_for_what_fails_and_closes_by_itself(database_url:
         assert health.health == payhub_health_pb2.HEALTH_HEALTHY
 
 
-async def test_declines_open_no_breaker(database_url: str, bank: stack.Stack) -> None:
+async def test_declines_open_no_breaker(url: str, bank: stack.Stack) -> None:
     """A wave of stolen cards is no outage."""
-    async with inside.running(
-        database_url, bank.target(stack.MOCK), breaker_calls_min=2
-    ) as service:
+    async with inside.running(url, bank.target(stack.MOCK), breaker_calls_min=2) as service:
         await inside.connected(service)
         for _ in range(6):
             declined = await service.caller.create("tok_decline_suspected_fraud")
             assert declined.failure.reason == "SUSPECTED_FRAUD"
 
 
-async def test_look_ups_pass_an_open_breaker(database_url: str, bank: stack.Stack) -> None:
+async def test_look_ups_pass_an_open_breaker(url: str, bank: stack.Stack) -> None:
     """They are how uncertainty ends."""
     async with inside.running(
-        database_url,
+        url,
         bank.target(stack.MOCK),
         breaker_calls_min=2,
         breaker_open_first_s=60.0,
@@ -194,13 +199,13 @@ async def test_look_ups_pass_an_open_breaker(database_url: str, bank: stack.Stac
 
 
 async def test_a_configuration_reaches_every_instance_and_one_that_forgot_it(
-    database_url: str,
+    url: str,
 ) -> None:
     """A restarted process is configured again before it gets an operation."""
     async with (
         Sidecar("other") as one,
         Sidecar("other") as two,
-        registrant.plugged(database_url) as (admin, plug),
+        registrant.plugged(url) as (admin, plug),
     ):
         await registrant.enable(admin, plug, one)
         await plug.register(two)
@@ -225,13 +230,13 @@ async def test_a_configuration_reaches_every_instance_and_one_that_forgot_it(
 
 
 async def test_a_draining_instance_gets_nothing_new_and_answers_look_ups(
-    database_url: str,
+    url: str,
 ) -> None:
     """Seen by its probes, before any operation is refused."""
     async with (
         Sidecar("other") as one,
         Sidecar("other") as two,
-        registrant.plugged(database_url) as (admin, plug),
+        registrant.plugged(url) as (admin, plug),
     ):
         await registrant.enable(admin, plug, one)
         await plug.register(two)

@@ -60,6 +60,12 @@ class Neighbours:
         return why
 
 
+@pytest.fixture
+def url(tmp_path: pathlib.Path) -> str:
+    """A database of one dialect, for what never touches it."""
+    return f"sqlite:///{tmp_path}/payments.db"
+
+
 @contextlib.asynccontextmanager
 async def beside_a_good_one(database_url: str, **changes: Any) -> AsyncIterator[Neighbours]:
     """Runs a service with a plugin `good` that is enabled."""
@@ -147,10 +153,9 @@ async def _is_quarantined_for(
     ids=lambda value: value.__name__[1:] if callable(value) else "",
 )
 async def test_answers_that_break_the_contract_quarantine_the_version(
-    tmp_path: pathlib.Path, make: Callable[[Operation], None], why: str
+    url: str, make: Callable[[Operation], None], why: str
 ) -> None:
     """Nobody knows what they mean, so the payment is in doubt; three are enough."""
-    url = f"sqlite:///{tmp_path}/payments.db"
     async with Lying("bad") as bad, beside_a_good_one(url) as found:
         told = await _is_quarantined_for(found, bad, make)
         assert told.startswith(f"broken contract: {why}")
@@ -182,9 +187,9 @@ class Noisy(Sidecar):
         return self
 
 
-async def test_bytes_that_are_no_message_are_a_broken_contract(database_url: str) -> None:
+async def test_bytes_that_are_no_message_are_a_broken_contract(url: str) -> None:
     """Whatever was done upstream, nobody can tell; the service itself takes no harm."""
-    async with Noisy("bad") as bad, beside_a_good_one(database_url) as found:
+    async with Noisy("bad") as bad, beside_a_good_one(url) as found:
         await registrant.enable(found.admin, found.plug, bad)
         doubts = [await found.pay() for _ in range(3)]
         assert [rig.state(each) for each in doubts] == ["IN_DOUBT"] * 3
@@ -204,10 +209,10 @@ class Boasting(Sidecar):
 
 
 async def test_a_capability_that_is_claimed_falsely_quarantines_the_version(
-    database_url: str,
+    url: str,
 ) -> None:
     """Nothing was done, which is certain; an operator learns which capability it is."""
-    async with Boasting("bad") as bad, beside_a_good_one(database_url) as found:
+    async with Boasting("bad") as bad, beside_a_good_one(url) as found:
         await registrant.enable(found.admin, found.plug, bad)
         for _ in range(3):
             failed = await found.pay()
@@ -222,12 +227,12 @@ async def test_a_capability_that_is_claimed_falsely_quarantines_the_version(
 
 
 async def test_a_plugin_that_hangs_leaves_doubts_and_no_waiting_neighbours(
-    database_url: str,
+    url: str,
 ) -> None:
     """Its breaker opens; until then it may tie up no more than its bound."""
     async with (
         Sidecar("bad") as bad,
-        beside_a_good_one(database_url, provider_calls_max=8, breaker_calls_min=8) as found,
+        beside_a_good_one(url, provider_calls_max=8, breaker_calls_min=8) as found,
     ):
         await registrant.enable(found.admin, found.plug, bad)
         bad.answers = asyncio.Event()
@@ -278,9 +283,9 @@ async def test_a_plugin_that_crashes_on_every_call_is_quarantined(database_url: 
             await fixed.stop()
 
 
-async def test_a_generation_that_is_stale_is_no_failure(database_url: str) -> None:
+async def test_a_generation_that_is_stale_is_no_failure(url: str) -> None:
     """Another replica was here first with a newer configuration: the operation goes on."""
-    async with Stale("bad") as bad, beside_a_good_one(database_url) as found:
+    async with Stale("bad") as bad, beside_a_good_one(url) as found:
         await registrant.enable(found.admin, found.plug, bad)
         bad.is_ahead = True
         assert rig.state(await found.pay()) == "SUCCEEDED"
