@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!payhub/plugin/v1/capability.proto\x12\x10payhub.plugin.v1\"\x93\x01\n\x10\x43\x61pabilityStatus\x12<\n\ncapability\x18\x01 \x01(\x0e\x32\x1c.payhub.plugin.v1.CapabilityR\ncapability\x12\x18\n\x07\x65nabled\x18\x02 \x01(\x08R\x07\x65nabled\x12\'\n\x0f\x64isabled_reason\x18\x03 \x01(\tR\x0e\x64isabledReason*\xad\x03\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43\x41PABILITY_MANUAL_CAPTURE\x10\x01\x12\x13\n\x0f\x43\x41PABILITY_SALE\x10\x02\x12\x1e\n\x1a\x43\x41PABILITY_PARTIAL_CAPTURE\x10\x03\x12\x1f\n\x1b\x43\x41PABILITY_MULTIPLE_CAPTURE\x10\x04\x12\x13\n\x0f\x43\x41PABILITY_VOID\x10\x05\x12\x15\n\x11\x43\x41PABILITY_REFUND\x10\x06\x12\x1d\n\x19\x43\x41PABILITY_PARTIAL_REFUND\x10\x07\x12\x1e\n\x1a\x43\x41PABILITY_CUSTOMER_ACTION\x10\x08\x12\x18\n\x14\x43\x41PABILITY_CUSTOMERS\x10\t\x12#\n\x1f\x43\x41PABILITY_UPSTREAM_IDEMPOTENCY\x10\n\x12\x1f\n\x1b\x43\x41PABILITY_OPERATION_LOOKUP\x10\x0b\x12\x1f\n\x1b\x43\x41PABILITY_CREDENTIAL_CHECK\x10\x0c\x12\"\n\x1e\x43\x41PABILITY_OVERLAPPING_SECRETS\x10\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!payhub/plugin/v1/capability.proto\x12\x10payhub.plugin.v1\"\x93\x01\n\x10\x43\x61pabilityStatus\x12<\n\ncapability\x18\x01 \x01(\x0e\x32\x1c.payhub.plugin.v1.CapabilityR\ncapability\x12\x18\n\x07\x65nabled\x18\x02 \x01(\x08R\x07\x65nabled\x12\'\n\x0f\x64isabled_reason\x18\x03 \x01(\tR\x0e\x64isabledReason*\xd3\x05\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43\x41PABILITY_MANUAL_CAPTURE\x10\x01\x12\x13\n\x0f\x43\x41PABILITY_SALE\x10\x02\x12\x1e\n\x1a\x43\x41PABILITY_PARTIAL_CAPTURE\x10\x03\x12\x1f\n\x1b\x43\x41PABILITY_MULTIPLE_CAPTURE\x10\x04\x12\x13\n\x0f\x43\x41PABILITY_VOID\x10\x05\x12\x15\n\x11\x43\x41PABILITY_REFUND\x10\x06\x12\x1d\n\x19\x43\x41PABILITY_PARTIAL_REFUND\x10\x07\x12\x1e\n\x1a\x43\x41PABILITY_CUSTOMER_ACTION\x10\x08\x12\x18\n\x14\x43\x41PABILITY_CUSTOMERS\x10\t\x12#\n\x1f\x43\x41PABILITY_UPSTREAM_IDEMPOTENCY\x10\n\x12\x1f\n\x1b\x43\x41PABILITY_OPERATION_LOOKUP\x10\x0b\x12\x1f\n\x1b\x43\x41PABILITY_CREDENTIAL_CHECK\x10\x0c\x12\"\n\x1e\x43\x41PABILITY_OVERLAPPING_SECRETS\x10\r\x12\x1e\n\x1a\x43\x41PABILITY_PAYMENT_METHODS\x10\x0e\x12\"\n\x1e\x43\x41PABILITY_SAVE_PAYMENT_METHOD\x10\x0f\x12\x1a\n\x16\x43\x41PABILITY_OFF_SESSION\x10\x10\x12(\n$CAPABILITY_INCREMENTAL_AUTHORIZATION\x10\x11\x12\x14\n\x10\x43\x41PABILITY_PLANS\x10\x12\x12\x1c\n\x18\x43\x41PABILITY_SUBSCRIPTIONS\x10\x13\x12\x17\n\x13\x43\x41PABILITY_CHECKOUT\x10\x14\x12\x17\n\x13\x43\x41PABILITY_DISPUTES\x10\x15\x12\x17\n\x13\x43\x41PABILITY_WEBHOOKS\x10\x16\x12\x1b\n\x17\x43\x41PABILITY_OBJECT_FETCH\x10\x17\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'payhub.plugin.v1.capability
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CAPABILITY']._serialized_start=206
-  _globals['_CAPABILITY']._serialized_end=635
+  _globals['_CAPABILITY']._serialized_end=929
   _globals['_CAPABILITYSTATUS']._serialized_start=56
   _globals['_CAPABILITYSTATUS']._serialized_end=203
 # @@protoc_insertion_point(module_scope)

@@ -21,6 +21,16 @@ class Capability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAPABILITY_OPERATION_LOOKUP: _ClassVar[Capability]
     CAPABILITY_CREDENTIAL_CHECK: _ClassVar[Capability]
     CAPABILITY_OVERLAPPING_SECRETS: _ClassVar[Capability]
+    CAPABILITY_PAYMENT_METHODS: _ClassVar[Capability]
+    CAPABILITY_SAVE_PAYMENT_METHOD: _ClassVar[Capability]
+    CAPABILITY_OFF_SESSION: _ClassVar[Capability]
+    CAPABILITY_INCREMENTAL_AUTHORIZATION: _ClassVar[Capability]
+    CAPABILITY_PLANS: _ClassVar[Capability]
+    CAPABILITY_SUBSCRIPTIONS: _ClassVar[Capability]
+    CAPABILITY_CHECKOUT: _ClassVar[Capability]
+    CAPABILITY_DISPUTES: _ClassVar[Capability]
+    CAPABILITY_WEBHOOKS: _ClassVar[Capability]
+    CAPABILITY_OBJECT_FETCH: _ClassVar[Capability]
 CAPABILITY_UNSPECIFIED: Capability
 CAPABILITY_MANUAL_CAPTURE: Capability
 CAPABILITY_SALE: Capability
@@ -35,6 +45,16 @@ CAPABILITY_UPSTREAM_IDEMPOTENCY: Capability
 CAPABILITY_OPERATION_LOOKUP: Capability
 CAPABILITY_CREDENTIAL_CHECK: Capability
 CAPABILITY_OVERLAPPING_SECRETS: Capability
+CAPABILITY_PAYMENT_METHODS: Capability
+CAPABILITY_SAVE_PAYMENT_METHOD: Capability
+CAPABILITY_OFF_SESSION: Capability
+CAPABILITY_INCREMENTAL_AUTHORIZATION: Capability
+CAPABILITY_PLANS: Capability
+CAPABILITY_SUBSCRIPTIONS: Capability
+CAPABILITY_CHECKOUT: Capability
+CAPABILITY_DISPUTES: Capability
+CAPABILITY_WEBHOOKS: Capability
+CAPABILITY_OBJECT_FETCH: Capability
 
 class CapabilityStatus(_message.Message):
     __slots__ = ("capability", "enabled", "disabled_reason")

@@ -23,12 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from payhub.options.v1 import options_pb2 as payhub_dot_options_dot_v1_dot_options__pb2
 from payhub.provider.v1 import operation_pb2 as payhub_dot_provider_dot_v1_dot_operation__pb2
+from payhub.provider.v1 import provider_object_pb2 as payhub_dot_provider_dot_v1_dot_provider__object__pb2
 from payhub.type.v1 import money_pb2 as payhub_dot_type_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1payhub/provider/v1/payment_provider_service.proto\x12\x12payhub.provider.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fpayhub/options/v1/options.proto\x1a\"payhub/provider/v1/operation.proto\x1a\x1apayhub/type/v1/money.proto\"\xde\x03\n\x17\x41uthorizePaymentRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12\x35\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x15.payhub.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x35\n\x0epayment_method\x18\x03 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xff\x01\x88\xb5\x18\x01R\rpaymentMethod\x12T\n\x0e\x63\x61pture_method\x18\x04 \x01(\x0e\x32!.payhub.provider.v1.CaptureMethodB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\rcaptureMethod\x12\'\n\nreturn_url\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\treturnUrl\x12&\n\npayment_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@R\tpaymentId\x12:\n\x14provider_customer_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\x12providerCustomerId\x12*\n\x0b\x64\x65scription\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\x0b\x64\x65scription\"W\n\x18\x41uthorizePaymentResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\xe8\x01\n\x15\x43\x61pturePaymentRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12:\n\x13provider_payment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01R\x11providerPaymentId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x15.payhub.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x14\n\x05\x66inal\x18\x04 \x01(\x08R\x05\x66inal\"U\n\x16\x43\x61pturePaymentResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\xd1\x01\n\x12VoidPaymentRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12\x38\n\x13provider_payment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\x11providerPaymentId\x12\x39\n\x13target_operation_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@R\x11targetOperationId\"R\n\x13VoidPaymentResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\xf2\x01\n\x14RefundPaymentRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12:\n\x13provider_payment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01R\x11providerPaymentId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x15.payhub.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x1f\n\x06reason\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06reason\"T\n\x15RefundPaymentResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\x98\x01\n\x0f\x43ustomerDetails\x12(\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\ncustomerId\x12\x1c\n\x04name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\x04name\x12\x1e\n\x05\x65mail\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\x05\x65mail\x12\x1d\n\x05phone\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x05phone\"\xa6\x01\n\x15\x43reateCustomerRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12\x45\n\x07\x64\x65tails\x18\x02 \x01(\x0b\x32#.payhub.provider.v1.CustomerDetailsB\x06\xbaH\x03\xc8\x01\x01R\x07\x64\x65tails\"U\n\x16\x43reateCustomerResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\xe4\x01\n\x15UpdateCustomerRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12<\n\x14provider_customer_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01R\x12providerCustomerId\x12\x45\n\x07\x64\x65tails\x18\x03 \x01(\x0b\x32#.payhub.provider.v1.CustomerDetailsB\x06\xbaH\x03\xc8\x01\x01R\x07\x64\x65tails\"U\n\x16UpdateCustomerResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"l\n\x13GetOperationRequest\x12\'\n\nbinding_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tbindingId\x12,\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@R\x0boperationId\"S\n\x14GetOperationResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation*h\n\rCaptureMethod\x12\x1e\n\x1a\x43\x41PTURE_METHOD_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41PTURE_METHOD_AUTOMATIC\x10\x01\x12\x19\n\x15\x43\x41PTURE_METHOD_MANUAL\x10\x02\x32\xe2\x06\n\x16PaymentProviderService\x12~\n\x10\x41uthorizePayment\x12+.payhub.provider.v1.AuthorizePaymentRequest\x1a,.payhub.provider.v1.AuthorizePaymentResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12x\n\x0e\x43\x61pturePayment\x12).payhub.provider.v1.CapturePaymentRequest\x1a*.payhub.provider.v1.CapturePaymentResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12o\n\x0bVoidPayment\x12&.payhub.provider.v1.VoidPaymentRequest\x1a\'.payhub.provider.v1.VoidPaymentResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12u\n\rRefundPayment\x12(.payhub.provider.v1.RefundPaymentRequest\x1a).payhub.provider.v1.RefundPaymentResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12x\n\x0e\x43reateCustomer\x12).payhub.provider.v1.CreateCustomerRequest\x1a*.payhub.provider.v1.CreateCustomerResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12x\n\x0eUpdateCustomer\x12).payhub.provider.v1.UpdateCustomerRequest\x1a*.payhub.provider.v1.UpdateCustomerResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12r\n\x0cGetOperation\x12\'.payhub.provider.v1.GetOperationRequest\x1a(.payhub.provider.v1.GetOperationResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x08\n\x02\x08\n\x12\x02\x08\x1e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1payhub/provider/v1/payment_provider_service.proto\x12\x12payhub.provider.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpayhub/options/v1/options.proto\x1a\"payhub/provider/v1/operation.proto\x1a(payhub/provider/v1/provider_object.proto\x1a\x1apayhub/type/v1/money.proto\"\xaf\x04\n\x17\x41uthorizePaymentRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12\x35\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x15.payhub.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x35\n\x0epayment_method\x18\x03 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xff\x01\x88\xb5\x18\x01R\rpaymentMethod\x12T\n\x0e\x63\x61pture_method\x18\x04 \x01(\x0e\x32!.payhub.provider.v1.CaptureMethodB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\rcaptureMethod\x12\'\n\nreturn_url\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\treturnUrl\x12&\n\npayment_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@R\tpaymentId\x12:\n\x14provider_customer_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\x12providerCustomerId\x12*\n\x0b\x64\x65scription\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\x0b\x64\x65scription\x12\x1f\n\x0boff_session\x18\t \x01(\x08R\noffSession\x12.\n\x13save_payment_method\x18\n \x01(\x08R\x11savePaymentMethod\"\x9f\x01\n\x18\x41uthorizePaymentResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\x12\x46\n\x07objects\x18\x02 \x03(\x0b\x32\".payhub.provider.v1.ProviderObjectB\x08\xbaH\x05\x92\x01\x02\x10\x10R\x07objects\"\xe8\x01\n\x15\x43\x61pturePaymentRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12:\n\x13provider_payment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01R\x11providerPaymentId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x15.payhub.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x14\n\x05\x66inal\x18\x04 \x01(\x08R\x05\x66inal\"U\n\x16\x43\x61pturePaymentResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\xd1\x01\n\x12VoidPaymentRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12\x38\n\x13provider_payment_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\x11providerPaymentId\x12\x39\n\x13target_operation_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@R\x11targetOperationId\"R\n\x13VoidPaymentResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\x8f\x02\n\x1dIncrementAuthorizationRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12:\n\x13provider_payment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01R\x11providerPaymentId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x15.payhub.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x33\n\x05total\x18\x04 \x01(\x0b\x32\x15.payhub.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x05total\"]\n\x1eIncrementAuthorizationResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\xf2\x01\n\x14RefundPaymentRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12:\n\x13provider_payment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01R\x11providerPaymentId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x15.payhub.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x1f\n\x06reason\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06reason\"T\n\x15RefundPaymentResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\x98\x01\n\x0f\x43ustomerDetails\x12(\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\ncustomerId\x12\x1c\n\x04name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\x04name\x12\x1e\n\x05\x65mail\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\x05\x65mail\x12\x1d\n\x05phone\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18 R\x05phone\"\xa6\x01\n\x15\x43reateCustomerRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12\x45\n\x07\x64\x65tails\x18\x02 \x01(\x0b\x32#.payhub.provider.v1.CustomerDetailsB\x06\xbaH\x03\xc8\x01\x01R\x07\x64\x65tails\"U\n\x16\x43reateCustomerResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\xe4\x01\n\x15UpdateCustomerRequest\x12\x46\n\x07\x63ontext\x18\x01 \x01(\x0b\x32$.payhub.provider.v1.OperationContextB\x06\xbaH\x03\xc8\x01\x01R\x07\x63ontext\x12<\n\x14provider_customer_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01R\x12providerCustomerId\x12\x45\n\x07\x64\x65tails\x18\x03 \x01(\x0b\x32#.payhub.provider.v1.CustomerDetailsB\x06\xbaH\x03\xc8\x01\x01R\x07\x64\x65tails\"U\n\x16UpdateCustomerResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\"\xa6\x01\n\x13GetOperationRequest\x12\'\n\nbinding_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\tbindingId\x12,\n\x0coperation_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@R\x0boperationId\x12\x38\n\x05hints\x18\x03 \x01(\x0b\x32\".payhub.provider.v1.OperationHintsR\x05hints\"\x9b\x02\n\x0eOperationHints\x12\x36\n\x12provider_object_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\x10providerObjectId\x12\x1f\n\x06method\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06method\x12;\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tnot_after\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08notAfter\x12:\n\x14provider_customer_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xff\x01R\x12providerCustomerId\"\x9b\x01\n\x14GetOperationResponse\x12;\n\toperation\x18\x01 \x01(\x0b\x32\x1d.payhub.provider.v1.OperationR\toperation\x12\x46\n\x07objects\x18\x02 \x03(\x0b\x32\".payhub.provider.v1.ProviderObjectB\x08\xbaH\x05\x92\x01\x02\x10\x10R\x07objects*h\n\rCaptureMethod\x12\x1e\n\x1a\x43\x41PTURE_METHOD_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41PTURE_METHOD_AUTOMATIC\x10\x01\x12\x19\n\x15\x43\x41PTURE_METHOD_MANUAL\x10\x02\x32\xf5\x07\n\x16PaymentProviderService\x12~\n\x10\x41uthorizePayment\x12+.payhub.provider.v1.AuthorizePaymentRequest\x1a,.payhub.provider.v1.AuthorizePaymentResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12x\n\x0e\x43\x61pturePayment\x12).payhub.provider.v1.CapturePaymentRequest\x1a*.payhub.provider.v1.CapturePaymentResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12o\n\x0bVoidPayment\x12&.payhub.provider.v1.VoidPaymentRequest\x1a\'.payhub.provider.v1.VoidPaymentResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12\x90\x01\n\x16IncrementAuthorization\x12\x31.payhub.provider.v1.IncrementAuthorizationRequest\x1a\x32.payhub.provider.v1.IncrementAuthorizationResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12u\n\rRefundPayment\x12(.payhub.provider.v1.RefundPaymentRequest\x1a).payhub.provider.v1.RefundPaymentResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12x\n\x0e\x43reateCustomer\x12).payhub.provider.v1.CreateCustomerRequest\x1a*.payhub.provider.v1.CreateCustomerResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12x\n\x0eUpdateCustomer\x12).payhub.provider.v1.UpdateCustomerRequest\x1a*.payhub.provider.v1.UpdateCustomerResponse\"\x0f\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x14\x12\x02\x08<\x12r\n\x0cGetOperation\x12\'.payhub.provider.v1.GetOperationRequest\x1a(.payhub.provider.v1.GetOperationResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x08\n\x02\x08\n\x12\x02\x08\x1e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,6 +53,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHORIZEPAYMENTREQUEST'].fields_by_name['provider_customer_id']._serialized_options = b'\272H\005r\003\030\377\001'
   _globals['_AUTHORIZEPAYMENTREQUEST'].fields_by_name['description']._loaded_options = None
   _globals['_AUTHORIZEPAYMENTREQUEST'].fields_by_name['description']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_AUTHORIZEPAYMENTRESPONSE'].fields_by_name['objects']._loaded_options = None
+  _globals['_AUTHORIZEPAYMENTRESPONSE'].fields_by_name['objects']._serialized_options = b'\272H\005\222\001\002\020\020'
   _globals['_CAPTUREPAYMENTREQUEST'].fields_by_name['context']._loaded_options = None
   _globals['_CAPTUREPAYMENTREQUEST'].fields_by_name['context']._serialized_options = b'\272H\003\310\001\001'
   _globals['_CAPTUREPAYMENTREQUEST'].fields_by_name['provider_payment_id']._loaded_options = None
@@ -63,6 +67,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VOIDPAYMENTREQUEST'].fields_by_name['provider_payment_id']._serialized_options = b'\272H\005r\003\030\377\001'
   _globals['_VOIDPAYMENTREQUEST'].fields_by_name['target_operation_id']._loaded_options = None
   _globals['_VOIDPAYMENTREQUEST'].fields_by_name['target_operation_id']._serialized_options = b'\272H\006r\004\020\010\030@'
+  _globals['_INCREMENTAUTHORIZATIONREQUEST'].fields_by_name['context']._loaded_options = None
+  _globals['_INCREMENTAUTHORIZATIONREQUEST'].fields_by_name['context']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_INCREMENTAUTHORIZATIONREQUEST'].fields_by_name['provider_payment_id']._loaded_options = None
+  _globals['_INCREMENTAUTHORIZATIONREQUEST'].fields_by_name['provider_payment_id']._serialized_options = b'\272H\007r\005\020\001\030\377\001'
+  _globals['_INCREMENTAUTHORIZATIONREQUEST'].fields_by_name['amount']._loaded_options = None
+  _globals['_INCREMENTAUTHORIZATIONREQUEST'].fields_by_name['amount']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_INCREMENTAUTHORIZATIONREQUEST'].fields_by_name['total']._loaded_options = None
+  _globals['_INCREMENTAUTHORIZATIONREQUEST'].fields_by_name['total']._serialized_options = b'\272H\003\310\001\001'
   _globals['_REFUNDPAYMENTREQUEST'].fields_by_name['context']._loaded_options = None
   _globals['_REFUNDPAYMENTREQUEST'].fields_by_name['context']._serialized_options = b'\272H\003\310\001\001'
   _globals['_REFUNDPAYMENTREQUEST'].fields_by_name['provider_payment_id']._loaded_options = None
@@ -93,12 +105,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETOPERATIONREQUEST'].fields_by_name['binding_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETOPERATIONREQUEST'].fields_by_name['operation_id']._loaded_options = None
   _globals['_GETOPERATIONREQUEST'].fields_by_name['operation_id']._serialized_options = b'\272H\006r\004\020\010\030@'
+  _globals['_OPERATIONHINTS'].fields_by_name['provider_object_id']._loaded_options = None
+  _globals['_OPERATIONHINTS'].fields_by_name['provider_object_id']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_OPERATIONHINTS'].fields_by_name['method']._loaded_options = None
+  _globals['_OPERATIONHINTS'].fields_by_name['method']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_OPERATIONHINTS'].fields_by_name['provider_customer_id']._loaded_options = None
+  _globals['_OPERATIONHINTS'].fields_by_name['provider_customer_id']._serialized_options = b'\272H\005r\003\030\377\001'
+  _globals['_GETOPERATIONRESPONSE'].fields_by_name['objects']._loaded_options = None
+  _globals['_GETOPERATIONRESPONSE'].fields_by_name['objects']._serialized_options = b'\272H\005\222\001\002\020\020'
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['AuthorizePayment']._loaded_options = None
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['AuthorizePayment']._serialized_options = b'\220\002\002\212\265\030\010\n\002\010\024\022\002\010<'
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['CapturePayment']._loaded_options = None
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['CapturePayment']._serialized_options = b'\220\002\002\212\265\030\010\n\002\010\024\022\002\010<'
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['VoidPayment']._loaded_options = None
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['VoidPayment']._serialized_options = b'\220\002\002\212\265\030\010\n\002\010\024\022\002\010<'
+  _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['IncrementAuthorization']._loaded_options = None
+  _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['IncrementAuthorization']._serialized_options = b'\220\002\002\212\265\030\010\n\002\010\024\022\002\010<'
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['RefundPayment']._loaded_options = None
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['RefundPayment']._serialized_options = b'\220\002\002\212\265\030\010\n\002\010\024\022\002\010<'
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['CreateCustomer']._loaded_options = None
@@ -107,38 +129,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['UpdateCustomer']._serialized_options = b'\220\002\002\212\265\030\010\n\002\010\024\022\002\010<'
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['GetOperation']._loaded_options = None
   _globals['_PAYMENTPROVIDERSERVICE'].methods_by_name['GetOperation']._serialized_options = b'\220\002\001\212\265\030\010\n\002\010\n\022\002\010\036'
-  _globals['_CAPTUREMETHOD']._serialized_start=2642
-  _globals['_CAPTUREMETHOD']._serialized_end=2746
-  _globals['_AUTHORIZEPAYMENTREQUEST']._serialized_start=200
-  _globals['_AUTHORIZEPAYMENTREQUEST']._serialized_end=678
-  _globals['_AUTHORIZEPAYMENTRESPONSE']._serialized_start=680
-  _globals['_AUTHORIZEPAYMENTRESPONSE']._serialized_end=767
-  _globals['_CAPTUREPAYMENTREQUEST']._serialized_start=770
-  _globals['_CAPTUREPAYMENTREQUEST']._serialized_end=1002
-  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_start=1004
-  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_end=1089
-  _globals['_VOIDPAYMENTREQUEST']._serialized_start=1092
-  _globals['_VOIDPAYMENTREQUEST']._serialized_end=1301
-  _globals['_VOIDPAYMENTRESPONSE']._serialized_start=1303
-  _globals['_VOIDPAYMENTRESPONSE']._serialized_end=1385
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=1388
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=1630
-  _globals['_REFUNDPAYMENTRESPONSE']._serialized_start=1632
-  _globals['_REFUNDPAYMENTRESPONSE']._serialized_end=1716
-  _globals['_CUSTOMERDETAILS']._serialized_start=1719
-  _globals['_CUSTOMERDETAILS']._serialized_end=1871
-  _globals['_CREATECUSTOMERREQUEST']._serialized_start=1874
-  _globals['_CREATECUSTOMERREQUEST']._serialized_end=2040
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=2042
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=2127
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=2130
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=2358
-  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=2360
-  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=2445
-  _globals['_GETOPERATIONREQUEST']._serialized_start=2447
-  _globals['_GETOPERATIONREQUEST']._serialized_end=2555
-  _globals['_GETOPERATIONRESPONSE']._serialized_start=2557
-  _globals['_GETOPERATIONRESPONSE']._serialized_end=2640
-  _globals['_PAYMENTPROVIDERSERVICE']._serialized_start=2749
-  _globals['_PAYMENTPROVIDERSERVICE']._serialized_end=3615
+  _globals['_CAPTUREMETHOD']._serialized_start=3658
+  _globals['_CAPTUREMETHOD']._serialized_end=3762
+  _globals['_AUTHORIZEPAYMENTREQUEST']._serialized_start=275
+  _globals['_AUTHORIZEPAYMENTREQUEST']._serialized_end=834
+  _globals['_AUTHORIZEPAYMENTRESPONSE']._serialized_start=837
+  _globals['_AUTHORIZEPAYMENTRESPONSE']._serialized_end=996
+  _globals['_CAPTUREPAYMENTREQUEST']._serialized_start=999
+  _globals['_CAPTUREPAYMENTREQUEST']._serialized_end=1231
+  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_start=1233
+  _globals['_CAPTUREPAYMENTRESPONSE']._serialized_end=1318
+  _globals['_VOIDPAYMENTREQUEST']._serialized_start=1321
+  _globals['_VOIDPAYMENTREQUEST']._serialized_end=1530
+  _globals['_VOIDPAYMENTRESPONSE']._serialized_start=1532
+  _globals['_VOIDPAYMENTRESPONSE']._serialized_end=1614
+  _globals['_INCREMENTAUTHORIZATIONREQUEST']._serialized_start=1617
+  _globals['_INCREMENTAUTHORIZATIONREQUEST']._serialized_end=1888
+  _globals['_INCREMENTAUTHORIZATIONRESPONSE']._serialized_start=1890
+  _globals['_INCREMENTAUTHORIZATIONRESPONSE']._serialized_end=1983
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=1986
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=2228
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_start=2230
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_end=2314
+  _globals['_CUSTOMERDETAILS']._serialized_start=2317
+  _globals['_CUSTOMERDETAILS']._serialized_end=2469
+  _globals['_CREATECUSTOMERREQUEST']._serialized_start=2472
+  _globals['_CREATECUSTOMERREQUEST']._serialized_end=2638
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_start=2640
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=2725
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=2728
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=2956
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=2958
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=3043
+  _globals['_GETOPERATIONREQUEST']._serialized_start=3046
+  _globals['_GETOPERATIONREQUEST']._serialized_end=3212
+  _globals['_OPERATIONHINTS']._serialized_start=3215
+  _globals['_OPERATIONHINTS']._serialized_end=3498
+  _globals['_GETOPERATIONRESPONSE']._serialized_start=3501
+  _globals['_GETOPERATIONRESPONSE']._serialized_end=3656
+  _globals['_PAYMENTPROVIDERSERVICE']._serialized_start=3765
+  _globals['_PAYMENTPROVIDERSERVICE']._serialized_end=4778
 # @@protoc_insertion_point(module_scope)

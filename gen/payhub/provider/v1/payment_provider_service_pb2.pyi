@@ -1,11 +1,16 @@
+import datetime
+
 from buf.validate import validate_pb2 as _validate_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from payhub.options.v1 import options_pb2 as _options_pb2
 from payhub.provider.v1 import operation_pb2 as _operation_pb2
+from payhub.provider.v1 import provider_object_pb2 as _provider_object_pb2
 from payhub.type.v1 import money_pb2 as _money_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -20,7 +25,7 @@ CAPTURE_METHOD_AUTOMATIC: CaptureMethod
 CAPTURE_METHOD_MANUAL: CaptureMethod
 
 class AuthorizePaymentRequest(_message.Message):
-    __slots__ = ("context", "amount", "payment_method", "capture_method", "return_url", "payment_id", "provider_customer_id", "description")
+    __slots__ = ("context", "amount", "payment_method", "capture_method", "return_url", "payment_id", "provider_customer_id", "description", "off_session", "save_payment_method")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_METHOD_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +34,8 @@ class AuthorizePaymentRequest(_message.Message):
     PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    OFF_SESSION_FIELD_NUMBER: _ClassVar[int]
+    SAVE_PAYMENT_METHOD_FIELD_NUMBER: _ClassVar[int]
     context: _operation_pb2.OperationContext
     amount: _money_pb2.Money
     payment_method: str
@@ -37,13 +44,17 @@ class AuthorizePaymentRequest(_message.Message):
     payment_id: str
     provider_customer_id: str
     description: str
-    def __init__(self, context: _Optional[_Union[_operation_pb2.OperationContext, _Mapping]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., payment_method: _Optional[str] = ..., capture_method: _Optional[_Union[CaptureMethod, str]] = ..., return_url: _Optional[str] = ..., payment_id: _Optional[str] = ..., provider_customer_id: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    off_session: bool
+    save_payment_method: bool
+    def __init__(self, context: _Optional[_Union[_operation_pb2.OperationContext, _Mapping]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., payment_method: _Optional[str] = ..., capture_method: _Optional[_Union[CaptureMethod, str]] = ..., return_url: _Optional[str] = ..., payment_id: _Optional[str] = ..., provider_customer_id: _Optional[str] = ..., description: _Optional[str] = ..., off_session: _Optional[bool] = ..., save_payment_method: _Optional[bool] = ...) -> None: ...
 
 class AuthorizePaymentResponse(_message.Message):
-    __slots__ = ("operation",)
+    __slots__ = ("operation", "objects")
     OPERATION_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
     operation: _operation_pb2.Operation
-    def __init__(self, operation: _Optional[_Union[_operation_pb2.Operation, _Mapping]] = ...) -> None: ...
+    objects: _containers.RepeatedCompositeFieldContainer[_provider_object_pb2.ProviderObject]
+    def __init__(self, operation: _Optional[_Union[_operation_pb2.Operation, _Mapping]] = ..., objects: _Optional[_Iterable[_Union[_provider_object_pb2.ProviderObject, _Mapping]]] = ...) -> None: ...
 
 class CapturePaymentRequest(_message.Message):
     __slots__ = ("context", "provider_payment_id", "amount", "final")
@@ -74,6 +85,24 @@ class VoidPaymentRequest(_message.Message):
     def __init__(self, context: _Optional[_Union[_operation_pb2.OperationContext, _Mapping]] = ..., provider_payment_id: _Optional[str] = ..., target_operation_id: _Optional[str] = ...) -> None: ...
 
 class VoidPaymentResponse(_message.Message):
+    __slots__ = ("operation",)
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    operation: _operation_pb2.Operation
+    def __init__(self, operation: _Optional[_Union[_operation_pb2.Operation, _Mapping]] = ...) -> None: ...
+
+class IncrementAuthorizationRequest(_message.Message):
+    __slots__ = ("context", "provider_payment_id", "amount", "total")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    context: _operation_pb2.OperationContext
+    provider_payment_id: str
+    amount: _money_pb2.Money
+    total: _money_pb2.Money
+    def __init__(self, context: _Optional[_Union[_operation_pb2.OperationContext, _Mapping]] = ..., provider_payment_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., total: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class IncrementAuthorizationResponse(_message.Message):
     __slots__ = ("operation",)
     OPERATION_FIELD_NUMBER: _ClassVar[int]
     operation: _operation_pb2.Operation
@@ -140,15 +169,33 @@ class UpdateCustomerResponse(_message.Message):
     def __init__(self, operation: _Optional[_Union[_operation_pb2.Operation, _Mapping]] = ...) -> None: ...
 
 class GetOperationRequest(_message.Message):
-    __slots__ = ("binding_id", "operation_id")
+    __slots__ = ("binding_id", "operation_id", "hints")
     BINDING_ID_FIELD_NUMBER: _ClassVar[int]
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    HINTS_FIELD_NUMBER: _ClassVar[int]
     binding_id: str
     operation_id: str
-    def __init__(self, binding_id: _Optional[str] = ..., operation_id: _Optional[str] = ...) -> None: ...
+    hints: OperationHints
+    def __init__(self, binding_id: _Optional[str] = ..., operation_id: _Optional[str] = ..., hints: _Optional[_Union[OperationHints, _Mapping]] = ...) -> None: ...
+
+class OperationHints(_message.Message):
+    __slots__ = ("provider_object_id", "method", "create_time", "not_after", "provider_customer_id")
+    PROVIDER_OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    provider_object_id: str
+    method: str
+    create_time: _timestamp_pb2.Timestamp
+    not_after: _timestamp_pb2.Timestamp
+    provider_customer_id: str
+    def __init__(self, provider_object_id: _Optional[str] = ..., method: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provider_customer_id: _Optional[str] = ...) -> None: ...
 
 class GetOperationResponse(_message.Message):
-    __slots__ = ("operation",)
+    __slots__ = ("operation", "objects")
     OPERATION_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
     operation: _operation_pb2.Operation
-    def __init__(self, operation: _Optional[_Union[_operation_pb2.Operation, _Mapping]] = ...) -> None: ...
+    objects: _containers.RepeatedCompositeFieldContainer[_provider_object_pb2.ProviderObject]
+    def __init__(self, operation: _Optional[_Union[_operation_pb2.Operation, _Mapping]] = ..., objects: _Optional[_Iterable[_Union[_provider_object_pb2.ProviderObject, _Mapping]]] = ...) -> None: ...

@@ -58,6 +58,11 @@ class PaymentProviderServiceStub:
                 request_serializer=payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.VoidPaymentRequest.SerializeToString,
                 response_deserializer=payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.VoidPaymentResponse.FromString,
                 _registered_method=True)
+        self.IncrementAuthorization = channel.unary_unary(
+                '/payhub.provider.v1.PaymentProviderService/IncrementAuthorization',
+                request_serializer=payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.IncrementAuthorizationRequest.SerializeToString,
+                response_deserializer=payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.IncrementAuthorizationResponse.FromString,
+                _registered_method=True)
         self.RefundPayment = channel.unary_unary(
                 '/payhub.provider.v1.PaymentProviderService/RefundPayment',
                 request_serializer=payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.RefundPaymentRequest.SerializeToString,
@@ -114,6 +119,14 @@ class PaymentProviderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IncrementAuthorization(self, request, context):
+        """Raises an authorization that is not captured yet. Needs
+        `CAPABILITY_INCREMENTAL_AUTHORIZATION`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RefundPayment(self, request, context):
         """Returns captured money or a part of it.
         """
@@ -165,6 +178,11 @@ def add_PaymentProviderServiceServicer_to_server(servicer, server):
                     servicer.VoidPayment,
                     request_deserializer=payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.VoidPaymentRequest.FromString,
                     response_serializer=payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.VoidPaymentResponse.SerializeToString,
+            ),
+            'IncrementAuthorization': grpc.unary_unary_rpc_method_handler(
+                    servicer.IncrementAuthorization,
+                    request_deserializer=payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.IncrementAuthorizationRequest.FromString,
+                    response_serializer=payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.IncrementAuthorizationResponse.SerializeToString,
             ),
             'RefundPayment': grpc.unary_unary_rpc_method_handler(
                     servicer.RefundPayment,
@@ -277,6 +295,33 @@ class PaymentProviderService:
             '/payhub.provider.v1.PaymentProviderService/VoidPayment',
             payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.VoidPaymentRequest.SerializeToString,
             payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.VoidPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IncrementAuthorization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/payhub.provider.v1.PaymentProviderService/IncrementAuthorization',
+            payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.IncrementAuthorizationRequest.SerializeToString,
+            payhub_dot_provider_dot_v1_dot_payment__provider__service__pb2.IncrementAuthorizationResponse.FromString,
             options,
             channel_credentials,
             insecure,

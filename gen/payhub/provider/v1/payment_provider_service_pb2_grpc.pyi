@@ -50,6 +50,10 @@ class PaymentProviderServiceStub:
     """Releases what is not captured of an authorization, or ends one that is
     pending. Succeeds if it is released already.
     """
+    IncrementAuthorization: _grpc.UnaryUnaryMultiCallable[_payment_provider_service_pb2.IncrementAuthorizationRequest, _payment_provider_service_pb2.IncrementAuthorizationResponse]
+    """Raises an authorization that is not captured yet. Needs
+    `CAPABILITY_INCREMENTAL_AUTHORIZATION`.
+    """
     RefundPayment: _grpc.UnaryUnaryMultiCallable[_payment_provider_service_pb2.RefundPaymentRequest, _payment_provider_service_pb2.RefundPaymentResponse]
     """Returns captured money or a part of it."""
     CreateCustomer: _grpc.UnaryUnaryMultiCallable[_payment_provider_service_pb2.CreateCustomerRequest, _payment_provider_service_pb2.CreateCustomerResponse]
@@ -87,6 +91,10 @@ class PaymentProviderServiceAsyncStub(PaymentProviderServiceStub):
     VoidPayment: _aio.UnaryUnaryMultiCallable[_payment_provider_service_pb2.VoidPaymentRequest, _payment_provider_service_pb2.VoidPaymentResponse]  # type: ignore[assignment]
     """Releases what is not captured of an authorization, or ends one that is
     pending. Succeeds if it is released already.
+    """
+    IncrementAuthorization: _aio.UnaryUnaryMultiCallable[_payment_provider_service_pb2.IncrementAuthorizationRequest, _payment_provider_service_pb2.IncrementAuthorizationResponse]  # type: ignore[assignment]
+    """Raises an authorization that is not captured yet. Needs
+    `CAPABILITY_INCREMENTAL_AUTHORIZATION`.
     """
     RefundPayment: _aio.UnaryUnaryMultiCallable[_payment_provider_service_pb2.RefundPaymentRequest, _payment_provider_service_pb2.RefundPaymentResponse]  # type: ignore[assignment]
     """Returns captured money or a part of it."""
@@ -140,6 +148,16 @@ class PaymentProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_payment_provider_service_pb2.VoidPaymentResponse, _abc.Awaitable[_payment_provider_service_pb2.VoidPaymentResponse]]:
         """Releases what is not captured of an authorization, or ends one that is
         pending. Succeeds if it is released already.
+        """
+
+    @_abc_1.abstractmethod
+    def IncrementAuthorization(
+        self,
+        request: _payment_provider_service_pb2.IncrementAuthorizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_provider_service_pb2.IncrementAuthorizationResponse, _abc.Awaitable[_payment_provider_service_pb2.IncrementAuthorizationResponse]]:
+        """Raises an authorization that is not captured yet. Needs
+        `CAPABILITY_INCREMENTAL_AUTHORIZATION`.
         """
 
     @_abc_1.abstractmethod
