@@ -13,6 +13,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as pps
 MutationRequest = (
     pps.AuthorizePaymentRequest
     | pps.CapturePaymentRequest
+    | pps.IncrementAuthorizationRequest
     | pps.VoidPaymentRequest
     | pps.RefundPaymentRequest
     | pps.CreateCustomerRequest

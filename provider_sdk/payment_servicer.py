@@ -71,6 +71,13 @@ class PaymentProviderServicer(payment_provider_service_pb2_grpc.PaymentProviderS
         operation = await self._mutate(request, context, needed, self._provider.capture)
         return pps.CapturePaymentResponse(operation=operation)
 
+    async def IncrementAuthorization(  # noqa: D102
+        self, request: pps.IncrementAuthorizationRequest, context: Context
+    ) -> pps.IncrementAuthorizationResponse:
+        needed = capability_pb2.CAPABILITY_INCREMENTAL_AUTHORIZATION
+        operation = await self._mutate(request, context, needed, self._provider.increment)
+        return pps.IncrementAuthorizationResponse(operation=operation)
+
     async def VoidPayment(  # noqa: D102
         self, request: pps.VoidPaymentRequest, context: Context
     ) -> pps.VoidPaymentResponse:

@@ -228,6 +228,12 @@ class Provider(abc.ABC, Generic[ConfigT]):
         """Captures an authorized amount or a part of it."""
         raise errors.NotSupported("capture is not offered")
 
+    async def increment(
+        self, request: pps.IncrementAuthorizationRequest, call: Call[ConfigT]
+    ) -> operation_pb2.Operation:
+        """Raises what is authorized and not captured yet by the amount of the request."""
+        raise errors.NotSupported("incremental authorization is not offered")
+
     async def void(
         self, request: pps.VoidPaymentRequest, call: Call[ConfigT]
     ) -> operation_pb2.Operation:
@@ -328,6 +334,7 @@ class Provider(abc.ABC, Generic[ConfigT]):
 _METHODS: Mapping[capability_pb2.Capability, Sequence[str]] = {
     capability_pb2.CAPABILITY_MANUAL_CAPTURE: ("capture",),
     capability_pb2.CAPABILITY_VOID: ("void",),
+    capability_pb2.CAPABILITY_INCREMENTAL_AUTHORIZATION: ("increment",),
     capability_pb2.CAPABILITY_REFUND: ("refund",),
     capability_pb2.CAPABILITY_CUSTOMERS: ("create_customer", "update_customer"),
     capability_pb2.CAPABILITY_OPERATION_LOOKUP: ("get_operation",),

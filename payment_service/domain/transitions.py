@@ -7,7 +7,7 @@ contradicts what is settled: such a one is returned as illegal and raised.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import Any
 
 from payment_service.domain import changes, model, outcomes
 
@@ -42,7 +42,7 @@ def apply(
 
     Raises:
         LookupError: The operation is not of this payment, or its refund was not given.
-        ValueError: The operation is about a customer.
+        ValueError: The operation is not about a payment.
     """
     operation = payment.operation(operation_id)
     if operation is None:
@@ -67,10 +67,8 @@ def apply(
             if refund is None:
                 raise LookupError(f"{operation_id} carries out a refund that was not read")
             _refund(draft, operation, refund)
-        case _K.CREATE_CUSTOMER | _K.UPDATE_CUSTOMER:
-            raise ValueError(f"{operation_id} is about a customer")
         case _:
-            assert_never(operation.kind)
+            raise ValueError(f"{operation_id} is not about a payment")
     return Applied(verdict=verdict, change=draft.change())
 
 

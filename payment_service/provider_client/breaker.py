@@ -36,6 +36,7 @@ class CallClass(enum.StrEnum):
     PAY = "pay"
     FOLLOW_UP = "follow_up"
     CUSTOMER = "customer"
+    BILLING = "billing"
 
 
 CLASSES: dict[model.Kind, CallClass] = {
@@ -46,6 +47,19 @@ CLASSES: dict[model.Kind, CallClass] = {
     model.Kind.REFUND: CallClass.FOLLOW_UP,
     model.Kind.CREATE_CUSTOMER: CallClass.CUSTOMER,
     model.Kind.UPDATE_CUSTOMER: CallClass.CUSTOMER,
+    model.Kind.ATTACH_PAYMENT_METHOD: CallClass.CUSTOMER,
+    model.Kind.DETACH_PAYMENT_METHOD: CallClass.CUSTOMER,
+    model.Kind.SET_DEFAULT_PAYMENT_METHOD: CallClass.CUSTOMER,
+    model.Kind.CREATE_PLAN: CallClass.BILLING,
+    model.Kind.ARCHIVE_PLAN: CallClass.BILLING,
+    model.Kind.CREATE_SUBSCRIPTION: CallClass.BILLING,
+    model.Kind.CHANGE_SUBSCRIPTION: CallClass.BILLING,
+    model.Kind.CANCEL_SUBSCRIPTION: CallClass.BILLING,
+    model.Kind.REACTIVATE_SUBSCRIPTION: CallClass.BILLING,
+    model.Kind.CREATE_CHECKOUT: CallClass.BILLING,
+    model.Kind.EXPIRE_CHECKOUT: CallClass.BILLING,
+    model.Kind.SUBMIT_EVIDENCE: CallClass.FOLLOW_UP,
+    model.Kind.ACCEPT_DISPUTE: CallClass.FOLLOW_UP,
 }
 
 

@@ -40,6 +40,7 @@ _CLASSES = {
     breaker.CallClass.PAY: plugin_admin_pb2.PluginBreaker.RPC_CLASS_AUTHORIZE,
     breaker.CallClass.FOLLOW_UP: plugin_admin_pb2.PluginBreaker.RPC_CLASS_FOLLOW_UP,
     breaker.CallClass.CUSTOMER: plugin_admin_pb2.PluginBreaker.RPC_CLASS_CUSTOMER,
+    breaker.CallClass.BILLING: plugin_admin_pb2.PluginBreaker.RPC_CLASS_BILLING,
 }
 _HEALTH = {True: health_pb2.HEALTH_HEALTHY, False: health_pb2.HEALTH_DEGRADED}
 

@@ -78,10 +78,12 @@ class PluginBreaker(_message.Message):
         RPC_CLASS_AUTHORIZE: _ClassVar[PluginBreaker.RpcClass]
         RPC_CLASS_FOLLOW_UP: _ClassVar[PluginBreaker.RpcClass]
         RPC_CLASS_CUSTOMER: _ClassVar[PluginBreaker.RpcClass]
+        RPC_CLASS_BILLING: _ClassVar[PluginBreaker.RpcClass]
     RPC_CLASS_UNSPECIFIED: PluginBreaker.RpcClass
     RPC_CLASS_AUTHORIZE: PluginBreaker.RpcClass
     RPC_CLASS_FOLLOW_UP: PluginBreaker.RpcClass
     RPC_CLASS_CUSTOMER: PluginBreaker.RpcClass
+    RPC_CLASS_BILLING: PluginBreaker.RpcClass
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[PluginBreaker.State]

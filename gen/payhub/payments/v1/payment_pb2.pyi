@@ -179,6 +179,19 @@ class Operation(_message.Message):
         KIND_REFUND: _ClassVar[Operation.Kind]
         KIND_CREATE_CUSTOMER: _ClassVar[Operation.Kind]
         KIND_UPDATE_CUSTOMER: _ClassVar[Operation.Kind]
+        KIND_ATTACH_PAYMENT_METHOD: _ClassVar[Operation.Kind]
+        KIND_DETACH_PAYMENT_METHOD: _ClassVar[Operation.Kind]
+        KIND_SET_DEFAULT_PAYMENT_METHOD: _ClassVar[Operation.Kind]
+        KIND_CREATE_PLAN: _ClassVar[Operation.Kind]
+        KIND_ARCHIVE_PLAN: _ClassVar[Operation.Kind]
+        KIND_CREATE_SUBSCRIPTION: _ClassVar[Operation.Kind]
+        KIND_CHANGE_SUBSCRIPTION: _ClassVar[Operation.Kind]
+        KIND_CANCEL_SUBSCRIPTION: _ClassVar[Operation.Kind]
+        KIND_REACTIVATE_SUBSCRIPTION: _ClassVar[Operation.Kind]
+        KIND_CREATE_CHECKOUT: _ClassVar[Operation.Kind]
+        KIND_EXPIRE_CHECKOUT: _ClassVar[Operation.Kind]
+        KIND_SUBMIT_EVIDENCE: _ClassVar[Operation.Kind]
+        KIND_ACCEPT_DISPUTE: _ClassVar[Operation.Kind]
     KIND_UNSPECIFIED: Operation.Kind
     KIND_AUTHORIZE: Operation.Kind
     KIND_SALE: Operation.Kind
@@ -187,6 +200,19 @@ class Operation(_message.Message):
     KIND_REFUND: Operation.Kind
     KIND_CREATE_CUSTOMER: Operation.Kind
     KIND_UPDATE_CUSTOMER: Operation.Kind
+    KIND_ATTACH_PAYMENT_METHOD: Operation.Kind
+    KIND_DETACH_PAYMENT_METHOD: Operation.Kind
+    KIND_SET_DEFAULT_PAYMENT_METHOD: Operation.Kind
+    KIND_CREATE_PLAN: Operation.Kind
+    KIND_ARCHIVE_PLAN: Operation.Kind
+    KIND_CREATE_SUBSCRIPTION: Operation.Kind
+    KIND_CHANGE_SUBSCRIPTION: Operation.Kind
+    KIND_CANCEL_SUBSCRIPTION: Operation.Kind
+    KIND_REACTIVATE_SUBSCRIPTION: Operation.Kind
+    KIND_CREATE_CHECKOUT: Operation.Kind
+    KIND_EXPIRE_CHECKOUT: Operation.Kind
+    KIND_SUBMIT_EVIDENCE: Operation.Kind
+    KIND_ACCEPT_DISPUTE: Operation.Kind
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Operation.State]

@@ -277,7 +277,7 @@ class CheckoutObject(_message.Message):
     def __init__(self, state: _Optional[_Union[CheckoutObject.State, str]] = ..., redirect_url: _Optional[str] = ..., client_secret: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provider_payment_id: _Optional[str] = ..., provider_subscription_id: _Optional[str] = ..., provider_customer_id: _Optional[str] = ..., paid: _Optional[bool] = ...) -> None: ...
 
 class DisputeObject(_message.Message):
-    __slots__ = ("state", "provider_payment_id", "amount", "reason", "evidence_due_time", "has_evidence", "open_time")
+    __slots__ = ("state", "provider_payment_id", "amount", "reason", "evidence_due_time", "has_evidence", "open_time", "payment_id")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[DisputeObject.State]
@@ -301,6 +301,7 @@ class DisputeObject(_message.Message):
     EVIDENCE_DUE_TIME_FIELD_NUMBER: _ClassVar[int]
     HAS_EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     OPEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     state: DisputeObject.State
     provider_payment_id: str
     amount: _money_pb2.Money
@@ -308,4 +309,5 @@ class DisputeObject(_message.Message):
     evidence_due_time: _timestamp_pb2.Timestamp
     has_evidence: bool
     open_time: _timestamp_pb2.Timestamp
-    def __init__(self, state: _Optional[_Union[DisputeObject.State, str]] = ..., provider_payment_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., reason: _Optional[str] = ..., evidence_due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., has_evidence: _Optional[bool] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    payment_id: str
+    def __init__(self, state: _Optional[_Union[DisputeObject.State, str]] = ..., provider_payment_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., reason: _Optional[str] = ..., evidence_due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., has_evidence: _Optional[bool] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payment_id: _Optional[str] = ...) -> None: ...
