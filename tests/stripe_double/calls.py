@@ -3,7 +3,6 @@
 Owns pagination, list filters and the expansion of ids. Made by server. Never speaks HTTP.
 """
 
-import copy
 import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -116,7 +115,7 @@ def expand(world: store.World, account: str, answer: Json, params: forms.Params)
     Raises:
         errors.Refusal: A path names nothing that can be expanded.
     """
-    answer = copy.deepcopy(answer)
+    answer = store.copied(answer)
     paths = params.texts("expand")
     if len(paths) > EXPANSIONS_MAX:
         raise errors.bad_parameter(f"You can expand up to {EXPANSIONS_MAX} properties.", "expand")
@@ -135,7 +134,7 @@ def _expand(world: store.World, account: str, node: Any, parts: list[str], path:
         raise errors.bad_parameter(f"This property cannot be expanded ({path}).", "expand")
     making = INCLUDABLE.get((node.get("object", ""), name))
     if name not in node and making is not None:
-        node[name] = copy.deepcopy(making(world, account, node))
+        node[name] = store.copied(making(world, account, node))
     if name not in node:
         raise errors.bad_parameter(f"This property cannot be expanded ({path}).", "expand")
     value = node[name]
@@ -143,6 +142,6 @@ def _expand(world: store.World, account: str, node: Any, parts: list[str], path:
         found = world.find(account, _KINDS.get(name, name), value)
         if found is None:
             raise errors.bad_parameter(f"This property cannot be expanded ({path}).", "expand")
-        node[name] = value = copy.deepcopy(found)
+        node[name] = value = store.copied(found)
     if rest and value is not None:
         _expand(world, account, value, rest, path)

@@ -5,12 +5,10 @@ would answer.
 """
 
 import contextlib
-import copy
 import dataclasses
 import json
 import pathlib
 import secrets
-import string
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,12 +22,18 @@ DEFAULT_KEY = "sk_test_payhub_double"
 MAIN_ACCOUNT = "acct_1PayhubDouble"
 CONNECTED_ACCOUNT = "acct_1PayhubConnected"
 
-_ALPHABET = string.ascii_letters + string.digits
+_LETTERS = str.maketrans("-_", "xY")
 
 
 def mint(prefix: str, length: int = 24) -> str:
     """Returns a new id such as `pi_` and random letters."""
-    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(length))}"
+    return f"{prefix}_{secrets.token_urlsafe(length)[:length].translate(_LETTERS)}"
+
+
+def copied(item: Json) -> Json:
+    """Returns a deep copy of something that is JSON; copy.deepcopy takes five times as long."""
+    copy: Json = json.loads(json.dumps(item))
+    return copy
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +157,9 @@ class World:
     def emit(self, kind: str, item: Json, previous: Json | None = None) -> Json:
         """Makes an event with the object as it is now, and queues it for the endpoints."""
         account = self.hidden[item["id"]]["account"]
-        data: Json = {"object": copy.deepcopy(item)}
+        data: Json = {"object": copied(item)}
         if previous is not None:
-            data["previous_attributes"] = copy.deepcopy(previous)
+            data["previous_attributes"] = copied(previous)
         event: Json = {
             "id": mint("evt"),
             "object": "event",
@@ -176,9 +180,7 @@ class World:
     def update(self, item: Json, changes: Json) -> Json:
         """Changes an object and returns the old values of what became different."""
         previous = {
-            name: copy.deepcopy(item.get(name))
-            for name, value in changes.items()
-            if item.get(name) != value
+            name: item.get(name) for name, value in changes.items() if item.get(name) != value
         }
         item.update(changes)
         self.changes += 1
