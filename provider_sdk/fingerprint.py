@@ -8,6 +8,10 @@ what may differ between repeats: attempt, generation, fence, unknown fields.
 import copy
 import hashlib
 
+from payhub.provider.v1 import billing_provider_service_pb2 as bps
+from payhub.provider.v1 import checkout_provider_service_pb2 as cps
+from payhub.provider.v1 import dispute_provider_service_pb2 as dps
+from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 MutationRequest = (
@@ -18,6 +22,19 @@ MutationRequest = (
     | pps.RefundPaymentRequest
     | pps.CreateCustomerRequest
     | pps.UpdateCustomerRequest
+    | mps.AttachPaymentMethodRequest
+    | mps.DetachPaymentMethodRequest
+    | mps.SetDefaultPaymentMethodRequest
+    | bps.CreatePlanRequest
+    | bps.ArchivePlanRequest
+    | bps.CreateSubscriptionRequest
+    | bps.ChangeSubscriptionRequest
+    | bps.CancelSubscriptionRequest
+    | bps.ReactivateSubscriptionRequest
+    | cps.CreateCheckoutRequest
+    | cps.ExpireCheckoutRequest
+    | dps.SubmitEvidenceRequest
+    | dps.AcceptDisputeRequest
 )
 
 

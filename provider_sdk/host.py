@@ -10,6 +10,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from payhub.plugin.v1 import capability_pb2
+
 from provider_sdk import errors, provider
 from servicekit import clock as clocks
 from servicekit import tasks
@@ -67,6 +69,20 @@ class Host:
                 f"binding {binding_id[:64]} is not configured in this process; send Configure"
             )
         return found
+
+    def require(self, needed: capability_pb2.Capability) -> None:
+        """Checks that the provider offers *needed* now.
+
+        Raises:
+            NotSupported: It does not, or has it disabled.
+        """
+        plugin = self.provider
+        if needed in plugin.capabilities and needed not in plugin.disabled:
+            return
+        name = capability_pb2.Capability.Name(needed)
+        if needed in plugin.disabled:
+            raise errors.NotSupported(f"{name} is disabled: {plugin.disabled[needed]}")
+        raise errors.NotSupported(f"{self.domain} does not offer {name}")
 
     def applied_generation(self, binding_id: str) -> int:
         """Returns the generation in force; 0 if there is none."""

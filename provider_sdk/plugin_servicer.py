@@ -15,7 +15,7 @@ from google.protobuf import duration_pb2
 from payhub.plugin.v1 import capability_pb2, manifest_pb2, plugin_service_pb2_grpc
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
-from provider_sdk import configuration, errors, host, provider, readiness, times
+from provider_sdk import configuration, errors, host, provider, readiness, soundness, times
 from servicekit import errors as kit_errors
 from servicekit import logs, validation
 
@@ -34,16 +34,14 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
 
     Args:
         host: State of this process.
-        services: Full names of the gRPC services it serves.
     """
 
-    def __init__(self, host: host.Host, *, services: Sequence[str]) -> None:
+    def __init__(self, host: host.Host) -> None:
         self._host = host
         self._provider = host.provider
-        self._services = tuple(services)
         self._schema, self._digest = configuration.schema_of(self._provider.config_model)
         self._last_change = ps.NotifyLifecycleRequest.CHANGE_UNSPECIFIED
-        provider.require_sound(self._provider)
+        soundness.require_sound(self._provider)
         _require_valid(self._introduction())
 
     async def Handshake(  # noqa: D102
@@ -63,7 +61,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
                 instance_id=self._host.instance_id,
                 kind=ps.PLUGIN_KIND_PROVIDER,
             ),
-            services=self._services,
+            services=soundness.services(plugin.capabilities),
             currency_codes=sorted(plugin.currencies),
             schema_digest=self._digest,
             max_concurrent_calls=plugin.max_concurrent_calls,

@@ -8,39 +8,24 @@ touches gRPC.
 
 import abc
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic
 
-import pydantic
 from payhub.plugin.v1 import capability_pb2, plugin_service_pb2
-from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk import errors
+from provider_sdk import calls, errors, optional_calls
+from provider_sdk.calls import ConfigT
 
 Readiness = plugin_service_pb2.ProbeResponse.Readiness
-ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
+Secret = calls.Secret
+Binding = calls.Binding
+Call = calls.Call
+Answer = calls.Answer
+Result = calls.Result
 
 _PLUGIN_ID = re.compile(r"[a-z][a-z0-9.-]{1,61}[a-z0-9]")
-
-
-class Secret:
-    """Bytes that never show themselves; `reveal` is the only way to them."""
-
-    __slots__ = ("_value", "expire_us", "version")
-
-    def __init__(self, value: bytes, *, version: int, expire_us: int | None = None) -> None:
-        self._value = value
-        self.version = version
-        self.expire_us = expire_us
-
-    def reveal(self) -> bytes:
-        """Returns the secret itself. Keep it in memory only."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return f"Secret(version={self.version}, ***)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,71 +102,22 @@ class Migrated:
     diagnostics: Sequence[Diagnostic] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Binding(Generic[ConfigT]):
-    """One merchant account: one whole configuration in force.
-
-    Args:
-        binding_id: UUID core chose.
-        generation: Rises with every change.
-        config: The provider's own model, validated.
-        secrets: Versions of each slot, highest first.
-    """
-
-    binding_id: str
-    generation: int
-    config: ConfigT
-    secrets: Mapping[str, Sequence[Secret]] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Generic[ConfigT]):
-    """What a provider may know of the call it serves.
-
-    Args:
-        operation_id: Send it, or a fixed derivation of it, upstream as idempotency key.
-        binding: Configuration in force when the call arrived; it does not change under it.
-        attempt: 1 for the first call of this operation; for logs only.
-        timeout_s: Seconds the upstream request may take, so that the answer still arrives.
-        not_after_us: Epoch microseconds after which nothing may be sent any more.
-        customer_action_allowed: Whether ACTION_REQUIRED may be answered; decline with
-            AUTHENTICATION_FAILED otherwise.
-        now_us: The clock the fence is read from.
-    """
-
-    operation_id: str
-    binding: Binding[ConfigT]
-    attempt: int
-    timeout_s: float
-    not_after_us: int
-    customer_action_allowed: bool
-    now_us: Callable[[], int]
-
-    def ensure_in_time(self) -> None:
-        """Call it right before sending upstream, if something slow came before.
-
-        Raises:
-            TooLate: `not_after` has passed.
-        """
-        if self.now_us() > self.not_after_us:
-            raise errors.TooLate("not_after passed while the call waited in the plugin")
-
-
-class Fingerprinted(Protocol):
-    """A request that belongs to one operation."""
-
-    @property
-    def context(self) -> operation_pb2.OperationContext:
-        """The operation."""
-
-
-class Provider(abc.ABC, Generic[ConfigT]):
+class Provider(
+    optional_calls.PaymentMethodCalls[ConfigT],
+    optional_calls.BillingCalls[ConfigT],
+    optional_calls.CheckoutCalls[ConfigT],
+    optional_calls.DisputeCalls[ConfigT],
+    optional_calls.NoticeCalls[ConfigT],
+    abc.ABC,
+    Generic[ConfigT],
+):
     """One payment service provider.
 
     Every operation returns what became of it, declines included, and raises one of
-    provider_sdk.errors when it can't tell or nothing was done. The servicer runs
-    operations to their end even when the caller has gone, so they must be
-    bounded by `call.timeout_s` themselves.
+    provider_sdk.errors when it can't tell or nothing was done. It returns the operation
+    alone, or an Answer with the objects it made or changed. The servicer runs operations to
+    their end even when the caller has gone, so they must be bounded by `call.timeout_s`
+    themselves. What it can do beside payments is in `optional_calls`.
     """
 
     plugin_id: ClassVar[str]
@@ -217,51 +153,58 @@ class Provider(abc.ABC, Generic[ConfigT]):
             )
 
     @abc.abstractmethod
-    async def authorize(
-        self, request: pps.AuthorizePaymentRequest, call: Call[ConfigT]
-    ) -> operation_pb2.Operation:
+    async def authorize(self, request: pps.AuthorizePaymentRequest, call: Call[ConfigT]) -> Result:
         """Authorizes the amount, or with automatic capture also captures it."""
 
-    async def capture(
-        self, request: pps.CapturePaymentRequest, call: Call[ConfigT]
-    ) -> operation_pb2.Operation:
+    async def capture(self, request: pps.CapturePaymentRequest, call: Call[ConfigT]) -> Result:
         """Captures an authorized amount or a part of it."""
         raise errors.NotSupported("capture is not offered")
 
     async def increment(
         self, request: pps.IncrementAuthorizationRequest, call: Call[ConfigT]
-    ) -> operation_pb2.Operation:
+    ) -> Result:
         """Raises what is authorized and not captured yet by the amount of the request."""
         raise errors.NotSupported("incremental authorization is not offered")
 
-    async def void(
-        self, request: pps.VoidPaymentRequest, call: Call[ConfigT]
-    ) -> operation_pb2.Operation:
+    async def void(self, request: pps.VoidPaymentRequest, call: Call[ConfigT]) -> Result:
         """Releases what is not captured, or ends a pending authorization."""
         raise errors.NotSupported("void is not offered")
 
-    async def refund(
-        self, request: pps.RefundPaymentRequest, call: Call[ConfigT]
-    ) -> operation_pb2.Operation:
+    async def refund(self, request: pps.RefundPaymentRequest, call: Call[ConfigT]) -> Result:
         """Returns captured money or a part of it."""
         raise errors.NotSupported("refund is not offered")
 
     async def create_customer(
         self, request: pps.CreateCustomerRequest, call: Call[ConfigT]
-    ) -> operation_pb2.Operation:
+    ) -> Result:
         """Makes a customer; the result's provider_object_id is the customer."""
         raise errors.NotSupported("customers are not offered")
 
     async def update_customer(
         self, request: pps.UpdateCustomerRequest, call: Call[ConfigT]
-    ) -> operation_pb2.Operation:
+    ) -> Result:
         """Replaces what is known of a customer."""
         raise errors.NotSupported("customers are not offered")
 
+    async def look_up(
+        self,
+        operation_id: str,
+        binding: Binding[ConfigT],
+        *,
+        hints: pps.OperationHints,
+        timeout_s: float,
+    ) -> Result:
+        """Like `get_operation`, with what core knows of the operation.
+
+        This is what the servicer calls: write it instead where upstream can't find an
+        operation by its id alone. Fields of *hints* that are absent are unknown.
+        """
+        return await self.get_operation(operation_id, binding, timeout_s=timeout_s)
+
     async def get_operation(
         self, operation_id: str, binding: Binding[ConfigT], *, timeout_s: float
-    ) -> operation_pb2.Operation:
-        """Finds out what became of an operation.
+    ) -> Result:
+        """Finds out what became of an operation, with the objects its own answer has.
 
         Raises:
             NotFound: It did not take place. Without CAPABILITY_OPERATION_LOOKUP the
@@ -329,33 +272,3 @@ class Provider(abc.ABC, Generic[ConfigT]):
 
     async def close(self) -> None:
         """Closes it, after the last one."""
-
-
-_METHODS: Mapping[capability_pb2.Capability, Sequence[str]] = {
-    capability_pb2.CAPABILITY_MANUAL_CAPTURE: ("capture",),
-    capability_pb2.CAPABILITY_VOID: ("void",),
-    capability_pb2.CAPABILITY_INCREMENTAL_AUTHORIZATION: ("increment",),
-    capability_pb2.CAPABILITY_REFUND: ("refund",),
-    capability_pb2.CAPABILITY_CUSTOMERS: ("create_customer", "update_customer"),
-    capability_pb2.CAPABILITY_OPERATION_LOOKUP: ("get_operation",),
-    capability_pb2.CAPABILITY_CREDENTIAL_CHECK: ("check_credentials",),
-}
-
-
-def require_sound(plugin: Provider[Any]) -> None:
-    """Fails before anything is served if *plugin* promises what it does not have.
-
-    Raises:
-        ValueError: Says everything that is wrong with it.
-    """
-    kind = type(plugin)
-    problems = [
-        f"{capability_pb2.Capability.Name(capability)} needs the method {method}"
-        for capability in sorted(plugin.capabilities - plugin.disabled.keys())
-        for method in _METHODS.get(capability, ())
-        if getattr(kind, method) is getattr(Provider, method)
-    ]
-    if plugin.max_concurrent_calls < 1:
-        problems.append("max_concurrent_calls must be at least 1")
-    if problems:
-        raise ValueError(f"{plugin.plugin_id}: {'; '.join(problems)}")

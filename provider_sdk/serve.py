@@ -1,6 +1,6 @@
 """The whole main of a provider.
 
-Owns the wiring of a Provider to a server: both servicers, the pipeline, health,
+Owns the wiring of a Provider to a server: its servicers, the pipeline, health,
 reflection, metrics, logs, registration with core, and SIGTERM as Drain. Called
 by each provider's `__main__`. Reads PLUGIN_* alone from the environment; other
 settings come from the caller.
@@ -15,28 +15,34 @@ from typing import Any
 import grpc
 from google.protobuf import descriptor_pool
 from payhub.options.v1 import options_pb2
-from payhub.plugin.v1 import plugin_service_pb2, plugin_service_pb2_grpc
-from payhub.provider.v1 import payment_provider_service_pb2, payment_provider_service_pb2_grpc
+from payhub.plugin.v1 import plugin_service_pb2_grpc
+from payhub.provider.v1 import (
+    billing_provider_service_pb2_grpc,
+    checkout_provider_service_pb2_grpc,
+    dispute_provider_service_pb2_grpc,
+    notice_provider_service_pb2_grpc,
+    payment_method_provider_service_pb2_grpc,
+    payment_provider_service_pb2_grpc,
+)
 from starlette import routing
 
 from provider_sdk import (
     errors,
     host,
+    mirror_servicers,
+    notice_servicer,
+    operations,
     payment_servicer,
     plugin_servicer,
     provider,
     registration,
     registration_settings,
+    soundness,
 )
 from servicekit import clock as clocks
 from servicekit import errors as kit_errors
 from servicekit import logs, metrics, rpc, server, validation
 from servicekit import settings as settings_module
-
-_SERVICES = (
-    plugin_service_pb2.DESCRIPTOR.services_by_name["PluginService"].full_name,
-    payment_provider_service_pb2.DESCRIPTOR.services_by_name["PaymentProviderService"].full_name,
-)
 
 
 def serve(
@@ -118,7 +124,7 @@ async def _serve(
         settings=settings,
         service_name=service_name,
         servicers=servicers,
-        reflection_names=_SERVICES,
+        reflection_names=soundness.services(plugin.capabilities),
         interceptors=[pipeline(state, service_name=service_name, registry=registry), *interceptors],
         background=[
             refuse_when_stopping,
@@ -136,15 +142,40 @@ async def _serve(
 
 
 def registrars(state: host.Host) -> Sequence[server.Registrar]:
-    """Returns what adds both services of *state* to a server."""
-    plugin_service = plugin_servicer.PluginServicer(state, services=_SERVICES)
-    payments = payment_servicer.PaymentProviderServicer(state)
+    """Returns what adds every service of *state* to a server.
+
+    Those the provider does not offer are added too: they refuse and say that nothing was done,
+    which an unknown service can't.
+    """
+    running = operations.Operations(state)
     return (
         functools.partial(
-            plugin_service_pb2_grpc.add_PluginServiceServicer_to_server, plugin_service
+            plugin_service_pb2_grpc.add_PluginServiceServicer_to_server,
+            plugin_servicer.PluginServicer(state),
         ),
         functools.partial(
-            payment_provider_service_pb2_grpc.add_PaymentProviderServiceServicer_to_server, payments
+            payment_provider_service_pb2_grpc.add_PaymentProviderServiceServicer_to_server,
+            payment_servicer.PaymentProviderServicer(state, running),
+        ),
+        functools.partial(
+            payment_method_provider_service_pb2_grpc.add_PaymentMethodProviderServiceServicer_to_server,
+            mirror_servicers.PaymentMethodProviderServicer(state, running),
+        ),
+        functools.partial(
+            billing_provider_service_pb2_grpc.add_BillingProviderServiceServicer_to_server,
+            mirror_servicers.BillingProviderServicer(state, running),
+        ),
+        functools.partial(
+            checkout_provider_service_pb2_grpc.add_CheckoutProviderServiceServicer_to_server,
+            mirror_servicers.CheckoutProviderServicer(state, running),
+        ),
+        functools.partial(
+            dispute_provider_service_pb2_grpc.add_DisputeProviderServiceServicer_to_server,
+            mirror_servicers.DisputeProviderServicer(state, running),
+        ),
+        functools.partial(
+            notice_provider_service_pb2_grpc.add_NoticeProviderServiceServicer_to_server,
+            notice_servicer.NoticeProviderServicer(state),
         ),
     )
 

@@ -11,7 +11,7 @@ from payhub.plugin.v1 import plugin_service_pb2 as ps
 
 from provider_mock import answers, settlement
 from provider_mock import provider as mock_provider
-from provider_sdk import configuration, errors, host, payment_servicer, plugin_servicer, provider
+from provider_sdk import configuration, errors, host, operations, plugin_servicer, provider
 from tests.mutants import registry
 
 _ERROR = ps.Diagnostic.SEVERITY_ERROR
@@ -218,15 +218,15 @@ def ends_calls_of_an_older_generation() -> None:
     """Calls that run while the generation changes fail."""
 
     def make(fly: Any) -> Any:
-        async def judged(self: Any, flight: Any, request: Any, call: Any, method: Any) -> Any:
-            outcome = await fly(self, flight, request, call, method)
+        async def judged(self: Any, flight: Any, request: Any, call: Any, *rest: Any) -> Any:
+            outcome = await fly(self, flight, request, call, *rest)
             if self._host.applied_generation(call.binding.binding_id) != call.binding.generation:
                 return errors.BindingNotConfigured("the configuration has changed")
             return outcome
 
         return judged
 
-    registry.replace(payment_servicer.PaymentProviderServicer, "_fly", make)
+    registry.replace(operations.Operations, "_fly", make)
 
 
 @registry.mutant("21")

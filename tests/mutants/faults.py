@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from provider_mock import upstream
-from provider_sdk import errors, http_client, payment_servicer
+from provider_sdk import errors, http_client, operations
 from servicekit import tasks
 from tests.mutants import registry
 
@@ -42,7 +42,7 @@ def trusts_a_closed_connection() -> None:
 @registry.mutant("50")
 def keeps_no_reserve() -> None:
     """The provider waits for upstream until after core's deadline."""
-    registry.replace(payment_servicer, "_reserve_s", lambda _: lambda given_s: -1.0)
+    registry.replace(operations, "_reserve_s", lambda _: lambda given_s: -1.0)
 
 
 @registry.mutant("51")

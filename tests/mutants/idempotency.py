@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from provider_mock import answers, ledger, upstream
-from provider_sdk import http_client, payment_servicer
+from provider_sdk import http_client, operations
 from servicekit import storage
 from tests.mutants import registry
 
@@ -67,7 +67,7 @@ def _flies_alone() -> None:
 
         return alone
 
-    registry.replace(payment_servicer.PaymentProviderServicer, "__init__", make)
+    registry.replace(operations.Operations, "__init__", make)
 
 
 @registry.mutant("34a")

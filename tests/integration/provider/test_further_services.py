@@ -1,0 +1,385 @@
+"""What the SDK promises for a provider's services beside payments."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+import pydantic
+import pytest
+from payhub.plugin.v1 import capability_pb2
+from payhub.provider.v1 import billing_provider_service_pb2 as bps
+from payhub.provider.v1 import checkout_provider_service_pb2 as cps
+from payhub.provider.v1 import dispute_provider_service_pb2 as dps
+from payhub.provider.v1 import notice_provider_service_pb2 as nps
+from payhub.provider.v1 import operation_pb2, provider_object_pb2
+from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
+from payhub.provider.v1 import payment_provider_service_pb2 as pps
+
+from provider_sdk import errors, host, provider, serve, soundness
+from servicekit import clock, metrics
+from tests.integration.provider import further, rig
+
+Operation = operation_pb2.Operation
+ProviderObject = provider_object_pb2.ProviderObject
+SUCCEEDED = operation_pb2.Operation.STATE_SUCCEEDED
+
+DECLARED = frozenset(
+    {
+        capability_pb2.CAPABILITY_SALE,
+        capability_pb2.CAPABILITY_CUSTOMERS,
+        capability_pb2.CAPABILITY_OPERATION_LOOKUP,
+        capability_pb2.CAPABILITY_PAYMENT_METHODS,
+        capability_pb2.CAPABILITY_WEBHOOKS,
+        capability_pb2.CAPABILITY_OBJECT_FETCH,
+    }
+)
+
+
+class Config(pydantic.BaseModel):
+    """Configuration of the provider below."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+
+class Keeper(provider.Provider[Config]):
+    """Keeps payment methods as told, waits while its gate is shut, and notes what it got."""
+
+    plugin_id, plugin_version = "keeper", "1.0.0"
+    config_model = Config
+    currencies = frozenset({"EUR"})
+    capabilities = DECLARED
+    secret_slots = (provider.SecretSlot(slot="signing", description="Of webhooks."),)
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.calls: list[provider.Call[Config]] = []
+        self.hints: list[pps.OperationHints] = []
+        self.secrets: list[bytes] = []
+        self.tolerances_s: list[int] = []
+        self.answer: provider.Result = Operation(state=SUCCEEDED)
+        self.verdict = nps.VerifyWebhookResponse()
+        self.fetched = nps.FetchObjectResponse()
+
+    async def authorize(
+        self, request: pps.AuthorizePaymentRequest, call: provider.Call[Config]
+    ) -> Operation:
+        """Sells."""
+        return Operation(state=SUCCEEDED)
+
+    async def create_customer(
+        self, request: pps.CreateCustomerRequest, call: provider.Call[Config]
+    ) -> Operation:
+        """Makes one."""
+        return Operation(state=SUCCEEDED, provider_object_id="cus_1")
+
+    async def update_customer(
+        self, request: pps.UpdateCustomerRequest, call: provider.Call[Config]
+    ) -> Operation:
+        """Changes one."""
+        return Operation(state=SUCCEEDED)
+
+    async def look_up(
+        self,
+        operation_id: str,
+        binding: provider.Binding[Config],
+        *,
+        hints: pps.OperationHints,
+        timeout_s: float,
+    ) -> provider.Result:
+        """Finds nothing, but what it was told to."""
+        self.hints.append(hints)
+        if hints.provider_object_id:
+            return self.answer
+        raise errors.NotFound("no such operation")
+
+    async def attach_payment_method(
+        self, request: mps.AttachPaymentMethodRequest, call: provider.Call[Config]
+    ) -> provider.Result:
+        """Answers what the test put there."""
+        self.calls.append(call)
+        await self.gate.wait()
+        return self.answer
+
+    async def detach_payment_method(
+        self, request: mps.DetachPaymentMethodRequest, call: provider.Call[Config]
+    ) -> provider.Result:
+        """Answers what the test put there."""
+        return self.answer
+
+    async def set_default_payment_method(
+        self, request: mps.SetDefaultPaymentMethodRequest, call: provider.Call[Config]
+    ) -> provider.Result:
+        """Answers what the test put there."""
+        return self.answer
+
+    async def parse_webhook(self, request: nps.WebhookRequest) -> nps.ParseWebhookResponse:
+        """Reads the whole body as the event's id."""
+        return nps.ParseWebhookResponse(provider_event_id=request.body.decode())
+
+    async def verify_webhook(
+        self, request: nps.VerifyWebhookRequest, binding: provider.Binding[Config]
+    ) -> nps.VerifyWebhookResponse:
+        """Says what the test wants and notes the secrets."""
+        self.secrets = [secret.reveal() for secret in binding.secrets["signing"]]
+        self.tolerances_s.append(request.tolerance.seconds)
+        return self.verdict
+
+    async def fetch_object(
+        self,
+        reference: provider_object_pb2.ObjectReference,
+        binding: provider.Binding[Config],
+        *,
+        timeout_s: float,
+    ) -> nps.FetchObjectResponse:
+        """Answers what the test put there."""
+        if reference.provider_object_id == "pm_none":
+            raise errors.NotFound("no such object")
+        return self.fetched
+
+
+@pytest.fixture
+async def keeper() -> AsyncIterator[tuple[Keeper, rig.Core, further.Stubs]]:
+    """The provider above behind a real socket, in this process."""
+    plugin = Keeper()
+    state = host.Host(plugin, clock=clock.SystemClock())
+    pipeline = serve.pipeline(state, service_name="keeper", registry=metrics.Metrics())
+    server = grpc.aio.server(interceptors=[pipeline])
+    for register in serve.registrars(state):
+        register(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    core = rig.Core(f"127.0.0.1:{port}")
+    secrets = [_secret(1, b"gone", -3600), _secret(2, b"old", 3600), _secret(3, b"new", None)]
+    await core.configure("{}", secrets=secrets)
+    yield plugin, core, further.Stubs(core.channel)
+    plugin.gate.set()
+    await core.close()
+    await server.stop(1)
+    await state.drain(5)
+
+
+def _secret(version: int, value: bytes, expires_in_s: int | None) -> rig.ps.SecretValue:
+    secret = rig.ps.SecretValue(slot="signing", version=version, value=value)
+    if expires_in_s is not None:
+        secret.expire_time.FromSeconds(int(time.time()) + expires_in_s)
+    return secret
+
+
+def _method(core_id: str = "", *, object_id: str = "pm_1") -> ProviderObject:
+    one = ProviderObject(provider_object_id=object_id, core_id=core_id)
+    one.state_time.FromSeconds(1_700_000_000)
+    one.payment_method.type = "card"
+    return one
+
+
+def _attach(core: rig.Core, token: str = "tok_a", **context: str) -> mps.AttachPaymentMethodRequest:
+    return mps.AttachPaymentMethodRequest(
+        context=core.context(**context),
+        payment_method_id="pmt_1",
+        token=token,
+        provider_customer_id="cus_1",
+    )
+
+
+def _webhook(body: bytes = b"evt_1", *, age_s: int = 0) -> nps.WebhookRequest:
+    request = nps.WebhookRequest(body=body)
+    request.receive_time.FromSeconds(int(time.time()) - age_s)
+    return request
+
+
+async def test_objects_travel_with_operations_and_look_ups(
+    keeper: tuple[Keeper, rig.Core, further.Stubs],
+) -> None:
+    """An answer carries objects, gets core's id where upstream has none; hints reach look-ups."""
+    plugin, core, stubs = keeper
+    plugin.answer = provider.Answer(Operation(state=SUCCEEDED), [_method()])
+    request = _attach(core)
+    answer = await core.call(stubs.methods.AttachPaymentMethod, request)
+    assert answer.operation.operation_id == request.context.operation_id
+    assert [one.core_id for one in answer.objects] == ["pmt_1"]
+    find = pps.GetOperationRequest(
+        binding_id=core.binding_id,
+        operation_id=request.context.operation_id,
+        hints=pps.OperationHints(provider_object_id="pm_1", method="AttachPaymentMethod"),
+    )
+    found = await core.call(core.stub.GetOperation, find)
+    assert [one.provider_object_id for one in found.objects] == ["pm_1"]
+    assert plugin.hints == [find.hints]
+    plugin.answer = Operation(state=SUCCEEDED)
+    detach = mps.DetachPaymentMethodRequest(
+        context=core.context(), provider_payment_method_id="pm_1"
+    )
+    assert list((await core.call(stubs.methods.DetachPaymentMethod, detach)).objects) == []
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        [],
+        [_method("pmt_of_another")],
+        [_method("pmt_1"), ProviderObject(provider_object_id="pm_2")],
+        [_method("pmt_1")] * 17,
+    ],
+)
+async def test_a_success_without_its_object_is_unknown(
+    keeper: tuple[Keeper, rig.Core, further.Stubs], objects: list[ProviderObject]
+) -> None:
+    """No object, another's, one without a time, too many: PLUGIN_BUG, effect unknown."""
+    plugin, core, stubs = keeper
+    plugin.answer = provider.Answer(Operation(state=SUCCEEDED), objects)
+    with pytest.raises(rig.Refused) as refused:
+        await core.call(stubs.methods.AttachPaymentMethod, _attach(core))
+    assert (refused.value.reason, refused.value.effect) == ("PLUGIN_BUG", "UNKNOWN")
+
+
+async def test_one_flight_per_operation_id_whatever_the_service(
+    keeper: tuple[Keeper, rig.Core, further.Stubs],
+) -> None:
+    """Duplicates wait for the first; other parameters, or another RPC, are a mismatch."""
+    plugin, core, stubs = keeper
+    plugin.answer = provider.Answer(Operation(state=SUCCEEDED), [_method()])
+    plugin.gate.clear()
+    request = _attach(core)
+    operation_id = request.context.operation_id
+    running = [
+        asyncio.ensure_future(core.call(stubs.methods.AttachPaymentMethod, request))
+        for _ in range(2)
+    ]
+    await core.running(operation_id)
+    for work in (
+        core.call(stubs.methods.AttachPaymentMethod, _attach(core, "b", operation_id=operation_id)),
+        core.authorize(sale=True, operation_id=operation_id),
+    ):
+        with pytest.raises(rig.Refused) as refused:
+            await work
+        assert (refused.value.reason, refused.value.effect) == ("OPERATION_MISMATCH", "NONE")
+    plugin.gate.set()
+    first, second = await asyncio.gather(*running)
+    assert first == second
+    assert len(plugin.calls) == 1
+
+
+async def test_undeclared_services_refuse_with_nothing_done(
+    keeper: tuple[Keeper, rig.Core, further.Stubs],
+) -> None:
+    """The handshake lists what is served; what is not says NOT_SUPPORTED, effect none."""
+    plugin, core, stubs = keeper
+    told = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
+    assert [name.rsplit(".", 1)[1] for name in told.services] == [
+        "PluginService",
+        "PaymentProviderService",
+        "PaymentMethodProviderService",
+        "NoticeProviderService",
+    ]
+    sale = core.authorization(sale=True)
+    for method, request in (
+        (stubs.billing.ArchivePlan, bps.ArchivePlanRequest(provider_price_id="price_1")),
+        (
+            stubs.billing.CancelSubscription,
+            bps.CancelSubscriptionRequest(provider_subscription_id="sub_1"),
+        ),
+        (stubs.checkouts.CreateCheckout, cps.CreateCheckoutRequest(amount=rig.money(1))),
+        (stubs.disputes.AcceptDispute, dps.AcceptDisputeRequest(provider_dispute_id="dp_1")),
+        (core.stub.AuthorizePayment, pps.AuthorizePaymentRequest(off_session=True)),
+        (core.stub.AuthorizePayment, pps.AuthorizePaymentRequest(save_payment_method=True)),
+    ):
+        if isinstance(request, pps.AuthorizePaymentRequest):
+            request.MergeFrom(sale)
+        request.context.CopyFrom(core.context())
+        with pytest.raises(rig.Refused) as refused:
+            await core.call(method, request)
+        assert refused.value.code is grpc.StatusCode.UNIMPLEMENTED
+        assert (refused.value.reason, refused.value.effect) == ("NOT_SUPPORTED", "NONE")
+    assert plugin.calls == []
+
+
+async def test_a_webhook_is_held_against_the_secrets_of_its_time(
+    keeper: tuple[Keeper, rig.Core, further.Stubs],
+) -> None:
+    """Every version in force at the receipt, highest first; nothing of a forgery gets through."""
+    plugin, core, stubs = keeper
+    plugin.verdict = nps.VerifyWebhookResponse(
+        authenticity=nps.AUTHENTICITY_AUTHENTIC, provider_event_id="evt_1", objects=[_method()]
+    )
+
+    async def verify(request: nps.WebhookRequest) -> nps.VerifyWebhookResponse:
+        answer: nps.VerifyWebhookResponse = await core.call(
+            stubs.notices.VerifyWebhook,
+            nps.VerifyWebhookRequest(binding_id=core.binding_id, request=request),
+            timeout_s=4.0,
+        )
+        return answer
+
+    assert await verify(_webhook()) == plugin.verdict
+    assert plugin.secrets == [b"new", b"old"]
+    assert plugin.tolerances_s == [300]
+    await verify(_webhook(age_s=7200))
+    assert plugin.secrets == [b"new", b"old", b"gone"]
+    plugin.verdict.authenticity = nps.AUTHENTICITY_UNSPECIFIED
+    plugin.verdict.detail = "no signature fits"
+    assert await verify(_webhook()) == nps.VerifyWebhookResponse(
+        authenticity=nps.AUTHENTICITY_FAILED, detail="no signature fits"
+    )
+    parsed = await core.call(
+        stubs.notices.ParseWebhook, nps.ParseWebhookRequest(request=_webhook()), timeout_s=2.0
+    )
+    assert parsed.provider_event_id == "evt_1"
+    plugin.verdict = nps.VerifyWebhookResponse(authenticity=nps.AUTHENTICITY_AUTHENTIC)
+    with pytest.raises(rig.Refused) as refused:
+        await verify(_webhook())
+    assert refused.value.reason == "PLUGIN_BUG"
+
+
+async def test_a_fetch_answers_with_the_object_asked_for(
+    keeper: tuple[Keeper, rig.Core, further.Stubs],
+) -> None:
+    """The one asked for or NOT_FOUND; another one is a bug of the plugin."""
+    plugin, core, stubs = keeper
+
+    async def fetch(object_id: str) -> nps.FetchObjectResponse:
+        reference = provider_object_pb2.ObjectReference(
+            kind=provider_object_pb2.OBJECT_KIND_PAYMENT_METHOD, provider_object_id=object_id
+        )
+        request = nps.FetchObjectRequest(binding_id=core.binding_id, reference=reference)
+        answer: nps.FetchObjectResponse = await core.call(stubs.notices.FetchObject, request)
+        return answer
+
+    plugin.fetched = nps.FetchObjectResponse(object=_method())
+    assert (await fetch("pm_1")).object == _method()
+    for object_id, reason in (("pm_2", "PLUGIN_BUG"), ("pm_none", "NOT_FOUND")):
+        with pytest.raises(rig.Refused) as refused:
+            await fetch(object_id)
+        assert refused.value.reason == reason
+
+
+def test_a_provider_is_checked_both_ways_before_it_is_served() -> None:
+    """A capability needs its methods and other capabilities; a method needs its capability."""
+
+    class Boastful(Keeper):
+        plugin_id = "boastful"
+        capabilities = frozenset(
+            {
+                capability_pb2.CAPABILITY_SALE,
+                capability_pb2.CAPABILITY_OPERATION_LOOKUP,
+                capability_pb2.CAPABILITY_SUBSCRIPTIONS,
+                capability_pb2.CAPABILITY_CHECKOUT,
+                capability_pb2.CAPABILITY_OBJECT_FETCH,
+                capability_pb2.CAPABILITY_PAYMENT_METHODS,
+            }
+        )
+
+    with pytest.raises(ValueError, match=r"^boastful: ") as refused:
+        soundness.require_sound(Boastful())
+    for problem in (
+        "CAPABILITY_SUBSCRIPTIONS needs the method create_subscription",
+        "CAPABILITY_CHECKOUT needs the method expire_checkout",
+        "CAPABILITY_SUBSCRIPTIONS needs CAPABILITY_PLANS",
+        "CAPABILITY_PAYMENT_METHODS needs CAPABILITY_CUSTOMERS",
+        "the method verify_webhook needs CAPABILITY_WEBHOOKS",
+        "the method create_customer needs CAPABILITY_CUSTOMERS",
+    ):
+        assert problem in str(refused.value)
+    soundness.require_sound(Keeper())
