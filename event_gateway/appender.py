@@ -54,6 +54,7 @@ class Appender:
         on_growth: Called after the window has grown.
         on_hole: Called when another process appended in between.
         time: For append times.
+        origin: Names this process to the others on the same log.
     """
 
     def __init__(
@@ -64,9 +65,11 @@ class Appender:
         on_growth: Callable[[], None],
         on_hole: Callable[[], None],
         time: clock.Clock,
+        origin: str = "",
     ) -> None:
         self._database = database
         self._window = log
+        self._origin = origin
         self._on_growth = on_growth
         self._on_hole = on_hole
         self._time = time
@@ -128,14 +131,16 @@ class Appender:
         now_us = self._time.now_us()
         try:
             result = await self._database.write(
-                lambda conn: append.append(conn, candidates, now_us)
+                lambda conn: append.append(conn, candidates, now_us, origin=self._origin)
             )
         except storage.CommitUnknown:
             self._on_hole()
             raise
         failpoints.hit("event_gateway.after_append_commit")
         if result.entries:
-            if self._window.extend(result.head_before, result.entries, result.head):
+            if self._window.extend(
+                result.head_before, result.entries, result.head, head_us=result.append_us
+            ):
                 self._on_growth()
             else:
                 self._on_hole()

@@ -6,14 +6,16 @@ gateway in their own process. Never reads the environment.
 
 import asyncio
 import contextlib
+import os
 import pathlib
 import secrets
+import socket
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
+from payhub.events.v1 import event_admin_service_pb2_grpc, event_ingest_service_pb2_grpc
 from payhub.events.v1 import event_ingest_service_pb2 as ingest_pb
-from payhub.events.v1 import event_ingest_service_pb2_grpc
 from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
 from event_gateway import (
@@ -21,7 +23,9 @@ from event_gateway import (
     appender,
     cursor,
     hub,
+    places,
     problems,
+    retention,
     revocation,
     tail,
     window,
@@ -29,14 +33,15 @@ from event_gateway import (
 from event_gateway import (
     settings as settings_module,
 )
-from event_gateway.api import ingest, queries, stream
-from event_gateway.db import epoch, read
+from event_gateway.api import admin, ingest, queries, stream
+from event_gateway.db import append, epoch, read
 from servicekit import auth, clock, metrics, rpc, server, storage, validation
+from servicekit.storage import notices
 
 MIGRATIONS = pathlib.Path(__file__).parent / "db" / "migrations"
 
 INGEST_SERVICE = ingest_pb.DESCRIPTOR.services_by_name["EventIngestService"].full_name
-SERVICES = (stream.SERVICE, INGEST_SERVICE)
+SERVICES = (stream.SERVICE, INGEST_SERVICE, admin.SERVICE)
 
 
 class SchemaOutdated(Exception):
@@ -79,37 +84,87 @@ async def serve(settings: settings_module.Settings) -> int:
         stack.push_async_callback(channel.close)
         await check_schema(database)
         state = await database.read(read.state)
-        log = window.Window(bytes_max=settings.window_bytes, head=state.head)
+        log = window.Window(
+            bytes_max=settings.window_bytes, head=state.head, head_us=state.head_append_us
+        )
         streams = hub.Hub(
             log,
             tick_s=settings.tick_ms / 1000,
             streams_per_tenant_max=settings.streams_per_tenant_max,
+            stall_s=settings.stall_timeout_s,
         )
-        follow = tail.Tail(database, log, epoch=state.epoch, on_growth=streams.news)
+        follow = tail.Tail(
+            database,
+            log,
+            epoch=state.epoch,
+            on_growth=streams.news,
+            on_change=streams.changed,
+            erasures=state.erasures,
+        )
+        origin = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         writer = appender.Appender(
-            database, log, on_growth=streams.news, on_hole=follow.kick, time=time
+            database,
+            log,
+            on_growth=streams.news,
+            on_hole=follow.kick,
+            time=time,
+            origin=origin,
         )
-        places = queries.Places(database, log, follow, epoch=state.epoch)
+        checked = places.Places(
+            database,
+            log,
+            follow,
+            epoch=state.epoch,
+            ahead_wait_s=settings.cursor_ahead_wait_s,
+            time=time,
+        )
         keys = access.KeyService(channel)
         rules = access.Rules(SERVICES)
         gate = access.Gate(rules, auth.KeyCache(keys.introspect, ttl_s=settings.key_cache_ttl_s))
         recheck = revocation.Recheck(streams, keys.introspect, every_s=settings.key_recheck_s)
         subscribe = stream.Streams(
-            places,
+            checked,
             streams,
-            age_max_s=settings.stream_age_max_s,
-            reads_max=settings.catch_up_reads_max,
-            reconnect_spread_s=settings.reconnect_spread_s,
+            stream.Settings(
+                age_max_s=settings.stream_age_max_s,
+                reads_max=settings.catch_up_reads_max,
+                reconnect_spread_s=settings.reconnect_spread_s,
+                retention_s=settings.retention_s,
+            ),
             time=time,
             registry=registry,
         )
-        pages = queries.Queries(places)
+        pages = queries.Queries(
+            checked,
+            queries.Keeping(retention_s=settings.retention_s, dedup_s=settings.dedup_s),
+        )
         publish = ingest.IngestServicer(writer, validate=validation.validate, registry=registry)
+        operate = admin.AdminServicer(
+            subscribe, streams, checked, on_erased=follow.refresh_anew, name=origin, time=time
+        )
+        tidy = retention.Retention(
+            database,
+            _policy(settings),
+            floor=_no_consumers,
+            kick=follow.kick,
+            every_s=settings.retention_every_s,
+            time=time,
+        )
         _watch(registry, log)
 
         async def close_streams(stop: asyncio.Event) -> None:
             await stop.wait()
             streams.close_all(stream_pb.Notice.Closing.REASON_DRAINING)
+
+        async def hear(stop: asyncio.Event) -> None:
+            if database.dialect == "postgresql":
+                await notices.listen(
+                    url,
+                    append.CHANNEL,
+                    lambda heard: follow.kick() if heard != origin else None,
+                    stop,
+                    on_connected=follow.kick,
+                )
 
         async def ready() -> None:
             await database.read(read.state)
@@ -124,6 +179,11 @@ async def serve(settings: settings_module.Settings) -> int:
                         publish, grpc_server
                     )
                 ),
+                lambda grpc_server: (
+                    event_admin_service_pb2_grpc.add_EventAdminServiceServicer_to_server(
+                        operate, grpc_server
+                    )
+                ),
             ],
             reflection_names=SERVICES,
             interceptors=[
@@ -136,7 +196,7 @@ async def serve(settings: settings_module.Settings) -> int:
                     translate=problems.from_exception,
                 )
             ],
-            background=[close_streams, follow.run, recheck.run],
+            background=[close_streams, follow.run, recheck.run, tidy.run, hear],
             on_drain=[writer.drain],
             registry=registry,
             ready_checks={"event_log": ready},
@@ -166,6 +226,20 @@ def _validate(message: Message) -> None:
     """Checks requests; a batch to publish is checked event by event, by its servicer."""
     if not isinstance(message, ingest_pb.PublishEventsRequest):
         validation.validate(message)
+
+
+async def _no_consumers() -> int | None:
+    return None
+
+
+def _policy(settings: settings_module.Settings) -> retention.Policy:
+    return retention.Policy(
+        age_s=settings.retention_s,
+        size_bytes=settings.retention_bytes,
+        for_consumers=settings.retention_for_consumers,
+        dedup_s=settings.dedup_s,
+        lead_s=settings.retention_lead_s,
+    )
 
 
 def _watch(registry: metrics.Metrics, log: window.Window) -> None:

@@ -1,6 +1,6 @@
 """Every open stream of this process, and when each has something to do.
 
-Owns the pace of live wake-ups, heartbeat and age timers, the limit of streams
+Owns the live wake-ups at each pace, heartbeat and age timers, the limit of streams
 per tenant and the ways they are all told to close. Called by the appender and
 the tail (news), the streams (waiting) and the shutdown. Never holds an event.
 """
@@ -8,69 +8,21 @@ the tail (news), the streams (waiting) and the shutdown. Never holds an event.
 import asyncio
 import collections
 import dataclasses
-import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import matching, problems, window
+from event_gateway import groups, matching, problems, window
+from event_gateway.db import read
 from servicekit import auth, errors
 
 Reason = pb.Notice.Closing.Reason
 
-# Passed places after which sleeping readers are woken to say where they are.
-_WAKE_EVERY = 10_000
-# A prepared response is used by the readers of one wake-up, not later: it
-# carries the server's clock.
-_READY_FOR_S = 0.1
-
-
-class Group:
-    """Streams with the same filter: judged together, answered with the same bytes."""
-
-    def __init__(self, matcher: matching.Matcher, log: window.Window) -> None:
-        self.matcher = matcher
-        self.window = log
-        self.members = 0
-        self.waiting: set[Stream] = set()
-        self.woken_at = log.head
-        # Nothing in (quiet_from, quiet_to] matches.
-        self._quiet_from = self._quiet_to = log.head
-        self._ready: dict[Hashable, tuple[bytes, int]] = {}
-        self._ready_head = log.head
-        self._ready_until_s = 0.0
-
-    def judge(self, after: int, fresh: Sequence[window.Row] | None, head: int) -> bool:
-        """Looks at what came in (*after*, *head*]; returns whether some of it matches.
-
-        *fresh* holds it, or is None if it left the window already.
-        """
-        if fresh is not None and not self.matcher.any(fresh):
-            assert self._quiet_to >= after, "every group is judged at every tick"
-            self._quiet_to = head
-            return False
-        self._quiet_from = self._quiet_to = head
-        return True
-
-    def skip(self, position: int) -> int:
-        """Returns the place up to which nothing matches after *position*, as far as known."""
-        return self._quiet_to if self._quiet_from <= position < self._quiet_to else position
-
-    def ready(self, position: int, events_max: int) -> tuple[bytes, int] | None:
-        """Returns the response another stream got at *position* just now, and its end."""
-        if self._ready_head != self.window.head or time.monotonic() > self._ready_until_s:
-            self._ready.clear()
-            return None
-        return self._ready.get((position, events_max))
-
-    def keep(self, position: int, events_max: int, data: bytes, end: int) -> None:
-        """Remembers the response of a live stream at *position* for the others."""
-        if self.members < 2:
-            return
-        if not self._ready:
-            self._ready_head = self.window.head
-            self._ready_until_s = time.monotonic() + _READY_FOR_S
-        self._ready[position, events_max] = (data, end)
+# Paces of live wake-ups, seconds. A wished delay is rounded down to one of them, so that
+# pacing costs a timer per pace and not per stream.
+PACES_S = (0.0, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+# Rates are those of the last few seconds.
+_RATE_OVER_S = 5.0
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
@@ -84,16 +36,24 @@ class Stream:
         heartbeat_s: Longest silence.
         expires_s: Monotonic time of its greatest age.
         written_s: Monotonic time of its last response.
+        blocked_s: Since when the client has not taken the last response, monotonic; 0: it has.
+        stalled: Whether it was ended because of that.
+        task: Serves it.
+        checkpoint_upto: It must hear a cursor at or after this place, once it is there.
         close_reason: Why it has to end; unspecified while it need not.
     """
 
     principal: auth.Principal
     key_digest: bytes
     tenants: tuple[str, ...]
-    group: Group
+    group: groups.Group
     heartbeat_s: float
     expires_s: float
     written_s: float
+    blocked_s: float = 0.0
+    stalled: bool = False
+    task: "asyncio.Task[None] | None" = None
+    checkpoint_upto: int = 0
     close_reason: Reason = pb.Notice.Closing.REASON_UNSPECIFIED
     wake: asyncio.Future[None] | None = None
     timer: asyncio.TimerHandle | None = None
@@ -104,13 +64,42 @@ class Stream:
             self.wake.set_result(None)
 
 
+class Rate:
+    """How many events a second a stream was sent lately."""
+
+    __slots__ = ("_count", "_per_s", "_since_s", "sent")
+
+    def __init__(self, now_s: float) -> None:
+        self.sent = 0
+        self._count = 0
+        self._per_s = 0.0
+        self._since_s = now_s
+
+    def add(self, count: int, now_s: float) -> None:
+        """Notes *count* events sent at *now_s*, monotonic seconds."""
+        if now_s - self._since_s >= _RATE_OVER_S:
+            self._per_s = self._count / (now_s - self._since_s)
+            self._count, self._since_s = 0, now_s
+        self._count += count
+        self.sent += count
+
+    def per_s(self, now_s: float) -> float:
+        """Returns the rate at *now_s*."""
+        elapsed_s = now_s - self._since_s
+        if elapsed_s >= _RATE_OVER_S or not self._per_s:
+            return self._count / max(elapsed_s, 1.0)
+        return self._per_s
+
+
 class Hub:
     """All streams of the process.
 
     Args:
         log: The shared window.
-        tick_s: Shortest time between two live wake-ups, seconds.
+        tick_s: Shortest time between two live wake-ups of a stream that wishes none,
+            seconds; no stream has a shorter one.
         streams_per_tenant_max: Most open streams whose keys belong to one tenant.
+        stall_s: A stream that takes nothing for so long is ended, seconds.
         monotonic_s: Clock of timers; the event loop's by default.
     """
 
@@ -120,20 +109,21 @@ class Hub:
         *,
         tick_s: float,
         streams_per_tenant_max: int,
+        stall_s: float = 300.0,
         monotonic_s: Callable[[], float] | None = None,
     ) -> None:
         self.window = log
         self.streams: set[Stream] = set()
         self.draining = False
+        self.stall_s = stall_s
         self._loop = asyncio.get_running_loop()
         self.monotonic_s = monotonic_s or self._loop.time
         self._tick_s = tick_s
         self._limit = streams_per_tenant_max
-        self._groups: dict[Hashable, Group] = {}
+        self._paces: dict[float, groups.Pace] = {}
         self._per_tenant: collections.Counter[str] = collections.Counter()
-        self._judged = log.head
-        self._ticked_s = 0.0
-        self._tick: asyncio.Handle | None = None
+        self._expiring = 0
+        self._erasures = 0
 
     def join(
         self,
@@ -144,8 +134,22 @@ class Hub:
         matcher: matching.Matcher,
         heartbeat_s: float,
         age_max_s: float,
+        delay_s: float | None = None,
+        thin: bool = False,
+        checkpoint_every: int = groups.CHECKPOINT_EVERY,
     ) -> Stream:
         """Takes in a stream; `leave` must follow.
+
+        Args:
+            principal: Whose it is.
+            key_digest: Of its key.
+            tenants: Whose events it reads.
+            matcher: Which of them.
+            heartbeat_s: Longest silence, seconds.
+            age_max_s: Longest life, seconds.
+            delay_s: How long it lets live events be held back, seconds; None: as set.
+            thin: Whether its events come without data.
+            checkpoint_every: Places that it may pass without hearing of it.
 
         Raises:
             errors.RpcError: OVERLOADED, its tenant has too many; UNAVAILABLE, the
@@ -155,9 +159,9 @@ class Hub:
             raise errors.unavailable("the gateway is stopping", retry_after_s=1.0)
         if self._per_tenant[principal.tenant_id] >= self._limit:
             raise problems.too_many_streams(self._limit, retry_after_s=5.0)
-        group = self._groups.get(matcher.key)
-        if group is None:
-            group = self._groups[matcher.key] = Group(matcher, self.window)
+        pace = self._pace(self._tick_s if delay_s is None else delay_s)
+        group = pace.group(matcher, thin=thin)
+        pace.look_sooner(group, checkpoint_every)
         now_s = self.monotonic_s()
         stream = Stream(
             principal=principal,
@@ -180,7 +184,7 @@ class Hub:
         stream.group.waiting.discard(stream)
         stream.group.members -= 1
         if stream.group.members == 0:
-            self._groups.pop(stream.group.matcher.key, None)
+            stream.group.pace.drop(stream.group)
         if stream.timer is not None:
             stream.timer.cancel()
         tenant_id = stream.principal.tenant_id
@@ -209,14 +213,29 @@ class Hub:
         return self.monotonic_s() >= stream.expires_s
 
     def news(self) -> None:
-        """Says that the window has grown; wakes who is concerned, at the set pace."""
-        if self._tick is not None:
-            return
-        delay_s = self._ticked_s + self._tick_s - self.monotonic_s()
-        if self._tick_s <= 0 or delay_s <= 0:
-            self._tick = self._loop.call_soon(self._on_tick)
-        else:
-            self._tick = self._loop.call_later(delay_s, self._on_tick)
+        """Says that the window has grown; wakes who is concerned, each at its pace."""
+        now_s = self.monotonic_s()
+        for pace in self._paces.values():
+            if pace.tick is not None or not pace.groups:
+                continue
+            delay_s = pace.ticked_s + pace.delay_s - now_s
+            if delay_s <= 0:
+                pace.tick = self._loop.call_soon(self._on_tick, pace)
+            else:
+                pace.tick = self._loop.call_later(delay_s, self._on_tick, pace)
+
+    def changed(self, state: read.State) -> None:
+        """Takes note of a state of the log: what goes next, and whether events changed."""
+        if state.expiring > self._expiring:
+            self._expiring = state.expiring
+            for stream in self.streams:
+                stream.checkpoint_upto = max(stream.checkpoint_upto, state.expiring)
+                stream.rouse()
+        if state.erasures != self._erasures:
+            self._erasures = state.erasures
+            for pace in self._paces.values():
+                for group in pace.groups.values():
+                    group.forget()
 
     def close_all(self, reason: Reason) -> None:
         """Tells every stream to end, and those that come later too."""
@@ -229,29 +248,40 @@ class Hub:
         stream.close_reason = stream.close_reason or reason
         stream.rouse()
 
-    def _on_tick(self) -> None:
-        self._tick = None
-        self._ticked_s = self.monotonic_s()
-        head = self.window.head
-        fresh = self.window.since(self._judged) if self._judged >= self.window.start else None
-        for group in self._groups.values():
-            matched = group.judge(self._judged, fresh, head)
-            if matched or head - group.woken_at >= _WAKE_EVERY:
-                group.woken_at = head
-                for stream in group.waiting:
-                    stream.rouse()
-        self._judged = head
+    def _pace(self, delay_s: float) -> groups.Pace:
+        """Returns the pace for a wished delay: rounded down, but never below the set one."""
+        floor_s = max((one for one in PACES_S if one <= delay_s), default=0.0)
+        delay_s = max(floor_s, self._tick_s)
+        pace = self._paces.get(delay_s)
+        if pace is None:
+            pace = self._paces[delay_s] = groups.Pace(self.window, delay_s)
+        return pace
+
+    def _on_tick(self, pace: groups.Pace) -> None:
+        pace.tick = None
+        pace.ticked_s = self.monotonic_s()
+        for group in pace.judge():
+            for stream in group.waiting:
+                stream.rouse()
 
     def _due(self, stream: Stream) -> bool:
         return self.heartbeat_due(stream) or self.expired(stream)
 
     def _arm(self, stream: Stream) -> None:
         """Sets the stream's one timer to the next thing that can be due."""
-        due_s = min(stream.written_s + stream.heartbeat_s, stream.expires_s)
-        delay_s = max(due_s - self.monotonic_s(), 0.05)
-        stream.timer = self._loop.call_later(delay_s, self._on_timer, stream)
+        now_s = self.monotonic_s()
+        if stream.blocked_s:
+            due_s = min(now_s + stream.heartbeat_s, stream.blocked_s + self.stall_s)
+        else:
+            due_s = min(stream.written_s + stream.heartbeat_s, stream.expires_s)
+        stream.timer = self._loop.call_later(max(due_s - now_s, 0.05), self._on_timer, stream)
 
     def _on_timer(self, stream: Stream) -> None:
-        if self._due(stream):
+        if stream.blocked_s and self.monotonic_s() - stream.blocked_s >= self.stall_s:
+            # Nothing else frees what is held for a peer that is dead or never reads.
+            if stream.task is not None and not stream.stalled:
+                stream.stalled = True
+                stream.task.cancel()
+        elif self._due(stream):
             stream.rouse()
         self._arm(stream)

@@ -7,8 +7,10 @@ and the streams. Never decides when to raise.
 import grpc
 from payhub.events.v1 import event_pb2
 
-from event_gateway import cursor
+from event_gateway import cursor, splice
 from servicekit import errors, storage
+
+EXPIRED = "CURSOR_EXPIRED"
 
 
 def cursor_invalid(field: str) -> errors.RpcError:
@@ -56,16 +58,37 @@ def epoch_mismatch(theirs: int, ours: int) -> errors.RpcError:
     )
 
 
-def cursor_expired(requested: str, *, epoch: int, oldest: int) -> errors.RpcError:
+def cursor_expired(requested: str, *, epoch: int, oldest: int, oldest_us: int) -> errors.RpcError:
     """Events after the cursor are no longer kept."""
+    return _expired("events after this cursor", requested, epoch, oldest, oldest_us)
+
+
+def time_expired(*, epoch: int, oldest: int, oldest_us: int) -> errors.RpcError:
+    """Events from the wished moment on are no longer kept."""
+    return _expired("events from this moment on", "", epoch, oldest, oldest_us)
+
+
+def _expired(what: str, requested: str, epoch: int, oldest: int, oldest_us: int) -> errors.RpcError:
     oldest_cursor = cursor.encode(epoch, oldest)
+    detail = event_pb2.CursorExpired(requested_cursor=requested, oldest_cursor=oldest_cursor)
+    if oldest_us:
+        detail.oldest_append_time.CopyFrom(splice.timestamp(oldest_us))
     return errors.RpcError(
         grpc.StatusCode.OUT_OF_RANGE,
-        "CURSOR_EXPIRED",
-        "events after this cursor are no longer kept; resynchronise by query, then read on "
-        "from oldest_cursor",
+        EXPIRED,
+        f"{what} are no longer kept; resynchronise by query, then read on from oldest_cursor",
         metadata={"oldest_cursor": oldest_cursor},
-        details=[event_pb2.CursorExpired(requested_cursor=requested, oldest_cursor=oldest_cursor)],
+        details=[detail],
+    )
+
+
+def stalled(timeout_s: float) -> errors.RpcError:
+    """The reader took nothing for too long."""
+    return errors.RpcError(
+        grpc.StatusCode.ABORTED,
+        "STREAM_STALLED",
+        f"the reader accepted nothing for {timeout_s:g} s; reconnect with the last cursor",
+        retry="same_key",
     )
 
 

@@ -31,17 +31,36 @@ class Settings(settings.ServiceSettings):
     # How often the keys of open streams are asked about again.
     key_recheck_s: float = pydantic.Field(default=20.0, gt=0, le=50)
 
-    # Live wake-ups happen at most this often; 0 means at once. 10 ms takes a
-    # hundred streams at a thousand events a second to a quarter of the CPU.
+    # Live wake-ups happen at most this often; 0 means at once, or as each stream
+    # wishes. 10 ms takes a hundred streams at a thousand events a second to a third
+    # of the CPU.
     tick_ms: float = pydantic.Field(default=0.0, ge=0, le=250)
     # Memory for the newest events; slower readers are fed from storage.
     window_bytes: int = pydantic.Field(default=64 * 1024 * 1024, ge=64 * 1024)
     streams_per_tenant_max: int = pydantic.Field(default=10_000, ge=1)
     stream_age_max_s: float = pydantic.Field(default=3600.0, gt=0, le=86_400)
+    # A stream whose client takes nothing for so long is ended.
+    stall_timeout_s: float = pydantic.Field(default=300.0, ge=1, le=3600)
+    # How long a cursor ahead of the log is waited for: a database may have to catch
+    # up after a failover.
+    cursor_ahead_wait_s: float = pydantic.Field(default=5.0, ge=0, le=30)
     # Catching-up streams read storage this many at a time.
     catch_up_reads_max: int = pydantic.Field(default=4, ge=1, le=32)
     # Streams that the gateway closes come back spread over this time.
     reconnect_spread_s: float = pydantic.Field(default=5.0, ge=0, le=60)
+
+    # Events are kept for this long and up to these bytes; 0: for ever, without limit.
+    retention_s: float = pydantic.Field(default=0.0, ge=0)
+    retention_bytes: int = pydantic.Field(default=0, ge=0)
+    # What no durable consumer has dealt with yet is kept longer, up to so many times
+    # the retention; then it goes too.
+    retention_for_consumers: float = pydantic.Field(default=2.0, ge=1, le=100)
+    retention_every_s: float = pydantic.Field(default=30.0, gt=0, le=3600)
+    # Between the checkpoint that readers get before events go, and the deletion.
+    retention_lead_s: float = pydantic.Field(default=10.0, ge=0, le=600)
+    # The ids of events are remembered for this long, and as long as the event is kept:
+    # what is published again within it is answered with the first copy. 0: for ever.
+    dedup_s: float = pydantic.Field(default=90 * 86_400.0, ge=0)
 
     @property
     def migrates(self) -> bool:

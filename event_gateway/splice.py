@@ -8,14 +8,17 @@ reads or changes what an event says.
 from collections.abc import Sequence
 
 from google.protobuf import timestamp_pb2
-from payhub.events.v1 import event_pb2
+from payhub.events.v1 import event_pb2, event_stream_service_pb2
 
 # The three responses that hold events (Subscribe, QueryEvents and their chunks)
 # have `repeated Event events = 1`; a test holds the contract to that.
+_Response = event_stream_service_pb2.SubscribeResponse
 _EVENTS_TAG = b"\x0a"
 _APPEND_TIME_TAG = b"\x52"
 _POSITION_TAG = b"\x58"
 _ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
+# Tag and length of events that are not large, made once.
+_PREFIXED_MAX = 4096
 
 
 def varint(value: int) -> bytes:
@@ -59,9 +62,42 @@ def stored(body: bytes, append_time: bytes, position: int) -> bytes:
     return body + append_time + _POSITION_TAG + varint(position)
 
 
+_PREFIXES = tuple(_EVENTS_TAG + varint(size) for size in range(_PREFIXED_MAX))
+
+
 def chunk(event: bytes) -> bytes:
     """Returns a stored event as one element of `repeated Event events = 1`."""
-    return _EVENTS_TAG + varint(len(event)) + event
+    size = len(event)
+    prefix = _PREFIXES[size] if size < _PREFIXED_MAX else _EVENTS_TAG + varint(size)
+    return prefix + event
+
+
+def event_of(chunk_bytes: bytes) -> event_pb2.Event:
+    """Returns the event that *chunk_bytes* holds."""
+    return _Response.FromString(chunk_bytes).events[0]
+
+
+def append_us(chunk_bytes: bytes) -> int:
+    """Returns when the log accepted the event that *chunk_bytes* holds, epoch microseconds."""
+    return event_of(chunk_bytes).append_time.ToMicroseconds()
+
+
+def thin(chunk_bytes: bytes) -> bytes:
+    """Returns the same event without its data."""
+    event = event_of(chunk_bytes)
+    event.ClearField("data")
+    return chunk(event.SerializeToString())
+
+
+def erased(event_bytes: bytes) -> bytes | None:
+    """Returns a stored event without what it says of a person; None if that was done before."""
+    event = event_pb2.Event.FromString(event_bytes)
+    if event.redacted:
+        return None
+    event.ClearField("data")
+    event.ClearField("user_id")
+    event.redacted = True
+    return event.SerializeToString(deterministic=True)
 
 
 def join(chunks: Sequence[bytes], trailer: bytes) -> bytes:

@@ -7,17 +7,14 @@ itself, so it can be tested step by step.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import cursor, hub, splice
+from event_gateway import cursor, groups, splice
 from event_gateway.db import read
 from servicekit import clock
 
-# Places a reader may pass without hearing of it: bounds what a reconnect
-# repeats for a filter that selects little.
-CHECKPOINT_EVERY = 10_000
 # One response. A larger event comes alone: with at most 256 KiB of data it stays
 # far below the 4 MiB that gRPC accepts by default.
 RESPONSE_BYTES_MAX = 256 * 1024
@@ -29,6 +26,9 @@ PAGE_BYTES_MAX = 512 * 1024
 CATCHING_UP = pb.SubscribeResponse.PHASE_CATCHING_UP
 LIVE = pb.SubscribeResponse.PHASE_LIVE
 Reason = pb.Notice.Closing.Reason
+# A reader with less than this part of the time left, before what it has not read is
+# no longer kept, is warned.
+_HEADROOM_WARNS = 0.25
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,15 @@ class ReadStorage:
 
     after: int
     upto: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What bounds the responses of a stream, and what it may pass without hearing of it."""
+
+    events_max: int = 256
+    bytes_max: int = RESPONSE_BYTES_MAX
+    checkpoint_every: int = groups.CHECKPOINT_EVERY
 
 
 class Subscription:
@@ -48,30 +57,37 @@ class Subscription:
         epoch: Which life of the log.
         position: Where to begin: at or after the log's oldest kept place.
         stop_position: Where to end; None to follow the log.
-        events_max: Most events per response.
+        limits: Of its responses.
         time: For `server_time`.
+        retention_s: How long the log keeps events, to warn a reader that is about to
+            be overtaken; 0: never warn.
     """
 
     def __init__(
         self,
         *,
         subscription_id: str,
-        group: hub.Group,
+        group: groups.Group,
         epoch: int,
         position: int,
         stop_position: int | None,
-        events_max: int,
+        limits: Limits,
         time: clock.Clock,
+        retention_s: float = 0.0,
     ) -> None:
         self.subscription_id = subscription_id
         self.group = group
         self.position = position
+        # The place of the last cursor sent, and the events of the last response.
+        self.sent = position
+        self.last_count = 0
         self._window = group.window
         self._epoch = epoch
         self._stop = stop_position
-        self._events_max = events_max
+        self._limits = limits
         self._time = time
-        self._sent = position
+        self._retention_s = retention_s
+        self._warned = False
         self._phase = LIVE if position >= self._window.head else CATCHING_UP
 
     @property
@@ -84,6 +100,11 @@ class Subscription:
         """Whether everything up to the place where it was to stop has been sent."""
         return self._stop is not None and self.position >= self._stop
 
+    @property
+    def cursor(self) -> str:
+        """The last cursor sent."""
+        return cursor.encode(self._epoch, self.sent)
+
     def started(self, *, heartbeat_s: float, age_max_s: float) -> bytes:
         """Returns the first response."""
         notice = pb.Notice.Started(
@@ -91,7 +112,14 @@ class Subscription:
         )
         notice.heartbeat_interval.FromMicroseconds(round(heartbeat_s * 1e6))
         notice.max_stream_age.FromMicroseconds(round(age_max_s * 1e6))
+        notice.max_batch_delay.FromMicroseconds(round(self.group.pace.delay_s * 1e6))
         return self._respond([], pb.Notice(started=notice))
+
+    def skipped(self, requested: str) -> bytes:
+        """Returns a response that says where reading begins instead of at *requested*."""
+        resumed = cursor.encode(self._epoch, self.position)
+        notice = pb.Notice.Skipped(requested_cursor=requested, resumed_cursor=resumed)
+        return self._respond([], pb.Notice(skipped=notice))
 
     def heartbeat(self) -> bytes:
         """Returns a response that says only where the reader is."""
@@ -105,8 +133,13 @@ class Subscription:
         notice.reconnect_after.FromMicroseconds(round(reconnect_after_s * 1e6))
         return self._respond([], pb.Notice(closing=notice))
 
+    def owes(self, checkpoint: int) -> bool:
+        """Whether the reader is past *checkpoint* and was last sent a cursor before it."""
+        return self.sent < checkpoint <= max(self.position, self.group.skip(self.position))
+
     def step(self) -> bytes | ReadStorage | None:
         """Returns the next response, a read to make first, or None: nothing to do now."""
+        limits = self._limits
         while True:
             self._advance(self.group.skip(self.position))
             if self.ended:
@@ -116,18 +149,17 @@ class Subscription:
                 if self._phase == LIVE:
                     return self._fell_behind()
                 return ReadStorage(after=self.position, upto=min(upto, self._window.head))
-            shared = self._stop is None and self._phase == LIVE
-            if shared and (ready := self.group.ready(self.position, self._events_max)):
-                data, self.position = ready
-                self._sent = self.position
-                return data
             before = self.position
-            batch = self._window.batch(
-                before,
-                self.group.matcher,
-                upto=upto,
-                events_max=self._events_max,
-                bytes_max=RESPONSE_BYTES_MAX,
+            key = (before, limits.events_max, limits.bytes_max)
+            shared = self._stop is None and self._phase == LIVE
+            if shared:
+                upto = self.group.horizon
+                if ready := self.group.ready(key):
+                    data, self.position, self.last_count = ready
+                    self.sent = self.position
+                    return data
+            batch = self.group.batch(
+                before, upto=upto, events_max=limits.events_max, bytes_max=limits.bytes_max
             )
             self._advance(batch.position)
             was = self._phase
@@ -136,29 +168,28 @@ class Subscription:
             if batch.chunks:
                 data = self._respond(batch.chunks)
                 if shared:
-                    self.group.keep(before, self._events_max, data, self.position)
+                    self.group.keep(key, (data, self.position, self.last_count))
                 return data
-            if self._phase != was or self.position - self._sent >= CHECKPOINT_EVERY:
+            if self._phase != was or self.position - self.sent >= limits.checkpoint_every:
                 return self._respond([])
             if self.position == before:
                 return None
 
-    def take(self, page: read.Page) -> Iterator[bytes]:
+    def take(self, found: read.Stretch) -> Iterator[bytes]:
         """Yields the responses for what storage returned, the place advancing with each."""
-        chunks: list[bytes] = []
-        size = 0
-        last = self.position
-        for entry in page.entries:
-            size += len(entry.chunk)
-            if chunks and (len(chunks) == self._events_max or size > RESPONSE_BYTES_MAX):
-                self._advance(last)
-                yield self._respond(chunks)
-                chunks, size = [], len(entry.chunk)
-            chunks.append(entry.chunk)
-            last = entry.position
-        self._advance(page.upto)
-        if chunks or self.position - self._sent >= CHECKPOINT_EVERY:
-            yield self._respond(chunks)
+        limits = self._limits
+        if (warning := self._warning(found)) is not None:
+            yield warning
+        first = size = 0
+        for index, chunk in enumerate(found.chunks):
+            size += len(chunk)
+            if index > first and (index - first == limits.events_max or size > limits.bytes_max):
+                self._advance(found.positions[index - 1])
+                yield self._respond(found.chunks[first:index])
+                first, size = index, len(chunk)
+        self._advance(found.upto)
+        if first < len(found.chunks) or self.position - self.sent >= limits.checkpoint_every:
+            yield self._respond(found.chunks[first:])
 
     def _advance(self, position: int) -> None:
         assert position >= self.position, "a reader's place never goes back"
@@ -166,16 +197,39 @@ class Subscription:
 
     def _fell_behind(self) -> bytes:
         self._phase = CATCHING_UP
-        behind = self._window.head - self.position
-        return self._respond([], pb.Notice(fell_behind=pb.Notice.FellBehind(entries_behind=behind)))
+        return self._respond([], pb.Notice(fell_behind=self._behind()))
 
-    def _respond(self, chunks: list[bytes], notice: pb.Notice | None = None) -> bytes:
-        self._sent = self.position
+    def _behind(self) -> pb.Notice.FellBehind:
+        return pb.Notice.FellBehind(entries_behind=self._window.head - self.position)
+
+    def _warning(self, found: read.Stretch) -> bytes | None:
+        """Returns a response that warns of retention, once for each time it comes near."""
+        if not self._retention_s or not found.chunks:
+            return None
+        read_from_us = splice.append_us(found.chunks[0])
+        left_s = self._retention_s - (self._time.now_us() - read_from_us) / 1e6
+        if left_s >= self._retention_s * _HEADROOM_WARNS:
+            self._warned = False
+            return None
+        if self._warned:
+            return None
+        self._warned = True
+        notice = self._behind()
+        notice.retention_headroom.FromMicroseconds(max(round(left_s * 1e6), 0))
+        return self._respond([], pb.Notice(fell_behind=notice))
+
+    def _respond(self, chunks: Sequence[bytes], notice: pb.Notice | None = None) -> bytes:
+        self.sent = self.position
+        self.last_count = len(chunks)
+        log = self._window
         trailer = pb.SubscribeResponse(
             cursor=cursor.encode(self._epoch, self.position),
             phase=self._phase,
             server_time=splice.timestamp(self._time.now_us()),
-            head_position=self._window.head,
+            head_position=log.head,
+            head_time=splice.timestamp(log.head_us) if log.head_us else None,
             notice=notice,
         )
+        if self.group.thin:
+            chunks = [splice.thin(chunk) for chunk in chunks]
         return splice.join(chunks, trailer.SerializeToString())

@@ -34,6 +34,8 @@ class Tail:
         log: What to keep up to date.
         epoch: Which life of the log is served.
         on_growth: Called after the window has grown.
+        on_change: Called with each state of the log that was read.
+        erasures: How often stored events had been changed when the window was made.
     """
 
     def __init__(
@@ -43,11 +45,15 @@ class Tail:
         *,
         epoch: int,
         on_growth: Callable[[], None],
+        on_change: Callable[[read.State], None] | None = None,
+        erasures: int = 0,
     ) -> None:
         self._database = database
         self._window = log
         self._epoch = epoch
         self._on_growth = on_growth
+        self._on_change = on_change
+        self._erasures = erasures
         self._wake = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
@@ -88,6 +94,12 @@ class Tail:
             self._running = asyncio.create_task(self._refresh())
         await asyncio.shield(self._running)
 
+    async def refresh_anew(self) -> None:
+        """The same with a read that begins after this call: one under way may be too old."""
+        if self._running is not None and not self._running.done():
+            await asyncio.wait({self._running})
+        await self.refresh()
+
     async def _refresh(self) -> None:
         log = self._window
         before = log.head
@@ -97,8 +109,13 @@ class Tail:
                 f"the log was at {before} in epoch {self._epoch:08x} and is at {state.head} "
                 f"in epoch {state.epoch:08x}: it was restored or rebuilt"
             )
-        if state.head - log.head > _FILL_MAX:
+        if state.head - log.head > _FILL_MAX or state.erasures != self._erasures:
+            # A larger hole is not worth filling; and what was erased in storage must not
+            # live on in memory.
+            self._erasures = state.erasures
             log.reset(state.head)
+        if self._on_change is not None:
+            self._on_change(state)
         while log.head < state.head:
             after = log.head
             page = await self._database.read(
@@ -112,5 +129,6 @@ class Tail:
                 )
             )
             log.extend(after, page.entries, page.upto)
+        log.head_us = max(log.head_us, state.head_append_us)
         if log.head > before:
             self._on_growth()

@@ -39,14 +39,17 @@ class Batch:
 class Window:
     """Every event in (`start`, `head`], and nothing else.
 
+    `head_us` is when the log accepted its newest event, epoch microseconds; 0 in an empty log.
+
     Args:
         bytes_max: Most bytes kept; the newest event is kept whatever its size.
         head: Position of the log's newest event when the window is made.
     """
 
-    def __init__(self, *, bytes_max: int, head: int) -> None:
+    def __init__(self, *, bytes_max: int, head: int, head_us: int = 0) -> None:
         self.start = head
         self.head = head
+        self.head_us = head_us
         self.size_bytes = 0
         self._bytes_max = bytes_max
         self._entries: list[Row] = []
@@ -57,8 +60,12 @@ class Window:
     def __len__(self) -> int:
         return len(self._entries) - self._first
 
-    def extend(self, after: int, entries: Sequence[read.Entry], upto: int) -> bool:
+    def extend(
+        self, after: int, entries: Sequence[read.Entry], upto: int, *, head_us: int = 0
+    ) -> bool:
         """Takes in *entries*: all events of the log in (*after*, *upto*].
+
+        *head_us* is when the last of them was accepted, if that is known.
 
         Returns:
             False if events between the head and *after* are missing; nothing was taken.
@@ -71,6 +78,7 @@ class Window:
                 self._positions.append(entry.position)
                 self.size_bytes += len(entry.chunk) + _ENTRY_OVERHEAD_BYTES
         self.head = max(self.head, upto)
+        self.head_us = max(self.head_us, head_us)
         self._trim()
         return True
 

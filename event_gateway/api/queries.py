@@ -1,16 +1,17 @@
 """QueryEvents, GetEvent and GetLogInfo: the log as pages.
 
-Owns paging and its tokens, and the check of cursors that the streams use too.
-Called by gRPC behind the pipeline. Never follows the log.
+Owns paging and its tokens, and what is told about the log as a whole. Called by
+gRPC behind the pipeline. Never follows the log.
 """
 
+import dataclasses
 from typing import Any
 
 import grpc.aio
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import access, cursor, grants, matching, problems, splice, tail, window
+from event_gateway import access, cursor, grants, matching, places, problems, splice
 from event_gateway.db import read
 from servicekit import auth, errors, rpc, storage
 
@@ -23,74 +24,21 @@ READS_MAX = 10
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class Places:
-    """Checks places that callers name against the log.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """How long the log keeps what, seconds; 0 is for ever."""
 
-    Args:
-        database: Where the log is.
-        log: The newest part of it.
-        follow: Asked when a place lies after the window: another process may have
-            appended.
-        epoch: Which life of the log.
-    """
-
-    def __init__(
-        self, database: storage.Database, log: window.Window, follow: tail.Tail, *, epoch: int
-    ) -> None:
-        self.database = database
-        self.epoch = epoch
-        self._window = log
-        self._tail = follow
-
-    async def resolve(self, text: str, *, field: str) -> int:
-        """Returns the position of the cursor *text*, which may be read after.
-
-        Raises:
-            errors.RpcError: CURSOR_INVALID, LOG_EPOCH_MISMATCH, CURSOR_AHEAD or
-                CURSOR_EXPIRED.
-        """
-        try:
-            place = cursor.decode(text)
-        except cursor.MalformedError:
-            raise problems.cursor_invalid(field) from None
-        await self.check(place, text)
-        return place.position
-
-    async def check(self, place: cursor.Cursor, text: str) -> None:
-        """Checks a decoded place; *text* is what the caller sent."""
-        if place.epoch != self.epoch:
-            raise problems.epoch_mismatch(place.epoch, self.epoch)
-        for _ in range(2):
-            # A refresh under way may have read before the cursor was given, so the
-            # second one decides.
-            if place.position > self._window.head:
-                await self._tail.refresh()
-        if place.position > self._window.head:
-            raise problems.cursor_ahead(place.position, self._window.head)
-        if place.position < self._window.start:
-            state = await self.database.read(read.state)
-            self.check_kept(place.position, state, text)
-
-    def check_kept(self, position: int, state: read.State, text: str = "") -> None:
-        """Checks that everything after *position* was kept in the snapshot of *state*."""
-        if position < state.oldest:
-            raise problems.cursor_expired(
-                text or cursor.encode(self.epoch, position),
-                epoch=self.epoch,
-                oldest=state.oldest,
-            )
-
-    async def oldest(self) -> int:
-        """Returns the place after which everything is kept."""
-        return (await self.database.read(read.state)).oldest
+    retention_s: float = 0.0
+    dedup_s: float = 0.0
 
 
 class Queries:
     """Serves the unary methods of EventStreamService."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._database = places.database
+    def __init__(self, checked: places.Places, keeping: Keeping) -> None:
+        self._places = checked
+        self._database = checked.database
+        self._keeping = keeping
 
     async def query_events(self, request: pb.QueryEventsRequest, context: _Context) -> bytes:
         """Returns one page, spliced from stored bytes."""
@@ -105,11 +53,11 @@ class Queries:
         room = PAGE_BYTES_MAX
         head = after
         for _ in range(READS_MAX):
-            page = await self._read(matcher, after, events=size - len(chunks), room=room)
-            self._places.check_kept(after, page.state, text)
-            chunks += [entry.chunk for entry in page.entries]
-            room -= sum(len(entry.chunk) for entry in page.entries)
-            after, text, head = page.upto, "", page.state.head
+            found = await self._read(matcher, after, events=size - len(chunks), room=room)
+            await self._places.check_kept(after, found.state, text)
+            chunks += found.chunks
+            room -= sum(map(len, found.chunks))
+            after, text, head = found.upto, "", found.state.head
             if after >= head or len(chunks) >= size or room <= PAGE_BYTES_MAX // 4:
                 break
         token = cursor.encode_page(self._places.epoch, after, query) if after < head else ""
@@ -134,15 +82,23 @@ class Queries:
 
     async def get_log_info(self, request: pb.GetLogInfoRequest, context: _Context) -> bytes:
         """Says what is kept and where the head is."""
-        state = await self._database.read(read.state)
+        state, oldest_us = await self._database.read(_state_and_oldest)
         info = pb.GetLogInfoResponse(
             log_epoch=cursor.epoch_text(state.epoch),
             oldest_cursor=cursor.encode(state.epoch, state.oldest),
             head_cursor=cursor.encode(state.epoch, state.head),
             head_position=state.head,
+            kept_events=state.head - state.oldest,
+            kept_bytes=state.size_bytes,
         )
         if state.head_append_us:
             info.head_append_time.CopyFrom(splice.timestamp(state.head_append_us))
+        if oldest_us:
+            info.oldest_append_time.CopyFrom(splice.timestamp(oldest_us))
+        if self._keeping.retention_s:
+            info.retention.FromMicroseconds(round(self._keeping.retention_s * 1e6))
+        if self._keeping.dedup_s:
+            info.dedup_horizon.FromMicroseconds(round(self._keeping.dedup_s * 1e6))
         return info.SerializeToString()
 
     async def _start(self, request: pb.QueryEventsRequest, query: bytes) -> tuple[int, str]:
@@ -163,9 +119,9 @@ class Queries:
 
     async def _read(
         self, matcher: matching.Matcher, after: int, *, events: int, room: int
-    ) -> read.Page:
+    ) -> read.Stretch:
         return await self._database.read(
-            lambda conn: read.page(
+            lambda conn: read.stretch(
                 conn,
                 matcher.selection,
                 after=after,
@@ -191,12 +147,16 @@ def checked_tenants(principal: auth.Principal, spec: event_pb2.Filter) -> tuple[
     return access.tenants(principal, spec.tenant_ids)
 
 
+def _state_and_oldest(conn: storage.Connection) -> tuple[read.State, int]:
+    current = read.state(conn)
+    return current, read.oldest_append_us(conn, current)
+
+
 def _may_read(principal: auth.Principal, chunk: bytes) -> bool:
     """Whether the event in a response's *chunk* is of a type the caller may read."""
     if not principal.plugin_id:
         return True
-    event = pb.GetEventResponse.FromString(chunk).event
-    return grants.covers(principal.read_types, event.type)
+    return grants.covers(principal.read_types, splice.event_of(chunk).type)
 
 
 def _fingerprint(

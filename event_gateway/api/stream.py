@@ -6,6 +6,7 @@ Called by gRPC behind the pipeline. What to send next is decided by
 """
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ import grpc
 import grpc.aio
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import grants, hub, matching, subscription
+from event_gateway import grants, groups, hub, matching, places, problems, subscription
 from event_gateway.api import queries
 from event_gateway.db import read
 from servicekit import auth, clock, ids, logs, metrics, rpc
@@ -24,7 +25,9 @@ SERVICE = pb.DESCRIPTOR.services_by_name["EventStreamService"].full_name
 HEARTBEAT_DEFAULT_S = 15.0
 HEARTBEAT_MIN_S = 1.0
 HEARTBEAT_MAX_S = 60.0
-BATCH_EVENTS_DEFAULT = 256
+CHECKPOINT_MIN = 1000
+CHECKPOINT_MAX = 1_000_000
+_DEFAULT = subscription.Limits()
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _Closing = pb.Notice.Closing
@@ -32,15 +35,49 @@ _Closing = pb.Notice.Closing
 _log = logs.get_logger(__name__)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for every stream.
+
+    Attributes:
+        age_max_s: Longest life of one, seconds.
+        reads_max: Most reads from storage at a time, for all of them.
+        reconnect_spread_s: Closed streams come back within this time, seconds.
+        retention_s: How long the log keeps events, seconds; 0: for ever.
+    """
+
+    age_max_s: float
+    reads_max: int
+    reconnect_spread_s: float
+    retention_s: float = 0.0
+
+
+@dataclasses.dataclass(slots=True, kw_only=True, eq=False)
+class Open:
+    """An open stream, for listings.
+
+    Attributes:
+        request: What the client asked for.
+        opened_us: When, epoch microseconds.
+        rate: Of the events it is sent.
+    """
+
+    request: pb.SubscribeRequest
+    stream: hub.Stream
+    reader: subscription.Subscription
+    opened_us: int
+    rate: hub.Rate
+
+
 class Streams:
     """Serves Subscribe.
 
+    `opened` holds the streams that are open, oldest first.
+
     Args:
-        places: Checks start points.
+        checked: Checks start points.
         streams: All open streams.
-        age_max_s: Longest life of one.
-        reads_max: Most reads from storage at a time, for all of them.
-        reconnect_spread_s: Closed streams come back within this time.
+        settings: What holds for each.
         time: For `server_time`.
         registry: For metrics.
         spread: A random number from 0 to 1.
@@ -48,25 +85,29 @@ class Streams:
 
     def __init__(
         self,
-        places: queries.Places,
+        checked: places.Places,
         streams: hub.Hub,
+        settings: Settings,
         *,
-        age_max_s: float,
-        reads_max: int,
-        reconnect_spread_s: float,
         time: clock.Clock,
         registry: metrics.Metrics,
         spread: Callable[[], float] = random.random,
     ) -> None:
-        self._places = places
+        self.opened: dict[str, Open] = {}
+        self._places = checked
         self._hub = streams
-        self._age_max_s = age_max_s
-        self._reads = asyncio.Semaphore(reads_max)
-        self._reconnect_spread_s = reconnect_spread_s
+        self._settings = settings
+        self._reads = asyncio.Semaphore(settings.reads_max)
         self._time = time
         self._spread = spread
         self._fell_behind = registry.counter(
             "payhub_gateway_fell_behind_total", "Times a live stream fell out of the window."
+        )
+        self._stalled = registry.counter(
+            "payhub_gateway_stalled_total", "Streams ended because the reader took nothing."
+        )
+        self._sent = registry.counter(
+            "payhub_gateway_events_sent_total", "Events sent on Subscribe streams."
         )
         open_streams = registry.gauge("payhub_gateway_streams", "Open Subscribe streams.")
         open_streams.set_function(lambda: len(streams.streams))
@@ -85,56 +126,88 @@ class Streams:
             matcher=matching.Matcher(tenants, spec),
             heartbeat_s=heartbeat_s(request),
             # Streams opened together must not all come back together.
-            age_max_s=self._age_max_s * (1 - 0.1 * self._spread()),
+            age_max_s=self._settings.age_max_s * (1 - 0.1 * self._spread()),
+            delay_s=delay_s(request),
+            thin=request.thin,
+            checkpoint_every=checkpoint_every(request),
         )
+        subscription_id = ids.new_id("sub")
         try:
-            reader = await self._open(request, stream)
+            start = await self._places.start(request.start)
+            reader = self._reader(subscription_id, request, stream, start.position)
             _log.info(
                 "stream opened",
-                subscription_id=reader.subscription_id,
+                subscription_id=subscription_id,
                 client_name=request.client_name,
-                position=reader.position,
+                position=start.position,
             )
-            await self._serve(context, stream, reader)
+            opened = self.opened[subscription_id] = Open(
+                request=request,
+                stream=stream,
+                reader=reader,
+                opened_us=self._time.now_us(),
+                rate=hub.Rate(self._hub.monotonic_s()),
+            )
+            stream.task = asyncio.current_task()
+            await self._serve(context, opened, start)
+        except asyncio.CancelledError:
+            if not stream.stalled:
+                raise
+            self._stalled.inc()
+            raise problems.stalled(self._hub.stall_s) from None
         finally:
+            self.opened.pop(subscription_id, None)
             self._hub.leave(stream)
 
-    async def _open(
-        self, request: pb.SubscribeRequest, stream: hub.Stream
+    def _reader(
+        self,
+        subscription_id: str,
+        request: pb.SubscribeRequest,
+        stream: hub.Stream,
+        position: int,
     ) -> subscription.Subscription:
-        window = self._hub.window
-        start = request.start
-        if start.WhichOneof("point") == "after_cursor":
-            position = await self._places.resolve(start.after_cursor, field="start.after_cursor")
-        elif start.anchor == pb.StartPoint.ANCHOR_OLDEST:
-            position = await self._places.oldest()
-        else:
-            position = window.head
+        head = self._hub.window.head
+        # Whoever asks for the oldest event knows how near its end that is.
+        warns = request.start.anchor != pb.StartPoint.ANCHOR_OLDEST
         return subscription.Subscription(
-            subscription_id=ids.new_id("sub"),
+            subscription_id=subscription_id,
             group=stream.group,
             epoch=self._places.epoch,
             position=position,
-            stop_position=max(window.head, position) if request.stop_at_head else None,
-            events_max=request.max_batch_events or BATCH_EVENTS_DEFAULT,
+            stop_position=max(head, position) if request.stop_at_head else None,
+            limits=subscription.Limits(
+                events_max=request.max_batch_events or _DEFAULT.events_max,
+                bytes_max=request.max_batch_bytes or _DEFAULT.bytes_max,
+                checkpoint_every=checkpoint_every(request),
+            ),
             time=self._time,
+            retention_s=self._settings.retention_s if warns else 0.0,
         )
 
-    async def _serve(
-        self, context: _Context, stream: hub.Stream, reader: subscription.Subscription
-    ) -> None:
-        async def write(data: bytes) -> None:
-            await context.write(data)
-            stream.written_s = self._hub.monotonic_s()
+    async def _serve(self, context: _Context, opened: Open, start: places.Start) -> None:
+        stream, reader = opened.stream, opened.reader
+        monotonic_s, sent = self._hub.monotonic_s, self._sent.inc
 
-        age_s = stream.expires_s - self._hub.monotonic_s()
+        async def write(data: bytes) -> None:
+            count = reader.last_count
+            stream.blocked_s = monotonic_s()
+            await context.write(data)
+            now_s = stream.written_s = monotonic_s()
+            stream.blocked_s = 0.0
+            opened.rate.add(count, now_s)
+            if count:
+                sent(count)
+
+        age_s = stream.expires_s - monotonic_s()
         await write(reader.started(heartbeat_s=stream.heartbeat_s, age_max_s=age_s))
+        if start.skipped:
+            await write(reader.skipped(start.requested))
         while True:
             reason = self._closing_reason(stream, reader)
             if reason:
                 after_s = 0.0
                 if reason != _Closing.REASON_END_REACHED:
-                    after_s = self._spread() * self._reconnect_spread_s
+                    after_s = self._spread() * self._settings.reconnect_spread_s
                 await write(reader.closing(reason, reconnect_after_s=after_s))
                 return
             was = reader.phase
@@ -145,7 +218,7 @@ class Streams:
                 await write(action)
             elif action is not None:
                 await self._catch_up(action, stream, reader, write)
-            elif self._hub.heartbeat_due(stream):
+            elif self._hub.heartbeat_due(stream) or reader.owes(stream.checkpoint_upto):
                 await write(reader.heartbeat())
             elif not reader.ended:
                 await self._hub.wait(stream)
@@ -175,21 +248,23 @@ class Streams:
                 await asyncio.wait({reading}, timeout=max(stream.heartbeat_s - silent_s, 0.0))
                 if not reading.done():
                     await write(reader.heartbeat())
-            page = reading.result()
+            found = reading.result()
         finally:
             reading.cancel()
-        self._places.check_kept(wanted.after, page.state)
-        for data in reader.take(page):
+        await self._places.check_kept(wanted.after, found.state)
+        for data in reader.take(found):
             await write(data)
             if stream.close_reason:
                 return
         if self._hub.heartbeat_due(stream):
             await write(reader.heartbeat())
 
-    async def _read(self, wanted: subscription.ReadStorage, matcher: matching.Matcher) -> read.Page:
+    async def _read(
+        self, wanted: subscription.ReadStorage, matcher: matching.Matcher
+    ) -> read.Stretch:
         async with self._reads:
             return await self._places.database.read(
-                lambda conn: read.page(
+                lambda conn: read.stretch(
                     conn,
                     matcher.selection,
                     after=wanted.after,
@@ -204,8 +279,22 @@ def heartbeat_s(request: pb.SubscribeRequest) -> float:
     """Returns the heartbeat interval in force, 1 to 60 seconds."""
     if not request.HasField("heartbeat_interval"):
         return HEARTBEAT_DEFAULT_S
-    asked = request.heartbeat_interval
-    return min(max(asked.seconds + asked.nanos / 1e9, HEARTBEAT_MIN_S), HEARTBEAT_MAX_S)
+    asked_s = request.heartbeat_interval.ToMicroseconds() / 1e6
+    return min(max(asked_s, HEARTBEAT_MIN_S), HEARTBEAT_MAX_S)
+
+
+def delay_s(request: pb.SubscribeRequest) -> float | None:
+    """Returns how long live events may be held back, seconds; None: no wish."""
+    if not request.HasField("max_batch_delay"):
+        return None
+    return max(request.max_batch_delay.ToMicroseconds() / 1e6, 0.0)
+
+
+def checkpoint_every(request: pb.SubscribeRequest) -> int:
+    """Returns how many places the stream may pass without hearing of it."""
+    if not request.checkpoint_every:
+        return groups.CHECKPOINT_EVERY
+    return min(max(request.checkpoint_every, CHECKPOINT_MIN), CHECKPOINT_MAX)
 
 
 def register(server: grpc.aio.Server, streams: Streams, pages: queries.Queries) -> None:

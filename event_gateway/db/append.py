@@ -60,13 +60,16 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one transaction did. Every event in (head_before, head] is in `entries`."""
+    """What one transaction did. Every event in (head_before, head] is in `entries`, each
+    accepted at `append_us`.
+    """
 
     verdicts: list[Verdict]
     entries: list[read.Entry]
     epoch: int
     head_before: int
     head: int
+    append_us: int
 
 
 _LOCK_HEAD = storage.Statement(
@@ -74,7 +77,8 @@ _LOCK_HEAD = storage.Statement(
     postgresql="select epoch, head, head_append_us from log_head where log = 'main' for update",
 )
 _MOVE_HEAD = storage.Statement(
-    "update log_head set head = :head, head_append_us = :append_us where log = 'main'"
+    "update log_head set head = :head, head_append_us = :append_us, "
+    "size_bytes = size_bytes + :size_bytes where log = 'main'"
 )
 _KNOWN_KEYS = storage.Statement(
     """select k.tenant_id, k.event_id, k.content_hash, k.position, k.append_us
@@ -126,7 +130,8 @@ _RAISE_ENTITY_HEAD = storage.Statement(
     "values (:tenant_id, :entity_type, :entity_id, :version) "
     "on conflict (tenant_id, entity_type, entity_id) do update set version = excluded.version"
 )
-# One statement, because each one costs PostgreSQL a round trip.
+# One statement, because each one costs PostgreSQL a round trip. Its notice, one per
+# transaction that appends, wakes the tails of other gateways.
 _ADD_ALL_POSTGRESQL = storage.Statement(
     """with keys as (
          insert into event_key (tenant_id, event_id, position, append_us, content_hash)
@@ -147,21 +152,29 @@ _ADD_ALL_POSTGRESQL = storage.Statement(
          on conflict (tenant_id, entity_type, entity_id)
            do update set version = excluded.version
        )
-       update log_head set head = :head, head_append_us = :append_us where log = 'main'"""
+       update log_head set head = :head, head_append_us = :append_us,
+         size_bytes = size_bytes + :size_bytes
+       from (select pg_notify(:channel, :notice)) as told where log = 'main'"""
 )
+
+# On which gateways tell each other that the log has grown.
+CHANNEL = "payhub_event_log"
 
 _Key = tuple[str, str]
 _Entity = tuple[str, str, str]
 _Version = tuple[str, str, str, int]
 
 
-def append(conn: storage.Connection, candidates: Sequence[Candidate], now_us: int) -> Result:
+def append(
+    conn: storage.Connection, candidates: Sequence[Candidate], now_us: int, *, origin: str = ""
+) -> Result:
     """Appends what is new of *candidates*, in their order, each by itself.
 
     Args:
         conn: The transaction; nothing is in the log unless it commits.
         candidates: May be empty, to learn where the log is.
         now_us: The gateway's clock, epoch microseconds.
+        origin: Names this process in the notice to the others.
     """
     row = conn.one(_LOCK_HEAD)
     assert row is not None, "the migration that makes log_head fills it"
@@ -171,7 +184,7 @@ def append(conn: storage.Connection, candidates: Sequence[Candidate], now_us: in
     verdicts = [judge.decide(candidate) for candidate in candidates]
     entries: list[read.Entry] = []
     if judge.accepted:
-        entries = _write(conn, judge, append_us)
+        entries = _write(conn, judge, append_us, origin)
     failpoints.hit("event_gateway.before_append_commit")
     return Result(
         verdicts=verdicts,
@@ -179,6 +192,7 @@ def append(conn: storage.Connection, candidates: Sequence[Candidate], now_us: in
         epoch=epoch,
         head_before=head_before,
         head=judge.head,
+        append_us=append_us,
     )
 
 
@@ -286,7 +300,9 @@ def _held_versions(
     return {(row[0], row[1], row[2], row[3]) for row in rows}
 
 
-def _write(conn: storage.Connection, judge: _Judge, append_us: int) -> list[read.Entry]:
+def _write(
+    conn: storage.Connection, judge: _Judge, append_us: int, origin: str
+) -> list[read.Entry]:
     append_time = splice.append_time_field(append_us)
     stored = [
         splice.stored(candidate.body, append_time, position)
@@ -295,7 +311,7 @@ def _write(conn: storage.Connection, judge: _Judge, append_us: int) -> list[read
     if conn.dialect == "sqlite":
         _write_sqlite(conn, judge, stored, append_us)
     else:
-        _write_postgresql(conn, judge, stored, append_us)
+        _write_postgresql(conn, judge, stored, append_us, origin)
     return [
         read.Entry(
             position,
@@ -348,11 +364,18 @@ def _write_sqlite(
             for (tenant, kind, ident), version in judge.raised.items()
         ],
     )
-    conn.run(_MOVE_HEAD, {"head": judge.head, "append_us": append_us})
+    conn.run(
+        _MOVE_HEAD,
+        {"head": judge.head, "append_us": append_us, "size_bytes": sum(map(len, stored))},
+    )
 
 
 def _write_postgresql(
-    conn: storage.Connection, judge: _Judge, stored: Sequence[bytes], append_us: int
+    conn: storage.Connection,
+    judge: _Judge,
+    stored: Sequence[bytes],
+    append_us: int,
+    origin: str,
 ) -> None:
     candidates = [candidate for _, candidate in judge.accepted]
     conn.run(
@@ -373,5 +396,8 @@ def _write_postgresql(
             "head_versions": list(judge.raised.values()),
             "append_us": append_us,
             "head": judge.head,
+            "size_bytes": sum(map(len, stored)),
+            "channel": CHANNEL,
+            "notice": origin,
         },
     )

@@ -155,6 +155,7 @@ class Gateway:
             "EVENT_GATEWAY_AUTO_MIGRATE": "true",
             "EVENT_GATEWAY_KEYS_ENDPOINT": f"127.0.0.1:{self.keys.port}",
             "EVENT_GATEWAY_RECONNECT_SPREAD_S": "1",
+            "EVENT_GATEWAY_CURSOR_AHEAD_WAIT_S": "0.3",
             **self._env,
             **more,
         }

@@ -191,7 +191,7 @@ async def test_leaving_leaves_nothing_behind() -> None:
     assert stream.timer is not None
     streams.leave(stream)
     assert not streams.streams
-    assert not streams._groups
+    assert not any(pace.groups for pace in streams._paces.values())
     assert not streams._per_tenant
     assert stream.timer.cancelled()
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import cursor, hub, matching, splice, subscription, window
+from event_gateway import cursor, groups, matching, splice, subscription, window
 from event_gateway.db import read
 from servicekit import clock
 
@@ -23,9 +23,9 @@ class Log:
         self.entries: list[read.Entry] = []
         self.window = window.Window(bytes_max=window_bytes, head=0)
         self.matcher = matching.Matcher(["one"], event_pb2.Filter(types=types or []))
-        self.group = hub.Group(self.matcher, self.window)
+        self.pace = groups.Pace(self.window, 0.0)
+        self.group = self.pace.group(self.matcher, thin=False)
         self.group.members = 2
-        self._judged = 0
 
     @property
     def head(self) -> int:
@@ -48,17 +48,13 @@ class Log:
 
     def tick(self) -> bool:
         """What the hub does when there is news; returns whether the reader is woken."""
-        log = self.window
-        fresh = log.since(self._judged) if self._judged >= log.start else None
-        woken = self.group.judge(self._judged, fresh, self.head)
-        self._judged = self.head
-        return woken
+        return self.group in self.pace.judge()
 
     def selected(self, after: int, upto: int) -> list[int]:
         """Positions the filter selects in (after, upto]."""
         return [one.position for one in self.entries[after:upto] if self.matcher.matches(*one[1:5])]
 
-    def read(self, wanted: subscription.ReadStorage, limit: int) -> read.Page:
+    def read(self, wanted: subscription.ReadStorage, limit: int) -> read.Stretch:
         """Reads at most *limit* events from storage."""
         found = [
             one
@@ -67,10 +63,15 @@ class Log:
         ]
         upto = found[limit - 1].position if len(found) > limit else wanted.upto
         state = read.State(epoch=EPOCH, head=self.head, oldest=0, head_append_us=0)
-        return read.Page(state=state, entries=found[:limit], upto=upto)
+        return read.Stretch(
+            state=state,
+            positions=[one.position for one in found[:limit]],
+            chunks=[one.chunk for one in found[:limit]],
+            upto=upto,
+        )
 
     def subscribe(
-        self, position: int, *, stop: int | None = None, events_max: int = 256
+        self, position: int, *, stop: int | None = None, **limits: int
     ) -> subscription.Subscription:
         """A reader that starts after *position*."""
         return subscription.Subscription(
@@ -79,7 +80,7 @@ class Log:
             epoch=EPOCH,
             position=position,
             stop_position=stop,
-            events_max=events_max,
+            limits=subscription.Limits(**limits),
             time=clock.FakeClock(),
         )
 
@@ -107,8 +108,17 @@ class Record:
         assert self.seen == self.log.selected(self.start, self.cursor)
 
 
-def run(log: Log, reader: subscription.Subscription, record: Record, *, limit: int = 1000) -> None:
-    """Steps until there is nothing to do."""
+def run(
+    log: Log,
+    reader: subscription.Subscription,
+    record: Record,
+    *,
+    limit: int = 1000,
+    told: bool = True,
+) -> None:
+    """Steps until there is nothing to do, once the reader was *told* of what there is."""
+    if told:
+        log.tick()
     while (action := reader.step()) is not None:
         if isinstance(action, bytes):
             record.take(action)
@@ -241,7 +251,7 @@ def test_skipped_stretches_are_checkpointed() -> None:
     log = Log(window_bytes=2**30)
     log.append(*["two"] * 25_000)
     reader, record = log.subscribe(0), Record(log, 0)
-    run(log, reader, record)
+    run(log, reader, record, told=False)
     assert record.cursor == 25_000
     assert len(record.phases) == 3
 

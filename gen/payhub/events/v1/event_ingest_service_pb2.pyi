@@ -49,12 +49,14 @@ class PublishResult(_message.Message):
         REJECT_REASON_ENTITY_VERSION_GAP: _ClassVar[PublishResult.RejectReason]
         REJECT_REASON_TENANT_FORBIDDEN: _ClassVar[PublishResult.RejectReason]
         REJECT_REASON_INVALID: _ClassVar[PublishResult.RejectReason]
+        REJECT_REASON_TYPE_FORBIDDEN: _ClassVar[PublishResult.RejectReason]
     REJECT_REASON_UNSPECIFIED: PublishResult.RejectReason
     REJECT_REASON_EVENT_ID_CONFLICT: PublishResult.RejectReason
     REJECT_REASON_ENTITY_VERSION_CONFLICT: PublishResult.RejectReason
     REJECT_REASON_ENTITY_VERSION_GAP: PublishResult.RejectReason
     REJECT_REASON_TENANT_FORBIDDEN: PublishResult.RejectReason
     REJECT_REASON_INVALID: PublishResult.RejectReason
+    REJECT_REASON_TYPE_FORBIDDEN: PublishResult.RejectReason
     ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]

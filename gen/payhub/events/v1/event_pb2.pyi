@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Event(_message.Message):
-    __slots__ = ("id", "type", "type_version", "source", "tenant_id", "entity_type", "entity_id", "entity_version", "occur_time", "append_time", "position", "content_type", "data_schema", "data", "user_id", "cause")
+    __slots__ = ("id", "type", "type_version", "source", "tenant_id", "entity_type", "entity_id", "entity_version", "occur_time", "append_time", "position", "content_type", "data_schema", "data", "user_id", "cause", "redacted")
     ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     TYPE_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class Event(_message.Message):
     DATA_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
+    REDACTED_FIELD_NUMBER: _ClassVar[int]
     id: str
     type: str
     type_version: int
@@ -44,7 +45,8 @@ class Event(_message.Message):
     data: bytes
     user_id: str
     cause: Cause
-    def __init__(self, id: _Optional[str] = ..., type: _Optional[str] = ..., type_version: _Optional[int] = ..., source: _Optional[str] = ..., tenant_id: _Optional[str] = ..., entity_type: _Optional[str] = ..., entity_id: _Optional[str] = ..., entity_version: _Optional[int] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position: _Optional[int] = ..., content_type: _Optional[str] = ..., data_schema: _Optional[str] = ..., data: _Optional[bytes] = ..., user_id: _Optional[str] = ..., cause: _Optional[_Union[Cause, _Mapping]] = ...) -> None: ...
+    redacted: bool
+    def __init__(self, id: _Optional[str] = ..., type: _Optional[str] = ..., type_version: _Optional[int] = ..., source: _Optional[str] = ..., tenant_id: _Optional[str] = ..., entity_type: _Optional[str] = ..., entity_id: _Optional[str] = ..., entity_version: _Optional[int] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position: _Optional[int] = ..., content_type: _Optional[str] = ..., data_schema: _Optional[str] = ..., data: _Optional[bytes] = ..., user_id: _Optional[str] = ..., cause: _Optional[_Union[Cause, _Mapping]] = ..., redacted: _Optional[bool] = ...) -> None: ...
 
 class Cause(_message.Message):
     __slots__ = ("correlation_id", "causation_id", "idempotency_key", "actor")
@@ -71,9 +73,11 @@ class Filter(_message.Message):
     def __init__(self, types: _Optional[_Iterable[str]] = ..., tenant_ids: _Optional[_Iterable[str]] = ..., entity_types: _Optional[_Iterable[str]] = ..., entity_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CursorExpired(_message.Message):
-    __slots__ = ("requested_cursor", "oldest_cursor")
+    __slots__ = ("requested_cursor", "oldest_cursor", "oldest_append_time")
     REQUESTED_CURSOR_FIELD_NUMBER: _ClassVar[int]
     OLDEST_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_APPEND_TIME_FIELD_NUMBER: _ClassVar[int]
     requested_cursor: str
     oldest_cursor: str
-    def __init__(self, requested_cursor: _Optional[str] = ..., oldest_cursor: _Optional[str] = ...) -> None: ...
+    oldest_append_time: _timestamp_pb2.Timestamp
+    def __init__(self, requested_cursor: _Optional[str] = ..., oldest_cursor: _Optional[str] = ..., oldest_append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

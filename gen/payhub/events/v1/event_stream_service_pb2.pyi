@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StartPoint(_message.Message):
-    __slots__ = ("after_cursor", "anchor")
+    __slots__ = ("after_cursor", "anchor", "from_time", "expired_policy")
     class Anchor(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ANCHOR_UNSPECIFIED: _ClassVar[StartPoint.Anchor]
@@ -24,30 +24,52 @@ class StartPoint(_message.Message):
     ANCHOR_UNSPECIFIED: StartPoint.Anchor
     ANCHOR_NEWEST: StartPoint.Anchor
     ANCHOR_OLDEST: StartPoint.Anchor
+    class ExpiredPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        EXPIRED_POLICY_UNSPECIFIED: _ClassVar[StartPoint.ExpiredPolicy]
+        EXPIRED_POLICY_FAIL: _ClassVar[StartPoint.ExpiredPolicy]
+        EXPIRED_POLICY_OLDEST: _ClassVar[StartPoint.ExpiredPolicy]
+        EXPIRED_POLICY_NEWEST: _ClassVar[StartPoint.ExpiredPolicy]
+    EXPIRED_POLICY_UNSPECIFIED: StartPoint.ExpiredPolicy
+    EXPIRED_POLICY_FAIL: StartPoint.ExpiredPolicy
+    EXPIRED_POLICY_OLDEST: StartPoint.ExpiredPolicy
+    EXPIRED_POLICY_NEWEST: StartPoint.ExpiredPolicy
     AFTER_CURSOR_FIELD_NUMBER: _ClassVar[int]
     ANCHOR_FIELD_NUMBER: _ClassVar[int]
+    FROM_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_POLICY_FIELD_NUMBER: _ClassVar[int]
     after_cursor: str
     anchor: StartPoint.Anchor
-    def __init__(self, after_cursor: _Optional[str] = ..., anchor: _Optional[_Union[StartPoint.Anchor, str]] = ...) -> None: ...
+    from_time: _timestamp_pb2.Timestamp
+    expired_policy: StartPoint.ExpiredPolicy
+    def __init__(self, after_cursor: _Optional[str] = ..., anchor: _Optional[_Union[StartPoint.Anchor, str]] = ..., from_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expired_policy: _Optional[_Union[StartPoint.ExpiredPolicy, str]] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
-    __slots__ = ("start", "filter", "max_batch_events", "heartbeat_interval", "stop_at_head", "client_name")
+    __slots__ = ("start", "filter", "max_batch_events", "heartbeat_interval", "stop_at_head", "client_name", "max_batch_bytes", "max_batch_delay", "checkpoint_every", "thin")
     START_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     MAX_BATCH_EVENTS_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     STOP_AT_HEAD_FIELD_NUMBER: _ClassVar[int]
     CLIENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    MAX_BATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BATCH_DELAY_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_EVERY_FIELD_NUMBER: _ClassVar[int]
+    THIN_FIELD_NUMBER: _ClassVar[int]
     start: StartPoint
     filter: _event_pb2.Filter
     max_batch_events: int
     heartbeat_interval: _duration_pb2.Duration
     stop_at_head: bool
     client_name: str
-    def __init__(self, start: _Optional[_Union[StartPoint, _Mapping]] = ..., filter: _Optional[_Union[_event_pb2.Filter, _Mapping]] = ..., max_batch_events: _Optional[int] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stop_at_head: _Optional[bool] = ..., client_name: _Optional[str] = ...) -> None: ...
+    max_batch_bytes: int
+    max_batch_delay: _duration_pb2.Duration
+    checkpoint_every: int
+    thin: bool
+    def __init__(self, start: _Optional[_Union[StartPoint, _Mapping]] = ..., filter: _Optional[_Union[_event_pb2.Filter, _Mapping]] = ..., max_batch_events: _Optional[int] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stop_at_head: _Optional[bool] = ..., client_name: _Optional[str] = ..., max_batch_bytes: _Optional[int] = ..., max_batch_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., checkpoint_every: _Optional[int] = ..., thin: _Optional[bool] = ...) -> None: ...
 
 class SubscribeResponse(_message.Message):
-    __slots__ = ("events", "cursor", "phase", "server_time", "head_position", "notice")
+    __slots__ = ("events", "cursor", "phase", "server_time", "head_position", "notice", "head_time")
     class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PHASE_UNSPECIFIED: _ClassVar[SubscribeResponse.Phase]
@@ -62,32 +84,45 @@ class SubscribeResponse(_message.Message):
     SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
     HEAD_POSITION_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
+    HEAD_TIME_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
     cursor: str
     phase: SubscribeResponse.Phase
     server_time: _timestamp_pb2.Timestamp
     head_position: int
     notice: Notice
-    def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., cursor: _Optional[str] = ..., phase: _Optional[_Union[SubscribeResponse.Phase, str]] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., head_position: _Optional[int] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ...) -> None: ...
+    head_time: _timestamp_pb2.Timestamp
+    def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., cursor: _Optional[str] = ..., phase: _Optional[_Union[SubscribeResponse.Phase, str]] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., head_position: _Optional[int] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., head_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Notice(_message.Message):
-    __slots__ = ("started", "fell_behind", "closing")
+    __slots__ = ("started", "fell_behind", "closing", "skipped")
     class Started(_message.Message):
-        __slots__ = ("subscription_id", "log_epoch", "heartbeat_interval", "max_stream_age")
+        __slots__ = ("subscription_id", "log_epoch", "heartbeat_interval", "max_stream_age", "max_batch_delay")
         SUBSCRIPTION_ID_FIELD_NUMBER: _ClassVar[int]
         LOG_EPOCH_FIELD_NUMBER: _ClassVar[int]
         HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
         MAX_STREAM_AGE_FIELD_NUMBER: _ClassVar[int]
+        MAX_BATCH_DELAY_FIELD_NUMBER: _ClassVar[int]
         subscription_id: str
         log_epoch: str
         heartbeat_interval: _duration_pb2.Duration
         max_stream_age: _duration_pb2.Duration
-        def __init__(self, subscription_id: _Optional[str] = ..., log_epoch: _Optional[str] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_stream_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+        max_batch_delay: _duration_pb2.Duration
+        def __init__(self, subscription_id: _Optional[str] = ..., log_epoch: _Optional[str] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_stream_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_batch_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
     class FellBehind(_message.Message):
-        __slots__ = ("entries_behind",)
+        __slots__ = ("entries_behind", "retention_headroom")
         ENTRIES_BEHIND_FIELD_NUMBER: _ClassVar[int]
+        RETENTION_HEADROOM_FIELD_NUMBER: _ClassVar[int]
         entries_behind: int
-        def __init__(self, entries_behind: _Optional[int] = ...) -> None: ...
+        retention_headroom: _duration_pb2.Duration
+        def __init__(self, entries_behind: _Optional[int] = ..., retention_headroom: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    class Skipped(_message.Message):
+        __slots__ = ("requested_cursor", "resumed_cursor")
+        REQUESTED_CURSOR_FIELD_NUMBER: _ClassVar[int]
+        RESUMED_CURSOR_FIELD_NUMBER: _ClassVar[int]
+        requested_cursor: str
+        resumed_cursor: str
+        def __init__(self, requested_cursor: _Optional[str] = ..., resumed_cursor: _Optional[str] = ...) -> None: ...
     class Closing(_message.Message):
         __slots__ = ("reason", "reconnect_after")
         class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -97,11 +132,13 @@ class Notice(_message.Message):
             REASON_MAX_AGE: _ClassVar[Notice.Closing.Reason]
             REASON_AUTH_EXPIRED: _ClassVar[Notice.Closing.Reason]
             REASON_END_REACHED: _ClassVar[Notice.Closing.Reason]
+            REASON_STALLED: _ClassVar[Notice.Closing.Reason]
         REASON_UNSPECIFIED: Notice.Closing.Reason
         REASON_DRAINING: Notice.Closing.Reason
         REASON_MAX_AGE: Notice.Closing.Reason
         REASON_AUTH_EXPIRED: Notice.Closing.Reason
         REASON_END_REACHED: Notice.Closing.Reason
+        REASON_STALLED: Notice.Closing.Reason
         REASON_FIELD_NUMBER: _ClassVar[int]
         RECONNECT_AFTER_FIELD_NUMBER: _ClassVar[int]
         reason: Notice.Closing.Reason
@@ -110,10 +147,12 @@ class Notice(_message.Message):
     STARTED_FIELD_NUMBER: _ClassVar[int]
     FELL_BEHIND_FIELD_NUMBER: _ClassVar[int]
     CLOSING_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     started: Notice.Started
     fell_behind: Notice.FellBehind
     closing: Notice.Closing
-    def __init__(self, started: _Optional[_Union[Notice.Started, _Mapping]] = ..., fell_behind: _Optional[_Union[Notice.FellBehind, _Mapping]] = ..., closing: _Optional[_Union[Notice.Closing, _Mapping]] = ...) -> None: ...
+    skipped: Notice.Skipped
+    def __init__(self, started: _Optional[_Union[Notice.Started, _Mapping]] = ..., fell_behind: _Optional[_Union[Notice.FellBehind, _Mapping]] = ..., closing: _Optional[_Union[Notice.Closing, _Mapping]] = ..., skipped: _Optional[_Union[Notice.Skipped, _Mapping]] = ...) -> None: ...
 
 class QueryEventsRequest(_message.Message):
     __slots__ = ("filter", "after_cursor", "page_size", "page_token")
@@ -156,15 +195,25 @@ class GetLogInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetLogInfoResponse(_message.Message):
-    __slots__ = ("log_epoch", "oldest_cursor", "head_cursor", "head_position", "head_append_time")
+    __slots__ = ("log_epoch", "oldest_cursor", "head_cursor", "head_position", "head_append_time", "oldest_append_time", "kept_events", "kept_bytes", "retention", "dedup_horizon")
     LOG_EPOCH_FIELD_NUMBER: _ClassVar[int]
     OLDEST_CURSOR_FIELD_NUMBER: _ClassVar[int]
     HEAD_CURSOR_FIELD_NUMBER: _ClassVar[int]
     HEAD_POSITION_FIELD_NUMBER: _ClassVar[int]
     HEAD_APPEND_TIME_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_APPEND_TIME_FIELD_NUMBER: _ClassVar[int]
+    KEPT_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
+    DEDUP_HORIZON_FIELD_NUMBER: _ClassVar[int]
     log_epoch: str
     oldest_cursor: str
     head_cursor: str
     head_position: int
     head_append_time: _timestamp_pb2.Timestamp
-    def __init__(self, log_epoch: _Optional[str] = ..., oldest_cursor: _Optional[str] = ..., head_cursor: _Optional[str] = ..., head_position: _Optional[int] = ..., head_append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    oldest_append_time: _timestamp_pb2.Timestamp
+    kept_events: int
+    kept_bytes: int
+    retention: _duration_pb2.Duration
+    dedup_horizon: _duration_pb2.Duration
+    def __init__(self, log_epoch: _Optional[str] = ..., oldest_cursor: _Optional[str] = ..., head_cursor: _Optional[str] = ..., head_position: _Optional[int] = ..., head_append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., oldest_append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kept_events: _Optional[int] = ..., kept_bytes: _Optional[int] = ..., retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dedup_horizon: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

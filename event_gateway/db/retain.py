@@ -1,0 +1,183 @@
+"""Takes events out of the log: what is too old, too much, or to be forgotten.
+
+Owns the statements that delete and erase. Called by the retention task and by the
+operator's erasure. Never changes the place, id or version of anything, and never
+deletes what readers were not told of.
+"""
+
+import dataclasses
+
+from event_gateway import splice
+from event_gateway.db import read
+from servicekit import storage
+
+# One transaction: short enough that nobody notices who appends.
+DELETED_MAX = 1000
+ERASED_MAX = 200
+# Ids looked at in one transaction while the expired ones are sought.
+KEYS_MAX = 2000
+# Reads in which the size of the log is brought under its limit, step by step.
+_SIZE_READS_MAX = 250
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What is kept.
+
+    Attributes:
+        before_us: Events accepted before this moment may go, epoch microseconds; 0: none.
+        size_bytes: What is kept at most; 0: no limit.
+    """
+
+    before_us: int = 0
+    size_bytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """One entity's data that has to go, and who wants it."""
+
+    erasure_id: str
+    tenant_id: str
+    entity_type: str
+    entity_id: str
+    reason: str
+    actor: str
+
+
+_LOCK = storage.Statement(
+    "select head from log_head where log = 'main'",
+    postgresql="select head from log_head where log = 'main' for update",
+)
+_PLAN = storage.Statement(
+    "update log_head set expiring = :upto, expiring_us = :now_us "
+    "where log = 'main' and expiring <= oldest and :upto > oldest"
+)
+_SIZES = storage.Statement(
+    "select position, length(event) from event_log where position > :after and "
+    "position <= :upto order by position limit :rows"
+)
+_DELETE = storage.Statement("delete from event_log where position > :after and position <= :upto")
+_MOVE_OLDEST = storage.Statement(
+    "update log_head set oldest = :upto, size_bytes = size_bytes - :size_bytes where log = 'main'"
+)
+_OLD_KEYS = storage.Statement(
+    "select tenant_id, event_id, position, append_us from event_key "
+    "where (tenant_id, event_id) > (:tenant_id, :event_id) order by tenant_id, event_id limit :rows"
+)
+_DROP_KEY = storage.Statement(
+    "delete from event_key where tenant_id = :tenant_id and event_id = :event_id"
+)
+_OF_ENTITY = storage.Statement(
+    "select position, event from event_log where tenant_id = :tenant_id "
+    "and entity_id = :entity_id and entity_type = :entity_type and position > :after "
+    "order by position limit :rows"
+)
+_REPLACE = storage.Statement("update event_log set event = :event where position = :position")
+_COUNT_ERASURE = storage.Statement(
+    "update log_head set erasures = erasures + 1, size_bytes = size_bytes - :size_bytes "
+    "where log = 'main'"
+)
+_RECORD = storage.Statement(
+    "insert into erasure (erasure_id, tenant_id, entity_type, entity_id, reason, actor, events, "
+    "erased_us) values (:erasure_id, :tenant_id, :entity_type, :entity_id, :reason, :actor, "
+    ":events, :erased_us)"
+)
+
+
+def bound(conn: storage.Connection, bounds: Bounds, current: read.State) -> int:
+    """Returns the place up to which events may go; `current.oldest` if none may."""
+    upto = current.oldest
+    if bounds.before_us:
+        upto = read.accepted_before(conn, bounds.before_us, current)
+    if not bounds.size_bytes or current.size_bytes <= bounds.size_bytes:
+        return upto
+    excess = current.size_bytes - bounds.size_bytes
+    place: int = current.oldest
+    for _ in range(_SIZE_READS_MAX):
+        rows = conn.all(_SIZES, {"after": place, "upto": current.head, "rows": read.ROWS_MAX})
+        for position, size in rows:
+            place = position
+            excess -= size
+            if excess <= 0:
+                return max(upto, place)
+        if len(rows) < read.ROWS_MAX:
+            break
+    return max(upto, place)
+
+
+def plan(conn: storage.Connection, upto: int, now_us: int) -> None:
+    """Says that events up to *upto* go next, unless others were announced and are not gone."""
+    conn.run(_PLAN, {"upto": upto, "now_us": now_us})
+
+
+def delete(conn: storage.Connection, upto: int) -> int:
+    """Deletes the oldest events up to *upto*, at most DELETED_MAX; returns how many."""
+    conn.one(_LOCK)
+    current = read.state(conn)
+    rows = conn.all(
+        _SIZES,
+        {"after": current.oldest, "upto": min(upto, current.head), "rows": DELETED_MAX},
+    )
+    if not rows:
+        return 0
+    reached = rows[-1][0]
+    conn.run(_DELETE, {"after": current.oldest, "upto": reached})
+    conn.run(_MOVE_OLDEST, {"upto": reached, "size_bytes": sum(row[1] for row in rows)})
+    return len(rows)
+
+
+def drop_keys(
+    conn: storage.Connection, before_us: int, after: tuple[str, str]
+) -> tuple[int, tuple[str, str]]:
+    """Forgets ids of events that are gone and were accepted before *before_us*.
+
+    Looks at KEYS_MAX ids after *after*; returns how many went, and where to look next,
+    which is the beginning once the end was reached.
+    """
+    current = read.state(conn)
+    rows = conn.all(_OLD_KEYS, {"tenant_id": after[0], "event_id": after[1], "rows": KEYS_MAX})
+    old = [
+        {"tenant_id": row[0], "event_id": row[1]}
+        for row in rows
+        if row[2] <= current.oldest and row[3] < before_us
+    ]
+    if old:
+        conn.run_many(_DROP_KEY, old)
+    return len(old), ((rows[-1][0], rows[-1][1]) if len(rows) == KEYS_MAX else ("", ""))
+
+
+def erase(
+    conn: storage.Connection, wanted: Erasure, now_us: int, after: int = 0
+) -> tuple[int, int]:
+    """Erases what up to ERASED_MAX of the entity's events say of a person.
+
+    Returns:
+        How many were changed, and the place to go on after; 0 when that was the last.
+    """
+    conn.one(_LOCK)
+    rows = conn.all(
+        _OF_ENTITY,
+        {
+            "tenant_id": wanted.tenant_id,
+            "entity_type": wanted.entity_type,
+            "entity_id": wanted.entity_id,
+            "after": after,
+            "rows": ERASED_MAX,
+        },
+    )
+    changed = []
+    freed = 0
+    for position, stored in rows:
+        replacement = splice.erased(bytes(stored))
+        if replacement is not None:
+            changed.append({"position": position, "event": replacement})
+            freed += len(stored) - len(replacement)
+    if changed:
+        conn.run_many(_REPLACE, changed)
+        conn.run(_COUNT_ERASURE, {"size_bytes": freed})
+        conn.run(
+            _RECORD,
+            {**dataclasses.asdict(wanted), "events": len(changed), "erased_us": now_us},
+        )
+    return len(changed), (rows[-1][0] if len(rows) == ERASED_MAX else 0)

@@ -1,0 +1,150 @@
+"""Keeps the log within its age and size.
+
+Owns when events go: what has to is announced first, readers get a cursor past it, and
+only later it is deleted. What durable consumers have not dealt with stays longer. Runs
+in the background of every gateway; several on one log do no harm. Never deletes anything
+that was not announced.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+
+from event_gateway.db import read, retain
+from servicekit import clock, logs, storage
+
+# Transactions in one round: bounds how long a round can keep the writer busy.
+_DELETES_MAX = 500
+_KEY_READS_MAX = 10
+
+_log = logs.get_logger(__name__)
+
+# Returns the smallest place that durable consumers have dealt with; None without any.
+Floor = Callable[[], Awaitable[int | None]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What is kept.
+
+    Attributes:
+        age_s: How long events are kept, seconds; 0: for ever.
+        size_bytes: How many bytes of events are kept; 0: no limit.
+        for_consumers: Times both, while a consumer has not dealt with an event.
+        dedup_s: How long ids are remembered, seconds; 0: for ever.
+        lead_s: Between announcing and deleting, seconds.
+    """
+
+    age_s: float
+    size_bytes: int
+    for_consumers: float
+    dedup_s: float
+    lead_s: float
+
+    def bounds(self, now_us: int, times: float = 1.0) -> retain.Bounds:
+        """Returns what has to be kept at *now_us*, or *times* as much."""
+        return retain.Bounds(
+            before_us=max(now_us - round(self.age_s * times * 1e6), 0) if self.age_s else 0,
+            size_bytes=round(self.size_bytes * times),
+        )
+
+
+class Retention:
+    """Announces and deletes, round after round.
+
+    Args:
+        database: Where the log is.
+        policy: What is kept.
+        floor: Asked in each round.
+        kick: Called after an announcement, so that readers hear of it now.
+        every_s: Time between two rounds, seconds.
+        time: Compared with append times.
+    """
+
+    def __init__(
+        self,
+        database: storage.Database,
+        policy: Policy,
+        *,
+        floor: Floor,
+        kick: Callable[[], None],
+        every_s: float,
+        time: clock.Clock,
+    ) -> None:
+        self._database = database
+        self._policy = policy
+        self._floor = floor
+        self._kick = kick
+        self._every_s = every_s
+        self._time = time
+        self._key_place = ("", "")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Runs a round every `every_s` until *stop* is set."""
+        while not stop.is_set():
+            try:
+                await asyncio.wait_for(stop.wait(), self._every_s)
+            except TimeoutError:
+                try:
+                    await self.run_once(stop)
+                except storage.StorageError as failure:
+                    _log.warning("can't tidy the event log", problem=str(failure))
+
+    async def run_once(self, stop: asyncio.Event | None = None) -> int:
+        """Deletes what was announced long enough ago, announces what goes next.
+
+        Returns how many events were deleted.
+        """
+        deleted = await self._delete(stop)
+        await self._announce()
+        await self._forget_keys()
+        return deleted
+
+    async def _delete(self, stop: asyncio.Event | None) -> int:
+        state = await self._database.read(read.state)
+        waited_s = (self._time.now_us() - state.expiring_us) / 1e6
+        if state.expiring <= state.oldest or waited_s < self._policy.lead_s:
+            return 0
+        deleted = 0
+        for _ in range(_DELETES_MAX):
+            count = await self._database.write(lambda conn: retain.delete(conn, state.expiring))
+            deleted += count
+            if not count or (stop is not None and stop.is_set()):
+                break
+        if deleted:
+            _log.info("events deleted", count=deleted, upto=state.expiring)
+        return deleted
+
+    async def _announce(self) -> None:
+        policy = self._policy
+        if not policy.age_s and not policy.size_bytes:
+            return
+        floor = await self._floor()
+        now_us = self._time.now_us()
+
+        def find(conn: storage.Connection) -> int:
+            current = read.state(conn)
+            if current.expiring > current.oldest:
+                return 0
+            upto = retain.bound(conn, policy.bounds(now_us), current)
+            if floor is not None and floor < upto:
+                hard = retain.bound(conn, policy.bounds(now_us, policy.for_consumers), current)
+                upto = max(floor, hard)
+            return upto if upto > current.oldest else 0
+
+        upto = await self._database.read(find)
+        if upto:
+            await self._database.write(lambda conn: retain.plan(conn, upto, now_us))
+            self._kick()
+
+    async def _forget_keys(self) -> None:
+        if not self._policy.dedup_s:
+            return
+        before_us = self._time.now_us() - round(self._policy.dedup_s * 1e6)
+        for _ in range(_KEY_READS_MAX):
+            place = self._key_place
+            _, self._key_place = await self._database.write(
+                lambda conn: retain.drop_keys(conn, before_us, place)  # noqa: B023
+            )
+            if self._key_place == ("", ""):
+                return

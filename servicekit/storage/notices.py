@@ -1,0 +1,73 @@
+"""Hears PostgreSQL's NOTIFY, so that other processes' commits are seen at once.
+
+Owns one connection for LISTEN and its renewal. Run in the background of a process that
+also polls: a notice may be lost, a pooler may swallow all of them. Never used for
+anything but waking up.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import psycopg
+
+from servicekit import logs
+
+# A broken connection is made again after this long.
+AGAIN_S = 1.0
+_CONNECT_TIMEOUT_S = 10
+
+_log = logs.get_logger(__name__)
+
+
+async def listen(
+    url: str,
+    channel: str,
+    on_notice: Callable[[str], None],
+    stop: asyncio.Event,
+    *,
+    on_connected: Callable[[], None],
+) -> None:
+    """Calls *on_notice* with the payload of each NOTIFY on *channel* until *stop* is set.
+
+    Args:
+        url: Of a PostgreSQL database.
+        channel: A plain identifier.
+        on_notice: Must not block.
+        stop: Ends it.
+        on_connected: Called whenever it begins to listen: what came before was not heard.
+    """
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            listening = asyncio.ensure_future(_listen(url, channel, on_notice, on_connected))
+            await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                try:
+                    await listening
+                except psycopg.Error as failure:
+                    _log.warning("does not hear the database", problem=str(failure).strip())
+            await asyncio.wait({stopping}, timeout=0 if stop.is_set() else AGAIN_S)
+    finally:
+        stopping.cancel()
+
+
+async def _listen(
+    url: str, channel: str, on_notice: Callable[[str], None], on_connected: Callable[[], None]
+) -> None:
+    connection = await psycopg.AsyncConnection.connect(
+        url,
+        autocommit=True,
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        # A peer that vanished without a word is noticed within half a minute.
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+    )
+    async with connection:
+        await connection.execute(f'listen "{channel}"'.encode())
+        on_connected()
+        async for notice in connection.notifies():
+            on_notice(notice.payload)
