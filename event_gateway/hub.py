@@ -23,6 +23,8 @@ Reason = pb.Notice.Closing.Reason
 PACES_S = (0.0, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 # Rates are those of the last few seconds.
 _RATE_OVER_S = 5.0
+# A stream that is told to close has this long to take what it was sent before.
+_LAST_WORD_S = 2.0
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
@@ -247,6 +249,8 @@ class Hub:
         """Tells one stream to end; the first reason stands."""
         stream.close_reason = stream.close_reason or reason
         stream.rouse()
+        if stream.blocked_s:
+            self._loop.call_later(_LAST_WORD_S, self._give_up, stream)
 
     def _pace(self, delay_s: float) -> groups.Pace:
         """Returns the pace for a wished delay: rounded down, but never below the set one."""
@@ -278,10 +282,13 @@ class Hub:
 
     def _on_timer(self, stream: Stream) -> None:
         if stream.blocked_s and self.monotonic_s() - stream.blocked_s >= self.stall_s:
-            # Nothing else frees what is held for a peer that is dead or never reads.
-            if stream.task is not None and not stream.stalled:
-                stream.stalled = True
-                stream.task.cancel()
+            self._give_up(stream)
         elif self._due(stream):
             stream.rouse()
         self._arm(stream)
+
+    def _give_up(self, stream: Stream) -> None:
+        """Ends a stream whose client takes nothing: no last response would reach it."""
+        if stream.blocked_s and stream.task is not None and not stream.stalled:
+            stream.stalled = True
+            stream.task.cancel()

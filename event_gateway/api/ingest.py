@@ -139,6 +139,8 @@ def own_problem(event: event_pb2.Event) -> str | None:
         return "position: is set by the gateway; leave it unset"
     if event.HasField("append_time"):
         return "append_time: is set by the gateway; leave it unset"
+    if event.redacted:
+        return "redacted: is set by the gateway; leave it unset"
     if event.entity_version > VERSION_MAX:
         return f"entity_version: must be at most {VERSION_MAX}"
     for name in _TEXT_FIELDS:

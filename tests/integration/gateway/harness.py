@@ -24,6 +24,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from payhub.admin.v1 import key_service_pb2, key_service_pb2_grpc
 from payhub.events.v1 import (
+    event_admin_service_pb2,
+    event_admin_service_pb2_grpc,
     event_ingest_service_pb2,
     event_ingest_service_pb2_grpc,
     event_pb2,
@@ -101,6 +103,7 @@ class Client:
         self.metadata = (("authorization", f"Bearer {key}"),) if key else ()
         self.ingest = event_ingest_service_pb2_grpc.EventIngestServiceStub(self.channel)
         self.streams = event_stream_service_pb2_grpc.EventStreamServiceStub(self.channel)
+        self.admin = event_admin_service_pb2_grpc.EventAdminServiceStub(self.channel)
 
     async def publish(self, *events: event_pb2.Event) -> Any:
         """PublishEvents."""
@@ -130,6 +133,24 @@ class Client:
         """GetLogInfo."""
         return await self.streams.GetLogInfo(
             stream_pb.GetLogInfoRequest(), metadata=self.metadata, timeout=TIMEOUT_S
+        )
+
+    async def list_streams(self, **fields: Any) -> Any:
+        """ListStreams."""
+        return await self.admin.ListStreams(
+            event_admin_service_pb2.ListStreamsRequest(**fields),
+            metadata=self.metadata,
+            timeout=TIMEOUT_S,
+        )
+
+    async def erase(self, tenant_id: str, entity_type: str, entity_id: str) -> Any:
+        """EraseEntity."""
+        return await self.admin.EraseEntity(
+            event_admin_service_pb2.EraseEntityRequest(
+                tenant_id=tenant_id, entity_type=entity_type, entity_id=entity_id, reason="asked"
+            ),
+            metadata=self.metadata,
+            timeout=TIMEOUT_S,
         )
 
 
