@@ -38,7 +38,15 @@ from payment_service.api import (
     registry,
 )
 from payment_service.settings import Settings
-from payment_service.usecases import cancellations, catalog, context, keys, settling, status
+from payment_service.usecases import (
+    cancellations,
+    catalog,
+    context,
+    increments,
+    keys,
+    settling,
+    status,
+)
 from payment_service.usecases import customers as customer_cases
 from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
@@ -135,7 +143,7 @@ def assemble(
         servicers=(
             _registrar(
                 payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
-                payments.PaymentServicer(payments_),
+                payments.PaymentServicer(payments_, increments.Increments(ctx, payments_)),
             ),
             _registrar(
                 refund_service_pb2_grpc.add_RefundServiceServicer_to_server,

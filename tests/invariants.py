@@ -28,7 +28,7 @@ OPEN = frozenset(
 )
 WITHOUT_EFFECT = frozenset({_O.STATE_DECLINED, _O.STATE_NOT_SENT, _O.STATE_SUPERSEDED})
 INITIAL = frozenset({_O.KIND_AUTHORIZE, _O.KIND_SALE})
-_WITH_AMOUNT = frozenset({"AUTHORIZE", "SALE", "CAPTURE", "REFUND"})
+_WITH_AMOUNT = frozenset({"AUTHORIZE", "SALE", "INCREMENT", "CAPTURE", "REFUND"})
 
 # What the ledger may say of an operation that ended; None: it knows nothing of it.
 _LEDGER_STATES: dict[int, frozenset[str | None]] = {
@@ -118,7 +118,7 @@ def _sums(book: stored.Payments) -> Iterator[str]:
         if sum(operation.kind in INITIAL for operation in done) > 1:
             yield f"{payment.id}: authorized more than once"
         sums = {
-            "authorized_minor": _sum(done, *INITIAL),
+            "authorized_minor": _sum(done, *INITIAL, _O.KIND_INCREMENT),
             "captured_minor": _sum(done, _O.KIND_SALE, _O.KIND_CAPTURE),
             "refunded_minor": _sum(done, _O.KIND_REFUND),
             "capture_reserved_minor": _reserved(still, _O.KIND_CAPTURE, _O.KIND_VOID),

@@ -42,6 +42,7 @@ _RELEASED = ("payment.canceled", "payment.succeeded", "payment.resolved")
 ENDS: dict[tuple[int, int], tuple[str, ...]] = {
     (_O.KIND_SALE, _O.STATE_SUCCEEDED): ("payment.succeeded",),
     (_O.KIND_AUTHORIZE, _O.STATE_SUCCEEDED): ("payment.authorized",),
+    (_O.KIND_INCREMENT, _O.STATE_SUCCEEDED): ("payment.incremented",),
     (_O.KIND_CAPTURE, _O.STATE_SUCCEEDED): ("payment.captured",),
     (_O.KIND_REFUND, _O.STATE_SUCCEEDED): ("refund.succeeded",),
     (_O.KIND_VOID, _O.STATE_SUCCEEDED): _RELEASED,
@@ -51,11 +52,13 @@ for _ending in _FAILED:
     ENDS[_O.KIND_AUTHORIZE, _ending] = ("payment.failed", "payment.canceled")
 for _ending in _VOIDED:
     ENDS[_O.KIND_CAPTURE, _ending] = ("payment.capture_failed", "payment.resolved")
+    ENDS[_O.KIND_INCREMENT, _ending] = ("payment.increment_failed", "payment.resolved")
     ENDS[_O.KIND_VOID, _ending] = ("payment.void_failed", "payment.resolved")
     ENDS[_O.KIND_REFUND, _ending] = ("refund.failed",)
 # Events that claim a settled amount: their operation must have ended so.
 _CLAIMS = {
     "payment.authorized": _O.KIND_AUTHORIZE,
+    "payment.incremented": _O.KIND_INCREMENT,
     "payment.captured": _O.KIND_CAPTURE,
     "refund.succeeded": _O.KIND_REFUND,
 }

@@ -230,6 +230,8 @@ def expected_counts(paid: pay.Paid) -> dict[str, int]:
         "payment.failed": operations(first, *ended_badly),
         "payment.captured": operations([Operation.KIND_CAPTURE], Operation.STATE_SUCCEEDED),
         "payment.capture_failed": operations([Operation.KIND_CAPTURE], *ended_badly),
+        "payment.incremented": operations([Operation.KIND_INCREMENT], Operation.STATE_SUCCEEDED),
+        "payment.increment_failed": operations([Operation.KIND_INCREMENT], *ended_badly),
         "payment.void_failed": operations([Operation.KIND_VOID], *ended_badly),
         "payment.succeeded": int(payment.state == Payment.STATE_SUCCEEDED),
         "payment.canceled": int(payment.state == Payment.STATE_CANCELED),

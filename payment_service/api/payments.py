@@ -12,7 +12,7 @@ from payhub.payments.v1 import payment_service_pb2 as pb
 from payment_service.api import reading
 from payment_service.db import payments as payment_rows
 from payment_service.domain import model
-from payment_service.usecases import asked, payments, snapshots
+from payment_service.usecases import asked, increments, payments, snapshots
 from servicekit import errors
 
 # The last second of the year 9999, where timestamps end.
@@ -22,8 +22,9 @@ _SECONDS_MAX = 253_402_300_799
 class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     """Serves payments."""
 
-    def __init__(self, cases: payments.Payments) -> None:
+    def __init__(self, cases: payments.Payments, more: increments.Increments) -> None:
         self._cases = cases
+        self._increments = more
 
     async def CreatePayment(
         self, request: pb.CreatePaymentRequest, context: Any
@@ -75,6 +76,19 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         )
         payment = await self._cases.capture(reading.caller(), wanted)
         return pb.CapturePaymentResponse(payment=snapshots.payment(payment))
+
+    async def IncrementAuthorization(
+        self, request: pb.IncrementAuthorizationRequest, context: Any
+    ) -> pb.IncrementAuthorizationResponse:
+        """Raises what is authorized of a payment."""
+        wanted = asked.Increment(
+            payment_id=request.payment_id,
+            amount_minor=request.amount.amount_minor,
+            currency=reading.currency(request.amount, "amount"),
+            request=reading.keyed("IncrementAuthorization", request),
+        )
+        payment = await self._increments.increment(reading.caller(), wanted)
+        return pb.IncrementAuthorizationResponse(payment=snapshots.payment(payment))
 
     async def CancelPayment(
         self, request: pb.CancelPaymentRequest, context: Any

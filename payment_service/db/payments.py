@@ -16,7 +16,8 @@ COLUMNS = (
     "provider_payment_id, customer_id, user_id, subscription_id, order_id, metadata, "
     "description, action, failure, cancel_requested, authorized_minor, captured_minor, "
     "capture_reserved_minor, refunded_minor, refund_reserved_minor, version, created_us, "
-    "updated_us, revision"
+    "updated_us, revision, payment_method_id, off_session, next_retry_us, invoice_id, "
+    "checkout_id, foreign_refunded_minor, disputed_minor, provider_time_us"
 ).split(", ")
 _WIDTH = len(COLUMNS)
 
@@ -27,9 +28,13 @@ INSERT = storage.Statement(
 UPDATE = storage.Statement(
     "update payments set state = :state, provider_payment_id = :provider_payment_id, "
     "action = :action, failure = :failure, cancel_requested = :cancel_requested, "
-    "authorized_minor = :authorized_minor, captured_minor = :captured_minor, "
+    "amount_minor = :amount_minor, authorized_minor = :authorized_minor, "
+    "captured_minor = :captured_minor, "
     "capture_reserved_minor = :capture_reserved_minor, refunded_minor = :refunded_minor, "
-    "refund_reserved_minor = :refund_reserved_minor, version = :version, "
+    "refund_reserved_minor = :refund_reserved_minor, "
+    "foreign_refunded_minor = :foreign_refunded_minor, disputed_minor = :disputed_minor, "
+    "payment_method_id = :payment_method_id, off_session = :off_session, "
+    "next_retry_us = :next_retry_us, provider_time_us = :provider_time_us, version = :version, "
     "updated_us = :updated_us, revision = revision + 1 "
     "where tenant_id = :tenant_id and id = :id and revision = :revision and {if_first}"
 )
@@ -55,7 +60,6 @@ def params(payment: model.Payment) -> storage.Params:
     references = payment.references
     return {
         **update_params(payment),
-        "amount_minor": payment.amount_minor,
         "currency": payment.currency,
         "capture_method": int(payment.capture_method),
         "provider": payment.provider,
@@ -67,6 +71,8 @@ def params(payment: model.Payment) -> storage.Params:
         "metadata": rows.dump_map(references.metadata),
         "description": payment.description,
         "created_us": payment.created_us,
+        "invoice_id": payment.invoice_id,
+        "checkout_id": payment.checkout_id,
     }
 
 
@@ -80,11 +86,18 @@ def update_params(payment: model.Payment) -> dict[str, object]:
         "action": rows.dump_action(payment.action),
         "failure": rows.dump_failure(payment.failure),
         "cancel_requested": int(payment.cancel_requested),
+        "amount_minor": payment.amount_minor,
         "authorized_minor": payment.authorized_minor,
         "captured_minor": payment.captured_minor,
         "capture_reserved_minor": payment.capture_reserved_minor,
         "refunded_minor": payment.refunded_minor,
         "refund_reserved_minor": payment.refund_reserved_minor,
+        "foreign_refunded_minor": payment.foreign_refunded_minor,
+        "disputed_minor": payment.disputed_minor,
+        "payment_method_id": payment.payment_method_id,
+        "off_session": int(payment.off_session),
+        "next_retry_us": payment.next_retry_us,
+        "provider_time_us": payment.provider_time_us,
         "version": payment.version,
         "revision": payment.revision,
         "updated_us": payment.updated_us,
@@ -123,6 +136,14 @@ def from_row(row: storage.Row, operations_: tuple[model.Operation, ...] = ()) ->
         created_us=row[24],
         updated_us=row[25],
         revision=row[26],
+        payment_method_id=row[27],
+        off_session=bool(row[28]),
+        next_retry_us=row[29],
+        invoice_id=row[30],
+        checkout_id=row[31],
+        foreign_refunded_minor=row[32],
+        disputed_minor=row[33],
+        provider_time_us=row[34],
         operations=operations_,
     )
 

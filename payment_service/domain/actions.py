@@ -21,9 +21,15 @@ def is_full(payment: model.Payment) -> bool:
     return len(payment.operations) >= OPERATIONS_MAX
 
 
+def is_held(payment: model.Payment) -> bool:
+    """Whether money is held that nothing is being done with."""
+    busy = payment.open_operation(_K.CAPTURE, _K.VOID, _K.INCREMENT)
+    return payment.state is _P.AUTHORIZED and not busy
+
+
 def capturable_minor(payment: model.Payment) -> int:
     """What may still be captured, minor units."""
-    if payment.state is not _P.AUTHORIZED or payment.open_operation(_K.CAPTURE, _K.VOID):
+    if not is_held(payment):
         return 0
     if is_full(payment):
         return 0
@@ -34,7 +40,16 @@ def refundable_minor(payment: model.Payment) -> int:
     """What may still be refunded, minor units."""
     if payment.state not in (_P.AUTHORIZED, _P.SUCCEEDED) or is_full(payment):
         return 0
-    return payment.captured_minor - payment.refunded_minor - payment.refund_reserved_minor
+    own_minor = payment.refunded_minor + payment.refund_reserved_minor
+    elsewhere_minor = payment.foreign_refunded_minor + payment.disputed_minor
+    return max(payment.captured_minor - own_minor - elsewhere_minor, 0)
+
+
+def is_incrementable(payment: model.Payment) -> bool:
+    """Whether more may be held, up to what the provider takes."""
+    if payment.captured_minor or payment.cancel_requested or is_full(payment):
+        return False
+    return is_held(payment)
 
 
 def is_cancelable(payment: model.Payment) -> bool:
@@ -47,7 +62,7 @@ def is_cancelable(payment: model.Payment) -> bool:
         case _P.REQUIRES_ACTION | _P.PROCESSING | _P.IN_DOUBT:
             return not payment.cancel_requested and not payment.open_operation(_K.VOID)
         case _P.AUTHORIZED:
-            return not payment.open_operation(_K.CAPTURE, _K.VOID)
+            return is_held(payment)
         case _:
             return False
 
@@ -63,4 +78,6 @@ def available(payment: model.Payment) -> tuple[tuple[model.Action, int], ...]:
         found.append((_A.CANCEL, 0))
     if (amount := refundable_minor(payment)) > 0:
         found.append((_A.REFUND, amount))
+    if is_incrementable(payment):
+        found.append((_A.INCREMENT, 0))
     return tuple(found)

@@ -37,8 +37,9 @@ WITHOUT_EFFECT = frozenset(
 class Limits:
     """Limits of one currency, minor units; 0 for none.
 
-    They hold for authorizations and sales. `daily_minor` is the sum of one day in the
-    binding's zone; operations in doubt count, those that ended without effect don't.
+    They hold for authorizations, with what they are raised by, and sales. `daily_minor` is
+    the sum of one day in the binding's zone; operations in doubt count, those that ended
+    without effect don't.
     """
 
     min_minor: int = 0
@@ -134,23 +135,24 @@ def wire_generation(own: Binding | None, shared: Binding | None) -> int:
 def judge(options: Options, kind: model.Kind, amount_minor: int, currency: str) -> Refusal | None:
     """Returns why *options* don't let an operation through, or None.
 
-    Daily limits are counted in the database, in the transaction of the intent.
+    *amount_minor* is what will be held or taken; of an increment, all that will be. Daily
+    limits are counted in the database, in the transaction of the intent.
     """
     if options.disabled and kind in _NEW_KINDS:
         text = "this binding is disabled; what was paid before can still be captured, canceled "
         return _off("binding", f"{text}and refunded")
     if kind in options.off:
         return _off(f"KIND_{kind.name}", f"{kind.name.lower()} is switched off for this binding")
-    if kind not in model.INITIAL_KINDS:
+    if kind not in _METHODS and kind is not model.Kind.INCREMENT:
         return None
-    method = _METHODS[kind]
-    if method in options.off_methods:
+    method = _METHODS.get(kind)
+    if method is not None and method in options.off_methods:
         text = f"{method.name.lower()} capture is switched off for this binding"
         return _off(f"CAPTURE_METHOD_{method.name}", text)
     limits = options.limits.get(currency)
     if limits is None:
         return None
-    if limits.min_minor and amount_minor < limits.min_minor:
+    if limits.min_minor and amount_minor < limits.min_minor and method is not None:
         return _beyond("min", limits.min_minor, amount_minor, currency)
     if limits.max_minor and amount_minor > limits.max_minor:
         return _beyond("max", limits.max_minor, amount_minor, currency)
@@ -204,7 +206,7 @@ def counted(
     now_us: int,
 ) -> Counted | None:
     """Returns what an operation takes from a daily limit, or None if there is none."""
-    if not options.limits or kind not in model.INITIAL_KINDS:
+    if not options.limits or kind not in (*model.INITIAL_KINDS, model.Kind.INCREMENT):
         return None
     limits = options.limits.get(currency)
     if limits is None or not limits.daily_minor:

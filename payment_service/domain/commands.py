@@ -1,13 +1,13 @@
 """What a caller asks of a payment: each function decides, none acts.
 
-Owns the rules of create, confirm, capture, cancel and refund. Called by the
+Owns the rules of create, confirm, increment, capture, cancel and refund. Called by the
 use cases inside the transaction that holds the payment's row. Never talks to
 a provider: the operation it returns is the intent to be committed first.
 """
 
 from dataclasses import replace
 
-from payment_service.domain import actions, changes, model
+from payment_service.domain import actions, changes, model, money
 
 _P = model.PaymentState
 _K = model.Kind
@@ -46,6 +46,22 @@ def confirm(
         event_type="payment.processing", before=payment, after=after, operation_id=operation.id
     )
     return changes.Change(payment=after, steps=(step,), new_operation=operation)
+
+
+def increment(
+    payment: model.Payment, operation: model.Operation, now_us: int
+) -> changes.Change | changes.Refusal:
+    """Asks for more to be held; *operation* is an INCREMENT with its amount.
+
+    Nothing is reserved: what is held rises once the provider has agreed.
+    """
+    if not actions.is_incrementable(payment):
+        return conflict(payment, "increment")
+    most = money.AMOUNT_MINOR_MAX - payment.amount_minor
+    if operation.amount_minor > most:
+        return exceeded(payment, "increment", most)
+    after = replace(payment, updated_us=now_us, operations=(*payment.operations, operation))
+    return changes.Change(payment=after, new_operation=operation)
 
 
 def capture(

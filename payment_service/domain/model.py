@@ -40,6 +40,7 @@ class Kind(enum.IntEnum):
     REFUND = 5
     CREATE_CUSTOMER = 6
     UPDATE_CUSTOMER = 7
+    INCREMENT = 8
     ATTACH_PAYMENT_METHOD = 9
     DETACH_PAYMENT_METHOD = 10
     SET_DEFAULT_PAYMENT_METHOD = 11
@@ -123,6 +124,7 @@ class Action(enum.IntEnum):
     CAPTURE = 2
     CANCEL = 3
     REFUND = 4
+    INCREMENT = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +213,10 @@ class Operation:
 class Payment:
     """One payment with its operations, oldest first.
 
-    `version` is that of its newest event; `revision` counts writes of its row.
+    `foreign_refunded_minor` was returned by others, `disputed_minor` taken back by the
+    payer's bank; both by what the provider told as of `provider_time_us`. `next_retry_us` is
+    when the tenant's retry policy confirms it again, 0 for never. `version` is that of its
+    newest event; `revision` counts writes of its row.
     """
 
     id: str
@@ -233,6 +238,14 @@ class Payment:
     capture_reserved_minor: int = 0
     refunded_minor: int = 0
     refund_reserved_minor: int = 0
+    foreign_refunded_minor: int = 0
+    disputed_minor: int = 0
+    payment_method_id: str = ""
+    off_session: bool = False
+    next_retry_us: int = 0
+    invoice_id: str = ""
+    checkout_id: str = ""
+    provider_time_us: int = 0
     version: int = 1
     created_us: int
     updated_us: int

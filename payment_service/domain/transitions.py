@@ -61,6 +61,8 @@ def apply(
             _initial(draft, operation, report)
         case _K.CAPTURE:
             _capture(draft, operation)
+        case _K.INCREMENT:
+            _increment(draft, operation)
         case _K.VOID:
             _void(draft, operation)
         case _K.REFUND:
@@ -227,6 +229,23 @@ def _capture(draft: _Draft, operation: model.Operation) -> None:
                 draft.enter(_P.SUCCEEDED, "payment.succeeded")
         case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
             draft.emit(_ended_without_effect(operation, "payment.capture_failed"))
+        case _S.IN_DOUBT:
+            draft.emit("payment.in_doubt")
+        case _S.PENDING | _S.REQUIRES_ACTION | _S.IN_FLIGHT:
+            pass
+
+
+def _increment(draft: _Draft, operation: model.Operation) -> None:
+    match draft.operation.state:
+        case _S.SUCCEEDED:
+            more = operation.amount_minor
+            draft.set(
+                amount_minor=draft.payment.amount_minor + more,
+                authorized_minor=draft.payment.authorized_minor + more,
+            )
+            draft.emit("payment.incremented")
+        case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
+            draft.emit(_ended_without_effect(operation, "payment.increment_failed"))
         case _S.IN_DOUBT:
             draft.emit("payment.in_doubt")
         case _S.PENDING | _S.REQUIRES_ACTION | _S.IN_FLIGHT:

@@ -42,6 +42,7 @@ class CallClass(enum.StrEnum):
 CLASSES: dict[model.Kind, CallClass] = {
     model.Kind.AUTHORIZE: CallClass.PAY,
     model.Kind.SALE: CallClass.PAY,
+    model.Kind.INCREMENT: CallClass.PAY,
     model.Kind.CAPTURE: CallClass.FOLLOW_UP,
     model.Kind.VOID: CallClass.FOLLOW_UP,
     model.Kind.REFUND: CallClass.FOLLOW_UP,

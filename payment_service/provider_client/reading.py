@@ -13,7 +13,13 @@ from payment_service.domain import model, outcomes
 
 _State = operation_pb2.Operation
 _MONEY_KINDS = frozenset(
-    {model.Kind.AUTHORIZE, model.Kind.SALE, model.Kind.CAPTURE, model.Kind.REFUND}
+    {
+        model.Kind.AUTHORIZE,
+        model.Kind.SALE,
+        model.Kind.CAPTURE,
+        model.Kind.REFUND,
+        model.Kind.INCREMENT,
+    }
 )
 _RESULTS: dict[int, outcomes.Outcome] = {
     _State.STATE_PENDING: outcomes.Outcome.PENDING,

@@ -17,6 +17,7 @@ METHODS: dict[model.Kind, tuple[str, type[Message]]] = {
     model.Kind.AUTHORIZE: ("AuthorizePayment", _pb.AuthorizePaymentRequest),
     model.Kind.SALE: ("AuthorizePayment", _pb.AuthorizePaymentRequest),
     model.Kind.CAPTURE: ("CapturePayment", _pb.CapturePaymentRequest),
+    model.Kind.INCREMENT: ("IncrementAuthorization", _pb.IncrementAuthorizationRequest),
     model.Kind.VOID: ("VoidPayment", _pb.VoidPaymentRequest),
     model.Kind.REFUND: ("RefundPayment", _pb.RefundPaymentRequest),
     model.Kind.CREATE_CUSTOMER: ("CreateCustomer", _pb.CreateCustomerRequest),
@@ -54,6 +55,16 @@ def capture(payment: model.Payment, amount_minor: int, *, final: bool) -> bytes:
         provider_payment_id=payment.provider_payment_id,
         amount=_money(amount_minor, payment.currency),
         final=final,
+    ).SerializeToString()
+
+
+def increment(payment: model.Payment, amount_minor: int) -> bytes:
+    """Returns the request of an INCREMENT."""
+    total = payment.authorized_minor + amount_minor
+    return _pb.IncrementAuthorizationRequest(
+        provider_payment_id=payment.provider_payment_id,
+        amount=_money(amount_minor, payment.currency),
+        total=_money(total, payment.currency),
     ).SerializeToString()
 
 

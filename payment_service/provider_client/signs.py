@@ -25,6 +25,7 @@ OFFERS: dict[model.Kind, int] = {
     model.Kind.AUTHORIZE: capability_pb2.CAPABILITY_MANUAL_CAPTURE,
     model.Kind.SALE: capability_pb2.CAPABILITY_SALE,
     model.Kind.CAPTURE: capability_pb2.CAPABILITY_MANUAL_CAPTURE,
+    model.Kind.INCREMENT: capability_pb2.CAPABILITY_INCREMENTAL_AUTHORIZATION,
     model.Kind.VOID: capability_pb2.CAPABILITY_VOID,
     model.Kind.REFUND: capability_pb2.CAPABILITY_REFUND,
     model.Kind.CREATE_CUSTOMER: capability_pb2.CAPABILITY_CUSTOMERS,

@@ -48,6 +48,16 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Increment:
+    """How much more to authorize, minor units."""
+
+    request: intents.Request
+    payment_id: str
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
     """A payment to cancel."""
 

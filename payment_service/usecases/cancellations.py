@@ -125,4 +125,5 @@ def is_known(payment: model.Payment) -> bool:
         return False
     if payment.state is model.PaymentState.SUCCEEDED:
         return actions.refundable_minor(payment) > 0
-    return not payment.open_operation(model.Kind.CAPTURE, model.Kind.VOID)
+    busy = (model.Kind.CAPTURE, model.Kind.VOID, model.Kind.INCREMENT)
+    return not payment.open_operation(*busy)

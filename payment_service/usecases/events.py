@@ -31,11 +31,17 @@ _PAYMENT_PATHS = (
     ("action", "action"),
     ("failure", "failure"),
     ("cancel_requested", "cancel_requested"),
+    ("amount", "amount_minor"),
     ("amounts.authorized_minor", "authorized_minor"),
     ("amounts.captured_minor", "captured_minor"),
     ("amounts.capture_pending_minor", "capture_reserved_minor"),
     ("amounts.refunded_minor", "refunded_minor"),
     ("amounts.refund_pending_minor", "refund_reserved_minor"),
+    ("amounts.foreign_refunded_minor", "foreign_refunded_minor"),
+    ("amounts.disputed_minor", "disputed_minor"),
+    ("payment_method_id", "payment_method_id"),
+    ("off_session", "off_session"),
+    ("next_retry_time", "next_retry_us"),
 )
 _CUSTOMER_PATHS = (
     "profile.name",
@@ -106,6 +112,11 @@ def _note_step(
         payload.changed.paths.append(path)
         if name == "failure" or name == "action":
             snapshots.explain(previous, before, name)
+        elif name == "next_retry_us":
+            if before.next_retry_us:
+                previous.next_retry_time.CopyFrom(snapshots.timestamp(before.next_retry_us))
+        elif name == "amount_minor":
+            previous.amount.CopyFrom(snapshots.money(before.amount_minor, before.currency))
         elif path == name:
             setattr(previous, name, old)
         else:

@@ -24,6 +24,7 @@ _NEEDS: Mapping[model.Kind, tuple[int, ...]] = {
     model.Kind.AUTHORIZE: (capability_pb2.CAPABILITY_MANUAL_CAPTURE,),
     model.Kind.SALE: (capability_pb2.CAPABILITY_SALE,),
     model.Kind.CAPTURE: (),
+    model.Kind.INCREMENT: (capability_pb2.CAPABILITY_INCREMENTAL_AUTHORIZATION,),
     model.Kind.VOID: (capability_pb2.CAPABILITY_VOID,),
     model.Kind.REFUND: (capability_pb2.CAPABILITY_REFUND,),
     model.Kind.CREATE_CUSTOMER: (capability_pb2.CAPABILITY_CUSTOMERS,),
@@ -69,7 +70,7 @@ async def way(
         kind: What is asked for.
         plugin_id: The provider: named by the caller or '', or that of what it follows.
         follows: A later operation goes to the provider of the first one.
-        amount_minor: Of a payment, minor units.
+        amount_minor: Of a payment, minor units; all of it, if an operation adds to it.
         currency: '' where the payment has been taken in it already.
         more: Capabilities beside those that every operation of that kind needs.
 

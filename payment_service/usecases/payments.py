@@ -134,7 +134,7 @@ class Payments:
         Raises:
             errors.RpcError: as for create, and STATE_CONFLICT.
         """
-        before = await self._read(caller, wanted.payment_id)
+        before = await self.read(caller, wanted.payment_id)
         route = await intents.way(
             self._ctx,
             caller,
@@ -165,7 +165,7 @@ class Payments:
             )
             return commands.confirm(payment, replace(operation, request=request), now_us)
 
-        return await self._begin_and_drive(
+        return await self.begin_and_drive(
             caller, wanted.request, before, operation.id, decide, takes
         )
 
@@ -176,7 +176,7 @@ class Payments:
             errors.RpcError: STATE_CONFLICT, AMOUNT_EXCEEDED, CAPABILITY_MISSING,
                 RESOURCE_NOT_FOUND, idempotency conflicts.
         """
-        before = await self._read(caller, wanted.payment_id)
+        before = await self.read(caller, wanted.payment_id)
         if wanted.currency and wanted.currency != before.currency:
             raise errors.invalid_field("amount.currency_code", f"must be {before.currency}")
         kind, needs = model.Kind.CAPTURE, _capture_needs(before, wanted)
@@ -204,7 +204,7 @@ class Payments:
                 payment, replace(operation, request=request), wanted.amount_minor, now_us
             )
 
-        return await self._begin_and_drive(caller, wanted.request, before, operation.id, decide)
+        return await self.begin_and_drive(caller, wanted.request, before, operation.id, decide)
 
     async def cancel(self, caller: context.Caller, wanted: asked.Cancel) -> model.Payment:
         """Ends a payment without money, or releases what is not captured yet.
@@ -213,7 +213,7 @@ class Payments:
             errors.RpcError: STATE_CONFLICT, CAPABILITY_MISSING, RESOURCE_NOT_FOUND,
                 idempotency conflicts.
         """
-        before = await self._read(caller, wanted.payment_id)
+        before = await self.read(caller, wanted.payment_id)
         if before.state not in (model.PaymentState.CREATED, model.PaymentState.FAILED):
             kind = model.Kind.VOID
             await intents.way(
@@ -228,7 +228,7 @@ class Payments:
                 return commands.cancel(payment, replace(operation, request=request), now_us)
             return commands.cancel(payment, operation, now_us)
 
-        return await self._begin_and_drive(caller, wanted.request, before, operation.id, decide)
+        return await self.begin_and_drive(caller, wanted.request, before, operation.id, decide)
 
     async def get(self, caller: context.Caller, payment_id: str) -> model.Payment:
         """Returns a payment; for one in doubt, makes the resolver look now.
@@ -236,7 +236,7 @@ class Payments:
         Raises:
             errors.RpcError: RESOURCE_NOT_FOUND.
         """
-        payment = await self._read(caller, payment_id)
+        payment = await self.read(caller, payment_id)
         unknown = (model.OperationState.IN_DOUBT, model.OperationState.IN_FLIGHT)
         if any(operation.state in unknown for operation in payment.operations):
             await self._settler.hurry(payment.id)
@@ -286,7 +286,7 @@ class Payments:
             body=body,
         )
 
-    async def _begin_and_drive(
+    async def begin_and_drive(
         self,
         caller: context.Caller,
         request: intents.Request,
@@ -295,6 +295,11 @@ class Payments:
         decide: beginning.Decide,
         takes: bindings.Counted | None = None,
     ) -> model.Payment:
+        """Commits an intent on *before* and drives it to its outcome, whoever gives up.
+
+        Raises:
+            errors.RpcError: What *decide* refuses, idempotency conflicts, LIMIT_EXCEEDED.
+        """
         return await self._ctx.tracker.shielded(
             self._drive(caller, request, before, operation_id, decide, takes)
         )
@@ -323,7 +328,12 @@ class Payments:
             return begun.payment
         return await self._settler.drive_payment(begun.operation, begun.payment)
 
-    async def _read(self, caller: context.Caller, payment_id: str) -> model.Payment:
+    async def read(self, caller: context.Caller, payment_id: str) -> model.Payment:
+        """Returns a payment with its operations.
+
+        Raises:
+            errors.RpcError: RESOURCE_NOT_FOUND.
+        """
         payment = await self._ctx.db.read(
             lambda conn: payments.load(conn, caller.tenant_id, payment_id)
         )

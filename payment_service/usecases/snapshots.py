@@ -75,6 +75,8 @@ def _amounts(value: model.Payment) -> payment_pb2.Amounts:
         capture_pending_minor=value.capture_reserved_minor,
         refunded_minor=value.refunded_minor,
         refund_pending_minor=value.refund_reserved_minor,
+        foreign_refunded_minor=value.foreign_refunded_minor,
+        disputed_minor=value.disputed_minor,
     )
 
 
@@ -132,7 +134,13 @@ def _payment(value: model.Payment) -> payment_pb2.Payment:
         version=value.version,
         create_time=timestamp(value.created_us),
         update_time=timestamp(value.updated_us),
+        payment_method_id=value.payment_method_id,
+        off_session=value.off_session,
+        invoice_id=value.invoice_id,
+        checkout_id=value.checkout_id,
     )
+    if value.next_retry_us:
+        message.next_retry_time.CopyFrom(timestamp(value.next_retry_us))
     explain(message, value)
     return message
 

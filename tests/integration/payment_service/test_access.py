@@ -78,7 +78,7 @@ async def test_a_wrong_state_is_refused_with_what_is_allowed(
     }
     allowed = {
         created.id: "confirm,cancel",
-        held.id: "capture,cancel",
+        held.id: "capture,cancel,increment",
         paid.id: "refund",
         failed.id: "confirm,cancel",
         canceled.id: "",

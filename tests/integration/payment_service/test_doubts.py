@@ -105,7 +105,7 @@ async def test_a_provider_that_is_down_fails_and_leaves_no_doubt(
     assert fragile.records.story(failed) == ["payment.created", "payment.failed"]
     assert rig.state(refund) == "FAILED"
     assert refund.failure.reason == "PROVIDER_UNREACHABLE"
-    assert rig.actions(uncaptured) == {"CAPTURE": 1000, "CANCEL": 0}
+    assert rig.actions(uncaptured) == {"CAPTURE": 1000, "CANCEL": 0, "INCREMENT": 0}
     assert rig.state(customer) == "FAILED"
     await provider_up(fragile)
     again = await caller.confirm(failed.id)

@@ -41,7 +41,7 @@ async def test_confirm_sends_a_created_payment(
     payment = await caller.confirm(created.id)
     assert rig.state(payment) == "AUTHORIZED"
     assert rig.amounts(payment) == (1000, 0, 0, 0, 0)
-    assert rig.actions(payment) == {"CAPTURE": 1000, "CANCEL": 0}
+    assert rig.actions(payment) == {"CAPTURE": 1000, "CANCEL": 0, "INCREMENT": 0}
     assert service.records.story(payment) == [
         "payment.created",
         "payment.processing",

@@ -158,4 +158,4 @@ async def test_only_captured_money_can_be_refunded(caller: rig.Caller) -> None:
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
     assert refused.reason == "STATE_CONFLICT"
     assert refused.metadata["state"] == "STATE_AUTHORIZED"
-    assert refused.metadata["allowed_actions"] == "capture,cancel"
+    assert refused.metadata["allowed_actions"] == "capture,cancel,increment"

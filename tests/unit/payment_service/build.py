@@ -133,6 +133,12 @@ class Story:
         self.take(commands.capture(self.payment, new, amount_minor, self.now_us))
         return self
 
+    def increment(self, amount_minor: int) -> "Story":
+        """Asks for more to be held."""
+        new = self.next_operation(K.INCREMENT, amount_minor=amount_minor)
+        self.take(commands.increment(self.payment, new, self.now_us))
+        return self
+
     def cancel(self) -> "Story":
         """Asks for the end."""
         new = self.next_operation(K.VOID)

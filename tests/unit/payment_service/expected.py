@@ -87,12 +87,18 @@ ENTERED = {
     P.IN_DOUBT: "payment.in_doubt",
 }
 
-# A capture or void that ends without effect. From a doubt: the doubt is resolved.
+# A capture, increment or void that ends without effect. From a doubt: the doubt is resolved.
 WITHOUT_EFFECT = {
     K.CAPTURE: {
         S.IN_FLIGHT: "payment.capture_failed",
         S.PENDING: "payment.capture_failed",
         S.REQUIRES_ACTION: "payment.capture_failed",
+        S.IN_DOUBT: "payment.resolved",
+    },
+    K.INCREMENT: {
+        S.IN_FLIGHT: "payment.increment_failed",
+        S.PENDING: "payment.increment_failed",
+        S.REQUIRES_ACTION: "payment.increment_failed",
         S.IN_DOUBT: "payment.resolved",
     },
     K.VOID: {
@@ -143,6 +149,13 @@ REACHABLE: dict[model.Kind, dict[model.OperationState, set[model.PaymentState]]]
         S.IN_DOUBT: {P.AUTHORIZED},
         S.SUCCEEDED: {P.AUTHORIZED, P.SUCCEEDED},
         **{state: {P.AUTHORIZED, P.SUCCEEDED, P.CANCELED} for state in _NO_EFFECT},
+    },
+    K.INCREMENT: {
+        **{
+            state: {P.AUTHORIZED}
+            for state in (S.IN_FLIGHT, S.PENDING, S.REQUIRES_ACTION, S.IN_DOUBT)
+        },
+        **{state: {P.AUTHORIZED, P.SUCCEEDED, P.CANCELED} for state in (S.SUCCEEDED, *_NO_EFFECT)},
     },
     K.VOID: {
         S.IN_FLIGHT: _WITH_OPEN_VOID,

@@ -27,6 +27,8 @@ def check_ceilings(payment: model.Payment) -> None:
         p.capture_reserved_minor,
         p.refunded_minor,
         p.refund_reserved_minor,
+        p.foreign_refunded_minor,
+        p.disputed_minor,
     )
     assert lowest >= 0, p
     assert p.captured_minor + p.capture_reserved_minor <= p.authorized_minor <= p.amount_minor, p
@@ -69,12 +71,12 @@ def check_sums(payment: model.Payment) -> None:
     """The payment's amounts are what its operations add up to."""
     done = [o for o in payment.operations if o.state is S.SUCCEEDED]
     waiting = [o for o in payment.operations if o.state in OPEN]
-    assert payment.authorized_minor == _amounts(done, K.AUTHORIZE, K.SALE)
+    assert payment.authorized_minor == _amounts(done, K.AUTHORIZE, K.SALE, K.INCREMENT)
     assert payment.captured_minor == _amounts(done, K.SALE, K.CAPTURE)
     assert payment.refunded_minor == _amounts(done, K.REFUND)
     assert payment.capture_reserved_minor == _reserved(waiting, K.CAPTURE, K.VOID)
     assert payment.refund_reserved_minor == _reserved(waiting, K.REFUND)
-    money_in = [o for o in waiting if o.kind in (K.AUTHORIZE, K.SALE)]
+    money_in = [o for o in waiting if o.kind in (K.AUTHORIZE, K.SALE, K.CAPTURE, K.INCREMENT)]
     assert len(money_in) <= 1, "two operations could both charge the payer"
 
 

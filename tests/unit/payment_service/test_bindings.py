@@ -60,6 +60,19 @@ def test_limits_hold_for_their_currency_and_for_money_in_only() -> None:
     assert [reason(LIMITED, kind, 10**9) for kind in FOLLOW_UPS + CUSTOMERS] == [""] * 5
 
 
+def test_limits_hold_for_all_that_an_increment_makes() -> None:
+    """The most counts for the sum, the day for what is added, and the least not at all."""
+    most = LIMITS.max_minor
+    assert bindings.judge(LIMITED, K.INCREMENT, 1, "EUR") is None
+    assert bindings.judge(LIMITED, K.INCREMENT, most, "EUR") is None
+    refused = bindings.judge(LIMITED, K.INCREMENT, most + 1, "EUR")
+    assert refused is not None
+    assert (refused.reason, refused.metadata["limit"]) == ("LIMIT_EXCEEDED", "max")
+    counted = bindings.counted("b", LIMITED, K.INCREMENT, 500, "EUR", 0)
+    assert counted is not None
+    assert counted.amount_minor == 500
+
+
 @pytest.mark.parametrize("kind", list(K))
 def test_an_operation_can_be_switched_off(kind: model.Kind) -> None:
     """Only that one, and the refusal names it as the contract does."""

@@ -31,6 +31,7 @@ def _partly_captured() -> build.Story:
 
 CONFIRM = {A.CONFIRM: 0}
 CANCEL = {A.CANCEL: 0}
+INCREMENT = {A.INCREMENT: 0}
 
 # Every situation, and by hand what is possible in it up to which amount.
 SITUATIONS: dict[str, tuple[build.Story, dict[model.Action, int]]] = {
@@ -51,7 +52,18 @@ SITUATIONS: dict[str, tuple[build.Story, dict[model.Action, int]]] = {
     ),
     "in doubt": (build.Story().confirm().then(O.UNKNOWN), CANCEL),
     "in doubt, to be canceled": (build.Story().confirm().then(O.UNKNOWN).cancel(), {}),
-    "authorized": (_authorized(), {A.CAPTURE: 1_000} | CANCEL),
+    "authorized": (_authorized(), {A.CAPTURE: 1_000} | CANCEL | INCREMENT),
+    "increment in flight": (_authorized().increment(500), {}),
+    "increment pending": (_authorized().increment(500).then(O.PENDING), {}),
+    "increment in doubt": (_authorized().increment(500).then(O.UNKNOWN), {}),
+    "increment declined": (
+        _authorized().increment(500).then(O.DECLINED),
+        {A.CAPTURE: 1_000} | CANCEL | INCREMENT,
+    ),
+    "incremented": (
+        _authorized().increment(500).then(O.SUCCEEDED),
+        {A.CAPTURE: 1_500} | CANCEL | INCREMENT,
+    ),
     "authorized, to be canceled": (
         build.Story().confirm().cancel().then(O.SUCCEEDED, 0),
         {A.CAPTURE: 1_000} | CANCEL,
@@ -61,7 +73,7 @@ SITUATIONS: dict[str, tuple[build.Story, dict[model.Action, int]]] = {
     "capture in doubt": (_authorized().capture(300).then(O.UNKNOWN), {}),
     "capture declined": (
         _authorized().capture(300).then(O.DECLINED),
-        {A.CAPTURE: 1_000} | CANCEL,
+        {A.CAPTURE: 1_000} | CANCEL | INCREMENT,
     ),
     "partly captured": (_partly_captured(), {A.CAPTURE: 700, A.REFUND: 300} | CANCEL),
     "partly captured, second in flight": (_partly_captured().capture(1), {A.REFUND: 300}),
@@ -76,7 +88,10 @@ SITUATIONS: dict[str, tuple[build.Story, dict[model.Action, int]]] = {
     ),
     "being voided": (_authorized().cancel(), {}),
     "void pending": (_authorized().cancel().then(O.PENDING), {}),
-    "void declined": (_authorized().cancel().then(O.DECLINED), {A.CAPTURE: 1_000} | CANCEL),
+    "void declined": (
+        _authorized().cancel().then(O.DECLINED),
+        {A.CAPTURE: 1_000} | CANCEL | INCREMENT,
+    ),
     "voided": (_authorized().cancel().then(O.SUCCEEDED), {}),
     "partly captured, voided": (_partly_captured().cancel().then(O.SUCCEEDED), {A.REFUND: 300}),
     "captured": (_authorized().capture().then(O.SUCCEEDED), {A.REFUND: 1_000}),
@@ -113,6 +128,9 @@ def _ask(payment: model.Payment, action: model.Action, amount: int | None = None
         case A.REFUND:
             new = build.operation(K.REFUND, 77, refund_id=build.refund(77).id)
             return commands.refund(payment, build.refund(77), new, amount, LATER_US)
+        case A.INCREMENT:
+            new = build.operation(K.INCREMENT, 77, amount_minor=amount or 1)
+            return commands.increment(payment, new, LATER_US)
 
 
 def _accepted(decision: Decision) -> changes.Change:
@@ -133,6 +151,7 @@ def _announced(payment: model.Payment, action: model.Action) -> list[str]:
         A.CAPTURE: [],
         A.CANCEL: ["payment.canceled"] if ends_at_once else [],
         A.REFUND: ["refund.created"],
+        A.INCREMENT: [],
     }[action]
 
 
@@ -245,6 +264,32 @@ def test_a_void_reserves_the_whole_remainder_and_keeps_it_in_doubt() -> None:
     assert dict(actions.available(story.payment))[A.CAPTURE] == 700
 
 
+def test_what_is_held_rises_once_an_increment_succeeded() -> None:
+    """Nothing counts before; then amount and authorized amount rise together."""
+    story = _authorized().increment(500).then(O.UNKNOWN)
+    payment = story.payment
+    assert (payment.state, payment.amount_minor, payment.authorized_minor) == (
+        P.AUTHORIZED,
+        1_000,
+        1_000,
+    )
+    story.then(O.SUCCEEDED)
+    assert (story.payment.amount_minor, story.payment.authorized_minor) == (1_500, 1_500)
+    assert story.event_types[-2:] == ["payment.in_doubt", "payment.incremented"]
+    story.capture().then(O.SUCCEEDED)
+    assert (story.payment.state, story.payment.captured_minor) == (P.SUCCEEDED, 1_500)
+    rules.check_sums(story.payment)
+
+
+def test_an_increment_stays_below_the_largest_amount() -> None:
+    """One minor unit below int64's end is left, and no more is taken."""
+    story = build.Story(amount_minor=INT64_MAX - 1).confirm().then(O.SUCCEEDED)
+    refusal = _refused(_ask(story.payment, A.INCREMENT, 2))
+    assert (refusal.reason, refusal.max_amount_minor) == ("AMOUNT_EXCEEDED", 1)
+    story.increment(1).then(O.SUCCEEDED)
+    assert story.payment.authorized_minor == INT64_MAX
+
+
 def test_a_cancel_while_the_outcome_is_unknown_only_notes_the_wish() -> None:
     """Nothing is sent before it is known what there is to end."""
     for story in (build.Story().confirm(), build.Story().confirm().then(O.UNKNOWN)):
@@ -298,6 +343,7 @@ def test_an_intent_is_in_the_payment_and_to_be_inserted() -> None:
         (build.Story(), A.CONFIRM),
         (_authorized(), A.CAPTURE),
         (_authorized(), A.CANCEL),
+        (_authorized(), A.INCREMENT),
         (_sold(), A.REFUND),
     ):
         change = _accepted(_ask(story.payment, action))

@@ -180,6 +180,14 @@ STORIES = {
     .then(O.DECLINED)
     .cancel()
     .then(O.SUCCEEDED),
+    "increments": build.Story()
+    .confirm()
+    .then(O.SUCCEEDED)
+    .increment(500)
+    .then(O.UNKNOWN)
+    .then(O.SUCCEEDED)
+    .increment(1)
+    .then(O.DECLINED),
     "canceled": build.Story().confirm().then(O.PENDING).cancel().then(O.SUCCEEDED),
     "failed, canceled": build.Story().confirm().then(O.NOT_SENT).cancel(),
 }

@@ -103,6 +103,9 @@ class Machine:
                 self._take(commands.cancel(self.payment, self._new(K.VOID), self.now_us))
             case model.Action.REFUND:
                 self._refund(amount)
+            case model.Action.INCREMENT:
+                new = self._new(K.INCREMENT, amount_minor=amount or 200)
+                self._take(commands.increment(self.payment, new, self.now_us))
 
     def _new(self, kind: model.Kind, **over: object) -> model.Operation:
         return build.operation(kind, len(self.payment.operations) + 1, **over)

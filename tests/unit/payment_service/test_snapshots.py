@@ -37,6 +37,8 @@ WANTED: dict[str, dict[str, Any]] = {
             "capture_pending_minor": "100",
             "refunded_minor": "50",
             "refund_pending_minor": "30",
+            "foreign_refunded_minor": "7",
+            "disputed_minor": "5",
         },
         "capture_method": "CAPTURE_METHOD_MANUAL",
         "provider": "mock",
@@ -60,7 +62,7 @@ WANTED: dict[str, dict[str, Any]] = {
         "available_actions": [
             {"action": "ACTION_CAPTURE", "max_amount_minor": "600"},
             {"action": "ACTION_CANCEL"},
-            {"action": "ACTION_REFUND", "max_amount_minor": "620"},
+            {"action": "ACTION_REFUND", "max_amount_minor": "608"},
         ],
         "operations": [
             {
@@ -80,6 +82,11 @@ WANTED: dict[str, dict[str, Any]] = {
         "version": "12",
         "create_time": "2026-01-01T00:00:00.000003Z",
         "update_time": "2026-01-01T00:00:04.000005Z",
+        "payment_method_id": "pmt_1",
+        "off_session": True,
+        "next_retry_time": "2026-01-01T00:01:00Z",
+        "invoice_id": "inv_1",
+        "checkout_id": "chk_1",
     },
     "refund": {
         "id": "ref_1",

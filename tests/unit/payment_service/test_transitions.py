@@ -61,6 +61,10 @@ SHAPES = {
         kind=K.CAPTURE, amount_minor=400, held_minor=1_000, final=True, others=(HELD,)
     ),
     "all the rest": Shape(kind=K.CAPTURE, amount_minor=700, held_minor=700, others=(HELD, PART)),
+    "increment": Shape(kind=K.INCREMENT, amount_minor=500, others=(HELD,)),
+    "second increment": Shape(
+        kind=K.INCREMENT, amount_minor=500, others=(HELD, (K.INCREMENT, S.SUCCEEDED, 200))
+    ),
     "void of all": Shape(kind=K.VOID, amount_minor=1_000, held_minor=1_000, others=(HELD,)),
     "void of the rest": Shape(kind=K.VOID, amount_minor=700, held_minor=700, others=(HELD, PART)),
     "void of the rest, the part was refunded": Shape(
@@ -111,7 +115,8 @@ def _payment(shape: Shape, state: model.OperationState) -> model.Payment:
     return build.payment(
         operations=tuple(operations),
         version=7,
-        authorized_minor=done(K.AUTHORIZE, K.SALE),
+        amount_minor=build.AMOUNT + done(K.INCREMENT),
+        authorized_minor=done(K.AUTHORIZE, K.SALE, K.INCREMENT),
         captured_minor=done(K.SALE, K.CAPTURE),
         refunded_minor=done(K.REFUND),
         capture_reserved_minor=target.reserved_minor if captures else 0,
@@ -144,6 +149,8 @@ def _wanted(
         return [], here
     if after is not S.SUCCEEDED:
         return [expected.WITHOUT_EFFECT[shape.kind][before]], here
+    if shape.kind is K.INCREMENT:
+        return ["payment.incremented"], here
     if shape.kind is K.CAPTURE:
         ends = shape.final or shape.amount_minor == HELD[2] - shape.total(K.CAPTURE)
         if ends and here is not P.SUCCEEDED:
@@ -173,6 +180,7 @@ def _is_visible(before: model.Payment, change: changes.Change, refund: model.Ref
 # Events of operations that leave the payment and its refunds as they are.
 ABOUT_OPERATIONS = {
     "payment.capture_failed",
+    "payment.increment_failed",
     "payment.void_failed",
     "payment.in_doubt",
     "payment.resolved",

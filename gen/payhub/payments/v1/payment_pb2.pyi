@@ -23,7 +23,7 @@ CAPTURE_METHOD_AUTOMATIC: CaptureMethod
 CAPTURE_METHOD_MANUAL: CaptureMethod
 
 class Payment(_message.Message):
-    __slots__ = ("id", "state", "amount", "amounts", "capture_method", "provider", "binding_id", "provider_payment_id", "references", "description", "action", "failure", "cancel_requested", "available_actions", "operations", "version", "create_time", "update_time")
+    __slots__ = ("id", "state", "amount", "amounts", "capture_method", "provider", "binding_id", "provider_payment_id", "references", "description", "action", "failure", "cancel_requested", "available_actions", "operations", "version", "create_time", "update_time", "payment_method_id", "off_session", "next_retry_time", "invoice_id", "checkout_id")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Payment.State]
@@ -62,6 +62,11 @@ class Payment(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _ClassVar[int]
+    OFF_SESSION_FIELD_NUMBER: _ClassVar[int]
+    NEXT_RETRY_TIME_FIELD_NUMBER: _ClassVar[int]
+    INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
+    CHECKOUT_ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: Payment.State
     amount: _money_pb2.Money
@@ -80,21 +85,30 @@ class Payment(_message.Message):
     version: int
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[Payment.State, str]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., amounts: _Optional[_Union[Amounts, _Mapping]] = ..., capture_method: _Optional[_Union[CaptureMethod, str]] = ..., provider: _Optional[str] = ..., binding_id: _Optional[str] = ..., provider_payment_id: _Optional[str] = ..., references: _Optional[_Union[References, _Mapping]] = ..., description: _Optional[str] = ..., action: _Optional[_Union[CustomerAction, _Mapping]] = ..., failure: _Optional[_Union[PaymentFailure, _Mapping]] = ..., cancel_requested: _Optional[bool] = ..., available_actions: _Optional[_Iterable[_Union[AvailableAction, _Mapping]]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    payment_method_id: str
+    off_session: bool
+    next_retry_time: _timestamp_pb2.Timestamp
+    invoice_id: str
+    checkout_id: str
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[Payment.State, str]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., amounts: _Optional[_Union[Amounts, _Mapping]] = ..., capture_method: _Optional[_Union[CaptureMethod, str]] = ..., provider: _Optional[str] = ..., binding_id: _Optional[str] = ..., provider_payment_id: _Optional[str] = ..., references: _Optional[_Union[References, _Mapping]] = ..., description: _Optional[str] = ..., action: _Optional[_Union[CustomerAction, _Mapping]] = ..., failure: _Optional[_Union[PaymentFailure, _Mapping]] = ..., cancel_requested: _Optional[bool] = ..., available_actions: _Optional[_Iterable[_Union[AvailableAction, _Mapping]]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payment_method_id: _Optional[str] = ..., off_session: _Optional[bool] = ..., next_retry_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., invoice_id: _Optional[str] = ..., checkout_id: _Optional[str] = ...) -> None: ...
 
 class Amounts(_message.Message):
-    __slots__ = ("authorized_minor", "captured_minor", "capture_pending_minor", "refunded_minor", "refund_pending_minor")
+    __slots__ = ("authorized_minor", "captured_minor", "capture_pending_minor", "refunded_minor", "refund_pending_minor", "foreign_refunded_minor", "disputed_minor")
     AUTHORIZED_MINOR_FIELD_NUMBER: _ClassVar[int]
     CAPTURED_MINOR_FIELD_NUMBER: _ClassVar[int]
     CAPTURE_PENDING_MINOR_FIELD_NUMBER: _ClassVar[int]
     REFUNDED_MINOR_FIELD_NUMBER: _ClassVar[int]
     REFUND_PENDING_MINOR_FIELD_NUMBER: _ClassVar[int]
+    FOREIGN_REFUNDED_MINOR_FIELD_NUMBER: _ClassVar[int]
+    DISPUTED_MINOR_FIELD_NUMBER: _ClassVar[int]
     authorized_minor: int
     captured_minor: int
     capture_pending_minor: int
     refunded_minor: int
     refund_pending_minor: int
-    def __init__(self, authorized_minor: _Optional[int] = ..., captured_minor: _Optional[int] = ..., capture_pending_minor: _Optional[int] = ..., refunded_minor: _Optional[int] = ..., refund_pending_minor: _Optional[int] = ...) -> None: ...
+    foreign_refunded_minor: int
+    disputed_minor: int
+    def __init__(self, authorized_minor: _Optional[int] = ..., captured_minor: _Optional[int] = ..., capture_pending_minor: _Optional[int] = ..., refunded_minor: _Optional[int] = ..., refund_pending_minor: _Optional[int] = ..., foreign_refunded_minor: _Optional[int] = ..., disputed_minor: _Optional[int] = ...) -> None: ...
 
 class References(_message.Message):
     __slots__ = ("customer_id", "user_id", "subscription_id", "order_id", "metadata")
@@ -156,11 +170,13 @@ class AvailableAction(_message.Message):
         ACTION_CAPTURE: _ClassVar[AvailableAction.Action]
         ACTION_CANCEL: _ClassVar[AvailableAction.Action]
         ACTION_REFUND: _ClassVar[AvailableAction.Action]
+        ACTION_INCREMENT: _ClassVar[AvailableAction.Action]
     ACTION_UNSPECIFIED: AvailableAction.Action
     ACTION_CONFIRM: AvailableAction.Action
     ACTION_CAPTURE: AvailableAction.Action
     ACTION_CANCEL: AvailableAction.Action
     ACTION_REFUND: AvailableAction.Action
+    ACTION_INCREMENT: AvailableAction.Action
     ACTION_FIELD_NUMBER: _ClassVar[int]
     MAX_AMOUNT_MINOR_FIELD_NUMBER: _ClassVar[int]
     action: AvailableAction.Action
@@ -179,6 +195,7 @@ class Operation(_message.Message):
         KIND_REFUND: _ClassVar[Operation.Kind]
         KIND_CREATE_CUSTOMER: _ClassVar[Operation.Kind]
         KIND_UPDATE_CUSTOMER: _ClassVar[Operation.Kind]
+        KIND_INCREMENT: _ClassVar[Operation.Kind]
         KIND_ATTACH_PAYMENT_METHOD: _ClassVar[Operation.Kind]
         KIND_DETACH_PAYMENT_METHOD: _ClassVar[Operation.Kind]
         KIND_SET_DEFAULT_PAYMENT_METHOD: _ClassVar[Operation.Kind]
@@ -200,6 +217,7 @@ class Operation(_message.Message):
     KIND_REFUND: Operation.Kind
     KIND_CREATE_CUSTOMER: Operation.Kind
     KIND_UPDATE_CUSTOMER: Operation.Kind
+    KIND_INCREMENT: Operation.Kind
     KIND_ATTACH_PAYMENT_METHOD: Operation.Kind
     KIND_DETACH_PAYMENT_METHOD: Operation.Kind
     KIND_SET_DEFAULT_PAYMENT_METHOD: Operation.Kind

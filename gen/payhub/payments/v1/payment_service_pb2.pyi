@@ -59,6 +59,22 @@ class ConfirmPaymentResponse(_message.Message):
     payment: _payment_pb2.Payment
     def __init__(self, payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ...) -> None: ...
 
+class IncrementAuthorizationRequest(_message.Message):
+    __slots__ = ("idempotency_key", "payment_id", "amount")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    payment_id: str
+    amount: _money_pb2.Money
+    def __init__(self, idempotency_key: _Optional[str] = ..., payment_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ...) -> None: ...
+
+class IncrementAuthorizationResponse(_message.Message):
+    __slots__ = ("payment",)
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    payment: _payment_pb2.Payment
+    def __init__(self, payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ...) -> None: ...
+
 class CapturePaymentRequest(_message.Message):
     __slots__ = ("idempotency_key", "payment_id", "amount", "more_to_follow")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]

@@ -61,6 +61,11 @@ class PaymentServiceStub:
                 request_serializer=payhub_dot_payments_dot_v1_dot_payment__service__pb2.CapturePaymentRequest.SerializeToString,
                 response_deserializer=payhub_dot_payments_dot_v1_dot_payment__service__pb2.CapturePaymentResponse.FromString,
                 _registered_method=True)
+        self.IncrementAuthorization = channel.unary_unary(
+                '/payhub.payments.v1.PaymentService/IncrementAuthorization',
+                request_serializer=payhub_dot_payments_dot_v1_dot_payment__service__pb2.IncrementAuthorizationRequest.SerializeToString,
+                response_deserializer=payhub_dot_payments_dot_v1_dot_payment__service__pb2.IncrementAuthorizationResponse.FromString,
+                _registered_method=True)
         self.CancelPayment = channel.unary_unary(
                 '/payhub.payments.v1.PaymentService/CancelPayment',
                 request_serializer=payhub_dot_payments_dot_v1_dot_payment__service__pb2.CancelPaymentRequest.SerializeToString,
@@ -116,6 +121,14 @@ class PaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IncrementAuthorization(self, request, context):
+        """Raises what is authorized of a payment that is not captured yet, where the
+        provider can. The payment's amount rises with it once it succeeded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelPayment(self, request, context):
         """Ends a payment without money, or releases what is not captured yet.
 
@@ -159,6 +172,11 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.CapturePayment,
                     request_deserializer=payhub_dot_payments_dot_v1_dot_payment__service__pb2.CapturePaymentRequest.FromString,
                     response_serializer=payhub_dot_payments_dot_v1_dot_payment__service__pb2.CapturePaymentResponse.SerializeToString,
+            ),
+            'IncrementAuthorization': grpc.unary_unary_rpc_method_handler(
+                    servicer.IncrementAuthorization,
+                    request_deserializer=payhub_dot_payments_dot_v1_dot_payment__service__pb2.IncrementAuthorizationRequest.FromString,
+                    response_serializer=payhub_dot_payments_dot_v1_dot_payment__service__pb2.IncrementAuthorizationResponse.SerializeToString,
             ),
             'CancelPayment': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelPayment,
@@ -269,6 +287,33 @@ class PaymentService:
             '/payhub.payments.v1.PaymentService/CapturePayment',
             payhub_dot_payments_dot_v1_dot_payment__service__pb2.CapturePaymentRequest.SerializeToString,
             payhub_dot_payments_dot_v1_dot_payment__service__pb2.CapturePaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IncrementAuthorization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/payhub.payments.v1.PaymentService/IncrementAuthorization',
+            payhub_dot_payments_dot_v1_dot_payment__service__pb2.IncrementAuthorizationRequest.SerializeToString,
+            payhub_dot_payments_dot_v1_dot_payment__service__pb2.IncrementAuthorizationResponse.FromString,
             options,
             channel_credentials,
             insecure,

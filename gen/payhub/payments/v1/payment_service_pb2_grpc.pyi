@@ -54,6 +54,10 @@ class PaymentServiceStub:
     the remainder; a partial one that is not final leaves the payment
     authorized.
     """
+    IncrementAuthorization: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.IncrementAuthorizationRequest, _payment_service_pb2.IncrementAuthorizationResponse]
+    """Raises what is authorized of a payment that is not captured yet, where the
+    provider can. The payment's amount rises with it once it succeeded.
+    """
     CancelPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CancelPaymentRequest, _payment_service_pb2.CancelPaymentResponse]
     """Ends a payment without money, or releases what is not captured yet.
 
@@ -94,6 +98,10 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     """Captures an authorized payment or a part of it. A final capture releases
     the remainder; a partial one that is not final leaves the payment
     authorized.
+    """
+    IncrementAuthorization: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.IncrementAuthorizationRequest, _payment_service_pb2.IncrementAuthorizationResponse]  # type: ignore[assignment]
+    """Raises what is authorized of a payment that is not captured yet, where the
+    provider can. The payment's amount rises with it once it succeeded.
     """
     CancelPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CancelPaymentRequest, _payment_service_pb2.CancelPaymentResponse]  # type: ignore[assignment]
     """Ends a payment without money, or releases what is not captured yet.
@@ -150,6 +158,16 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Captures an authorized payment or a part of it. A final capture releases
         the remainder; a partial one that is not final leaves the payment
         authorized.
+        """
+
+    @_abc_1.abstractmethod
+    def IncrementAuthorization(
+        self,
+        request: _payment_service_pb2.IncrementAuthorizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_service_pb2.IncrementAuthorizationResponse, _abc.Awaitable[_payment_service_pb2.IncrementAuthorizationResponse]]:
+        """Raises what is authorized of a payment that is not captured yet, where the
+        provider can. The payment's amount rises with it once it succeeded.
         """
 
     @_abc_1.abstractmethod

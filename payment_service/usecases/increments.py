@@ -1,0 +1,68 @@
+"""Increments: more is held of a payment that is authorized.
+
+Owns the transactions of this call. Called by the API. Nothing is reserved: what is held
+rises with the outcome, and while nobody knows it nothing else takes from the payment.
+"""
+
+from dataclasses import replace
+
+from payment_service.domain import changes, commands, model, money
+from payment_service.provider_client import requests
+from payment_service.usecases import asked, context, daily, intents, payments
+from servicekit import errors
+
+
+class Increments:
+    """The use case of increments."""
+
+    def __init__(self, ctx: context.Context, payments_: payments.Payments) -> None:
+        self._ctx = ctx
+        self._payments = payments_
+
+    async def increment(self, caller: context.Caller, wanted: asked.Increment) -> model.Payment:
+        """Raises what is authorized by an amount.
+
+        Raises:
+            errors.RpcError: STATE_CONFLICT, AMOUNT_EXCEEDED, CAPABILITY_MISSING,
+                LIMIT_EXCEEDED, RESOURCE_NOT_FOUND, idempotency conflicts.
+        """
+        before = await self._payments.read(caller, wanted.payment_id)
+        if wanted.currency != before.currency:
+            raise errors.invalid_field("amount.currency_code", f"must be {before.currency}")
+        kind = model.Kind.INCREMENT
+        route = await intents.way(
+            self._ctx,
+            caller,
+            wanted.request,
+            kind,
+            before.provider,
+            follows=True,
+            amount_minor=before.amount_minor + wanted.amount_minor,
+            currency=before.currency,
+        )
+        now_us = self._ctx.clock.now_us()
+        operation = intents.operation(
+            self._ctx,
+            caller,
+            kind=kind,
+            entity_id=before.id,
+            provider_name=before.provider,
+            key=wanted.request.key,
+            now_us=now_us,
+            amount_minor=wanted.amount_minor,
+            currency=before.currency,
+        )
+        takes = daily.counted(route, operation) if route is not None else None
+        if takes is not None:
+            operation = replace(operation, counted_day=takes.day)
+
+        def decide(payment: model.Payment) -> changes.Change | changes.Refusal:
+            total = payment.authorized_minor + wanted.amount_minor
+            if total > money.AMOUNT_MINOR_MAX:
+                return commands.increment(payment, operation, now_us)
+            request = requests.increment(payment, wanted.amount_minor)
+            return commands.increment(payment, replace(operation, request=request), now_us)
+
+        return await self._payments.begin_and_drive(
+            caller, wanted.request, before, operation.id, decide, takes
+        )

@@ -1,0 +1,234 @@
+"""Incremental authorization: more is held, once, and nothing is taken meanwhile."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from payhub.payments.v1 import payment_service_pb2 as payments_pb
+from payhub.plugin.v1 import capability_pb2
+from payhub.provider.v1 import failure_pb2, operation_pb2
+from payhub.provider.v1 import payment_provider_service_pb2 as pb
+
+from servicekit import errors
+from tests.integration.payment_service import conftest, inside, rig, sidecars, test_races
+
+_STATE = operation_pb2.Operation
+OFFERS = (
+    capability_pb2.CAPABILITY_VOID,
+    capability_pb2.CAPABILITY_PARTIAL_CAPTURE,
+    capability_pb2.CAPABILITY_MULTIPLE_CAPTURE,
+    capability_pb2.CAPABILITY_INCREMENTAL_AUTHORIZATION,
+    capability_pb2.CAPABILITY_OPERATION_LOOKUP,
+)
+
+
+class Holder(sidecars.Sidecar):
+    """Holds money, and more of it; `does` is what becomes of the next increment.
+
+    Keeps what it did, by operation: the total held after it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("mock")
+        for capability in OFFERS:
+            self.handshake.capabilities.add(capability=capability, enabled=True)
+        self.does = "succeed"
+        self.held: dict[str, int] = {}
+        self.totals: dict[str, int] = {}
+        self.done: dict[str, operation_pb2.Operation] = {}
+
+    async def AuthorizePayment(
+        self, request: pb.AuthorizePaymentRequest, context: Any
+    ) -> pb.AuthorizePaymentResponse:
+        """Holds."""
+        answer = await super().AuthorizePayment(request, context)
+        self.held[answer.operation.provider_object_id] = request.amount.amount_minor
+        return answer
+
+    async def IncrementAuthorization(
+        self, request: pb.IncrementAuthorizationRequest, context: Any
+    ) -> pb.IncrementAuthorizationResponse:
+        """Does what it was told to."""
+        operation = _STATE(operation_id=request.context.operation_id, amount=request.amount)
+        if self.does == "decline":
+            operation.state = _STATE.STATE_DECLINED
+            operation.decline.reason = operation_pb2.DECLINE_REASON_NOT_ALLOWED
+            return pb.IncrementAuthorizationResponse(operation=operation)
+        operation.state = _STATE.STATE_SUCCEEDED
+        self.held[request.provider_payment_id] += request.amount.amount_minor
+        assert self.held[request.provider_payment_id] == request.total.amount_minor
+        self.done[operation.operation_id] = operation
+        if self.does == "forget to answer":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        if self.does == "book another amount":
+            operation.amount.amount_minor += 1
+        if self.answers is not None:
+            await self.answers.wait()
+        return pb.IncrementAuthorizationResponse(operation=operation)
+
+    async def CapturePayment(
+        self, request: pb.CapturePaymentRequest, context: Any
+    ) -> pb.CapturePaymentResponse:
+        """Takes."""
+        return pb.CapturePaymentResponse(
+            operation=_STATE(
+                operation_id=request.context.operation_id,
+                state=_STATE.STATE_SUCCEEDED,
+                amount=request.amount,
+            )
+        )
+
+    async def GetOperation(
+        self, request: pb.GetOperationRequest, context: Any
+    ) -> pb.GetOperationResponse:
+        """Tells what it did."""
+        found = self.done.get(request.operation_id)
+        if found is None:
+            failure = failure_pb2.Failure(
+                reason=failure_pb2.FAILURE_REASON_NOT_FOUND,
+                effect=failure_pb2.Failure.EFFECT_NONE,
+            )
+            await sidecars.fail(
+                context,
+                errors.RpcError(
+                    grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "nothing", details=[failure]
+                ),
+            )
+        return pb.GetOperationResponse(operation=found)
+
+
+def increment(
+    caller: rig.Caller,
+    payment_id: str,
+    amount_minor: int,
+    key: str = "",
+    currency: str = "EUR",
+) -> Any:
+    """Asks for more to be held."""
+    request = payments_pb.IncrementAuthorizationRequest(
+        idempotency_key=key or rig.new_key(),
+        payment_id=payment_id,
+        amount=rig.money(amount_minor, currency),
+    )
+    return caller.call(caller.payments.IncrementAuthorization, request)
+
+
+async def test_what_is_held_rises_by_increments_and_can_be_captured(database_url: str) -> None:
+    """Twice, repeated by key, declined, in doubt: the amount is what the provider holds."""
+    async with Holder() as bank, inside.running(database_url, bank.target) as service:
+        await inside.connected(service)
+        caller = service.caller
+        held = await caller.create(manual=True)
+        assert rig.actions(held) == {"CAPTURE": 1000, "CANCEL": 0, "INCREMENT": 0}
+        key = rig.new_key()
+        more = (await increment(caller, held.id, 500, key)).payment
+        assert (await increment(caller, held.id, 500, key)).payment == more
+        assert (more.amount.amount_minor, more.amounts.authorized_minor) == (1500, 1500)
+        bank.does = "decline"
+        refused = (await increment(caller, held.id, 400)).payment
+        assert rig.operations(refused)[-1] == ("INCREMENT", "DECLINED")
+        assert (rig.state(refused), refused.amount.amount_minor) == ("AUTHORIZED", 1500)
+        bank.does = "forget to answer"
+        doubt = (await increment(caller, held.id, 200)).payment
+        assert rig.operations(doubt)[-1] == ("INCREMENT", "IN_DOUBT")
+        assert (rig.state(doubt), rig.actions(doubt)) == ("AUTHORIZED", {})
+        for call in (
+            caller.capture(held.id),
+            caller.cancel(held.id),
+            increment(caller, held.id, 1),
+        ):
+            assert (await rig.refusal(call)).reason == "STATE_CONFLICT"
+        known = await caller.becomes_known(held.id)
+        assert rig.amounts(known) == (1700, 0, 0, 0, 0)
+        assert list(bank.held.values()) == [1700]
+        paid = await caller.capture(held.id)
+        assert (rig.state(paid), rig.amounts(paid)[:2]) == ("SUCCEEDED", (1700, 1700))
+        again = await rig.refusal(increment(caller, held.id, 1))
+        assert again.metadata["allowed_actions"] == "refund"
+
+
+async def test_concurrent_increments_begin_one_at_a_time(database_url: str) -> None:
+    """Of many increments, captures and a cancel at once, one begins; the others are refused."""
+    async with Holder() as bank, inside.running(database_url, bank.target) as service:
+        await inside.connected(service)
+        caller = service.caller
+        held = await caller.create(manual=True)
+        bank.answers = asyncio.Event()
+        calls = [increment(caller, held.id, 100) for _ in range(6)]
+        first = [asyncio.create_task(call) for call in calls]
+        done, _ = await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        assert isinstance(next(iter(done)).exception(), rig.Refused)
+        _, refused = await test_races.together(
+            (caller.capture(held.id, 1, more=True), caller.cancel(held.id))
+        )
+        assert {one.reason for one in refused} == {"STATE_CONFLICT"}
+        bank.answers.set()
+        results = await asyncio.gather(*first, return_exceptions=True)
+        assert sum(not isinstance(one, BaseException) for one in results) == 1
+        after = await caller.get(held.id)
+        assert rig.amounts(after)[0] == 1100 == next(iter(bank.held.values()))
+        assert rig.operations(after) == [("AUTHORIZE", "SUCCEEDED"), ("INCREMENT", "SUCCEEDED")]
+
+
+async def test_a_wrong_amount_stays_in_doubt_for_an_operator(database_url: str) -> None:
+    """An increment that was booked differently is not believed, and holds everything up."""
+    async with Holder() as bank, inside.running(database_url, bank.target) as service:
+        await inside.connected(service)
+        caller = service.caller
+        held = await caller.create(manual=True)
+        bank.does = "book another amount"
+        doubt = (await increment(caller, held.id, 200)).payment
+        assert rig.operations(doubt)[-1] == ("INCREMENT", "IN_DOUBT")
+        assert doubt.operations[-1].failure.reason == "ANSWER_MISMATCH"
+        assert (rig.state(doubt), rig.amounts(doubt)[0]) == ("AUTHORIZED", 1000)
+
+
+BAD = {
+    "no key": ({"idempotency_key": ""}, ["idempotency_key"]),
+    "amount 0": ({"amount": rig.money(0)}, ["amount.amount_minor"]),
+    "no amount": ({"amount": None}, ["amount"]),
+    "no currency": ({"amount": rig.money(1, "XXQ")}, ["amount.currency_code"]),
+    "another currency": ({"amount": rig.money(1, "USD")}, ["amount.currency_code"]),
+    "id": ({"payment_id": "pay_1"}, ["payment_id"]),
+}
+
+
+async def test_what_no_increment_is_is_refused(
+    service: conftest.Service, join: conftest.Join
+) -> None:
+    """Bad fields by their path, other tenants, keys and scopes; nothing is stored."""
+    caller, stranger = await join(service), await join(service)
+    reader = await join(service, ("payments:read",), caller.tenant)
+    held = await caller.create(manual=True)
+    before = service.records.of_tenant(caller.tenant, stranger.tenant)
+    for what, (changes, fields) in BAD.items():
+        request = payments_pb.IncrementAuthorizationRequest(
+            **{"idempotency_key": "k", "payment_id": held.id, "amount": rig.money(1)} | changes
+        )
+        refused = await rig.refusal(caller.call(caller.payments.IncrementAuthorization, request))
+        assert refused.code is grpc.StatusCode.INVALID_ARGUMENT, what
+        assert refused.fields == fields, what
+    found = await rig.refusal(increment(stranger, held.id, 1))
+    assert found.code is grpc.StatusCode.NOT_FOUND
+    assert (await rig.refusal(increment(reader, held.id, 1))).reason == "SCOPE_MISSING"
+    async with rig.Caller(service.target, "") as nobody:
+        assert (await rig.refusal(increment(nobody, held.id, 1))).reason == "KEY_INVALID"
+    assert service.records.of_tenant(caller.tenant, stranger.tenant) == before
+
+
+async def test_a_provider_that_cannot_is_not_asked(database_url: str) -> None:
+    """CAPABILITY_MISSING names what is lacking, before anything is written."""
+    async with (
+        sidecars.Sidecar("mock") as bank,
+        inside.running(database_url, bank.target) as service,
+    ):
+        await inside.connected(service)
+        held = await service.caller.create(manual=True)
+        refused = await rig.refusal(increment(service.caller, held.id, 1))
+        assert refused.reason == "CAPABILITY_MISSING"
+        assert refused.metadata["capability"] == "INCREMENTAL_AUTHORIZATION"
+        assert await service.caller.get(held.id) == held
+
+
+pytestmark = pytest.mark.timeout(120)
