@@ -18,6 +18,7 @@ from deploy import compose, requirements
 from event_gateway import settings as gateway_settings
 from payment_service import settings as payments_settings
 from provider_mock import settings as mock_settings
+from provider_stripe import settings as stripe_settings
 from servicekit import settings as kit_settings
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -26,11 +27,13 @@ BASE = ROOT / "docker-compose.yml"
 VARIANTS: Mapping[str, Sequence[pathlib.Path]] = {
     "docker-compose.yml": [BASE],
     "docker-compose.embedded.yml": [BASE, ROOT / "docker-compose.embedded.yml"],
+    "docker-compose.stripe.yml": [BASE, ROOT / "docker-compose.stripe.yml"],
 }
 SETTINGS: Mapping[str, type[kit_settings.ServiceSettings]] = {
     "payment_service": payments_settings.Settings,
     "event_gateway": gateway_settings.Settings,
     "provider_mock": mock_settings.MockSettings,
+    "provider_stripe": stripe_settings.StripeSettings,
 }
 # Ports of images that are not ours.
 FOREIGN_PORTS: Mapping[str, int] = {"postgres": 5432}

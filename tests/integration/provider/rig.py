@@ -37,32 +37,32 @@ _READY = re.compile(r"ready grpc=(\S+) http=(\S+)")
 Operation = operation_pb2.Operation
 
 
-class MockProcess:
-    """`python -m provider_mock` on free ports.
+class Sidecar:
+    """`python -m <module>` on free ports.
 
     Args:
-        folder: Where ledger and log go; the same folder is the same bank.
-        env: Further variables.
+        module: The provider.
+        folder: Where its log goes.
+        env: Its variables beside the ports.
     """
 
-    def __init__(self, folder: pathlib.Path, env: Mapping[str, str] | None = None) -> None:
-        self.ledger = folder / "ledger.db"
+    def __init__(self, module: str, folder: pathlib.Path, env: Mapping[str, str]) -> None:
         self.log = folder / f"log-{uuid.uuid4().hex[:8]}.txt"
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("PROVIDER_MOCK_", "PAYHUB_"))
+            if not name.startswith(("PROVIDER_", "PAYHUB_"))
         }
+        prefix = module.upper()
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "provider_mock"],
+                [sys.executable, "-m", module],
                 cwd=ROOT,
                 env={
                     **inherited,
-                    "PROVIDER_MOCK_LEDGER": str(self.ledger),
-                    "PROVIDER_MOCK_GRPC_PORT": "0",
-                    "PROVIDER_MOCK_HTTP_PORT": "0",
-                    **(env or {}),
+                    f"{prefix}_GRPC_PORT": "0",
+                    f"{prefix}_HTTP_PORT": "0",
+                    **env,
                 },
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -97,6 +97,21 @@ class MockProcess:
         assert self.process.stdout is not None
         self.process.stdout.close()
         return status
+
+
+class MockProcess(Sidecar):
+    """`python -m provider_mock`.
+
+    Args:
+        folder: Where ledger and log go; the same folder is the same bank.
+        env: Further variables.
+    """
+
+    def __init__(self, folder: pathlib.Path, env: Mapping[str, str] | None = None) -> None:
+        self.ledger = folder / "ledger.db"
+        super().__init__(
+            "provider_mock", folder, {"PROVIDER_MOCK_LEDGER": str(self.ledger), **(env or {})}
+        )
 
     def books(self) -> dict[str, Any]:
         """Returns what the ledger holds, operations included, after checking that it adds up."""

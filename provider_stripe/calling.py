@@ -1,0 +1,106 @@
+"""One request to Stripe, whole: its turn, its time, its errors.
+
+Owns repeating what Stripe asks to repeat, and turning exceptions into what they mean. Called
+by every operation and look-up. Never repeats anything else, and never with another key.
+"""
+
+import asyncio
+import email.utils
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+import aiohttp
+import stripe
+
+from provider_sdk import errors, provider
+from provider_stripe import config, failures, transport
+
+REPEATS_MAX = 2
+REPEAT_PAUSE_S = 0.5
+
+Json = Mapping[str, Any]
+Call = provider.Call[config.StripeConfig]
+
+
+class Reply(NamedTuple):
+    """What Stripe answered, and when by its own clock, epoch seconds.
+
+    Its webhooks tell time by the same clock, in whole seconds too.
+    """
+
+    told: Json
+    at_s: float
+
+
+class Deadline:
+    """When an operation or look-up has to be over."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.ends_s = asyncio.get_running_loop().time() + timeout_s
+
+    def left_s(self) -> float:
+        """Returns the seconds left, at least 0."""
+        return max(self.ends_s - asyncio.get_running_loop().time(), 0.0)
+
+
+async def read(
+    account: transport.Account, deadline: Deadline, request: Callable[[], Awaitable[Any]]
+) -> Reply:
+    """Asks for something without changing anything; returns the answer.
+
+    Raises:
+        errors.ProviderError: It could not be read; `NotFound` if it is not there.
+    """
+    try:
+        return await _ask(account, deadline, request, lambda: None)
+    except failures.Declined as declined:
+        code = declined.decline.provider_code
+        raise errors.NoAnswer("Stripe did not answer the question", upstream_code=code) from None
+
+
+async def send(
+    account: transport.Account,
+    deadline: Deadline,
+    call: Call,
+    request: Callable[[], Awaitable[Any]],
+) -> Reply:
+    """Sends a change; returns the answer.
+
+    Raises:
+        failures.Declined: Stripe or a bank refused.
+        errors.ProviderError: Nothing was done, or nobody knows.
+    """
+    return await _ask(account, deadline, request, call.ensure_in_time)
+
+
+async def _ask(
+    account: transport.Account,
+    deadline: Deadline,
+    request: Callable[[], Awaitable[Any]],
+    ensure_in_time: Callable[[], None],
+) -> Reply:
+    repeats = 0
+    while True:
+        await account.pace.turn()
+        ensure_in_time()
+        try:
+            async with asyncio.timeout_at(deadline.ends_s):
+                answer = await request()
+        except (stripe.StripeError, aiohttp.ClientError, OSError, ValueError) as error:
+            asked_again = failures.repeat_at_once(error) and repeats < REPEATS_MAX
+            if not asked_again or deadline.left_s() <= REPEAT_PAUSE_S:
+                raise failures.of(error) from error
+        else:
+            return Reply(answer.to_dict(), _at_s(answer))
+        repeats += 1
+        await asyncio.sleep(REPEAT_PAUSE_S)
+
+
+def _at_s(answer: Any) -> float:
+    response = answer.last_response
+    told = response.headers.get("Date", "") if response is not None else ""
+    try:
+        return email.utils.parsedate_to_datetime(told).timestamp()
+    except ValueError:
+        return float(int(time.time()))

@@ -1,0 +1,181 @@
+"""Customers and their payment methods at Stripe.
+
+Owns what is sent for them. Called by `provider`. Never sees a card number: tokens and
+PaymentMethods come from Stripe's own front ends.
+"""
+
+from typing import Any
+
+from payhub.provider.v1 import operation_pb2
+from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
+from payhub.provider.v1 import payment_provider_service_pb2 as pps
+
+from provider_sdk import calls
+from provider_stripe import answers, calling, failures, marks, objects, payments, transport
+
+_O = operation_pb2.Operation
+
+
+async def create(
+    account: transport.Account, request: pps.CreateCustomerRequest, call: calling.Call
+) -> operation_pb2.Operation:
+    """Makes a Customer."""
+    details = request.details
+    params = _details(details) | {"metadata": marks.made_by(call.operation_id, details.customer_id)}
+    return await _customer(
+        account,
+        call,
+        lambda: account.api.customers.create_async(params, {"idempotency_key": call.operation_id}),
+    )
+
+
+async def update(
+    account: transport.Account, request: pps.UpdateCustomerRequest, call: calling.Call
+) -> operation_pb2.Operation:
+    """Replaces what Stripe knows of a Customer."""
+    params = _details(request.details) | {"metadata": marks.done(call.operation_id, "update")}
+    return await _customer(
+        account,
+        call,
+        lambda: account.api.customers.update_async(
+            request.provider_customer_id, params, {"idempotency_key": call.operation_id}
+        ),
+    )
+
+
+def _details(details: pps.CustomerDetails) -> dict[str, Any]:
+    # An empty text unsets what was there.
+    return {"name": details.name, "email": details.email, "phone": details.phone}
+
+
+async def _customer(
+    account: transport.Account, call: calling.Call, request: answers.Sent
+) -> operation_pb2.Operation:
+    try:
+        reply = await calling.send(account, calling.Deadline(call.timeout_s), call, request)
+    except failures.Declined as declined:
+        return payments.declined_operation(declined.decline)
+    return of_customer(reply, call.operation_id)
+
+
+def of_customer(reply: calling.Reply, operation_id: str) -> operation_pb2.Operation:
+    """Returns the success of an operation that made or changed a Customer."""
+    operation = _O(
+        operation_id=operation_id,
+        state=_O.STATE_SUCCEEDED,
+        provider_object_id=str(reply.told["id"]),
+    )
+    operation.state_time.FromSeconds(int(reply.at_s))
+    return operation
+
+
+async def attach(
+    account: transport.Account, request: mps.AttachPaymentMethodRequest, call: calling.Call
+) -> calls.Answer:
+    """Keeps a PaymentMethod at its Customer.
+
+    Several requests, each with a key of its own derived from the operation's: a repeat goes
+    on where the one before stopped.
+    """
+    deadline = calling.Deadline(call.timeout_s)
+    key = call.operation_id
+    try:
+        method_id = request.token
+        if method_id.startswith("tok_"):
+            made = await calling.send(
+                account,
+                deadline,
+                call,
+                lambda: account.api.payment_methods.create_async(
+                    {"type": "card", "card": {"token": request.token}},
+                    {"idempotency_key": f"{key}:create"},
+                ),
+            )
+            method_id = str(made.told["id"])
+        attached = await calling.send(
+            account,
+            deadline,
+            call,
+            lambda: account.api.payment_methods.attach_async(
+                method_id, {"customer": request.provider_customer_id}, {"idempotency_key": key}
+            ),
+        )
+        # A test token like pm_card_visa stands for a PaymentMethod of another id.
+        method_id = str(attached.told["id"])
+        if request.set_default:
+            await _make_default(account, deadline, call, request.provider_customer_id, method_id)
+        # Last, so that whoever finds the mark knows that all before it was done.
+        mark = marks.made_by(key, request.payment_method_id)
+        reply = await calling.send(
+            account,
+            deadline,
+            call,
+            lambda: account.api.payment_methods.update_async(
+                method_id, {"metadata": mark}, {"idempotency_key": f"{key}:mark"}
+            ),
+        )
+    except failures.Declined as declined:
+        return answers.refused(declined)
+    found = objects.payment_method(reply.told, reply.at_s, is_default=request.set_default)
+    return answers.done(key, found)
+
+
+async def set_default(
+    account: transport.Account, request: mps.SetDefaultPaymentMethodRequest, call: calling.Call
+) -> calls.Answer:
+    """Makes a PaymentMethod the one invoices of its Customer are paid by."""
+    deadline = calling.Deadline(call.timeout_s)
+    method_id = request.provider_payment_method_id
+    try:
+        await _make_default(account, deadline, call, request.provider_customer_id, method_id)
+    except failures.Declined as declined:
+        return answers.refused(declined, method_id)
+    reply = await calling.read(
+        account, deadline, lambda: account.api.payment_methods.retrieve_async(method_id)
+    )
+    found = objects.payment_method(reply.told, reply.at_s, is_default=True)
+    return answers.done(call.operation_id, found)
+
+
+async def _make_default(
+    account: transport.Account,
+    deadline: calling.Deadline,
+    call: calling.Call,
+    customer_id: str,
+    method_id: str,
+) -> None:
+    params = {
+        "invoice_settings": {"default_payment_method": method_id},
+        "metadata": marks.done(call.operation_id, "default"),
+    }
+    await calling.send(
+        account,
+        deadline,
+        call,
+        lambda: account.api.customers.update_async(
+            customer_id, params, {"idempotency_key": f"{call.operation_id}:default"}
+        ),
+    )
+
+
+async def detach(
+    account: transport.Account, request: mps.DetachPaymentMethodRequest, call: calling.Call
+) -> calls.Answer:
+    """Takes a PaymentMethod from its Customer; one that has none is detached already."""
+    deadline = calling.Deadline(call.timeout_s)
+    method_id = request.provider_payment_method_id
+    now = await calling.read(
+        account, deadline, lambda: account.api.payment_methods.retrieve_async(method_id)
+    )
+    if not now.told.get("customer"):
+        return answers.done(call.operation_id, objects.payment_method(now.told, now.at_s))
+    return await answers.send(
+        account,
+        deadline,
+        call,
+        lambda: account.api.payment_methods.detach_async(
+            method_id, {}, {"idempotency_key": call.operation_id}
+        ),
+        objects.payment_method,
+        object_id=method_id,
+    )

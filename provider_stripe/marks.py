@@ -1,0 +1,44 @@
+"""What is written into the metadata of Stripe's objects, so that they are found again.
+
+Owns the keys. Called by the operations, which write them, and by `objects` and `lookup`,
+which read them. An object carries the operation that made it under `OPERATION`; each later
+operation on it has an entry of its own, named by its id, with what it did.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+OPERATION = "payhub_operation_id"
+# Identifier of core's object: payment, customer, plan, subscription, checkout.
+CORE = "payhub_id"
+# Stripe takes 50 entries.
+ENTRIES_MAX = 45
+
+
+class Done(NamedTuple):
+    """What a later operation did: `capture`, `increment`, and how much in Stripe's units."""
+
+    what: str
+    amount: int
+
+
+def made_by(operation_id: str, core_id: str = "") -> dict[str, str]:
+    """Returns the metadata of an object that an operation makes."""
+    return {OPERATION: operation_id} | ({CORE: core_id} if core_id else {})
+
+
+def done(operation_id: str, what: str, amount: int = 0) -> dict[str, str]:
+    """Returns the entry of a later operation."""
+    return {operation_id: f"{what}:{amount}"}
+
+
+def read(metadata: Mapping[str, Any] | None, operation_id: str) -> Done | None:
+    """Returns what an operation left on an object, or None if it was never there."""
+    what, separator, amount = str((metadata or {}).get(operation_id, "")).partition(":")
+    return Done(what, int(amount)) if separator and amount.isdecimal() else None
+
+
+def sum_of(metadata: Mapping[str, Any] | None, what: str) -> int:
+    """Returns how much all operations of one sort did, in Stripe's units."""
+    found = (read(metadata, key) for key in metadata or {})
+    return sum(entry.amount for entry in found if entry is not None and entry.what == what)
