@@ -9,8 +9,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from typing import IO, Self
+
+from servicekit import ports as port_choice
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MOCK = "provider_mock"
@@ -30,10 +30,6 @@ NAMES = (PAYMENTS, GATEWAY, MOCK)
 PREFIXES = ("PAYMENT_SERVICE_", "EVENT_GATEWAY_", "PROVIDER_MOCK_", "PAYHUB_")
 POLL_S = 0.02
 LOG_TAIL_LINES = 20
-# Below the range that Linux, macOS and Windows take outgoing ports from, so that
-# a port chosen here is not taken by somebody's connection before it is used.
-PORT_RANGE = (20_000, 32_000)
-PORT_TRIES = 200
 
 
 class StackError(Exception):
@@ -58,26 +54,19 @@ DEFAULT_PORTS: Mapping[str, Ports] = types.MappingProxyType(
 
 
 def free_ports() -> dict[str, Ports]:
-    """Returns ports for every process that nobody listens on now.
+    """Returns ports for every process that nobody listens on or was given by this.
 
     Services name each other's addresses in their environment, so ports have to be
     known before the first one starts.
     """
-    found: list[int] = []
-    for port in random.SystemRandom().sample(range(*PORT_RANGE), PORT_TRIES):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == 2 * len(NAMES):
-            pairs = zip(found[::2], found[1::2], strict=True)
-            return {
-                name: Ports(grpc=grpc, http=http)
-                for name, (grpc, http) in zip(NAMES, pairs, strict=True)
-            }
-    raise StackError(f"no free ports between {PORT_RANGE[0]} and {PORT_RANGE[1]}")
+    try:
+        found = port_choice.choose(2 * len(NAMES))
+    except port_choice.NoneFree as error:
+        raise StackError(str(error)) from None
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return {
+        name: Ports(grpc=grpc, http=http) for name, (grpc, http) in zip(NAMES, pairs, strict=True)
+    }
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -23,8 +23,7 @@ LOAD_S = 2 * cores.LEASE_S
 
 @contextlib.asynccontextmanager
 async def _core(*, started: bool = True) -> AsyncIterator[cores.Core]:
-    with process.reserved() as free:
-        port = free.getsockname()[1]
+    (port,) = process.free_ports(1)
     core = cores.Core(port)
     try:
         if started:

@@ -8,19 +8,14 @@ import asyncio
 import contextlib
 import os
 import pathlib
-import random
 import signal
-import socket
 from collections.abc import Sequence
 
 from provider_sdk.conformance import profile as profiles
+from servicekit import ports
 
 LOG_LINES_SHOWN = 5
 LOG_BYTES_MAX = 64 * 1024 * 1024
-HOST = "127.0.0.1"
-# Below the range that outgoing connections take theirs from: nobody has it meanwhile.
-PORT_RANGE = (20_000, 32_000)
-PORT_TRIES = 200
 
 
 class CannotStart(Exception):
@@ -135,22 +130,17 @@ class Process:
 def places(folder: pathlib.Path, **known: str) -> profiles.Places:
     """Returns two free ports and a state folder for a new process, beside what is known."""
     folder.mkdir(parents=True, exist_ok=True)
-    with reserved() as first, reserved() as second:
-        return profiles.Places(
-            port=first.getsockname()[1],
-            http_port=second.getsockname()[1],
-            state_dir=folder,
-            **known,
-        )
+    port, http_port = free_ports(2)
+    return profiles.Places(port=port, http_port=http_port, state_dir=folder, **known)
 
 
-def reserved() -> socket.socket:
-    """Returns a socket that listens on a free port; close it right before the port is used.
+def free_ports(count: int) -> list[int]:
+    """Returns ports that nobody has.
 
     Raises:
-        CannotStart: There is none.
+        CannotStart: There are none.
     """
-    for port in random.SystemRandom().sample(range(*PORT_RANGE), PORT_TRIES):
-        with contextlib.suppress(OSError):
-            return socket.create_server((HOST, port))
-    raise CannotStart(f"no free port on {HOST} between {PORT_RANGE[0]} and {PORT_RANGE[1]}")
+    try:
+        return ports.choose(count)
+    except ports.NoneFree as error:
+        raise CannotStart(str(error)) from None
