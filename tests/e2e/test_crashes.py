@@ -47,7 +47,7 @@ async def test_a_process_that_is_killed_at_a_boundary_breaks_no_invariant(
         async with installed.client() as client, installation.reading(client) as reader:
             caller = workload.Caller(client, installation.new_name(), installed.secrets)
             # All connections are made again, so that the kill falls in the middle of the work.
-            await caller.pay("first", 100, "EUR")
+            await caller.connect()
             await installed.rest()
             async with asyncio.TaskGroup() as working:
                 working.create_task(caller.everything())
@@ -115,7 +115,7 @@ async def test_a_request_that_was_stopped_beyond_its_time_is_refused(
     with keeper.running() as installed:
         async with installed.client() as client:
             caller = workload.Caller(client, installation.new_name(), installed.secrets)
-            await caller.pay("first", 100, "EUR")
+            await caller.connect()
             pid = installed.stack.pid(stack.MOCK)
             os.kill(pid, signal.SIGSTOP)
             try:
