@@ -83,12 +83,14 @@ async def running(
         await db.close()
 
 
-async def connected(service: InProcess, plugin_id: str = "mock") -> None:
-    """Returns once a plugin has registered and takes calls."""
+async def connected(service: InProcess, plugin_id: str = "mock", *, instances: int = 1) -> None:
+    """Returns once so many instances of a plugin have registered and take calls."""
 
     async def seen() -> bool:
         view = await service.parts.ctx.catalog.refresh()
         provider = service.parts.ctx.providers.find(plugin_id)
-        return bool(view.versions.get(plugin_id)) and provider is not None and provider.ready
+        if not view.versions.get(plugin_id) or provider is None or not provider.ready:
+            return False
+        return sum(link.ready for link in provider.links.values()) >= instances
 
     await rig.until(seen)

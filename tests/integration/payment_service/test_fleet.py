@@ -67,7 +67,7 @@ async def test_instances_share_the_work(url: str) -> None:
     ):
         await registrant.enable(admin, plug, one)
         await plug.register(two)
-        await inside.connected(admin.service, "other")
+        await inside.connected(admin.service, "other", instances=2)
         one.answers, two.answers = asyncio.Event(), asyncio.Event()
         paying = asyncio.create_task(pay(admin, 20))
 
@@ -97,7 +97,7 @@ async def test_what_one_instance_refuses_with_nothing_done_another_one_takes(
     ):
         await registrant.enable(admin, plug, one)
         await plug.register(two)
-        await inside.connected(admin.service, "other")
+        await inside.connected(admin.service, "other", instances=2)
         one.failure = refusal
         assert await pay(admin, 8) == {"SUCCEEDED": 8}
         assert (len(one.charged), len(two.charged)) == (0, 8)
@@ -209,7 +209,7 @@ async def test_a_configuration_reaches_every_instance_and_one_that_forgot_it(
     ):
         await registrant.enable(admin, plug, one)
         await plug.register(two)
-        await inside.connected(admin.service, "other")
+        await inside.connected(admin.service, "other", instances=2)
         await pay(admin, 8)
         assert two.applied.items() <= one.applied.items()
 

@@ -59,14 +59,21 @@ class Installation:
     logs: dict[str, pathlib.Path] = field(default_factory=dict)
 
     async def call(self, name: str, **fields: Any) -> Any:
-        """Calls an RPC of PluginAdminService about the provider."""
+        """Calls an RPC of PluginAdminService about the provider, as often as core itself
+        changes it at the same moment.
+        """
         stub: Any = plugin_admin_service_pb2_grpc.PluginAdminServiceStub(self.admin.channel)
         kind = getattr(pb, f"{name}Request")
         if "reason" in kind.DESCRIPTOR.fields_by_name:
             fields["reason"] = WHY
         if "plugin_id" in kind.DESCRIPTOR.fields_by_name:
             fields["plugin_id"] = "mock"
-        return await self.admin.call(getattr(stub, name), kind(**fields))
+        while True:
+            try:
+                return await self.admin.call(getattr(stub, name), kind(**fields))
+            except rig.Refused as refused:
+                if refused.reason != "STALE_GENERATION":
+                    raise
 
     async def deploy(self, version: str) -> None:
         """Starts a process in a version, which registers itself; returns once it is ready."""
