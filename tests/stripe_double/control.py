@@ -1,7 +1,7 @@
 """What tests and people order the double to do, under `/_double`.
 
-Owns the control API: clock, faults, declines, webhooks, settings, keys, the ledger and the payer's
-side of authentication. JSON in and out. Stripe has nothing like it.
+Owns the control API: clock, faults, declines, webhooks, settings, keys and the ledger.
+JSON in and out. Stripe has nothing like it.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from tests.stripe_double import (
     cards,
     errors,
     faults,
-    payments,
+    payer,
     reports,
     store,
     timeline,
@@ -27,11 +27,6 @@ Action = Callable[[Json, Json], Any]
 
 ADVANCE_MAX_S = 10 * 366 * 86_400
 _KEY_STATES = ("active", "expired", "revoked", "restricted")
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Bank of the double</title>
-<form method="post"><button name="agreed" value="true">Complete</button>
-<button name="agreed" value="false">Fail</button></form></html>
-"""
 
 
 class Control:
@@ -46,16 +41,6 @@ class Control:
         self.world = world
         self._deliverer = deliverer
         self._refuse = refuse
-
-    def _owner(self, identifier: str) -> str:
-        if identifier not in self.world.hidden:
-            raise errors.no_such("object", identifier)
-        return str(self.world.hidden[identifier]["account"])
-
-    def item(self, kind: str, identifier: str) -> tuple[str, Json]:
-        """Returns the account and the object of an id, whichever account it is in."""
-        account = self._owner(identifier)
-        return account, self.world.get(account, kind, identifier)
 
     # Time and disorder.
 
@@ -72,7 +57,9 @@ class Control:
         return faults.order(self.world, body)
 
     def clear_faults(self, path: Json, body: Json) -> Json:
-        """Drops all orders that were not used."""
+        """Drops all orders that were not used, and lets slow requests go on."""
+        for fault in self.world.pausing:
+            fault["delay_s"] = 0.0
         left, self.world.faults = self.world.faults, []
         self.world.declines = []
         return {"dropped": len(left)}
@@ -125,7 +112,7 @@ class Control:
 
     def resend(self, path: Json, body: Json) -> Json:
         """Queues an event again for all endpoints."""
-        _, event = self.item("event", path["id"])
+        _, event = payer.item(self.world, "event", path["id"])
         for endpoint in self.world.endpoints:
             webhooks.enqueue(endpoint, event)
         return event
@@ -134,31 +121,6 @@ class Control:
         """Returns every delivery that was tried, and how many wait."""
         waiting = sum(len(one["queue"]) for one in self.world.endpoints)
         return {"data": self.world.deliveries, "waiting": waiting + len(self.world.outbox)}
-
-    # The payer and the bank.
-
-    def authenticate(self, path: Json, body: Json) -> Json:
-        """Ends an authentication: `agreed` true or false."""
-        account, intent = self.item("payment_intent", path["id"])
-        payments.authenticate(self.world, account, intent, bool(body.get("agreed", True)))
-        timeline.run(self.world)
-        return intent
-
-    def settle(self, path: Json, body: Json) -> Json:
-        """Ends a bank debit that is processing, before its time."""
-        account, intent = self.item("payment_intent", path["id"])
-        self.world.clock.cancel("debit.settle", intent["id"])
-        payments.settle_debit(self.world, account, intent["id"])
-        return intent
-
-    def method(self, path: Json, body: Json) -> Json:
-        """Changes what the bank says about a payment method: `decline`, `set_up`."""
-        _, method = self.item("payment_method", path["id"])
-        code = body.get("decline")
-        if code is not None and code != "none" and code not in cards.DECLINES:
-            raise errors.bad_parameter(f"{code}: no such decline code", "decline")
-        self.world.behind(method["id"]).update(body)
-        return self.world.behind(method["id"])
 
     # What happened.
 
@@ -172,7 +134,7 @@ class Control:
 
     def find(self, path: Json, body: Json) -> Json:
         """Returns an object of any kind and account."""
-        account = self._owner(path["id"])
+        account = payer.owner(self.world, path["id"])
         return self.world.objects[account][path["id"]]
 
     def health(self, path: Json, body: Json) -> Json:
@@ -186,65 +148,45 @@ class Control:
                 routing.Mount(
                     "/_double",
                     routes=[
-                        self._route("GET", "/health", self.health),
-                        self._route("POST", "/advance", self.advance),
-                        self._route("POST", "/faults", self.fault),
-                        self._route("DELETE", "/faults", self.clear_faults),
-                        self._route("POST", "/declines", self.decline),
-                        self._route("POST", "/refuse", self.refuse),
-                        self._route("POST", "/settings", self.change),
-                        self._route("POST", "/keys", self.key),
-                        self._route("POST", "/webhooks", self.webhook),
-                        self._route("DELETE", "/webhooks", self.drop_webhooks),
-                        self._route("POST", "/webhooks/flush", self.flush),
-                        self._route("GET", "/deliveries", self.deliveries),
-                        self._route("POST", "/events/{id}/resend", self.resend),
-                        routing.Route("/authenticate/{id}", self._bank, methods=["GET", "POST"]),
-                        self._route(
-                            "POST", "/payment_intents/{id}/authenticate", self.authenticate
-                        ),
-                        self._route("POST", "/payment_intents/{id}/settle", self.settle),
-                        self._route("POST", "/payment_methods/{id}", self.method),
-                        self._route("GET", "/ledger", self.ledger),
-                        self._route("GET", "/requests", self.arrived),
-                        self._route("GET", "/objects/{id}", self.find),
-                        routing.Route("/receipts/{id}", _receipt),
+                        route("GET", "/health", self.health),
+                        route("POST", "/advance", self.advance),
+                        route("POST", "/faults", self.fault),
+                        route("DELETE", "/faults", self.clear_faults),
+                        route("POST", "/declines", self.decline),
+                        route("POST", "/refuse", self.refuse),
+                        route("POST", "/settings", self.change),
+                        route("POST", "/keys", self.key),
+                        route("POST", "/webhooks", self.webhook),
+                        route("DELETE", "/webhooks", self.drop_webhooks),
+                        route("POST", "/webhooks/flush", self.flush),
+                        route("GET", "/deliveries", self.deliveries),
+                        route("POST", "/events/{id}/resend", self.resend),
+                        *(route(*one) for one in payer.actions(self.world)),
+                        *payer.pages(self.world),
+                        route("GET", "/ledger", self.ledger),
+                        route("GET", "/requests", self.arrived),
+                        route("GET", "/objects/{id}", self.find),
                     ],
                 )
             ]
         )
 
-    def _route(self, method: str, path: str, action: Any) -> routing.Route:
-        async def endpoint(request: requests.Request) -> responses.Response:
-            raw = await request.body()
-            try:
-                body = json.loads(raw) if raw else dict(request.query_params)
-                answer = action(request.path_params, body)
-                if not isinstance(answer, dict):
-                    answer = await answer
-            except errors.Refusal as refusal:
-                return responses.JSONResponse({"error": refusal.error}, refusal.status)
-            except (KeyError, TypeError, ValueError) as error:
-                message = f"{type(error).__name__}: {error}"
-                return responses.JSONResponse({"error": {"message": message}}, 400)
-            return responses.JSONResponse(answer)
 
-        return routing.Route(path, endpoint, methods=[method])
+def route(method: str, path: str, action: Any) -> routing.Route:
+    """Returns the route of an action: JSON or a query in, JSON out."""
 
-    async def _bank(self, request: requests.Request) -> responses.Response:
-        if request.method == "GET":
-            return responses.HTMLResponse(_PAGE)
-        agreed = b"agreed=false" not in await request.body()
-        identifier = request.path_params["id"]
+    async def endpoint(request: requests.Request) -> responses.Response:
+        raw = await request.body()
         try:
-            self.authenticate({"id": identifier}, {"agreed": agreed})
+            body = json.loads(raw) if raw else dict(request.query_params)
+            answer = action(request.path_params, body)
+            if not isinstance(answer, dict):
+                answer = await answer
         except errors.Refusal as refusal:
             return responses.JSONResponse({"error": refusal.error}, refusal.status)
-        back = self.world.behind(identifier)["return_url"]
-        if back is None:
-            return responses.HTMLResponse("<!doctype html><p>Done.</p>")
-        return responses.RedirectResponse(back, status_code=303)
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"{type(error).__name__}: {error}"
+            return responses.JSONResponse({"error": {"message": message}}, 400)
+        return responses.JSONResponse(answer)
 
-
-async def _receipt(request: requests.Request) -> responses.Response:
-    return responses.HTMLResponse(f"<!doctype html><p>Receipt {request.path_params['id']}</p>")
+    return routing.Route(path, endpoint, methods=[method])

@@ -2,12 +2,18 @@
 
 from tests.stripe_double import (
     calls,
+    catalog,
     charges,
+    checkout,
     customers,
+    disputes,
     events,
+    invoices,
     payment_intents,
     payment_methods,
     refunds,
+    setup_intents,
+    subscriptions,
 )
 
 ROUTES: list[calls.Route] = [
@@ -16,5 +22,11 @@ ROUTES: list[calls.Route] = [
     *refunds.ROUTES,
     *customers.ROUTES,
     *payment_methods.ROUTES,
+    *setup_intents.ROUTES,
+    *catalog.ROUTES,
+    *subscriptions.ROUTES,
+    *invoices.ROUTES,
+    *checkout.ROUTES,
+    *disputes.ROUTES,
     *events.ROUTES,
 ]

@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -27,6 +28,7 @@ Json = dict[str, Any]
 BODY_MAX = 1_000_000
 REQUESTS_MAX = 20_000
 _ABORT_WAIT_S = 5.0
+_STEP_S = 0.01
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -82,11 +84,24 @@ class Application:
             await _abort(send, receive)
             return
         if fault == "slow_after_commit":
-            await asyncio.sleep(exchange.fault["delay_s"])
+            await self._pause(exchange.fault)
         encoded = json.dumps(answer, indent=2).encode()
         await _respond(
             send, receive, status, self._headers(exchange, headers), encoded, fault == "truncate"
         )
+
+    async def _pause(self, fault: Json | None) -> None:
+        """Waits for the delay of a fault, or until the faults are cleared."""
+        if fault is None:
+            return
+        self._world.pausing.append(fault)
+        begun_s = time.monotonic()
+        while True:
+            # The delay is cut short by whoever clears the faults.
+            if time.monotonic() - begun_s >= fault["delay_s"]:
+                break
+            await asyncio.sleep(_STEP_S)
+        self._world.pausing.remove(fault)
 
     def _note(self, exchange: Exchange, status: int | None) -> None:
         self._world.requests.append(
@@ -145,7 +160,7 @@ class Application:
                     exchange.replayed = entry["request_id"]
                     return entry["status"], json.loads(entry["body"]), entry["headers"]
             if kind == "slow":
-                await asyncio.sleep(exchange.fault["delay_s"])
+                await self._pause(exchange.fault)
             if kind == "error_500_stored":
                 raise errors.internal(stored=True)
             status, answer, headers = 200, self._run(exchange, handler, call), {}

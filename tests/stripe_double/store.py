@@ -82,6 +82,7 @@ class World:
         self.outbox: list[Json] = []
         self.faults: list[Json] = []
         self.declines: list[str] = []
+        self.pausing: list[Json] = []
         self.faulted: set[str] = set()
         self.deliveries: list[Json] = []
         self.endpoints: list[Json] = []

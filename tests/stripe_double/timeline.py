@@ -6,11 +6,26 @@ when it advances the clock.
 
 from collections.abc import Callable
 
-from tests.stripe_double import payments, refunds, store
+from tests.stripe_double import (
+    completing,
+    disputes,
+    invoicing,
+    payments,
+    refunds,
+    store,
+    subscribing,
+)
 
 Timer = Callable[..., None]
 
-TIMERS: dict[str, Timer] = {**payments.TIMERS, **refunds.TIMERS}
+TIMERS: dict[str, Timer] = {
+    **payments.TIMERS,
+    **refunds.TIMERS,
+    **disputes.TIMERS,
+    **invoicing.TIMERS,
+    **subscribing.TIMERS,
+    **completing.TIMERS,
+}
 # More than any test needs; a renewal that never ends should fail loudly.
 STEPS_MAX = 100_000
 

@@ -59,11 +59,12 @@ async def test_what_a_key_keeps(double: running.Double, client: Any) -> None:
 async def test_key_in_flight_conflicts(double: running.Double, client: Any) -> None:
     """A key whose first request is still running answers 409 and charges once."""
     create = client.payment_intents.create_async
-    await double.order("faults", kind="slow", delay_s=0.5)
+    await double.order("faults", kind="slow", delay_s=30)
     first = asyncio.create_task(create(params=asking.payment(), options=_key("k1")))
     await asking.until(lambda: double.world.answers)
     conflict = await asking.refused(create(params=asking.payment(), options=_key("k1")))
     assert (conflict.http_status, conflict.error.code) == (409, "idempotency_key_in_use")
+    await double.order("faults", "DELETE")
     paid = await first
     assert (await create(params=asking.payment(), options=_key("k1"))).id == paid.id
     found = await double.order("ledger", "GET", effect="charged")
