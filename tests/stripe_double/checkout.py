@@ -22,7 +22,8 @@ Json = dict[str, Any]
 
 SHORTEST_S = 30 * clock.MINUTE_S
 LONGEST_S = clock.DAY_S
-_PARAMS = {
+PARAMS = {
+    "allowed_payment_method_types",
     "allow_promotion_codes",
     "billing_address_collection",
     "cancel_url",
@@ -38,7 +39,6 @@ _PARAMS = {
     "mode",
     "payment_intent_data",
     "payment_method_collection",
-    "payment_method_types",
     "return_url",
     "submit_type",
     "subscription_data",
@@ -135,7 +135,7 @@ def _expiry(call: calls.Call) -> int:
 
 def create(call: calls.Call) -> Json:
     """POST /v1/checkout/sessions."""
-    params = call.params.only(_PARAMS)
+    params = call.params.only(PARAMS)
     mode = params.choice("mode", _MODES)
     if mode is None:
         raise params.missing("mode")
@@ -209,7 +209,7 @@ def create(call: calls.Call) -> Json:
         ),
         "payment_method_configuration_details": None,
         "payment_method_options": {},
-        "payment_method_types": params.texts("payment_method_types") or ["card"],
+        "payment_method_types": params.texts("allowed_payment_method_types") or ["card"],
         "payment_status": "unpaid" if total else "no_payment_required",
         "permissions": None,
         "phone_number_collection": {"enabled": False},
@@ -246,11 +246,14 @@ def _data(call: calls.Call) -> Json:
         payment.choice("setup_future_usage", {"on_session", "off_session"})
         data["metadata"] = payment.metadata()
     if recurring is not None:
-        recurring.only({"description", "metadata", "trial_end", "trial_period_days"})
+        recurring.only(
+            {"description", "metadata", "trial_end", "trial_period_days", "trial_settings"}
+        )
         inner = completing.inner_call(call.world, call.account, recurring.values)
         data = {
             "description": recurring.text("description"),
             "metadata": recurring.metadata(),
+            "trial_settings": subscription_params.trial_settings(recurring.group("trial_settings")),
             "trial_days": recurring.number("trial_period_days"),
             "trial_end": subscription_params.trial_end(inner),
         }

@@ -100,6 +100,8 @@ def _subscribe(world: store.World, account: str, session: Json, method: Json) ->
     days = data.get("trial_days")
     until = world.clock.now() + days * clock.DAY_S if days else data.get("trial_end")
     given = {"description": data.get("description"), "metadata": data.get("metadata") or {}}
+    if "trial_settings" in data:
+        given["trial_settings"] = data["trial_settings"]
     given |= {"default_payment_method": method["id"], "trial_end": until}
     known = set(world.hidden)
     subscription = subscriptions.make(call, customer, items, identifier, **given)
@@ -153,7 +155,8 @@ def settled(world: store.World, account: str, intent: Json) -> None:
     elif session["status"] == "complete" and session["payment_status"] == "unpaid":
         if succeeded:
             world.update(session, {"payment_status": "paid"})
-        if intent["payment_method_types"] != ["card"]:
+        # Only debits are charged as payments rather than charges.
+        if (intent["latest_charge"] or "").startswith("py_"):
             end = "succeeded" if succeeded else "failed"
             world.emit(f"checkout.session.async_payment_{end}", session)
 

@@ -10,7 +10,7 @@ from tests.stripe_double import calls, errors, forms, payment_methods, store
 Json = dict[str, Any]
 
 _TEXTS = ("name", "email", "phone", "description")
-_PARAMS = {
+PARAMS = {
     *_TEXTS,
     "address",
     "balance",
@@ -81,7 +81,7 @@ def _changes(call: calls.Call, old: Json) -> Json:
 
 def create(call: calls.Call) -> Json:
     """POST /v1/customers."""
-    params = call.params.only(_PARAMS)
+    params = call.params.only(PARAMS)
     customer: Json = {
         "id": store.mint("cus", 14),
         "object": "customer",
@@ -146,7 +146,7 @@ def alive(call: calls.Call, identifier: str, param: str = "customer") -> Json:
 
 def update(call: calls.Call) -> Json:
     """POST /v1/customers/{id}."""
-    call.params.only(_PARAMS - {"payment_method"})
+    call.params.only(PARAMS - {"payment_method"})
     customer = alive(call, call.path["id"], "id")
     previous = call.world.update(customer, _changes(call, customer))
     call.world.record("customer.updated", customer)

@@ -87,9 +87,10 @@ def idempotency_conflict(key: str) -> Refusal:
     """Returns the refusal of a key whose first request is still being worked on."""
     message = (
         "There is currently another in-progress request using this Idempotent Key "
-        f"(that probably means you submitted twice, and the other request is still going): {key}"
+        "(that probably means you submitted twice, and the other request is still going through): "
+        f"{key}. Please try again later."
     )
-    error = _error("idempotency_error", message, "idempotency_key_in_use", None, {})
+    error = _error("invalid_request_error", message, "idempotency_key_in_use", None, {})
     return Refusal(409, error, headers={"Stripe-Should-Retry": "true"})
 
 

@@ -25,6 +25,7 @@ def make(world: store.World, account: str, *, amount: int, currency: str, **give
     intent: Json = {
         "id": identifier,
         "object": "payment_intent",
+        "allowed_payment_method_types": None,
         "amount": amount,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
@@ -114,19 +115,26 @@ def common(call: calls.Call, old: Json) -> Json:
         changes["setup_future_usage"] = usage
     if "shipping" in params:
         changes["shipping"] = customers.shipping(params.group("shipping"))
-    if "payment_method_types" in params:
-        types = params.texts("payment_method_types")
+    if "allowed_payment_method_types" in params:
+        types = params.texts("allowed_payment_method_types")
         for spot, kind in enumerate(types):
             if kind not in _METHOD_TYPES:
                 raise errors.bad_parameter(
                     f"The payment method type provided: {kind} is invalid.",
-                    f"payment_method_types[{spot}]",
+                    f"allowed_payment_method_types[{spot}]",
                     "payment_intent_invalid_parameter",
                 )
-        changes |= {"payment_method_types": types, "automatic_payment_methods": None}
+        changes |= {"allowed_payment_method_types": types, "payment_method_types": types}
     changes["payment_method_options"] = _options(params, old["payment_method_options"])
     changes["metadata"] = params.metadata(old["metadata"])
     return changes
+
+
+def may_redirect(automatic_methods: Json | None, allowed: list[str] | None) -> bool:
+    """Tells whether the payer might be sent elsewhere, so that a way back is needed."""
+    narrowed = allowed is not None and set(allowed) <= {"card", "us_bank_account"}
+    always = automatic_methods is not None and automatic_methods["allow_redirects"] == "always"
+    return always and not narrowed
 
 
 def method(call: calls.Call, customer: str | None, types: list[str]) -> Json | None:
@@ -155,16 +163,11 @@ def method(call: calls.Call, customer: str | None, types: list[str]) -> Json | N
 
 
 def automatic(params: forms.Params) -> Json:
-    """Returns which payment methods a new intent takes: those of the dashboard by default."""
+    """Returns which payment methods a new intent takes: those of the dashboard by default.
+
+    The pinned version knows no list that replaces the dashboard's, only one that narrows it.
+    """
     group = params.group("automatic_payment_methods")
-    if "payment_method_types" in params:
-        if group is not None and group.flag("enabled"):
-            raise errors.bad_parameter(
-                "You may only specify one of these parameters: automatic_payment_methods, "
-                "payment_method_types.",
-                "automatic_payment_methods",
-            )
-        return {}
     redirects = "always"
     if group is not None:
         group.only({"enabled", "allow_redirects"})

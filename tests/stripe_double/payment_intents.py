@@ -20,24 +20,31 @@ from tests.stripe_double import (
 Json = dict[str, Any]
 
 _METHOD_PARAMS = {
+    "allowed_payment_method_types",
     "payment_method",
     "payment_method_data",
     "payment_method_options",
-    "payment_method_types",
     "setup_future_usage",
     "shipping",
 }
-_CONFIRM_PARAMS = {
+_CONFIRMING = {
     "error_on_requires_action",
     "mandate_data",
     "off_session",
     "return_url",
     "use_stripe_sdk",
 }
-_CREATE_PARAMS = {
+CONFIRM_PARAMS = {
+    *_CONFIRMING,
+    *_METHOD_PARAMS,
+    "amount_to_confirm",
+    "capture_method",
+    "receipt_email",
+}
+CREATE_PARAMS = {
     *intents.TEXTS,
     *_METHOD_PARAMS,
-    *_CONFIRM_PARAMS,
+    *_CONFIRMING,
     "amount",
     "automatic_payment_methods",
     "capture_method",
@@ -47,7 +54,7 @@ _CREATE_PARAMS = {
     "customer",
     "metadata",
 }
-_UPDATE_PARAMS = {
+UPDATE_PARAMS = {
     *intents.TEXTS,
     *_METHOD_PARAMS,
     "amount",
@@ -76,8 +83,8 @@ def _run(call: calls.Call, intent: Json, method: Json | None) -> None:
         )
     behind = world.behind(intent["id"])
     return_url = params.text("return_url") or behind["return_url"]
-    automatic = intent["automatic_payment_methods"]
-    if automatic and automatic["allow_redirects"] == "always" and return_url is None:
+    automatic, allowed = intent["automatic_payment_methods"], intent["allowed_payment_method_types"]
+    if return_url is None and intents.may_redirect(automatic, allowed):
         raise errors.bad_parameter(
             "This PaymentIntent is configured to accept payment methods enabled in your "
             "Dashboard. Because some of these payment methods might redirect your customer off of "
@@ -106,11 +113,11 @@ def _off_session(params: forms.Params) -> bool:
 
 def create(call: calls.Call) -> Json:
     """POST /v1/payment_intents."""
-    params = call.params.only(_CREATE_PARAMS)
+    params = call.params.only(CREATE_PARAMS)
     code = amounts.currency(params)
     amount = amounts.chargeable(params, "amount", code)
     confirm = params.flag("confirm")
-    for name in sorted(_CONFIRM_PARAMS - {"use_stripe_sdk"}):
+    for name in sorted(_CONFIRMING - {"use_stripe_sdk"}):
         if name in params and not confirm:
             raise errors.bad_parameter(
                 f"The parameter `{name}` cannot be passed when creating a PaymentIntent unless "
@@ -137,8 +144,11 @@ def create(call: calls.Call) -> Json:
     capture = params.choice("capture_method", _CAPTURE_METHODS, "automatic_async")
     how = params.choice("confirmation_method", {"automatic", "manual"}, "automatic")
     given |= {"customer": customer, "capture_method": capture, "confirmation_method": how}
-    automatic = given.get("automatic_payment_methods")
-    if confirm and automatic and automatic["allow_redirects"] == "always":
+    automatic, allowed = (
+        given.get("automatic_payment_methods"),
+        given.get("allowed_payment_method_types"),
+    )
+    if confirm and intents.may_redirect(automatic, allowed):
         params.needed("return_url")
     intent = intents.make(call.world, call.account, amount=amount, currency=code, **given)
     if confirm:
@@ -167,7 +177,7 @@ def _in_state(call: calls.Call, allowed: frozenset[str] | set[str], verb: str) -
 
 def update(call: calls.Call) -> Json:
     """POST /v1/payment_intents/{id}."""
-    params = call.params.only(_UPDATE_PARAMS | {"metadata"})
+    params = call.params.only(UPDATE_PARAMS | {"metadata"})
     fixed = {"succeeded", "canceled", "processing", "requires_capture"}
     intent = call.world.get(call.account, "payment_intent", call.path["id"], "intent")
     if intent["status"] in fixed and not set(params.values) <= {
@@ -201,9 +211,7 @@ def update(call: calls.Call) -> Json:
 
 def confirm(call: calls.Call) -> Json:
     """POST /v1/payment_intents/{id}/confirm."""
-    params = call.params.only(
-        {*_CONFIRM_PARAMS, *_METHOD_PARAMS, "capture_method", "receipt_email", "amount_to_confirm"}
-    )
+    params = call.params.only(CONFIRM_PARAMS)
     allowed = {"requires_payment_method", "requires_confirmation", "requires_action"}
     intent = _in_state(call, allowed, "confirmed")
     if params.number("amount_to_confirm", intent["amount"]) != intent["amount"]:

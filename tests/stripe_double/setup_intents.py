@@ -77,7 +77,7 @@ def create(call: calls.Call) -> Json:
     """POST /v1/setup_intents."""
     params = call.params.only(
         {"automatic_payment_methods", "confirm", "customer", "description", "metadata"}
-        | {"payment_method", "payment_method_types", "return_url", "usage"}
+        | {"payment_method", "allowed_payment_method_types", "return_url", "usage"}
     )
     customer, name = params.text("customer"), params.text("payment_method")
     if customer is not None:
@@ -115,7 +115,7 @@ def create(call: calls.Call) -> Json:
                 "request_three_d_secure": "automatic",
             }
         },
-        "payment_method_types": params.texts("payment_method_types") or ["card"],
+        "payment_method_types": params.texts("allowed_payment_method_types") or ["card"],
         "single_use_mandate": None,
         "status": "requires_confirmation" if method else "requires_payment_method",
         "usage": usage,

@@ -20,7 +20,7 @@ from tests.stripe_double import (
 Json = dict[str, Any]
 
 _BEHAVIORS = {"allow_incomplete", "default_incomplete", "error_if_incomplete"}
-_CREATE_PARAMS = {
+CREATE_PARAMS = {
     "cancel_at",
     "cancel_at_period_end",
     "collection_method",
@@ -39,7 +39,7 @@ _CREATE_PARAMS = {
     "trial_period_days",
     "trial_settings",
 }
-_UPDATE_PARAMS = (_CREATE_PARAMS - {"customer", "currency", "trial_period_days"}) | {
+UPDATE_PARAMS = (CREATE_PARAMS - {"customer", "currency", "trial_period_days"}) | {
     "billing_cycle_anchor",
     "cancellation_details",
     "pause_collection",
@@ -124,7 +124,7 @@ def make(
 
 def create(call: calls.Call) -> Json:
     """POST /v1/subscriptions."""
-    params = call.params.only(_CREATE_PARAMS)
+    params = call.params.only(CREATE_PARAMS)
     customer = customers.alive(call, params.needed("customer"))
     behavior = params.choice("payment_behavior", _BEHAVIORS, "allow_incomplete")
     identifier = store.mint("sub")
@@ -185,7 +185,7 @@ def undo(world: store.World, account: str, known: set[str]) -> None:
 
 def update(call: calls.Call) -> Json:
     """POST /v1/subscriptions/{id}."""
-    params = call.params.only(_UPDATE_PARAMS)
+    params = call.params.only(UPDATE_PARAMS)
     world, account = call.world, call.account
     subscription = world.get(account, "subscription", call.path["id"])
     kept = {"metadata", "cancellation_details", "expand"}

@@ -24,7 +24,13 @@ async def until(true: Callable[[], object]) -> None:
 def payment(method: str | None = "pm_card_visa", **more: Any) -> Json:
     """Returns the parameters of a card payment that is confirmed at once."""
     paid: Json = {} if method is None else {"payment_method": method, "confirm": True}
-    return {"amount": 1000, "currency": "usd", "payment_method_types": ["card"], **paid, **more}
+    return {
+        "amount": 1000,
+        "currency": "usd",
+        "allowed_payment_method_types": ["card"],
+        **paid,
+        **more,
+    }
 
 
 async def pay(client: Any, method: str = "pm_card_visa", **more: Any) -> Any:
