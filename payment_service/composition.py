@@ -18,6 +18,7 @@ from payhub.admin.v1 import (
 )
 from payhub.payments.v1 import (
     customer_service_pb2_grpc,
+    payment_method_service_pb2_grpc,
     payment_service_pb2_grpc,
     refund_service_pb2_grpc,
 )
@@ -31,6 +32,7 @@ from payment_service.api import (
     admin,
     bindings,
     customers,
+    payment_methods,
     payments,
     plugins,
     reading,
@@ -51,6 +53,7 @@ from payment_service.usecases import customers as customer_cases
 from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
 from payment_service.usecases.bindings import secrets
+from payment_service.usecases.mirrors import payment_methods as payment_method_cases
 from servicekit import auth, errors, ids, metrics, rpc, server, storage, tasks
 from servicekit import clock as clocks
 
@@ -161,7 +164,19 @@ def assemble(
                 status_service_pb2_grpc.add_StatusServiceServicer_to_server,
                 admin.StatusServicer(status.Status(ctx, parts.health)),
             ),
+            *_of_mirrors(ctx, settler),
             *_of_plugins(parts),
+        ),
+    )
+
+
+def _of_mirrors(ctx: context.Context, settler: settling.Settler) -> tuple[server.Registrar, ...]:
+    return (
+        _registrar(
+            payment_method_service_pb2_grpc.add_PaymentMethodServiceServicer_to_server,
+            payment_methods.PaymentMethodServicer(
+                payment_method_cases.PaymentMethods(ctx, settler)
+            ),
         ),
     )
 

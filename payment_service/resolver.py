@@ -144,10 +144,8 @@ class Resolver:
     async def _settle(
         self, operation: model.Operation, report: outcomes.Report
     ) -> outcomes.Verdict:
-        settle = (
-            self._settler.settle_customer
-            if operation.kind in model.CUSTOMER_KINDS
-            else self._settler.settle_payment
+        settled = await self._ctx.tracker.shielded(
+            self._settler.settle(operation, report, actor=ACTOR)
         )
-        verdict, _ = await self._ctx.tracker.shielded(settle(operation, report, actor=ACTOR))
-        return verdict
+        await self._settler.fetch(operation, settled)
+        return settled.verdict

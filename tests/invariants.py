@@ -102,7 +102,8 @@ def _sums(book: stored.Payments) -> Iterator[str]:
     by_entity = defaultdict(list)
     for operation in book.operations:
         by_entity[operation.entity_id].append(operation)
-    known = {payment.id for payment in book.payments} | {one.id for one in book.customers}
+    rows = (*book.payments, *book.customers, *book.mirrors)
+    known = {row.id for row in rows}
     for stray in sorted(by_entity.keys() - known):
         yield f"{stray}: has operations, but is not there"
     for payment in book.payments:
@@ -146,7 +147,7 @@ def _keys(book: stored.Payments) -> Iterator[str]:
     """Each key points at what it made, and made one operation at most."""
     made = {
         (row.tenant_id, row.id)
-        for rows in (book.payments, book.refunds, book.customers)
+        for rows in (book.payments, book.refunds, book.customers, book.mirrors)
         for row in rows
     }
     for key in book.keys:

@@ -76,6 +76,16 @@ class Customer(NamedTuple):
     version: int
 
 
+class Mirror(NamedTuple):
+    """Of the table `mirrors`."""
+
+    tenant_id: str
+    kind: int
+    id: str
+    state: int
+    version: int
+
+
 class Key(NamedTuple):
     """Of the table `idempotency_keys`."""
 
@@ -150,6 +160,7 @@ class Payments(NamedTuple):
     operations: list[Operation]
     refunds: list[Refund]
     customers: list[Customer]
+    mirrors: list[Mirror]
     keys: list[Key]
     plugins: list[Plugin]
     bindings: list[Binding]
@@ -190,6 +201,7 @@ def payments(url: str) -> Payments:
             operations=_all(select, "operations", Operation, "id"),
             refunds=_all(select, "refunds", Refund, "id"),
             customers=_all(select, "customers", Customer, "id"),
+            mirrors=_all(select, "mirrors", Mirror, "id"),
             keys=_all(select, "idempotency_keys", Key, "key"),
             plugins=_all(select, "plugins", Plugin, "plugin_id"),
             bindings=_all(select, "bindings", Binding, "binding_id"),

@@ -17,6 +17,15 @@ from tests import stored
 # Whose events those of the installation are, and of the binding that tenants share.
 SYSTEM = "system"
 SHARED = "*"
+# Entity types of mirrored entities by their kind, as stored.
+MIRRORS = {
+    2: "payment_method",
+    3: "plan",
+    4: "subscription",
+    5: "invoice",
+    6: "checkout",
+    7: "dispute",
+}
 
 _P = payment_pb2.Payment
 _O = payment_pb2.Operation
@@ -93,6 +102,9 @@ def check(book: stored.Payments) -> list[str]:
         events = by_entity.pop((customer.tenant_id, "customer", customer.id), [])
         found += _dense(customer.id, customer.version, events)
         found += _customer(customer, events)
+    for mirror in book.mirrors:
+        events = by_entity.pop((mirror.tenant_id, MIRRORS[mirror.kind], mirror.id), [])
+        found += _dense(mirror.id, mirror.version, events)
     for plugin in book.plugins:
         events = by_entity.pop((SYSTEM, "plugin", plugin.plugin_id), [])
         found += _dense(plugin.plugin_id, plugin.revision, events)

@@ -17,7 +17,12 @@ from payhub.admin.v1 import (
     status_service_pb2,
 )
 from payhub.options.v1 import options_pb2
-from payhub.payments.v1 import customer_service_pb2, payment_service_pb2, refund_service_pb2
+from payhub.payments.v1 import (
+    customer_service_pb2,
+    payment_method_service_pb2,
+    payment_service_pb2,
+    refund_service_pb2,
+)
 from payhub.registry.v1 import registry_service_pb2
 
 from servicekit import auth, errors, rpc
@@ -28,6 +33,7 @@ SERVICES = tuple(
         (payment_service_pb2, "PaymentService"),
         (refund_service_pb2, "RefundService"),
         (customer_service_pb2, "CustomerService"),
+        (payment_method_service_pb2, "PaymentMethodService"),
         (key_service_pb2, "KeyService"),
         (status_service_pb2, "StatusService"),
         (binding_admin_service_pb2, "BindingAdminService"),

@@ -32,6 +32,13 @@ UPDATE = storage.Statement(
 _OF_ENTITY = storage.Statement(
     f"select {', '.join(COLUMNS)} from operations where entity_id = :entity_id order by id"
 )
+_NEWEST = storage.Statement(
+    f"select {', '.join(COLUMNS)} from operations where entity_id = :entity_id "
+    "order by id desc limit :most"
+)
+_ONE = storage.Statement(
+    f"select {', '.join(COLUMNS)} from operations where entity_id = :entity_id and id = :id"
+)
 _CLAIM_DUE = storage.Statement(
     "update operations set next_check_us = :lease_until_us, attempts = attempts + 1 "
     "where (entity_id, id) in (select entity_id, id from operations where next_check_us > 0 and "
@@ -144,6 +151,18 @@ def from_row(row: storage.Row) -> model.Operation:
 def of_entity(conn: storage.Connection, entity_id: str) -> tuple[model.Operation, ...]:
     """Returns every operation of a payment or customer, oldest first."""
     return tuple(from_row(row) for row in conn.all(_OF_ENTITY, {"entity_id": entity_id}))
+
+
+def newest(conn: storage.Connection, entity_id: str, most: int) -> tuple[model.Operation, ...]:
+    """Returns the newest operations of an entity, oldest first."""
+    found = conn.all(_NEWEST, {"entity_id": entity_id, "most": most})
+    return tuple(from_row(row) for row in reversed(found))
+
+
+def load(conn: storage.Connection, entity_id: str, operation_id: str) -> model.Operation | None:
+    """Returns an operation of an entity, or None."""
+    row = conn.one(_ONE, {"entity_id": entity_id, "id": operation_id})
+    return None if row is None else from_row(row)
 
 
 def claim_due(

@@ -17,7 +17,16 @@ UTC = "UTC"
 # The tenant of the binding that every tenant without one of its own uses.
 SHARED = "*"
 
-_NEW_KINDS = frozenset({*model.INITIAL_KINDS, *model.CUSTOMER_KINDS})
+_NEW_KINDS = frozenset(
+    {
+        *model.INITIAL_KINDS,
+        *model.CUSTOMER_KINDS,
+        model.Kind.ATTACH_PAYMENT_METHOD,
+        model.Kind.CREATE_PLAN,
+        model.Kind.CREATE_SUBSCRIPTION,
+        model.Kind.CREATE_CHECKOUT,
+    }
+)
 _METHODS = {
     model.Kind.AUTHORIZE: model.CaptureMethod.MANUAL,
     model.Kind.SALE: model.CaptureMethod.AUTOMATIC,

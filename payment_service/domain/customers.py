@@ -6,7 +6,6 @@ commands and transitions. Never refuses a profile: that is the contract's job.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from payment_service.domain import model, outcomes
 
@@ -81,7 +80,7 @@ def apply(
     learned = customer.provider_customer_id
     if state is _S.SUCCEEDED:
         learned = report.provider_object_id or learned
-    sync = _sync_state(state) if is_newest else customer.sync_state
+    sync = outcomes.sync_state(state) if is_newest else customer.sync_state
     if sync is customer.sync_state and learned == customer.provider_customer_id:
         return verdict, Change(customer=customer, operation=settled)
     after = replace(
@@ -94,17 +93,3 @@ def apply(
     return verdict, Change(
         customer=after, operation=settled, before=customer, event_type="customer.updated"
     )
-
-
-def _sync_state(state: model.OperationState) -> model.SyncState:
-    match state:
-        case _S.SUCCEEDED:
-            return _Y.SYNCED
-        case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
-            return _Y.FAILED
-        case _S.IN_DOUBT:
-            return _Y.IN_DOUBT
-        case _S.PENDING | _S.REQUIRES_ACTION | _S.IN_FLIGHT:
-            return _Y.PENDING
-        case _:
-            assert_never(state)

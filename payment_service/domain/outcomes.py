@@ -6,8 +6,10 @@ provider client, which makes outcomes. Never decides what a payment becomes.
 
 import enum
 from dataclasses import dataclass
+from typing import assert_never
 
 from payment_service.domain import model
+from payment_service.domain.mirrors import objects
 
 
 class Outcome(enum.Enum):
@@ -27,7 +29,8 @@ class Report:
     """An outcome with what the provider said beside it.
 
     `operation_version` is the version of the operation that was acted or looked
-    upon. `needs_operator` stops automatic settlement.
+    upon. `needs_operator` stops automatic settlement. `seen` is what the provider told
+    beside; `state_time_us` is when it says the state was reached, 0 if it did not.
     """
 
     outcome: Outcome
@@ -38,6 +41,8 @@ class Report:
     action: model.CustomerAction | None = None
     detail: str = ""
     needs_operator: bool = False
+    seen: tuple[objects.Seen, ...] = ()
+    state_time_us: int = 0
 
 
 class Verdict(enum.Enum):
@@ -128,3 +133,18 @@ def judge(operation: model.Operation, report: Report) -> tuple[Verdict, model.Op
     if pair in _ILLEGAL:
         return Verdict.ILLEGAL, operation.state
     return Verdict.STALE, operation.state
+
+
+def sync_state(state: model.OperationState) -> model.SyncState:
+    """Returns what the newest operation's state says of whether the provider is in step."""
+    match state:
+        case _S.SUCCEEDED:
+            return model.SyncState.SYNCED
+        case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
+            return model.SyncState.FAILED
+        case _S.IN_DOUBT:
+            return model.SyncState.IN_DOUBT
+        case _S.PENDING | _S.REQUIRES_ACTION | _S.IN_FLIGHT:
+            return model.SyncState.PENDING
+        case _:
+            assert_never(state)

@@ -11,7 +11,17 @@ from typing import Protocol, TypeVar
 
 from payment_service.domain import admission, model, plugins
 
-NEW_KINDS = frozenset({model.Kind.AUTHORIZE, model.Kind.SALE, model.Kind.CREATE_CUSTOMER})
+NEW_KINDS = frozenset(
+    {
+        model.Kind.AUTHORIZE,
+        model.Kind.SALE,
+        model.Kind.CREATE_CUSTOMER,
+        model.Kind.ATTACH_PAYMENT_METHOD,
+        model.Kind.CREATE_PLAN,
+        model.Kind.CREATE_SUBSCRIPTION,
+        model.Kind.CREATE_CHECKOUT,
+    }
+)
 
 
 class Instance(Protocol):

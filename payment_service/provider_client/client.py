@@ -14,15 +14,18 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 from payhub.plugin.v1 import capability_pb2, plugin_service_pb2, plugin_service_pb2_grpc
-from payhub.provider.v1 import (
-    failure_pb2,
-    operation_pb2,
-    payment_provider_service_pb2_grpc,
-)
+from payhub.provider.v1 import failure_pb2, operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb2
 
 from payment_service.domain import model
-from payment_service.provider_client import introduction, reading, requests, signs
+from payment_service.provider_client import (
+    introduction,
+    reading,
+    requests,
+    seeing,
+    signs,
+    stubs,
+)
 from servicekit import clock as clocks
 from servicekit import failpoints, logs, server
 
@@ -51,6 +54,10 @@ class Bindings(Protocol):
         """
 
 
+class NotConfigured(Exception):
+    """An instance could not be given the configuration of a binding; says why."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How long to wait, seconds.
@@ -64,35 +71,11 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What an instance said of itself in its last handshake."""
-
-    plugin_version: str
-    instance_id: str
-    capabilities: frozenset[int]
-    currencies: frozenset[str]
-    schema_digest: str = ""
-    calls_max: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Configured:
     """What an instance has of a binding."""
 
     tenant_id: str
     generation: int
-
-
-def known_of(handshake: introduction.Handshake) -> Known:
-    """Returns what a handshake says."""
-    return Known(
-        plugin_version=handshake.identity.plugin_version,
-        instance_id=handshake.identity.instance_id,
-        capabilities=frozenset(c.capability for c in handshake.capabilities if c.enabled),
-        currencies=frozenset(handshake.currency_codes),
-        schema_digest=handshake.schema_digest,
-        calls_max=handshake.max_concurrent_calls,
-    )
 
 
 class ProviderClient:
@@ -121,7 +104,7 @@ class ProviderClient:
     ) -> None:
         self.name = name
         self.endpoint = endpoint
-        self.known: Known | None = None
+        self.known: introduction.Known | None = None
         self.detail = "no connection yet"
         self.configured: dict[str, Configured] = {}
         self._configuring: dict[str, asyncio.Task[tuple[str, signs.Sign] | None]] = {}
@@ -136,9 +119,7 @@ class ProviderClient:
         options = [*server.MONEY_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         self._channel = grpc.aio.insecure_channel(endpoint, options=options)
         self.plugin: Any = plugin_service_pb2_grpc.PluginServiceStub(self._channel)
-        self._stub: Any = payment_provider_service_pb2_grpc.PaymentProviderServiceStub(
-            self._channel
-        )
+        self._stubs = stubs.make(self._channel)
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -190,15 +171,23 @@ class ProviderClient:
                 report=reading.not_sent(operation.version, "PROVIDER_UNREACHABLE", detail),
                 sign=signs.Sign.ELSEWHERE,
             )
-        if (failed := await self.ensure_configured(operation)) is not None:
+        if (failed := await self._unconfigured(operation)) is not None:
             return failed
         reply = await self._send(operation)
         if reply.report.failure is None or reply.report.failure.reason != "BINDING_NOT_CONFIGURED":
             return reply
         self.configured.pop(operation.binding_id, None)
-        if (failed := await self.ensure_configured(operation)) is not None:
+        if (failed := await self._unconfigured(operation)) is not None:
             return failed
         return await self._send(operation)
+
+    async def _unconfigured(self, operation: model.Operation) -> signs.Reply | None:
+        failed = await self.ensure_configured(operation.binding_id, operation.tenant_id)
+        if failed is None:
+            return None
+        text, sign = failed
+        report = reading.not_sent(operation.version, "BINDING_NOT_CONFIGURED", text)
+        return signs.Reply(report=report, sign=sign, text="CONFIGURE_FAILED")
 
     async def _send(self, operation: model.Operation) -> signs.Reply:
         left_s = (operation.not_after_us - self._clock.now_us()) / 1_000_000
@@ -206,11 +195,12 @@ class ProviderClient:
             late = reading.not_sent(operation.version, "TOO_LATE", "not sent: its time was over")
             return signs.Reply(report=late, sign=signs.Sign.NEUTRAL)
         held = self.configured.get(operation.binding_id)
-        method, _ = requests.METHODS[operation.kind]
+        method = requests.METHODS[operation.kind]
         request = requests.with_context(operation, generation=held.generation if held else 0)
         failpoints.hit("payment_service.before_provider_call")
         try:
-            answer = await getattr(self._stub, method)(request, timeout=left_s)
+            send = getattr(self._stubs[method.service], method.name)
+            answer = await send(request, timeout=left_s)
         except grpc.aio.AioRpcError as error:
             return self._failed(operation, error)
         failpoints.hit("payment_service.after_provider_call")
@@ -218,14 +208,15 @@ class ProviderClient:
 
     def _answered(self, operation: model.Operation, answer: Any) -> signs.Reply:
         found: operation_pb2.Operation | None = answer.operation if answer is not None else None
-        if text := signs.broken(operation, found):
+        seen, text = seeing.of_answer(answer)
+        if text := text or signs.broken(operation, found, seen):
             return signs.Reply(
                 report=reading.unknown(operation.version, text),
                 sign=signs.Sign.CONTRACT,
                 text=text,
             )
         assert found is not None
-        return signs.Reply(report=reading.result(operation, found), sign=signs.Sign.GOOD)
+        return signs.Reply(report=reading.result(operation, found, seen), sign=signs.Sign.GOOD)
 
     def _failed(self, operation: model.Operation, error: grpc.aio.AioRpcError) -> signs.Reply:
         return signs.of_failure(
@@ -238,14 +229,16 @@ class ProviderClient:
 
     async def look_up(self, operation: model.Operation) -> signs.Reply:
         """Asks what became of *operation* and returns what is known."""
-        if (failed := await self.ensure_configured(operation)) is not None:
-            report = reading.unknown(operation.version, failed.report.detail)
+        failed = await self.ensure_configured(operation.binding_id, operation.tenant_id)
+        if failed is not None:
+            report = reading.unknown(operation.version, failed[0])
             return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
         request = provider_pb2.GetOperationRequest(
             binding_id=operation.binding_id, operation_id=operation.id
         )
         try:
-            answer = await self._stub.GetOperation(request, timeout=LOOKUP_TIMEOUT_S)
+            stub = self._stubs[requests.Service.PAYMENT]
+            answer = await stub.GetOperation(request, timeout=LOOKUP_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             failure = reading.failure_of(error)
             if error.code() is grpc.StatusCode.NOT_FOUND:
@@ -277,20 +270,41 @@ class ProviderClient:
             report = reading.not_sent(version, "NEVER_ARRIVED", "looked up after its fence")
         return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
 
-    async def ensure_configured(self, operation: model.Operation) -> signs.Reply | None:
+    async def notice(
+        self, method: str, request: Any, *, binding_id: str, tenant_id: str, timeout_s: float
+    ) -> Any:
+        """Calls an RPC of NoticeProviderService, which changes nothing, by its name.
+
+        Raises:
+            grpc.aio.AioRpcError: Whatever the instance, or the connection to it, says.
+            NotConfigured: It could not be given the binding.
+        """
+        call = getattr(self._stubs[requests.Service.NOTICE], method)
+        if (failed := await self.ensure_configured(binding_id, tenant_id)) is not None:
+            raise NotConfigured(failed[0])
+        try:
+            return await call(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            failure = reading.failure_of(error)
+            lost = failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
+            if failure is None or failure.reason != lost:
+                raise
+        self.configured.pop(binding_id, None)
+        if (failed := await self.ensure_configured(binding_id, tenant_id)) is not None:
+            raise NotConfigured(failed[0])
+        return await call(request, timeout=timeout_s)
+
+    async def ensure_configured(
+        self, binding_id: str, tenant_id: str
+    ) -> tuple[str, signs.Sign] | None:
         """Gives it the newest configuration; returns why that is not possible, or None."""
-        held = self.configured.get(operation.binding_id)
-        wanted = self._bindings.generation(operation.tenant_id, self.name)
+        held = self.configured.get(binding_id)
+        wanted = self._bindings.generation(tenant_id, self.name)
         if held is not None and (
-            held.generation >= wanted or self._refused.get(operation.binding_id) == wanted
+            held.generation >= wanted or self._refused.get(binding_id) == wanted
         ):
             return None
-        failed = await self.configure(operation.binding_id, operation.tenant_id)
-        if failed is None:
-            return None
-        text, sign = failed
-        report = reading.not_sent(operation.version, "BINDING_NOT_CONFIGURED", text)
-        return signs.Reply(report=report, sign=sign, text="CONFIGURE_FAILED")
+        return await self.configure(binding_id, tenant_id)
 
     async def configure(self, binding_id: str, tenant_id: str) -> tuple[str, signs.Sign] | None:
         """Sends the newest configuration of a binding; whoever asks meanwhile waits for it.
@@ -372,7 +386,7 @@ class ProviderClient:
                 )
             self.detail = problem
             return
-        known = known_of(handshake)
+        known = introduction.known_of(handshake)
         if self.known is None or self.known.instance_id != known.instance_id:
             # A new process has no configuration.
             self.configured.clear()

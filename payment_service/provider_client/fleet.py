@@ -15,7 +15,6 @@ from payment_service.domain import admission, catalog, plugins, routing
 from payment_service.provider_client import (
     asking,
     choosing,
-    client,
     introduction,
     link,
     pool,
@@ -80,7 +79,7 @@ class Fleet:
         self._started = False
         self._is_first = False
         self._closing: set[asyncio.Task[None]] = set()
-        self._known: dict[str, tuple[bytes, client.Known]] = {}
+        self._known: dict[str, tuple[bytes, introduction.Known]] = {}
         self._told: dict[str, probing.Conditions] = {}
 
     def find(self, plugin_id: str) -> pool.Provider | None:
@@ -243,7 +242,7 @@ class Fleet:
             known=self._last_known(plugin),
         )
 
-    def _last_known(self, plugin: plugins.Plugin) -> client.Known | None:
+    def _last_known(self, plugin: plugins.Plugin) -> introduction.Known | None:
         """What the current version said when it was seen, for as long as nobody answers."""
         version = self._view.version(plugin.id, plugin.current_version)
         if version is None:
@@ -251,7 +250,7 @@ class Fleet:
         held = self._known.get(plugin.id)
         if held is None or held[0] != version.handshake:
             handshake = introduction.Handshake.FromString(version.handshake)
-            held = self._known[plugin.id] = (version.handshake, client.known_of(handshake))
+            held = self._known[plugin.id] = (version.handshake, introduction.known_of(handshake))
         return held[1]
 
 

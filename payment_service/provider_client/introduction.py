@@ -61,6 +61,18 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What an instance said of itself in its last handshake."""
+
+    plugin_version: str
+    instance_id: str
+    capabilities: frozenset[int]
+    currencies: frozenset[str]
+    schema_digest: str = ""
+    calls_max: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Introduction:
     """What an instance said of itself."""
 
@@ -83,6 +95,18 @@ def mismatch(answered: Handshake, expected: plugin_service_pb2.PluginIdentity) -
             field="kind", registered=_kind(expected.kind), answered=_kind(identity.kind)
         )
     return None
+
+
+def known_of(handshake: Handshake) -> Known:
+    """Returns what a handshake says."""
+    return Known(
+        plugin_version=handshake.identity.plugin_version,
+        instance_id=handshake.identity.instance_id,
+        capabilities=frozenset(c.capability for c in handshake.capabilities if c.enabled),
+        currencies=frozenset(handshake.currency_codes),
+        schema_digest=handshake.schema_digest,
+        calls_max=handshake.max_concurrent_calls,
+    )
 
 
 def unusable(answered: Handshake) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from payhub.plugin.v1 import capability_pb2
 
@@ -20,6 +21,7 @@ from payment_service.provider_client import (
     choosing,
     client,
     counting,
+    introduction,
     link,
     probing,
     reading,
@@ -75,7 +77,7 @@ class Situation:
     endpoint: str = ""
     plan: choosing.Plan = NO_PLAN
     barred: Mapping[str, str] = field(default_factory=dict)
-    known: client.Known | None = None
+    known: introduction.Known | None = None
 
 
 class Provider(asking.Asking):
@@ -94,7 +96,7 @@ class Provider(asking.Asking):
         self._faults = probing.Faults(tools.probe_rule)
         # The instance there is, if there is one and it may be used: nothing to choose.
         self._only: link.Link | None = None
-        self._known: client.Known | None = None
+        self._known: introduction.Known | None = None
         self._awaited: asyncio.Task[None] | None = None
         self._active = 0
         self._looking = 0
@@ -120,7 +122,7 @@ class Provider(asking.Asking):
         return next((each.endpoint for each in self.links.values()), "")
 
     @property
-    def known(self) -> client.Known | None:
+    def known(self) -> introduction.Known | None:
         """What it offers: what every version that takes new operations does."""
         return self._known
 
@@ -186,6 +188,30 @@ class Provider(asking.Asking):
             self._looking -= 1
         self._count("get_operation", report, started_s)
         return report
+
+    async def notice(
+        self, method: str, request: Any, *, binding_id: str, tenant_id: str, timeout_s: float
+    ) -> Any:
+        """Calls an RPC of NoticeProviderService, which changes nothing, of one instance.
+
+        Raises:
+            asking.Unreachable: No instance answers, or as many look-ups as allowed are under
+                way.
+            client.NotConfigured: It could not be given the binding.
+            grpc.aio.AioRpcError: Whatever the instance says.
+        """
+        if self._looking >= self._tools.bounds.lookups_max:
+            raise asking.Unreachable("as many look-ups as allowed are under way")
+        self._looking += 1
+        try:
+            chosen = await self._answering()
+            if chosen is None:
+                raise asking.Unreachable(self.detail or "no connection")
+            return await chosen.client.notice(
+                method, request, binding_id=binding_id, tenant_id=tenant_id, timeout_s=timeout_s
+            )
+        finally:
+            self._looking -= 1
 
     def _count(self, call: str, report: outcomes.Report, started_s: float) -> None:
         seconds = time.perf_counter() - started_s
@@ -284,17 +310,23 @@ class Provider(asking.Asking):
         return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
 
     async def _look_up(self, operation: model.Operation) -> outcomes.Report:
-        end_s = self._tools.clock.monotonic_s() + self._tools.limits.connect_s
-        while not (found := [each for each in self.links.values() if self._answers(each)]):
-            if self._tools.clock.monotonic_s() >= end_s or self._all_barred():
-                return reading.unknown(operation.version, self.detail or "no connection")
-            await asyncio.sleep(WAIT_POLL_S)
-        plan = self._situation.plan
-        chosen = choosing.preferred(found, plan, plan.current)[0]
+        chosen = await self._answering()
+        if chosen is None:
+            return reading.unknown(operation.version, self.detail or "no connection")
         reply = await chosen.client.look_up(operation)
         if reply.sign is signs.Sign.CONTRACT:
             self._fault(chosen, reply.text)
         return reply.report
+
+    async def _answering(self) -> link.Link | None:
+        """Returns the instance to ask what changes nothing, once there is one."""
+        end_s = self._tools.clock.monotonic_s() + self._tools.limits.connect_s
+        while not (found := [each for each in self.links.values() if self._answers(each)]):
+            if self._tools.clock.monotonic_s() >= end_s or self._all_barred():
+                return None
+            await asyncio.sleep(WAIT_POLL_S)
+        plan = self._situation.plan
+        return choosing.preferred(found, plan, plan.current)[0]
 
     def _learn(
         self,
@@ -352,7 +384,7 @@ class Provider(asking.Asking):
             each.version in barred for each in self.links.values()
         )
 
-    def _offered(self, usable: Iterable[link.Link]) -> client.Known | None:
+    def _offered(self, usable: Iterable[link.Link]) -> introduction.Known | None:
         """Until promotion an upgrade offers only what both versions do."""
         plan = self._situation.plan
         stated = {each.version: each.client.known for each in usable if each.client.known}

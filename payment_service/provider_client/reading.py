@@ -10,6 +10,7 @@ from grpc_status import rpc_status
 from payhub.provider.v1 import failure_pb2, operation_pb2
 
 from payment_service.domain import model, outcomes
+from payment_service.domain.mirrors import objects
 
 _State = operation_pb2.Operation
 _MONEY_KINDS = frozenset(
@@ -30,8 +31,12 @@ _RESULTS: dict[int, outcomes.Outcome] = {
 }
 
 
-def result(operation: model.Operation, answer: operation_pb2.Operation) -> outcomes.Report:
-    """Returns what an OK answer says of *operation*.
+def result(
+    operation: model.Operation,
+    answer: operation_pb2.Operation,
+    seen: tuple[objects.Seen, ...] = (),
+) -> outcomes.Report:
+    """Returns what an OK answer says of *operation*; *seen* are the objects beside.
 
     An answer about another operation, or that booked another amount, is an unknown
     outcome that only an operator may settle.
@@ -53,8 +58,12 @@ def result(operation: model.Operation, answer: operation_pb2.Operation) -> outco
         operation_version=version,
         provider_object_id=answer.provider_object_id,
         provider_operation_id=answer.provider_operation_id,
-        failure=_decline(answer) if outcome is outcomes.Outcome.DECLINED else None,
-        action=_action(answer) if outcome is outcomes.Outcome.ACTION_REQUIRED else None,
+        failure=decline(answer.decline) if outcome is outcomes.Outcome.DECLINED else None,
+        action=action(answer.action) if outcome is outcomes.Outcome.ACTION_REQUIRED else None,
+        seen=seen,
+        state_time_us=(
+            max(answer.state_time.ToMicroseconds(), 0) if answer.HasField("state_time") else 0
+        ),
     )
 
 
@@ -139,24 +148,25 @@ def failed_call(operation: model.Operation, error: grpc.aio.AioRpcError) -> outc
     return unknown(operation.version, f"{code}: {why}")
 
 
-def _decline(answer: operation_pb2.Operation) -> model.Failure:
+def decline(found: operation_pb2.Decline) -> model.Failure:
+    """Returns a refusal in the domain's form."""
     try:
-        name = operation_pb2.DeclineReason.Name(answer.decline.reason)
+        name = operation_pb2.DeclineReason.Name(found.reason)
     except ValueError:
         name = "DECLINE_REASON_OTHER"
     reason = name.removeprefix("DECLINE_REASON_")
     return model.Failure(
         kind=model.FailureKind.DECLINED,
         reason="OTHER" if reason == "UNSPECIFIED" else reason,
-        provider_code=answer.decline.provider_code,
-        retryable_later=answer.decline.retryable_later,
+        provider_code=found.provider_code,
+        retryable_later=found.retryable_later,
     )
 
 
-def _action(answer: operation_pb2.Operation) -> model.CustomerAction:
-    action = answer.action
+def action(found: operation_pb2.CustomerAction) -> model.CustomerAction:
+    """Returns what the payer must do in the domain's form."""
     return model.CustomerAction(
-        redirect_url=action.redirect_url,
-        client_secret=action.client_secret,
-        expire_us=action.expire_time.ToMicroseconds() if action.HasField("expire_time") else 0,
+        redirect_url=found.redirect_url,
+        client_secret=found.client_secret,
+        expire_us=found.expire_time.ToMicroseconds() if found.HasField("expire_time") else 0,
     )

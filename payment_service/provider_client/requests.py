@@ -5,24 +5,75 @@ which every attempt adds anew. Called by use cases when they make an intent, and
 by the client when it sends one. Pure.
 """
 
+import enum
+from typing import NamedTuple
+
 from google.protobuf.message import Message
-from payhub.provider.v1 import operation_pb2, payment_provider_service_pb2
+from payhub.provider.v1 import (
+    operation_pb2,
+    payment_method_provider_service_pb2,
+    payment_provider_service_pb2,
+)
 from payhub.type.v1 import money_pb2
 
 from payment_service.domain import model
+from payment_service.domain.mirrors import objects
 
 _pb = payment_provider_service_pb2
+_methods = payment_method_provider_service_pb2
 
-METHODS: dict[model.Kind, tuple[str, type[Message]]] = {
-    model.Kind.AUTHORIZE: ("AuthorizePayment", _pb.AuthorizePaymentRequest),
-    model.Kind.SALE: ("AuthorizePayment", _pb.AuthorizePaymentRequest),
-    model.Kind.CAPTURE: ("CapturePayment", _pb.CapturePaymentRequest),
-    model.Kind.INCREMENT: ("IncrementAuthorization", _pb.IncrementAuthorizationRequest),
-    model.Kind.VOID: ("VoidPayment", _pb.VoidPaymentRequest),
-    model.Kind.REFUND: ("RefundPayment", _pb.RefundPaymentRequest),
-    model.Kind.CREATE_CUSTOMER: ("CreateCustomer", _pb.CreateCustomerRequest),
-    model.Kind.UPDATE_CUSTOMER: ("UpdateCustomer", _pb.UpdateCustomerRequest),
+
+class Service(enum.Enum):
+    """Services of a provider that core calls."""
+
+    PAYMENT = "PaymentProviderService"
+    PAYMENT_METHOD = "PaymentMethodProviderService"
+    BILLING = "BillingProviderService"
+    CHECKOUT = "CheckoutProviderService"
+    DISPUTE = "DisputeProviderService"
+    NOTICE = "NoticeProviderService"
+
+
+class Method(NamedTuple):
+    """An RPC of a provider."""
+
+    service: Service
+    name: str
+    request: type[Message]
+
+
+_PAYMENT = Service.PAYMENT
+_METHOD = Service.PAYMENT_METHOD
+METHODS: dict[model.Kind, Method] = {
+    model.Kind.AUTHORIZE: Method(_PAYMENT, "AuthorizePayment", _pb.AuthorizePaymentRequest),
+    model.Kind.SALE: Method(_PAYMENT, "AuthorizePayment", _pb.AuthorizePaymentRequest),
+    model.Kind.CAPTURE: Method(_PAYMENT, "CapturePayment", _pb.CapturePaymentRequest),
+    model.Kind.INCREMENT: Method(
+        _PAYMENT, "IncrementAuthorization", _pb.IncrementAuthorizationRequest
+    ),
+    model.Kind.VOID: Method(_PAYMENT, "VoidPayment", _pb.VoidPaymentRequest),
+    model.Kind.REFUND: Method(_PAYMENT, "RefundPayment", _pb.RefundPaymentRequest),
+    model.Kind.CREATE_CUSTOMER: Method(_PAYMENT, "CreateCustomer", _pb.CreateCustomerRequest),
+    model.Kind.UPDATE_CUSTOMER: Method(_PAYMENT, "UpdateCustomer", _pb.UpdateCustomerRequest),
+    model.Kind.ATTACH_PAYMENT_METHOD: Method(
+        _METHOD, "AttachPaymentMethod", _methods.AttachPaymentMethodRequest
+    ),
+    model.Kind.DETACH_PAYMENT_METHOD: Method(
+        _METHOD, "DetachPaymentMethod", _methods.DetachPaymentMethodRequest
+    ),
+    model.Kind.SET_DEFAULT_PAYMENT_METHOD: Method(
+        _METHOD, "SetDefaultPaymentMethod", _methods.SetDefaultPaymentMethodRequest
+    ),
 }
+
+
+# The object that an answer must hold once such an operation succeeded; those of `CREATES` name
+# core's id.
+MUST_TELL: dict[model.Kind, objects.ObjectKind] = {
+    model.Kind.ATTACH_PAYMENT_METHOD: objects.ObjectKind.PAYMENT_METHOD,
+    model.Kind.SET_DEFAULT_PAYMENT_METHOD: objects.ObjectKind.PAYMENT_METHOD,
+}
+CREATES = frozenset({model.Kind.ATTACH_PAYMENT_METHOD})
 
 
 def _money(amount_minor: int, currency: str) -> money_pb2.Money:
@@ -106,10 +157,35 @@ def update_customer(customer: model.Customer) -> bytes:
     ).SerializeToString()
 
 
+def attach_payment_method(
+    payment_method_id: str, *, token: str, provider_customer_id: str, set_default: bool
+) -> bytes:
+    """Returns the request of an ATTACH_PAYMENT_METHOD; it holds the token, a secret."""
+    return _methods.AttachPaymentMethodRequest(
+        payment_method_id=payment_method_id,
+        token=token,
+        provider_customer_id=provider_customer_id,
+        set_default=set_default,
+    ).SerializeToString()
+
+
+def detach_payment_method(provider_payment_method_id: str) -> bytes:
+    """Returns the request of a DETACH_PAYMENT_METHOD."""
+    return _methods.DetachPaymentMethodRequest(
+        provider_payment_method_id=provider_payment_method_id
+    ).SerializeToString()
+
+
+def set_default_payment_method(provider_payment_method_id: str, customer: str) -> bytes:
+    """Returns the request of a SET_DEFAULT_PAYMENT_METHOD; *customer* is the provider's id."""
+    return _methods.SetDefaultPaymentMethodRequest(
+        provider_payment_method_id=provider_payment_method_id, provider_customer_id=customer
+    ).SerializeToString()
+
+
 def with_context(operation: model.Operation, *, generation: int) -> Message:
     """Returns the stored request of *operation* with the context of its newest attempt."""
-    _, request_type = METHODS[operation.kind]
-    request = request_type.FromString(operation.request)
+    request = METHODS[operation.kind].request.FromString(operation.request)
     context = operation_pb2.OperationContext(
         binding_id=operation.binding_id,
         operation_id=operation.id,

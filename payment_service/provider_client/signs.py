@@ -5,6 +5,7 @@ make good. Called by the client for every reply; `pool` draws the conclusions. P
 """
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -13,7 +14,8 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import failure_pb2, operation_pb2
 
 from payment_service.domain import model, outcomes
-from payment_service.provider_client import reading
+from payment_service.domain.mirrors import objects
+from payment_service.provider_client import reading, requests
 from servicekit import errors, validation
 
 _State = operation_pb2.Operation
@@ -30,6 +32,19 @@ OFFERS: dict[model.Kind, int] = {
     model.Kind.REFUND: capability_pb2.CAPABILITY_REFUND,
     model.Kind.CREATE_CUSTOMER: capability_pb2.CAPABILITY_CUSTOMERS,
     model.Kind.UPDATE_CUSTOMER: capability_pb2.CAPABILITY_CUSTOMERS,
+    model.Kind.ATTACH_PAYMENT_METHOD: capability_pb2.CAPABILITY_PAYMENT_METHODS,
+    model.Kind.DETACH_PAYMENT_METHOD: capability_pb2.CAPABILITY_PAYMENT_METHODS,
+    model.Kind.SET_DEFAULT_PAYMENT_METHOD: capability_pb2.CAPABILITY_PAYMENT_METHODS,
+    model.Kind.CREATE_PLAN: capability_pb2.CAPABILITY_PLANS,
+    model.Kind.ARCHIVE_PLAN: capability_pb2.CAPABILITY_PLANS,
+    model.Kind.CREATE_SUBSCRIPTION: capability_pb2.CAPABILITY_SUBSCRIPTIONS,
+    model.Kind.CHANGE_SUBSCRIPTION: capability_pb2.CAPABILITY_SUBSCRIPTIONS,
+    model.Kind.CANCEL_SUBSCRIPTION: capability_pb2.CAPABILITY_SUBSCRIPTIONS,
+    model.Kind.REACTIVATE_SUBSCRIPTION: capability_pb2.CAPABILITY_SUBSCRIPTIONS,
+    model.Kind.CREATE_CHECKOUT: capability_pb2.CAPABILITY_CHECKOUT,
+    model.Kind.EXPIRE_CHECKOUT: capability_pb2.CAPABILITY_CHECKOUT,
+    model.Kind.SUBMIT_EVIDENCE: capability_pb2.CAPABILITY_DISPUTES,
+    model.Kind.ACCEPT_DISPUTE: capability_pb2.CAPABILITY_DISPUTES,
 }
 
 
@@ -62,8 +77,10 @@ class Reply:
     draining: bool = False
 
 
-def broken(operation: model.Operation, answer: _State | None) -> str:
-    """Returns how an OK answer breaks the contract, or ''.
+def broken(
+    operation: model.Operation, answer: _State | None, seen: Sequence[objects.Seen] = ()
+) -> str:
+    """Returns how an OK answer breaks the contract, or ''; *seen* are the objects beside.
 
     A wrong amount is not among it: what was booked is a fact that an operator must see,
     whoever is to blame for it.
@@ -78,7 +95,11 @@ def broken(operation: model.Operation, answer: _State | None) -> str:
         return f"the answer breaks the contract: {error.message}"[:256]
     if answer.state not in _KNOWN_STATES:
         return "the answer has no state that the contract knows"
-    return _unstorable(answer) or _incomplete(operation, answer)
+    return (
+        _unstorable(answer)
+        or _incomplete(operation, answer)
+        or (_untold(operation, seen) if answer.state == _State.STATE_SUCCEEDED else "")
+    )
 
 
 _KNOWN_STATES = frozenset(
@@ -118,6 +139,17 @@ def _incomplete(operation: model.Operation, answer: _State) -> str:
     ):
         return "succeeded without the payment's id at the provider"
     return ""
+
+
+def _untold(operation: model.Operation, seen: Sequence[objects.Seen]) -> str:
+    """What was made and not told of can't be found again, so nobody knows what was made."""
+    wanted = requests.MUST_TELL.get(operation.kind)
+    if wanted is None:
+        return ""
+    ids = {operation.entity_id} if operation.kind in requests.CREATES else {operation.entity_id, ""}
+    if any(one.kind is wanted and one.core_id in ids for one in seen):
+        return ""
+    return f"succeeded without the {wanted.name.lower()} it is about"
 
 
 _OUTAGES = frozenset(

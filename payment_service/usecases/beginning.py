@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from payment_service.db import idempotency, payments
 from payment_service.domain import bindings, changes, model
-from payment_service.usecases import changing, context, events, intents, settling
+from payment_service.usecases import changing, context, events, intents
 from servicekit import storage
 
 
@@ -53,7 +53,7 @@ async def begin(
         daily.DayIsFull: The day's limit does not hold it; nothing is written.
     """
     now_us = ctx.clock.now_us()
-    ids = settling.fresh_ids(ctx.new_id)
+    ids = context.fresh_ids(ctx.new_id)
     claim = intents.claim(
         ctx,
         caller,

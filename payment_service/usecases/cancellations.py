@@ -51,7 +51,7 @@ class Cancellations:
             tenant_id=tenant_id, actor=ACTOR, request_id=self._ctx.new_id("req")
         )
         now_us = self._ctx.clock.now_us()
-        ids = settling.fresh_ids(self._ctx.new_id)
+        ids = context.fresh_ids(self._ctx.new_id)
         before = await self._ctx.db.read(lambda conn: payments.load(conn, tenant_id, payment_id))
         if before is None or not self._possible(before):
             return False

@@ -82,3 +82,25 @@ def next_check_us(schedule: Schedule, operation: model.Operation, now_us: int) -
     doublings = min(max(operation.attempts - 1, 0), 30)
     wait_s: float = min(first_s * 2**doublings, schedule.longest_s)
     return now_us + round(wait_s * 1_000_000)
+
+
+def fresh_ids(new_id: Callable[[str], str]) -> Callable[[], Callable[[str], str]]:
+    """Returns what each run of a transaction takes its ids from.
+
+    Ids are minted as they are needed, and a repeated run gets the same again.
+    """
+    minted: list[str] = []
+
+    def again() -> Callable[[str], str]:
+        taken = 0
+
+        def take(prefix: str) -> str:
+            nonlocal taken
+            if taken == len(minted):
+                minted.append(new_id(prefix))
+            taken += 1
+            return minted[taken - 1]
+
+        return take
+
+    return again

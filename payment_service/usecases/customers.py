@@ -121,7 +121,7 @@ class Customers:
 
     async def _update(self, caller: context.Caller, wanted: Update) -> model.Customer:
         now_us = self._ctx.clock.now_us()
-        ids = settling.fresh_ids(self._ctx.new_id)
+        ids = context.fresh_ids(self._ctx.new_id)
         operation_id = self._ctx.new_id("op")
 
         def begin(conn: storage.Connection) -> customers.Change | model.Customer | None:

@@ -29,6 +29,19 @@ _NEEDS: Mapping[model.Kind, tuple[int, ...]] = {
     model.Kind.REFUND: (capability_pb2.CAPABILITY_REFUND,),
     model.Kind.CREATE_CUSTOMER: (capability_pb2.CAPABILITY_CUSTOMERS,),
     model.Kind.UPDATE_CUSTOMER: (capability_pb2.CAPABILITY_CUSTOMERS,),
+    model.Kind.ATTACH_PAYMENT_METHOD: (capability_pb2.CAPABILITY_PAYMENT_METHODS,),
+    model.Kind.DETACH_PAYMENT_METHOD: (capability_pb2.CAPABILITY_PAYMENT_METHODS,),
+    model.Kind.SET_DEFAULT_PAYMENT_METHOD: (capability_pb2.CAPABILITY_PAYMENT_METHODS,),
+    model.Kind.CREATE_PLAN: (capability_pb2.CAPABILITY_PLANS,),
+    model.Kind.ARCHIVE_PLAN: (capability_pb2.CAPABILITY_PLANS,),
+    model.Kind.CREATE_SUBSCRIPTION: (capability_pb2.CAPABILITY_SUBSCRIPTIONS,),
+    model.Kind.CHANGE_SUBSCRIPTION: (capability_pb2.CAPABILITY_SUBSCRIPTIONS,),
+    model.Kind.CANCEL_SUBSCRIPTION: (capability_pb2.CAPABILITY_SUBSCRIPTIONS,),
+    model.Kind.REACTIVATE_SUBSCRIPTION: (capability_pb2.CAPABILITY_SUBSCRIPTIONS,),
+    model.Kind.CREATE_CHECKOUT: (capability_pb2.CAPABILITY_CHECKOUT,),
+    model.Kind.EXPIRE_CHECKOUT: (capability_pb2.CAPABILITY_CHECKOUT,),
+    model.Kind.SUBMIT_EVIDENCE: (capability_pb2.CAPABILITY_DISPUTES,),
+    model.Kind.ACCEPT_DISPUTE: (capability_pb2.CAPABILITY_DISPUTES,),
 }
 
 

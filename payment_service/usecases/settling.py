@@ -2,27 +2,40 @@
 
 Owns the middle and the end of commit → call → commit. Called by the use cases
 right after an intent was committed, and by the resolver. Every report, whoever
-brings it, goes through `settle_*`, which locks and re-reads first.
+brings it, goes through `settle_in`, which locks and re-reads first.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from payment_service.db import customers as customer_rows
 from payment_service.db import operations, payments, refunds
 from payment_service.domain import changes, customers, model, outcomes, transitions
+from payment_service.domain.mirrors import kinds, objects
 from payment_service.usecases import changing, context, events
+from payment_service.usecases.mirrors import absorbing, ending, fetching, scopes
 from servicekit import failpoints, logs, storage
 
 _log = logs.get_logger(__name__)
 
-# The most events one report can bring about, for example captured + succeeded.
-_EVENTS_MAX = 3
-
 # A caller that polls a doubt faster than this adds no look-ups at the provider.
 _HURRY_EVERY_US = 1_000_000
 _HURRIED_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What became of a report: the payment, customer or mirrored entity after it, and what
+    must be fetched to know all.
+    """
+
+    verdict: outcomes.Verdict
+    operation: model.Operation
+    report: outcomes.Report
+    entity: Any
+    refetch: tuple[objects.Reference, ...] = ()
 
 
 class Settler:
@@ -30,6 +43,7 @@ class Settler:
 
     def __init__(self, ctx: context.Context) -> None:
         self._ctx = ctx
+        self._fetcher = fetching.Fetcher(ctx)
         self._hurried_us: OrderedDict[str, int] = OrderedDict()
 
     async def drive_payment(
@@ -41,12 +55,14 @@ class Settler:
         it since, its outcome is written without reading it again.
         """
         report = await self._send(operation)
-        if known is not None and not operation.refund_id:
-            settled = await self._settle_known(known, operation, report)
-            if settled is not None:
-                return settled
-        _, payment = await self.settle_payment(operation, report)
-        return payment
+        if known is not None and not operation.refund_id and not report.seen:
+            payment = await self._settle_known(known, operation, report)
+            if payment is not None:
+                return payment
+        settled = await self.settle(operation, report)
+        await self.fetch(operation, settled)
+        after: model.Payment = settled.entity
+        return after
 
     async def _settle_known(
         self, known: model.Payment, operation: model.Operation, report: outcomes.Report
@@ -68,14 +84,42 @@ class Settler:
         )
         if not written:
             return None
-        self._after(applied.verdict, operation, report)
+        self.after(
+            Settled(
+                verdict=applied.verdict,
+                operation=operation,
+                report=report,
+                entity=change.payment,
+            )
+        )
         return change.payment
 
     async def drive_customer(self, operation: model.Operation) -> model.Customer:
         """Sends a committed intent and commits its outcome; returns the customer after it."""
         report = await self._send(operation)
-        _, customer = await self.settle_customer(operation, report)
+        settled = await self.settle(operation, report)
+        customer: model.Customer = settled.entity
         return customer
+
+    async def drive_mirror(self, operation: model.Operation) -> None:
+        """Sends a committed intent on a mirrored entity and commits its outcome.
+
+        Where the answer leaves open what is newer, the object is asked for at once.
+        """
+        report = await self._send(operation)
+        settled = await self.settle(operation, report)
+        await self.fetch(operation, settled)
+
+    async def fetch(self, operation: model.Operation, settled: Settled) -> None:
+        """Asks for what an outcome left open; what can't be fetched now stays due."""
+        if settled.refetch:
+            await self._fetcher.fetch(
+                operation.provider,
+                settled.refetch,
+                tenant_id=operation.tenant_id,
+                binding_id=operation.binding_id,
+                cause=operation.cause,
+            )
 
     async def hurry(self, entity_id: str) -> None:
         """Makes the resolver look now at what is unknown of a payment or customer."""
@@ -101,66 +145,138 @@ class Settler:
         self, operation: model.Operation, report: outcomes.Report, *, actor: str = ""
     ) -> tuple[outcomes.Verdict, model.Payment]:
         """Applies *report* to the payment of *operation* and commits what follows."""
-        now_us = self._ctx.clock.now_us()
-        cause = _cause(operation, actor)
-        ids = fresh_ids(self._ctx.new_id)
-        report_id = self._ctx.new_id("rep")
+        settled = await self.settle(operation, report, actor=actor)
+        return settled.verdict, settled.entity
 
-        def settle(conn: storage.Connection) -> tuple[outcomes.Verdict, model.Payment]:
-            payment = payments.load(conn, operation.tenant_id, operation.entity_id, lock=True)
-            if payment is None:
-                raise LookupError(f"{operation.id} belongs to no payment")
-            refund = None
-            if operation.refund_id:
-                refund = refunds.load(conn, operation.tenant_id, operation.refund_id)
-            applied = transitions.apply(payment, operation.id, report, now_us, refund)
-            if applied.change is None:
-                self._look_again(conn, payment.operation(operation.id), report, now_us)
-                return applied.verdict, payment
-            change = self._scheduled(applied.change, now_us)
-            entries = events.of_change(change, cause, ids())
-            changing.write(conn, changing.batch(change, entries))
-            if applied.verdict is outcomes.Verdict.ILLEGAL:
-                self._keep(conn, report_id, operation, report, now_us)
-            return applied.verdict, change.payment
-
-        verdict, payment = await self._ctx.db.write(settle)
-        self._after(verdict, operation, report)
-        return verdict, payment
-
-    async def settle_customer(
+    async def settle(
         self, operation: model.Operation, report: outcomes.Report, *, actor: str = ""
-    ) -> tuple[outcomes.Verdict, model.Customer]:
-        """Applies *report* to the customer of *operation* and commits what follows."""
+    ) -> Settled:
+        """Applies *report* to the entity of *operation* and commits what follows."""
         now_us = self._ctx.clock.now_us()
-        cause = _cause(operation, actor)
-        ids = fresh_ids(self._ctx.new_id)
-        report_id = self._ctx.new_id("rep")
-
-        def settle(conn: storage.Connection) -> tuple[outcomes.Verdict, model.Customer]:
-            customer = customer_rows.load(conn, operation.tenant_id, operation.entity_id, lock=True)
-            if customer is None:
-                raise LookupError(f"{operation.id} belongs to no customer")
-            own = operations.of_entity(conn, customer.id)
-            current = next(o for o in own if o.id == operation.id)
-            verdict, change = customers.apply(
-                customer, current, report, now_us, is_newest=own[-1].id == current.id
+        ids = context.fresh_ids(self._ctx.new_id)
+        settled = await self._ctx.db.write(
+            lambda conn: self.settle_in(
+                conn, operation, report, now_us=now_us, new_id=ids(), actor=actor
             )
-            if change is None:
-                if verdict is outcomes.Verdict.ILLEGAL:
-                    self._keep(conn, report_id, operation, report, now_us)
-                self._look_again(conn, current, report, now_us)
-                return verdict, customer
-            settled = replace(change.operation, cause=cause)
-            check_us = context.next_check_us(self._ctx.schedule, settled, now_us)
-            change = replace(change, operation=replace(settled, next_check_us=check_us))
-            entries = events.of_customer(change, ids())
-            changing.write(conn, changing.customer_batch(change, entries, new_operation=False))
-            return verdict, change.customer
+        )
+        self.after(settled)
+        return settled
 
-        verdict, customer = await self._ctx.db.write(settle)
-        self._after(verdict, operation, report)
-        return verdict, customer
+    def settle_in(
+        self,
+        conn: storage.Connection,
+        operation: model.Operation,
+        report: outcomes.Report,
+        *,
+        now_us: int,
+        new_id: Callable[[str], str],
+        actor: str = "",
+    ) -> Settled:
+        """Applies *report* inside the caller's transaction, which calls `after` once it has
+        committed.
+
+        Args:
+            conn: The transaction.
+            operation: What the report is about; it is read again under the entity's lock.
+            report: What is known now.
+            now_us: The time of the change.
+            new_id: Gives the same ids again when the transaction runs again.
+            actor: Who brings it, if not the caller of the operation.
+
+        Raises:
+            LookupError: The operation is on nothing that is there.
+        """
+        scope = scopes.of_operation(
+            operation, now_us=now_us, new_id=new_id, schedule=self._ctx.schedule, actor=actor
+        )
+        if operation.kind in kinds.BY_OPERATION:
+            settled = self._settle_mirror(conn, scope, operation, report)
+        elif operation.kind in model.CUSTOMER_KINDS:
+            settled = self._settle_customer(conn, scope, operation, report)
+        else:
+            settled = self._settle_payment(conn, scope, operation, report)
+        if settled.verdict is outcomes.Verdict.ILLEGAL:
+            self._keep(conn, new_id("rep"), operation, report, now_us)
+        return settled
+
+    def _settle_payment(
+        self,
+        conn: storage.Connection,
+        scope: scopes.Scope,
+        operation: model.Operation,
+        report: outcomes.Report,
+    ) -> Settled:
+        payment = payments.load(conn, operation.tenant_id, operation.entity_id, lock=True)
+        if payment is None:
+            raise LookupError(f"{operation.id} belongs to no payment")
+        refund = None
+        if operation.refund_id:
+            refund = refunds.load(conn, operation.tenant_id, operation.refund_id)
+        applied = transitions.apply(payment, operation.id, report, scope.now_us, refund)
+        settled = Settled(
+            verdict=applied.verdict, operation=operation, report=report, entity=payment
+        )
+        if applied.change is None:
+            self._look_again(conn, payment.operation(operation.id), report, scope.now_us)
+        else:
+            change = self._scheduled(applied.change, scope.now_us)
+            entries = events.of_change(change, scope.cause, scope.new_id)
+            changing.write(conn, changing.batch(change, entries))
+            settled = replace(settled, entity=change.payment)
+        return self._with_others(conn, scope, settled)
+
+    def _settle_customer(
+        self,
+        conn: storage.Connection,
+        scope: scopes.Scope,
+        operation: model.Operation,
+        report: outcomes.Report,
+    ) -> Settled:
+        customer = customer_rows.load(conn, operation.tenant_id, operation.entity_id, lock=True)
+        if customer is None:
+            raise LookupError(f"{operation.id} belongs to no customer")
+        own = operations.of_entity(conn, customer.id)
+        current = next(o for o in own if o.id == operation.id)
+        verdict, change = customers.apply(
+            customer, current, report, scope.now_us, is_newest=own[-1].id == current.id
+        )
+        settled = Settled(verdict=verdict, operation=operation, report=report, entity=customer)
+        if change is None:
+            self._look_again(conn, current, report, scope.now_us)
+            return settled
+        ended = replace(change.operation, cause=scope.cause)
+        check_us = context.next_check_us(self._ctx.schedule, ended, scope.now_us)
+        change = replace(change, operation=replace(ended, next_check_us=check_us))
+        entries = events.of_customer(change, scope.new_id)
+        changing.write(conn, changing.customer_batch(change, entries, new_operation=False))
+        return replace(settled, entity=change.customer)
+
+    def _settle_mirror(
+        self,
+        conn: storage.Connection,
+        scope: scopes.Scope,
+        operation: model.Operation,
+        report: outcomes.Report,
+    ) -> Settled:
+        ended = ending.settle_in(conn, scope, operation, report)
+        if ended.verdict is not outcomes.Verdict.APPLIED:
+            self._look_again(conn, ended.operation, report, scope.now_us)
+        return Settled(
+            verdict=ended.verdict,
+            operation=operation,
+            report=report,
+            entity=ended.entity,
+            refetch=ended.refetch,
+        )
+
+    def _with_others(
+        self, conn: storage.Connection, scope: scopes.Scope, settled: Settled
+    ) -> Settled:
+        """Absorbs what the answer told beside, for example a payment method that was kept."""
+        if not settled.report.seen:
+            return settled
+        told = absorbing.absorb_all_in(conn, scope, settled.report.seen, final=True)
+        return replace(settled, refetch=tuple(one for each in told for one in each.refetch))
 
     def _scheduled(self, change: changes.Change, now_us: int) -> changes.Change:
         if not any(operation.is_open for operation in change.operations):
@@ -205,11 +321,11 @@ class Settler:
             ),
         )
 
-    def _after(
-        self, verdict: outcomes.Verdict, operation: model.Operation, report: outcomes.Report
-    ) -> None:
+    def after(self, settled: Settled) -> None:
+        """Does what follows once a report was committed: wakes the relay, logs."""
+        verdict, operation, report = settled.verdict, settled.operation, settled.report
         failpoints.hit("payment_service.after_outcome_commit")
-        if verdict in (outcomes.Verdict.APPLIED, outcomes.Verdict.ILLEGAL):
+        if verdict in (outcomes.Verdict.APPLIED, outcomes.Verdict.ILLEGAL) or report.seen:
             self._ctx.outbox_written.set()
         if verdict is outcomes.Verdict.ILLEGAL:
             _log.error(
@@ -227,18 +343,3 @@ class Settler:
                 detail=report.detail,
                 needs_operator=report.needs_operator,
             )
-
-
-def _cause(operation: model.Operation, actor: str) -> model.Cause:
-    return replace(operation.cause, actor=actor) if actor else operation.cause
-
-
-def fresh_ids(new_id: Callable[[str], str]) -> Callable[[], Callable[[str], str]]:
-    """Mints event ids before the transaction, so that running it twice gives the same."""
-    minted = [new_id("evt") for _ in range(_EVENTS_MAX)]
-
-    def again() -> Callable[[str], str]:
-        left = iter(minted)
-        return lambda _prefix: next(left)
-
-    return again

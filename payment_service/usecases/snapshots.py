@@ -14,7 +14,8 @@ from payhub.type.v1 import money_pb2
 from payment_service.domain import actions, model
 
 
-def _number(value: enum.IntEnum) -> Any:
+def number(value: enum.IntEnum) -> Any:
+    """Returns a value of an enum as messages take it."""
     # The stubs of enums ask for their own type, which has no constructor at run time.
     return value.value
 
@@ -30,21 +31,23 @@ def money(amount_minor: int, currency: str) -> money_pb2.Money:
     return money_pb2.Money(amount_minor=amount_minor, currency_code=currency)
 
 
-def _failure(failure: model.Failure) -> payment_pb2.PaymentFailure:
+def failure(value: model.Failure) -> payment_pb2.PaymentFailure:
+    """Returns why something failed as a message."""
     return payment_pb2.PaymentFailure(
-        kind=_number(failure.kind),
-        reason=failure.reason,
-        provider_code=failure.provider_code,
-        retryable_later=failure.retryable_later,
+        kind=number(value.kind),
+        reason=value.reason,
+        provider_code=value.provider_code,
+        retryable_later=value.retryable_later,
     )
 
 
-def _action(action: model.CustomerAction) -> payment_pb2.CustomerAction:
+def action(value: model.CustomerAction) -> payment_pb2.CustomerAction:
+    """Returns what the payer must do as a message."""
     message = payment_pb2.CustomerAction(
-        redirect_url=action.redirect_url, client_secret=action.client_secret
+        redirect_url=value.redirect_url, client_secret=value.client_secret
     )
-    if action.expire_us:
-        message.expire_time.CopyFrom(timestamp(action.expire_us))
+    if value.expire_us:
+        message.expire_time.CopyFrom(timestamp(value.expire_us))
     return message
 
 
@@ -52,8 +55,8 @@ def operation(value: model.Operation) -> payment_pb2.Operation:
     """Returns an operation as a message."""
     message = payment_pb2.Operation(
         id=value.id,
-        kind=_number(value.kind),
-        state=_number(value.state),
+        kind=number(value.kind),
+        state=number(value.state),
         final=value.final,
         provider_operation_id=value.provider_operation_id,
         attempts=value.attempts,
@@ -64,7 +67,7 @@ def operation(value: model.Operation) -> payment_pb2.Operation:
     if value.amount_minor > 0:
         message.amount.CopyFrom(money(value.amount_minor, value.currency))
     if value.failure is not None:
-        message.failure.CopyFrom(_failure(value.failure))
+        message.failure.CopyFrom(failure(value.failure))
     return message
 
 
@@ -83,9 +86,9 @@ def _amounts(value: model.Payment) -> payment_pb2.Amounts:
 def explain(message: payment_pb2.Payment, value: model.Payment, *names: str) -> None:
     """Sets `action` and `failure` as far as *value* has them, or only those of *names*."""
     if value.action is not None and (not names or "action" in names):
-        message.action.CopyFrom(_action(value.action))
+        message.action.CopyFrom(action(value.action))
     if value.failure is not None and (not names or "failure" in names):
-        message.failure.CopyFrom(_failure(value.failure))
+        message.failure.CopyFrom(failure(value.failure))
 
 
 # An event and the response show the same payment, so its message is made once.
@@ -110,10 +113,10 @@ def _payment(value: model.Payment) -> payment_pb2.Payment:
     references = value.references
     message = payment_pb2.Payment(
         id=value.id,
-        state=_number(value.state),
+        state=number(value.state),
         amount=money(value.amount_minor, value.currency),
         amounts=_amounts(value),
-        capture_method=_number(value.capture_method),
+        capture_method=number(value.capture_method),
         provider=value.provider,
         binding_id=value.binding_id,
         provider_payment_id=value.provider_payment_id,
@@ -127,7 +130,7 @@ def _payment(value: model.Payment) -> payment_pb2.Payment:
         description=value.description,
         cancel_requested=value.cancel_requested,
         available_actions=[
-            payment_pb2.AvailableAction(action=_number(action), max_amount_minor=most)
+            payment_pb2.AvailableAction(action=number(action), max_amount_minor=most)
             for action, most in actions.available(value)
         ],
         operations=[operation(one) for one in value.operations],
@@ -152,14 +155,14 @@ def refund(value: model.Refund) -> refund_service_pb2.Refund:
         payment_id=value.payment_id,
         operation_id=value.operation_id,
         amount=money(value.amount_minor, value.currency),
-        state=_number(value.state),
-        reason=_number(value.reason),
+        state=number(value.state),
+        reason=number(value.reason),
         note=value.note,
         create_time=timestamp(value.created_us),
         update_time=timestamp(value.updated_us),
     )
     if value.failure is not None:
-        message.failure.CopyFrom(_failure(value.failure))
+        message.failure.CopyFrom(failure(value.failure))
     return message
 
 
@@ -177,7 +180,7 @@ def customer(value: model.Customer) -> customer_service_pb2.Customer:
         ),
         provider=value.provider,
         provider_customer_id=value.provider_customer_id,
-        sync_state=_number(value.sync_state),
+        sync_state=number(value.sync_state),
         version=value.version,
         create_time=timestamp(value.created_us),
         update_time=timestamp(value.updated_us),

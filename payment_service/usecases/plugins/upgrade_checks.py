@@ -11,7 +11,7 @@ from payhub.plugin.v1 import capability_pb2, plugin_service_pb2
 
 from payment_service.db import uses
 from payment_service.domain import model, plugins
-from payment_service.provider_client import client
+from payment_service.provider_client import introduction
 from servicekit import errors, storage
 
 _CAP = capability_pb2
@@ -28,6 +28,11 @@ _SHOWN_BY: Mapping[int, frozenset[model.Kind]] = {
     _CAP.CAPABILITY_PARTIAL_REFUND: _MONEY_IN,
     _CAP.CAPABILITY_CUSTOMER_ACTION: _MONEY_IN,
     _CAP.CAPABILITY_CUSTOMERS: frozenset({model.Kind.CREATE_CUSTOMER}),
+    _CAP.CAPABILITY_PAYMENT_METHODS: frozenset({model.Kind.ATTACH_PAYMENT_METHOD}),
+    _CAP.CAPABILITY_PLANS: frozenset({model.Kind.CREATE_PLAN}),
+    _CAP.CAPABILITY_SUBSCRIPTIONS: frozenset({model.Kind.CREATE_SUBSCRIPTION}),
+    _CAP.CAPABILITY_CHECKOUT: frozenset({model.Kind.CREATE_CHECKOUT}),
+    _CAP.CAPABILITY_DISPUTES: _MONEY_IN,
 }
 # Conveniences of configuring; no payment rests on them.
 _FREE_TO_GO = frozenset({_CAP.CAPABILITY_CREDENTIAL_CHECK, _CAP.CAPABILITY_OVERLAPPING_SECRETS})
@@ -50,8 +55,9 @@ def missing(
     return found
 
 
-def _known(version: plugins.Version) -> client.Known:
-    return client.known_of(plugin_service_pb2.HandshakeResponse.FromString(version.handshake))
+def _known(version: plugins.Version) -> introduction.Known:
+    handshake = plugin_service_pb2.HandshakeResponse.FromString(version.handshake)
+    return introduction.known_of(handshake)
 
 
 def _name(capability: int) -> str:

@@ -31,6 +31,7 @@ _TABLES: dict[str, type[Any]] = {
     "operations": stored.Operation,
     "refunds": stored.Refund,
     "customers": stored.Customer,
+    "mirrors": stored.Mirror,
     "idempotency_keys": stored.Key,
     "plugins": stored.Plugin,
     "bindings": stored.Binding,
@@ -161,6 +162,7 @@ class Installation:
             ],
             "refunds": [("default", "ref_one", "pay_sale", "op_refund", 300, "EUR", 2)],
             "customers": [("default", "cus_one", _C.SYNC_STATE_SYNCED, 2)],
+            "mirrors": [],
             "idempotency_keys": [
                 ("default", "Create", "k1", "pay_sale"),
                 ("default", "Refund", "k2", "ref_one"),

@@ -11,9 +11,11 @@ from typing import Any
 
 import psycopg
 from payhub.events.v1 import event_pb2
-from payhub.payments.v1 import payment_events_pb2
+from payhub.options.v1 import options_pb2
+from payhub.payments.v1 import billing_events_pb2, payment_events_pb2
 
 from provider_mock import oracle
+from servicekit import sanitizer
 
 TABLES = (
     "api_keys",
@@ -79,6 +81,11 @@ class Records:
         decode = payment_events_pb2.PaymentEvent.FromString
         return [decode(event.data) for event in self.events(payment_id)]
 
+    def payload(self, event: event_pb2.Event) -> Any:
+        """Returns the payload of an event of a mirrored entity."""
+        name = event.data_schema.rpartition(".")[2]
+        return getattr(billing_events_pb2, name).FromString(event.data)
+
     def story(self, entity: Any) -> list[str]:
         """Returns the types of an entity's events after checking that they tell it all.
 
@@ -100,10 +107,24 @@ class Records:
             assert last.amounts.refunded_minor == entity.amounts.refunded_minor
             assert last.failure == entity.failure
             assert last.references == entity.references
-        else:
+        elif entity.id.startswith("cus_"):
             told = payment_events_pb2.CustomerEvent.FromString(events[-1].data).customer
             assert told == entity
+        else:
+            payload = self.payload(events[-1])
+            assert _as_told(getattr(payload, events[-1].entity_type)) == _as_told(entity)
         return [event.type for event in events]
+
+
+def _as_told(entity: Any) -> Any:
+    """Returns a mirrored entity without what an event leaves out, or may tell late."""
+    bare = type(entity)()
+    bare.CopyFrom(entity)
+    for place in bare.prices if hasattr(bare, "prices") else [bare.mirror]:
+        place.ClearField("operations")
+        place.ClearField("provider_time")
+    sanitizer.strip_sensitive(bare, options_pb2.sensitive)
+    return bare
 
 
 class Ledger:

@@ -25,6 +25,7 @@ from payhub.admin.v1 import key_service_pb2 as keys_pb
 from payhub.payments.v1 import customer_service_pb2 as customers_pb
 from payhub.payments.v1 import (
     customer_service_pb2_grpc,
+    payment_method_service_pb2_grpc,
     payment_pb2,
     payment_service_pb2_grpc,
     refund_service_pb2_grpc,
@@ -175,6 +176,7 @@ class Caller:
         self.payments: Any = payment_service_pb2_grpc.PaymentServiceStub(self.channel)
         self.refunds: Any = refund_service_pb2_grpc.RefundServiceStub(self.channel)
         self.customers: Any = customer_service_pb2_grpc.CustomerServiceStub(self.channel)
+        self.methods: Any = payment_method_service_pb2_grpc.PaymentMethodServiceStub(self.channel)
         self.keys: Any = key_service_pb2_grpc.KeyServiceStub(self.channel)
         self.status: Any = status_service_pb2_grpc.StatusServiceStub(self.channel)
         self.bindings: Any = binding_admin_service_pb2_grpc.BindingAdminServiceStub(self.channel)

@@ -93,14 +93,15 @@ class Sidecar(
     async def start(self, port: int = 0) -> Self:
         """Serves, at a free port unless one is named."""
         self._server = grpc.aio.server()
-        plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(self, self._server)
-        payment_provider_service_pb2_grpc.add_PaymentProviderServiceServicer_to_server(
-            self, self._server
-        )
+        self._servicers(self._server)
         bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.target = f"127.0.0.1:{bound}"
         await self._server.start()
         return self
+
+    def _servicers(self, server: grpc.aio.Server) -> None:
+        plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(self, server)
+        payment_provider_service_pb2_grpc.add_PaymentProviderServiceServicer_to_server(self, server)
 
     async def stop(self) -> None:
         """Is gone at once."""

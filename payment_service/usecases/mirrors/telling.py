@@ -1,0 +1,143 @@
+"""Mirrored entities as messages, and the events of their changes.
+
+Owns the messages of responses and events and what an event says of a step. Called by the
+API and right before a change is written. Never reads a database.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+from payhub.payments.v1 import billing_events_pb2, mirror_pb2, payment_method_service_pb2
+
+from payment_service.db import outbox
+from payment_service.domain import model
+from payment_service.domain.mirrors import base, kinds, objects, payment_methods
+from payment_service.usecases import events, snapshots
+from payment_service.usecases.mirrors import scopes
+
+# Always different, or following from the rest.
+_UNTOLD = frozenset({"version", "update_time", "available_actions"})
+_UNTOLD_OF_MIRROR = frozenset({"operations", "provider_time"})
+
+
+def place(value: base.Place, operations: Sequence[model.Operation] = ()) -> mirror_pb2.Mirror:
+    """Returns where an entity is, with the operations there."""
+    message = mirror_pb2.Mirror(
+        provider=value.provider,
+        binding_id=value.binding_id,
+        provider_object_id=value.provider_object_id,
+        sync_state=snapshots.number(value.sync_state),
+        operations=[
+            snapshots.operation(one) for one in operations if one.provider == value.provider
+        ],
+    )
+    if value.failure is not None:
+        message.failure.CopyFrom(snapshots.failure(value.failure))
+    if value.provider_time_us:
+        message.provider_time.CopyFrom(snapshots.timestamp(value.provider_time_us))
+    return message
+
+
+def payment_method(
+    value: payment_methods.PaymentMethod, operations: Sequence[model.Operation] = ()
+) -> payment_method_service_pb2.PaymentMethod:
+    """Returns a payment method as a message."""
+    message = payment_method_service_pb2.PaymentMethod(
+        id=value.id,
+        customer_id=value.customer_id,
+        state=snapshots.number(value.state),
+        type=value.type,
+        is_default=value.is_default,
+        mirror=place(value.place, operations),
+        version=value.version,
+        create_time=snapshots.timestamp(value.created_us),
+        update_time=snapshots.timestamp(value.updated_us),
+    )
+    if value.card is not None:
+        message.card.brand = value.card.brand
+        message.card.last4 = value.card.last4
+        message.card.expire_month = value.card.expire_month
+        message.card.expire_year = value.card.expire_year
+    return message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """How a kind is told: its message, and the payload with the field that holds it."""
+
+    message: Callable[[Any], Any]
+    payload: Callable[[], Any]
+    field: str
+
+
+_FORMS: dict[objects.ObjectKind, _Form] = {
+    objects.ObjectKind.PAYMENT_METHOD: _Form(
+        message=payment_method,
+        payload=billing_events_pb2.PaymentMethodEvent,
+        field="payment_method",
+    ),
+}
+
+
+def entries(change: base.Change, scope: scopes.Scope) -> list[outbox.Entry]:
+    """Returns one outbox entry per step of *change*."""
+    return [_entry(step, scope) for step in change.steps]
+
+
+def _entry(step: base.Step, scope: scopes.Scope) -> outbox.Entry:
+    after: Any = step.after
+    rules = kinds.BY_PREFIX[after.id.partition("_")[0]]
+    form = _FORMS[rules.kind]
+    payload = form.payload()
+    told = getattr(payload, form.field)
+    told.CopyFrom(form.message(after))
+    if step.before is not None:
+        payload.previous.SetInParent()
+        payload.changed.SetInParent()
+        paths = _note(form.message(step.before), told, payload.previous)
+        payload.changed.paths.extend(paths)
+    payload.operation_id = scope.operation_id
+    entity = events.Entity(
+        rules.name,
+        after.id,
+        after.version,
+        after.tenant_id,
+        rules.columns(after).user_id,
+        after.updated_us,
+    )
+    return events.entry(
+        step.event_type,
+        entity,
+        payload,
+        cause=scope.cause,
+        causation_id=scope.operation_id,
+        new_id=scope.new_id,
+    )
+
+
+def _note(
+    before: Any, after: Any, previous: Any, prefix: str = "", skip: frozenset[str] = _UNTOLD
+) -> list[str]:
+    """Returns the paths whose values differ, and sets their old values in *previous*."""
+    paths: list[str] = []
+    for field in after.DESCRIPTOR.fields:
+        name = field.name
+        old = getattr(before, name)
+        if name in skip or old == getattr(after, name):
+            continue
+        if name == "mirror":
+            paths += _note(old, after.mirror, previous.mirror, "mirror.", _UNTOLD_OF_MIRROR)
+            continue
+        paths.append(f"{prefix}{name}")
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            getattr(previous, name).update(old)
+        elif field.is_repeated:
+            getattr(previous, name).extend(old)
+        elif isinstance(old, Message):
+            if before.HasField(name):
+                getattr(previous, name).CopyFrom(old)
+        else:
+            setattr(previous, name, old)
+    return paths

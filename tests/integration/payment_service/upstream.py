@@ -1,0 +1,258 @@
+"""A provider in the test's own process that keeps methods and bills, as it is told.
+
+Owns being a provider with objects: what it was sent, what it has, and how it answers.
+Called by the tests of mirrored entities. Each call of a kind can be told to end otherwise:
+
+- `decline`: refused. `not_sent`: nothing done. `drop`: done, and the answer lost.
+- `mute`: done, and the answer holds no object. `hang`: waits for `answers`.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf import timestamp_pb2
+from payhub.plugin.v1 import capability_pb2
+from payhub.provider.v1 import (
+    notice_provider_service_pb2,
+    notice_provider_service_pb2_grpc,
+    operation_pb2,
+    payment_method_provider_service_pb2,
+    payment_method_provider_service_pb2_grpc,
+    payment_provider_service_pb2,
+    provider_object_pb2,
+)
+
+from provider_sdk import errors as plugin_errors
+from tests.integration.payment_service import sidecars
+
+_O = operation_pb2.Operation
+_P = provider_object_pb2
+_methods = payment_method_provider_service_pb2
+_notices = notice_provider_service_pb2
+_payments = payment_provider_service_pb2
+
+CAPABILITIES = (
+    *sidecars.CAPABILITIES,
+    capability_pb2.CAPABILITY_CUSTOMERS,
+    capability_pb2.CAPABILITY_OPERATION_LOOKUP,
+    capability_pb2.CAPABILITY_PAYMENT_METHODS,
+    capability_pb2.CAPABILITY_PLANS,
+    capability_pb2.CAPABILITY_SUBSCRIPTIONS,
+    capability_pb2.CAPABILITY_OBJECT_FETCH,
+)
+SERVICES = (
+    sidecars.SERVICE,
+    "payhub.provider.v1.PaymentMethodProviderService",
+    "payhub.provider.v1.BillingProviderService",
+    "payhub.provider.v1.NoticeProviderService",
+)
+START_US = 1_800_000_000_000_000
+
+
+class Upstream(
+    sidecars.Sidecar,
+    payment_method_provider_service_pb2_grpc.PaymentMethodProviderServiceServicer,
+    notice_provider_service_pb2_grpc.NoticeProviderServiceServicer,
+):
+    """One instance; see the module.
+
+    Args:
+        capabilities: What it says it can do.
+    """
+
+    def __init__(self, capabilities: Sequence[Any] = CAPABILITIES) -> None:
+        super().__init__("mock", services=SERVICES)
+        del self.handshake.capabilities[:]
+        self.handshake.capabilities.extend(
+            capability_pb2.CapabilityStatus(capability=each, enabled=True) for each in capabilities
+        )
+        # Microseconds of its own clock; every change takes one second, unless `frozen`.
+        self.now_us = START_US
+        self.frozen = False
+        self.objects: dict[str, _P.ProviderObject] = {}
+        self.script: dict[str, list[str]] = defaultdict(list)
+        # Every effect, by (RPC, operation id), and every call.
+        self.effects: list[tuple[str, str]] = []
+        self.calls: list[tuple[str, Any]] = []
+        self.fetched: list[str] = []
+        self._done: dict[str, tuple[_O, list[_P.ProviderObject]]] = {}
+        self._numbers = itertools.count(1)
+
+    def _servicers(self, server: grpc.aio.Server) -> None:
+        super()._servicers(server)
+        payment_method_provider_service_pb2_grpc.add_PaymentMethodProviderServiceServicer_to_server(
+            self, server
+        )
+        notice_provider_service_pb2_grpc.add_NoticeProviderServiceServicer_to_server(self, server)
+
+    def new_id(self, prefix: str) -> str:
+        """Returns a fresh identifier."""
+        return f"{prefix}_{next(self._numbers)}"
+
+    def put(self, identity: str, **content: Any) -> _P.ProviderObject:
+        """Makes or changes an object; returns it as it is then."""
+        if not self.frozen:
+            self.now_us += 1_000_000
+        known = self.objects.get(identity)
+        made = _P.ProviderObject()
+        if known is not None:
+            made.CopyFrom(known)
+        for name, value in content.items():
+            if isinstance(value, dict):
+                part = getattr(made, name)
+                part.SetInParent()
+                for field, one in value.items():
+                    _set(part, field, one)
+            else:
+                setattr(made, name, value)
+        made.provider_object_id = identity
+        made.state_time.FromMicroseconds(self.now_us)
+        self.objects[identity] = made
+        told = _P.ProviderObject()
+        told.CopyFrom(made)
+        return told
+
+    async def perform(
+        self,
+        request: Any,
+        context: Any,
+        answer: Any,
+        effect: Callable[[], tuple[str, list[_P.ProviderObject]]],
+    ) -> Any:
+        """Carries an operation out once, and answers as it was told.
+
+        *effect* returns the id that the operation's `provider_object_id` tells and the
+        objects of the answer.
+        """
+        name = type(request).__name__.removesuffix("Request")
+        operation_id = request.context.operation_id
+        self.calls.append((name, request))
+        how = self.script[name].pop(0) if self.script[name] else ""
+        if how == "hang" and self.answers is not None:
+            await self.answers.wait()
+        if operation_id not in self._done:
+            if how == "not_sent":
+                await sidecars.fail(
+                    context,
+                    plugin_errors.to_rpc(plugin_errors.Unreachable("away"), domain="mock"),
+                )
+            operation = _O(operation_id=operation_id, state=_O.STATE_SUCCEEDED)
+            told: list[_P.ProviderObject] = []
+            if how == "decline":
+                operation.state = _O.STATE_DECLINED
+                operation.decline.reason = operation_pb2.DECLINE_REASON_INSTRUMENT_INVALID
+            else:
+                self.effects.append((name, operation_id))
+                operation.provider_object_id, told = effect()
+            operation.state_time.FromMicroseconds(self.now_us)
+            self._done[operation_id] = (operation, told)
+        operation, told = self._done[operation_id]
+        if how == "drop":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        return answer(operation=operation, objects=[] if how == "mute" else told)
+
+    async def GetOperation(
+        self, request: _payments.GetOperationRequest, context: Any
+    ) -> _payments.GetOperationResponse:
+        """Says what became of an operation."""
+        if request.operation_id not in self._done:
+            await sidecars.fail(
+                context, plugin_errors.to_rpc(plugin_errors.NotFound("none"), domain="mock")
+            )
+        operation, told = self._done[request.operation_id]
+        return _payments.GetOperationResponse(operation=operation, objects=told)
+
+    async def FetchObject(
+        self, request: _notices.FetchObjectRequest, context: Any
+    ) -> _notices.FetchObjectResponse:
+        """Returns an object as it is now."""
+        identity = request.reference.provider_object_id
+        self.fetched.append(identity)
+        if identity not in self.objects:
+            await sidecars.fail(
+                context, plugin_errors.to_rpc(plugin_errors.NotFound("none"), domain="mock")
+            )
+        return _notices.FetchObjectResponse(object=self.objects[identity])
+
+    async def CreateCustomer(
+        self, request: _payments.CreateCustomerRequest, context: Any
+    ) -> _payments.CreateCustomerResponse:
+        """Makes a customer."""
+        operation = _O(
+            operation_id=request.context.operation_id,
+            state=_O.STATE_SUCCEEDED,
+            provider_object_id=self.new_id("cust"),
+        )
+        return _payments.CreateCustomerResponse(operation=operation)
+
+    async def AttachPaymentMethod(
+        self, request: _methods.AttachPaymentMethodRequest, context: Any
+    ) -> _methods.AttachPaymentMethodResponse:
+        """Keeps a method."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            identity = self.new_id("pm")
+            made = self.put(
+                identity,
+                core_id=request.payment_method_id,
+                operation_id=request.context.operation_id,
+                payment_method={
+                    "provider_customer_id": request.provider_customer_id,
+                    "type": "card",
+                    "card": _P.CardDetails(
+                        brand="visa", last4="4242", expire_month=12, expire_year=2040
+                    ),
+                    "is_default": request.set_default,
+                },
+            )
+            return identity, [made]
+
+        answer: _methods.AttachPaymentMethodResponse = await self.perform(
+            request, context, _methods.AttachPaymentMethodResponse, effect
+        )
+        return answer
+
+    async def SetDefaultPaymentMethod(
+        self, request: _methods.SetDefaultPaymentMethodRequest, context: Any
+    ) -> _methods.SetDefaultPaymentMethodResponse:
+        """Makes a method the default."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            identity = request.provider_payment_method_id
+            return identity, [self.put(identity, payment_method={"is_default": True})]
+
+        answer: _methods.SetDefaultPaymentMethodResponse = await self.perform(
+            request, context, _methods.SetDefaultPaymentMethodResponse, effect
+        )
+        return answer
+
+    async def DetachPaymentMethod(
+        self, request: _methods.DetachPaymentMethodRequest, context: Any
+    ) -> _methods.DetachPaymentMethodResponse:
+        """Takes a method away."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            self.objects.pop(request.provider_payment_method_id, None)
+            self.now_us += 1_000_000
+            return request.provider_payment_method_id, []
+
+        answer: _methods.DetachPaymentMethodResponse = await self.perform(
+            request, context, _methods.DetachPaymentMethodResponse, effect
+        )
+        return answer
+
+
+def _set(part: Any, field: str, value: Any) -> None:
+    if isinstance(value, bool | int | str):
+        target = part.DESCRIPTOR.fields_by_name[field]
+        if target.message_type is timestamp_pb2.Timestamp.DESCRIPTOR:
+            getattr(part, field).FromMicroseconds(value)
+        else:
+            setattr(part, field, value)
+    elif value is None:
+        part.ClearField(field)
+    else:
+        getattr(part, field).CopyFrom(value)
