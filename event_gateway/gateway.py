@@ -33,15 +33,18 @@ from event_gateway import (
 from event_gateway import (
     settings as settings_module,
 )
-from event_gateway.api import admin, ingest, queries, stream
-from event_gateway.db import append, epoch, read
+from event_gateway.api import admin, consumer_admin, ingest, queries, stream
+from event_gateway.api import consumers as consuming
+from event_gateway.consumers import forwarding, group
+from event_gateway.consumers import groups as consumer_groups
+from event_gateway.db import append, consumers, epoch, read
 from servicekit import auth, clock, metrics, rpc, server, storage, validation
 from servicekit.storage import notices
 
 MIGRATIONS = pathlib.Path(__file__).parent / "db" / "migrations"
 
 INGEST_SERVICE = ingest_pb.DESCRIPTOR.services_by_name["EventIngestService"].full_name
-SERVICES = (stream.SERVICE, INGEST_SERVICE, admin.SERVICE)
+SERVICES = (stream.SERVICE, INGEST_SERVICE, admin.SERVICE, consuming.SERVICE)
 
 
 class SchemaOutdated(Exception):
@@ -84,6 +87,7 @@ async def serve(settings: settings_module.Settings) -> int:
         stack.push_async_callback(channel.close)
         await check_schema(database)
         state = await database.read(read.state)
+        await database.write(consumers.adopt_orphans)
         log = window.Window(
             bytes_max=settings.window_bytes, head=state.head, head_us=state.head_append_us
         )
@@ -93,19 +97,38 @@ async def serve(settings: settings_module.Settings) -> int:
             streams_per_tenant_max=settings.streams_per_tenant_max,
             stall_s=settings.stall_timeout_s,
         )
+        origin = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        running = consumer_groups.Groups(
+            group.Surroundings(
+                database=database,
+                log=log,
+                time=time,
+                reads=asyncio.Semaphore(settings.catch_up_reads_max),
+            ),
+            owner=origin,
+            lease_s=settings.consumer_lease_s,
+        )
+
+        def news() -> None:
+            streams.news()
+            running.news()
+
+        def changed(now: read.State) -> None:
+            streams.changed(now)
+            running.changed(now)
+
         follow = tail.Tail(
             database,
             log,
             epoch=state.epoch,
-            on_growth=streams.news,
-            on_change=streams.changed,
+            on_growth=news,
+            on_change=changed,
             erasures=state.erasures,
         )
-        origin = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         writer = appender.Appender(
             database,
             log,
-            on_growth=streams.news,
+            on_growth=news,
             on_hole=follow.kick,
             time=time,
             origin=origin,
@@ -121,7 +144,10 @@ async def serve(settings: settings_module.Settings) -> int:
         keys = access.KeyService(channel)
         rules = access.Rules(SERVICES)
         gate = access.Gate(rules, auth.KeyCache(keys.introspect, ttl_s=settings.key_cache_ttl_s))
-        recheck = revocation.Recheck(streams, keys.introspect, every_s=settings.key_recheck_s)
+        rechecks = [
+            revocation.Recheck(holder, keys.introspect, every_s=settings.key_recheck_s)
+            for holder in (streams, running)
+        ]
         subscribe = stream.Streams(
             checked,
             streams,
@@ -145,12 +171,18 @@ async def serve(settings: settings_module.Settings) -> int:
         tidy = retention.Retention(
             database,
             _policy(settings),
-            floor=_no_consumers,
+            floor=lambda: database.read(consumers.lowest_floor),
             kick=follow.kick,
             every_s=settings.retention_every_s,
             time=time,
         )
-        _watch(registry, log)
+        forward = forwarding.Forwarder()
+        stack.push_async_callback(forward.close)
+        members = consuming.Consuming(
+            running, forward, time=time, members_per_tenant_max=settings.streams_per_tenant_max
+        )
+        manage = consumer_admin.Administration(checked, running, time=time)
+        _watch(registry, log, running)
 
         async def close_streams(stop: asyncio.Event) -> None:
             await stop.wait()
@@ -166,6 +198,9 @@ async def serve(settings: settings_module.Settings) -> int:
                     on_connected=follow.kick,
                 )
 
+        def listening(address: str) -> None:
+            running.endpoint = settings.advertised_endpoint or _reachable(address)
+
         async def ready() -> None:
             await database.read(read.state)
 
@@ -174,6 +209,7 @@ async def serve(settings: settings_module.Settings) -> int:
             service_name="event_gateway",
             servicers=[
                 lambda grpc_server: stream.register(grpc_server, subscribe, pages),
+                lambda grpc_server: consumer_admin.register(grpc_server, members, manage),
                 lambda grpc_server: (
                     event_ingest_service_pb2_grpc.add_EventIngestServiceServicer_to_server(
                         publish, grpc_server
@@ -196,8 +232,16 @@ async def serve(settings: settings_module.Settings) -> int:
                     translate=problems.from_exception,
                 )
             ],
-            background=[close_streams, follow.run, recheck.run, tidy.run, hear],
-            on_drain=[writer.drain],
+            background=[
+                close_streams,
+                follow.run,
+                running.run,
+                *(recheck.run for recheck in rechecks),
+                tidy.run,
+                hear,
+            ],
+            on_drain=[running.drain, writer.drain],
+            on_serving=listening,
             registry=registry,
             ready_checks={"event_log": ready},
         )
@@ -228,10 +272,6 @@ def _validate(message: Message) -> None:
         validation.validate(message)
 
 
-async def _no_consumers() -> int | None:
-    return None
-
-
 def _policy(settings: settings_module.Settings) -> retention.Policy:
     return retention.Policy(
         age_s=settings.retention_s,
@@ -242,7 +282,21 @@ def _policy(settings: settings_module.Settings) -> retention.Policy:
     )
 
 
-def _watch(registry: metrics.Metrics, log: window.Window) -> None:
+def _reachable(address: str) -> str:
+    """Returns where other hosts reach what listens at *address*."""
+    host, _, port = address.rpartition(":")
+    if host in ("0.0.0.0", "[::]"):
+        return f"{socket.gethostname()}:{port}"
+    return address
+
+
+def _watch(registry: metrics.Metrics, log: window.Window, running: consumer_groups.Groups) -> None:
+    registry.gauge("payhub_gateway_consumers", "Consumers that run here.").set_function(
+        lambda: running.count
+    )
+    registry.gauge("payhub_gateway_members", "Members of consumers here.").set_function(
+        lambda: len(running.streams)
+    )
     registry.gauge("payhub_gateway_head_position", "Newest event in the window.").set_function(
         lambda: log.head
     )

@@ -30,7 +30,7 @@ def check_publish(principal: auth.Principal, events: Iterable[event_pb2.Event]) 
         return
     for event in events:
         if not covers(principal.publish_types, event.type):
-            raise _refusal(principal, "publish", event.type, principal.publish_types)
+            raise refusal(principal, "publish", event.type, principal.publish_types)
 
 
 def readable(principal: auth.Principal, spec: event_pb2.Filter) -> event_pb2.Filter:
@@ -44,11 +44,11 @@ def readable(principal: auth.Principal, spec: event_pb2.Filter) -> event_pb2.Fil
     granted = principal.read_types
     for wanted in spec.types:
         if not covers(granted, wanted):
-            raise _refusal(principal, "read", wanted, granted)
+            raise refusal(principal, "read", wanted, granted)
     if spec.types:
         return spec
     if not granted:
-        raise _refusal(principal, "read", "*", granted)
+        raise refusal(principal, "read", "*", granted)
     narrowed = event_pb2.Filter()
     narrowed.CopyFrom(spec)
     narrowed.types.extend(granted)
@@ -64,9 +64,10 @@ def still_reads(before: auth.Principal, now: auth.Principal) -> bool:
     )
 
 
-def _refusal(
+def refusal(
     principal: auth.Principal, verb: str, wanted: str, granted: Iterable[str]
 ) -> errors.RpcError:
+    """The caller is a plugin that may not *verb* (`read`, `publish`) events of type *wanted*."""
     listed = ", ".join(granted) or "none"
     return errors.RpcError(
         grpc.StatusCode.PERMISSION_DENIED,

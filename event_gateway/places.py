@@ -68,8 +68,8 @@ class Places:
         self._ahead_wait_s = ahead_wait_s
         self._time = time
 
-    async def start(self, point: pb.StartPoint) -> Start:
-        """Returns where a stream with that start point begins.
+    async def start(self, point: pb.StartPoint, field: str = "start") -> Start:
+        """Returns where a stream with that start point begins; *field* names it in errors.
 
         Raises:
             errors.RpcError: As `resolve`, or INVALID_FIELD for a moment in the future.
@@ -78,13 +78,13 @@ class Places:
         if kind == "after_cursor":
             text = point.after_cursor
             try:
-                return Start(position=await self.resolve(text, field="start.after_cursor"))
+                return Start(position=await self.resolve(text, field=f"{field}.after_cursor"))
             except errors.RpcError as refusal:
                 if refusal.reason != problems.EXPIRED or point.expired_policy in _FAIL:
                     raise
                 return await self._skip(point.expired_policy, text)
         if kind == "from_time":
-            return await self._from_time(point)
+            return await self._from_time(point, field)
         if point.anchor == pb.StartPoint.ANCHOR_OLDEST:
             return Start(position=await self.oldest())
         return Start(position=self._window.head)
@@ -138,13 +138,13 @@ class Places:
                 raise problems.cursor_ahead(position, self._window.head)
             await asyncio.sleep(_AHEAD_POLL_S)
 
-    async def _from_time(self, point: pb.StartPoint) -> Start:
+    async def _from_time(self, point: pb.StartPoint, field: str) -> Start:
         try:
             moment_us = point.from_time.ToMicroseconds()
         except ValueError:
-            raise errors.invalid_field("start.from_time", "is not a time") from None
+            raise errors.invalid_field(f"{field}.from_time", "is not a time") from None
         if moment_us > self._time.now_us() + _SKEW_US:
-            raise errors.invalid_field("start.from_time", "must not lie in the future")
+            raise errors.invalid_field(f"{field}.from_time", "must not lie in the future")
         await self._tail.refresh()
         state, position, oldest_us = await self.database.read(lambda conn: _at(conn, moment_us))
         if not state.oldest or not oldest_us or oldest_us <= moment_us:

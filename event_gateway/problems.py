@@ -99,6 +99,45 @@ def too_many_streams(limit: int, *, retry_after_s: float) -> errors.RpcError:
     )
 
 
+def consumer_exists(name: str) -> errors.RpcError:
+    """The tenant has a consumer of that name with another definition."""
+    return errors.RpcError(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "CONSUMER_EXISTS",
+        f"consumer {name} exists with another definition; update it, or choose another name",
+        metadata={"name": name},
+    )
+
+
+def member_replaced(name: str) -> errors.RpcError:
+    """Another stream joined under the same member name."""
+    return errors.RpcError(
+        grpc.StatusCode.ABORTED,
+        "MEMBER_REPLACED",
+        f"another stream joined as member {name}; give each member a name of its own",
+        metadata={"member": name},
+    )
+
+
+def stale(expected: str, current: str) -> errors.RpcError:
+    """Somebody else changed it meanwhile."""
+    return errors.RpcError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "STALE_GENERATION",
+        "it was changed meanwhile; read it again, then decide",
+        metadata={"expected": expected, "current": current},
+    )
+
+
+def key_reused() -> errors.RpcError:
+    """The idempotency key came with another request."""
+    return errors.RpcError(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "IDEMPOTENCY_KEY_REUSED",
+        "the idempotency key was used for another request",
+    )
+
+
 def from_exception(failure: Exception) -> errors.RpcError | None:
     """Turns an error of storage into the caller's; None for anything else."""
     if isinstance(failure, storage.StorageOverloaded):

@@ -7,11 +7,12 @@ down.
 
 import asyncio
 import collections
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Protocol
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import access, grants, hub
+from event_gateway import access, grants
 from servicekit import auth, logs
 
 # Questions under way at a time.
@@ -20,6 +21,33 @@ _ASKING_MAX = 8
 _log = logs.get_logger(__name__)
 
 Lookup = Callable[[str, bytes], Awaitable[auth.Principal | None]]
+
+
+class Held(Protocol):
+    """A stream, as far as its key is concerned."""
+
+    @property
+    def principal(self) -> auth.Principal:
+        """What the key could do when the stream was opened."""
+
+    @property
+    def key_digest(self) -> bytes:
+        """Of the key."""
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Whose events it reads."""
+
+
+class Holder(Protocol):
+    """Whoever has open streams."""
+
+    @property
+    def streams(self) -> Collection[Any]:
+        """The open streams, each a `Held`."""
+
+    def close(self, stream: Any, reason: pb.Notice.Closing.Reason) -> None:
+        """Tells one of them to end."""
 
 
 class Recheck:
@@ -31,7 +59,7 @@ class Recheck:
         every_s: Time between two rounds, seconds.
     """
 
-    def __init__(self, streams: hub.Hub, lookup: Lookup, *, every_s: float) -> None:
+    def __init__(self, streams: Holder, lookup: Lookup, *, every_s: float) -> None:
         self._hub = streams
         self._lookup = lookup
         self._every_s = every_s
@@ -47,7 +75,7 @@ class Recheck:
 
     async def run_once(self) -> int:
         """Asks about each key once; returns how many streams it told to close."""
-        by_key: dict[tuple[str, bytes], list[hub.Stream]] = collections.defaultdict(list)
+        by_key: dict[tuple[str, bytes], list[Held]] = collections.defaultdict(list)
         for stream in self._hub.streams:
             by_key[stream.principal.key_id, stream.key_digest].append(stream)
         closed = await asyncio.gather(
@@ -55,7 +83,7 @@ class Recheck:
         )
         return sum(closed)
 
-    async def _check(self, key_id: str, digest: bytes, held: list[hub.Stream]) -> int:
+    async def _check(self, key_id: str, digest: bytes, held: list[Held]) -> int:
         async with self._asking:
             try:
                 principal = await self._lookup(key_id, digest)
@@ -75,7 +103,7 @@ class Recheck:
         return closed
 
 
-def _may_read(principal: auth.Principal, stream: hub.Stream) -> bool:
+def _may_read(principal: auth.Principal, stream: Held) -> bool:
     """Whether a key may still read what it could when *stream* was opened."""
     if access.READ not in principal.scopes or not grants.still_reads(stream.principal, principal):
         return False

@@ -35,6 +35,12 @@ class Settings(settings.ServiceSettings):
     # wishes. 10 ms takes a hundred streams at a thousand events a second to a third
     # of the CPU.
     tick_ms: float = pydantic.Field(default=0.0, ge=0, le=250)
+    # How long the consumers of a replica that died wait for another one.
+    consumer_lease_s: float = pydantic.Field(default=10.0, ge=1, le=60)
+    # Where the other replicas reach this one, host:port; empty: the host's name and the port it
+    # listens on. Members of a consumer that another replica runs are passed on to there.
+    advertised_endpoint: str = ""
+
     # Memory for the newest events; slower readers are fed from storage.
     window_bytes: int = pydantic.Field(default=64 * 1024 * 1024, ge=64 * 1024)
     streams_per_tenant_max: int = pydantic.Field(default=10_000, ge=1)

@@ -262,6 +262,8 @@ BY_REASON: Mapping[error_reason_pb2.ErrorReason, type[PayhubError]] = {
     _R.ERROR_REASON_PROVIDER_DISABLED: NotSupported,
     _R.ERROR_REASON_SEAL_INVALID: InvalidRequest,
     _R.ERROR_REASON_ENCRYPTION_KEY_MISSING: StateConflict,
+    _R.ERROR_REASON_CONSUMER_EXISTS: StateConflict,
+    _R.ERROR_REASON_MEMBER_REPLACED: StateConflict,
 }
 """The class of each reason of the contract. A newer reason falls back on `BY_CODE`."""
 

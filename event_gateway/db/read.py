@@ -297,6 +297,12 @@ def stretch(
     )
 
 
+def events_at(conn: storage.Connection, positions: list[int]) -> dict[int, bytes]:
+    """Returns the chunks of the events at *positions*; those no longer kept are missing."""
+    rows = conn.all(_EVENTS, {"positions": _array(conn, positions)})
+    return {row[0]: splice.chunk(row[1]) for row in rows}
+
+
 def _facts(
     conn: storage.Connection, selection: Selection | None, *, after: int, upto: int
 ) -> tuple[list[storage.Row], int]:

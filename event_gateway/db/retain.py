@@ -8,7 +8,8 @@ deletes what readers were not told of.
 import dataclasses
 
 from event_gateway import splice
-from event_gateway.db import read
+from event_gateway.consumers import records
+from event_gateway.db import progress, read
 from servicekit import storage
 
 # One transaction: short enough that nobody notices who appends.
@@ -166,6 +167,13 @@ def erase(
             "rows": ERASED_MAX,
         },
     )
+    copies = (
+        0
+        if after
+        else progress.erase(
+            conn, records.entity_key(wanted.tenant_id, wanted.entity_type, wanted.entity_id)
+        )
+    )
     changed = []
     freed = 0
     for position, stored in rows:
@@ -173,7 +181,7 @@ def erase(
         if replacement is not None:
             changed.append({"position": position, "event": replacement})
             freed += len(stored) - len(replacement)
-    if changed:
+    if changed or copies:
         conn.run_many(_REPLACE, changed)
         conn.run(_COUNT_ERASURE, {"size_bytes": freed})
         conn.run(

@@ -24,6 +24,10 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from payhub.admin.v1 import key_service_pb2, key_service_pb2_grpc
 from payhub.events.v1 import (
+    consumer_service_pb2 as consumer_pb,
+)
+from payhub.events.v1 import (
+    consumer_service_pb2_grpc,
     event_admin_service_pb2,
     event_admin_service_pb2_grpc,
     event_ingest_service_pb2,
@@ -102,6 +106,7 @@ class Client:
         )
         self.metadata = (("authorization", f"Bearer {key}"),) if key else ()
         self.ingest = event_ingest_service_pb2_grpc.EventIngestServiceStub(self.channel)
+        self.consumers = consumer_service_pb2_grpc.ConsumerServiceStub(self.channel)
         self.streams = event_stream_service_pb2_grpc.EventStreamServiceStub(self.channel)
         self.admin = event_admin_service_pb2_grpc.EventAdminServiceStub(self.channel)
 
@@ -151,6 +156,13 @@ class Client:
             ),
             metadata=self.metadata,
             timeout=TIMEOUT_S,
+        )
+
+    async def ask(self, method: str, **fields: Any) -> Any:
+        """A unary method of ConsumerService."""
+        request = getattr(consumer_pb, f"{method}Request")(**fields)
+        return await getattr(self.consumers, method)(
+            request, metadata=self.metadata, timeout=TIMEOUT_S
         )
 
 
@@ -324,3 +336,10 @@ async def until_phase(call: Any, last: Any, phase: int) -> None:
     async with asyncio.timeout(TIMEOUT_S):
         while last.phase != phase:
             last = await call.read()
+
+
+def violations(error: Any) -> list[str]:
+    """Returns the field paths that a refused call names."""
+    bad = error_details_pb2.BadRequest()
+    detail(error, bad)
+    return [one.field for one in bad.field_violations]

@@ -1,0 +1,409 @@
+"""ConsumerService: definitions, status, seeking and parked events.
+
+Owns the checks of what operators ask for and the wording of answers. Called by
+gRPC behind the pipeline. The database decides; whoever runs the consumer takes
+over what changed.
+"""
+
+import base64
+import binascii
+from typing import Any
+
+import grpc
+import grpc.aio
+from payhub.events.v1 import consumer_pb2, event_pb2
+from payhub.events.v1 import consumer_service_pb2 as pb
+from payhub.events.v1 import event_stream_service_pb2 as stream_pb
+
+from event_gateway import cursor, grants, matching, places, problems, splice
+from event_gateway.api import consumers as consuming
+from event_gateway.api import queries
+from event_gateway.consumers import definition, groups
+from event_gateway.db import commands, consumers, progress, read
+from servicekit import auth, clock, errors, rpc, storage
+
+KIND = "consumer"
+CONSUMERS_MAX = 1_000
+PAGE_SIZE_DEFAULT = 50
+# One page of parked events, like one response of a stream.
+PAGE_BYTES_MAX = 2 * 1024 * 1024
+RESOLVED_MAX = 1_000
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+_Resolution = pb.ResolveParkedEventsRequest
+
+
+class Administration:
+    """Serves what operators ask for.
+
+    Args:
+        checked: Checks start points.
+        running: Told when a row has changed.
+        time: For creation times.
+    """
+
+    def __init__(
+        self, checked: places.Places, running: groups.Groups, *, time: clock.Clock
+    ) -> None:
+        self._places = checked
+        self._database = checked.database
+        self._groups = running
+        self._time = time
+
+    async def create(
+        self, request: pb.CreateConsumerRequest, context: _Context
+    ) -> pb.CreateConsumerResponse:
+        """Makes a consumer, or finds an equal one."""
+        principal: auth.Principal = rpc.current().principal
+        made = definition.complete(request.consumer)
+        queries.checked_tenants(principal, made.filter)
+        made.filter.CopyFrom(grants.readable(principal, made.filter))
+        floor = await self._position(made.start, "consumer.start")
+        encoded = definition.encode(made)
+        now_us = self._time.now_us()
+
+        def create(conn: storage.Connection) -> consumers.Stored:
+            stored = consumers.get(conn, principal.tenant_id, made.name)
+            if stored is None:
+                if consumers.count(conn, principal.tenant_id) >= CONSUMERS_MAX:
+                    raise errors.overloaded(
+                        f"the tenant has {CONSUMERS_MAX} consumers already", retry_after_s=60.0
+                    )
+                consumers.create(
+                    conn,
+                    principal.tenant_id,
+                    made.name,
+                    kind=KIND,
+                    definition=encoded,
+                    floor=floor,
+                    idle_expiry_us=made.idle_expiry.ToMicroseconds(),
+                    now_us=now_us,
+                )
+                stored = consumers.get(conn, principal.tenant_id, made.name)
+            assert stored is not None, "it was made or found just now"
+            return stored
+
+        stored = await self._database.write(create)
+        if stored.kind != KIND or stored.definition != encoded:
+            raise problems.consumer_exists(made.name)
+        return pb.CreateConsumerResponse(consumer=definition.shown(stored))
+
+    async def get(self, request: pb.GetConsumerRequest, context: _Context) -> Any:
+        """Returns definition and status."""
+        principal: auth.Principal = rpc.current().principal
+        return await self._database.read(
+            lambda conn: self._described(conn, _found(conn, principal, request.name))
+        )
+
+    async def list(
+        self, request: pb.ListConsumersRequest, context: _Context
+    ) -> pb.ListConsumersResponse:
+        """Returns a page by name."""
+        principal: auth.Principal = rpc.current().principal
+        after = _decode_name(request.page_token)
+        size = request.page_size or PAGE_SIZE_DEFAULT
+
+        def page(conn: storage.Connection) -> pb.ListConsumersResponse:
+            rows = consumers.page(conn, principal.tenant_id, KIND, after=after, rows=size + 1)
+            shown = [self._described(conn, each) for each in rows[:size]]
+            token = _encode_name(rows[size - 1].name) if len(rows) > size else ""
+            return pb.ListConsumersResponse(consumers=shown, next_page_token=token)
+
+        return await self._database.read(page)
+
+    async def update(
+        self, request: pb.UpdateConsumerRequest, context: _Context
+    ) -> pb.UpdateConsumerResponse:
+        """Sets the fields in the mask."""
+        principal: auth.Principal = rpc.current().principal
+        given, paths = request.consumer, list(request.update_mask.paths)
+        if not paths:
+            raise errors.invalid_field("update_mask", "must name at least one field")
+        if "filter" in paths:
+            queries.checked_tenants(principal, given.filter)
+            given.filter.CopyFrom(grants.readable(principal, given.filter))
+
+        def update(conn: storage.Connection) -> consumers.Stored:
+            stored = _locked(conn, principal, given.name)
+            consuming.check_access(principal, definition.read(stored))
+            before = consumer_pb2.Consumer.FromString(stored.definition)
+            after = definition.change(before, given, paths)
+            if after == before:
+                return stored
+            _check_etag(given.etag, stored)
+            consumers.update(
+                conn,
+                stored,
+                definition.encode(after),
+                idle_expiry_us=after.idle_expiry.ToMicroseconds(),
+            )
+            return _found(conn, principal, given.name)
+
+        stored = await self._database.write(update)
+        self._groups.poke(principal.tenant_id, given.name)
+        return pb.UpdateConsumerResponse(consumer=definition.shown(stored))
+
+    async def delete(
+        self, request: pb.DeleteConsumerRequest, context: _Context
+    ) -> pb.DeleteConsumerResponse:
+        """Deletes a consumer, if there is one."""
+        principal: auth.Principal = rpc.current().principal
+
+        def delete(conn: storage.Connection) -> None:
+            stored = consumers.lock(conn, principal.tenant_id, _text(request.name))
+            if stored is None or stored.kind != KIND:
+                return
+            consuming.check_access(principal, definition.read(stored))
+            _check_etag(request.etag, stored)
+            consumers.delete(conn, principal.tenant_id, request.name)
+
+        await self._database.write(delete)
+        self._groups.poke(principal.tenant_id, request.name)
+        return pb.DeleteConsumerResponse()
+
+    async def seek(
+        self, request: pb.SeekConsumerRequest, context: _Context
+    ) -> pb.SeekConsumerResponse:
+        """Moves the place, or says what that would do."""
+        principal: auth.Principal = rpc.current().principal
+        if not request.dry_run and not request.idempotency_key:
+            raise errors.invalid_field("idempotency_key", "is needed unless dry_run is set")
+        floor = await self._position(request.target, "target")
+
+        def seek(conn: storage.Connection) -> pb.SeekConsumerResponse:
+            command = None
+            if not request.dry_run:
+                command = _command(principal, "SeekConsumer", request)
+                done = commands.recall(conn, command)
+                if done is not None:
+                    return pb.SeekConsumerResponse.FromString(done)
+                stored = _locked(conn, principal, request.name)
+            else:
+                stored = _found(conn, principal, request.name)
+            read_as = definition.read(stored)
+            consuming.check_access(principal, read_as)
+            target = consumers.place_at(floor)
+            backlog = consumers.backlog(conn, read_as.matcher.selection, target, retries=0)
+            response = pb.SeekConsumerResponse(
+                previous_cursor=cursor.encode(self._places.epoch, stored.floor),
+                cursor=cursor.encode(self._places.epoch, floor),
+                backlog=backlog.count,
+            )
+            if command is not None:
+                consumers.seek(conn, stored, floor, discard_parked=request.discard_parked)
+                commands.keep(conn, command, response.SerializeToString())
+            return response
+
+        if request.dry_run:
+            return await self._database.read(seek)
+        try:
+            response = await self._database.write(seek)
+        except commands.KeyReused:
+            raise problems.key_reused() from None
+        self._groups.poke(principal.tenant_id, request.name)
+        return response
+
+    async def list_parked(
+        self, request: pb.ListParkedEventsRequest, context: _Context
+    ) -> pb.ListParkedEventsResponse:
+        """Returns a page of what was set aside."""
+        principal: auth.Principal = rpc.current().principal
+        if request.filter.tenant_ids:
+            raise errors.invalid_field("filter.tenant_ids", "must be empty")
+        fingerprint = cursor.fingerprint(
+            request.consumer.encode(), request.filter.SerializeToString(deterministic=True)
+        )
+        after = self._parked_after(request.page_token, fingerprint)
+        size = request.page_size or PAGE_SIZE_DEFAULT
+
+        def page(conn: storage.Connection) -> list[progress.Parked]:
+            stored = _found(conn, principal, request.consumer)
+            consuming.check_access(principal, definition.read(stored))
+            return progress.parked(
+                conn, principal.tenant_id, request.consumer, after=after, rows=size + 1
+            )
+
+        rows = await self._database.read(page)
+        response = pb.ListParkedEventsResponse()
+        room, last = PAGE_BYTES_MAX, after
+        for each in rows[:size]:
+            room -= len(each.event or b"")
+            if room < 0 and last > after:
+                break
+            last = each.position
+            shown = _parked(each)
+            if _selected(request.filter, shown):
+                response.parked_events.append(shown)
+        if rows and last < rows[-1].position:
+            response.next_page_token = cursor.encode_page(self._places.epoch, last, fingerprint)
+        return response
+
+    async def resolve(
+        self, request: pb.ResolveParkedEventsRequest, context: _Context
+    ) -> pb.ResolveParkedEventsResponse:
+        """Puts parked events back or drops them."""
+        principal: auth.Principal = rpc.current().principal
+        if bool(request.positions) == request.all:
+            raise errors.invalid_field("positions", "give positions, or all")
+        again = request.resolution == _Resolution.RESOLUTION_RETRY
+
+        def resolve(conn: storage.Connection) -> pb.ResolveParkedEventsResponse:
+            stored = _locked(conn, principal, request.consumer)
+            consuming.check_access(principal, definition.read(stored))
+            which = (conn, principal.tenant_id, request.consumer)
+            if request.all:
+                chosen = progress.parked(*which, after=-1, rows=RESOLVED_MAX)
+            else:
+                chosen = progress.parked_at(*which, set(request.positions))
+            resolved, released = progress.resolve(conn, stored, chosen, again=again)
+            left = bool(progress.parked(*which, after=-1, rows=1))
+            return pb.ResolveParkedEventsResponse(
+                resolved=resolved, released=released, remaining=left and request.all
+            )
+
+        response = await self._database.write(resolve)
+        self._groups.poke(principal.tenant_id, request.consumer)
+        return response
+
+    async def _position(self, start: stream_pb.StartPoint, path: str) -> int:
+        return (await self._places.start(start, path)).position
+
+    def _described(
+        self, conn: storage.Connection, stored: consumers.Stored
+    ) -> pb.GetConsumerResponse:
+        read_as = definition.read(stored)
+        retrying, extra, parked = progress.counts(conn, stored.tenant_id, stored.name)
+        backlog = consumers.backlog(conn, read_as.matcher.selection, stored.place, retries=extra)
+        status = consumer_pb2.ConsumerStatus(
+            ack_floor_cursor=cursor.encode(self._places.epoch, stored.floor),
+            backlog=backlog.count,
+            backlog_estimated=backlog.estimated,
+            outstanding=stored.outstanding if stored.owner else 0,
+            retrying=retrying,
+            parked=parked,
+            members=stored.members if stored.owner else 0,
+            owner=stored.owner,
+        )
+        if backlog.oldest:
+            found = read.events_at(conn, [backlog.oldest])
+            for chunk in found.values():
+                event = stream_pb.GetEventResponse.FromString(chunk).event
+                age_us = self._time.now_us() - event.append_time.ToMicroseconds()
+                status.oldest_unsettled_age.FromMicroseconds(max(age_us, 0))
+        return pb.GetConsumerResponse(consumer=definition.shown(stored), status=status)
+
+    def _parked_after(self, token: str, fingerprint: bytes) -> int:
+        if not token:
+            return -1
+        try:
+            page = cursor.decode_page(token)
+        except cursor.MalformedError:
+            raise problems.page_token_invalid() from None
+        if page.fingerprint != fingerprint:
+            raise problems.page_token_invalid()
+        return page.cursor.position
+
+
+def register(server: grpc.aio.Server, members: consuming.Consuming, admin: Administration) -> None:
+    """Adds ConsumerService to *server*; what carries events is spliced, as in streams."""
+    unary, spliced = grpc.unary_unary_rpc_method_handler, None
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Consume": grpc.stream_stream_rpc_method_handler(
+            members.consume, request_deserializer=pb.ConsumeRequest.FromString
+        )
+    }
+    for name, behavior, serializer in (
+        ("Fetch", members.fetch, spliced),
+        ("Settle", members.settle, spliced),
+        ("CreateConsumer", admin.create, pb.CreateConsumerResponse.SerializeToString),
+        ("GetConsumer", admin.get, pb.GetConsumerResponse.SerializeToString),
+        ("ListConsumers", admin.list, pb.ListConsumersResponse.SerializeToString),
+        ("UpdateConsumer", admin.update, pb.UpdateConsumerResponse.SerializeToString),
+        ("DeleteConsumer", admin.delete, pb.DeleteConsumerResponse.SerializeToString),
+        ("SeekConsumer", admin.seek, pb.SeekConsumerResponse.SerializeToString),
+        ("ListParkedEvents", admin.list_parked, pb.ListParkedEventsResponse.SerializeToString),
+        (
+            "ResolveParkedEvents",
+            admin.resolve,
+            pb.ResolveParkedEventsResponse.SerializeToString,
+        ),
+    ):
+        message = pb.DESCRIPTOR.services_by_name["ConsumerService"].methods_by_name[name]
+        request = getattr(pb, message.input_type.name)
+        handlers[name] = unary(
+            behavior, request_deserializer=request.FromString, response_serializer=serializer
+        )
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(consuming.SERVICE, handlers),)
+    )
+
+
+def _found(conn: storage.Connection, principal: auth.Principal, name: str) -> consumers.Stored:
+    stored = consumers.get(conn, principal.tenant_id, _text(name))
+    if stored is None or stored.kind != KIND:
+        raise errors.not_found("consumer", name)
+    return stored
+
+
+def _locked(conn: storage.Connection, principal: auth.Principal, name: str) -> consumers.Stored:
+    stored = consumers.lock(conn, principal.tenant_id, _text(name))
+    if stored is None or stored.kind != KIND:
+        raise errors.not_found("consumer", name)
+    return stored
+
+
+def _text(name: str) -> str:
+    # PostgreSQL has no text with NUL in it, so no consumer has that name.
+    return name.replace("\0", "\ufffd")
+
+
+def _check_etag(given: str, stored: consumers.Stored) -> None:
+    if given and given != str(stored.revision):
+        raise problems.stale(given, str(stored.revision))
+
+
+def _command(
+    principal: auth.Principal, name: str, request: pb.SeekConsumerRequest
+) -> commands.Command:
+    bare = pb.SeekConsumerRequest()
+    bare.CopyFrom(request)
+    bare.idempotency_key = ""
+    return commands.Command(
+        tenant_id=principal.tenant_id,
+        command=name,
+        key=_text(request.idempotency_key),
+        fingerprint=cursor.fingerprint(bare.SerializeToString(deterministic=True)),
+    )
+
+
+def _parked(row: progress.Parked) -> consumer_pb2.ParkedEvent:
+    shown = consumer_pb2.ParkedEvent(
+        reason=row.reason,
+        attempts=row.attempts,
+        park_time=splice.timestamp(row.parked_us),
+        blocked=row.blocked,
+        position=row.position,
+        skipped_entries=row.skipped,
+    )
+    if row.event is not None:
+        shown.event.ParseFromString(row.event)
+    return shown
+
+
+def _selected(spec: event_pb2.Filter, parked: consumer_pb2.ParkedEvent) -> bool:
+    if not parked.HasField("event"):
+        return spec == event_pb2.Filter()
+    event = parked.event
+    matcher = matching.Matcher((event.tenant_id,), spec)
+    return matcher.matches(event.tenant_id, event.type, event.entity_type, event.entity_id)
+
+
+def _encode_name(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode()
+
+
+def _decode_name(token: str) -> str:
+    try:
+        return base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True).decode()
+    except (UnicodeError, binascii.Error):
+        raise problems.page_token_invalid() from None

@@ -1,0 +1,1 @@
+"""Durable consumers: who gets which event next, and what became of it."""

@@ -1,0 +1,129 @@
+"""Calls that belong to the replica that runs the consumer.
+
+Owns the channels to other replicas and the passing on of requests, answers and
+errors, unread. Called by the API of consumers. Never forwards a call twice.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from servicekit import errors, server
+
+# Says that a call was forwarded already.
+HEADER = "x-payhub-forwarded"
+_PASSED_ON = ("authorization", "x-request-id")
+
+
+class Forwarder:
+    """Channels to the other replicas."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def unary(
+        self,
+        endpoint: str,
+        method: str,
+        request: Message,
+        metadata: Iterable[tuple[str, Any]],
+        *,
+        timeout_s: float | None,
+    ) -> bytes:
+        """Returns the answer of *endpoint*.
+
+        Raises:
+            errors.RpcError: What it said, or UNAVAILABLE if it can't be reached.
+        """
+        call: Any = self._channel(endpoint).unary_unary(method, request_serializer=_serialize)
+        try:
+            answer: bytes = await call(request, metadata=_passed_on(metadata), timeout=timeout_s)
+        except grpc.aio.AioRpcError as failure:
+            raise _as_ours(failure) from None
+        return answer
+
+    async def stream(
+        self,
+        endpoint: str,
+        method: str,
+        first: Message,
+        requests: AsyncIterator[Message],
+        metadata: Iterable[tuple[str, Any]],
+        context: Any,
+    ) -> None:
+        """Passes a stream on in both directions until either end closes it."""
+        call: Any = self._channel(endpoint).stream_stream(method, request_serializer=_serialize)(
+            metadata=_passed_on(metadata)
+        )
+
+        async def up() -> None:
+            await call.write(first)
+            async for request in requests:
+                await call.write(request)
+            await call.done_writing()
+
+        sending = asyncio.ensure_future(up())
+        try:
+            async for response in call:
+                await context.write(response)
+        except grpc.aio.AioRpcError as failure:
+            raise _as_ours(failure) from None
+        finally:
+            sending.cancel()
+            call.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Closes every channel."""
+        for channel in self._channels.values():
+            await channel.close()
+
+    def _channel(self, endpoint: str) -> grpc.aio.Channel:
+        channel = self._channels.get(endpoint)
+        if channel is None:
+            channel = self._channels[endpoint] = grpc.aio.insecure_channel(
+                endpoint, options=list(server.CHANNEL_OPTIONS)
+            )
+        return channel
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _passed_on(metadata: Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
+    kept = tuple((name, value) for name, value in metadata if name in _PASSED_ON)
+    return (*kept, (HEADER, "1"))
+
+
+def _as_ours(failure: grpc.aio.AioRpcError) -> errors.RpcError:
+    told: Any = failure  # the types of grpcio-status know its synchronous calls only
+    status = rpc_status.from_call(told)
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    found = bad_found = False
+    for packed in status.details if status is not None else ():
+        found = packed.Unpack(info) or found
+        bad_found = packed.Unpack(bad) or bad_found
+    if not found:
+        return errors.unavailable(
+            "the gateway that runs the consumer does not answer", retry_after_s=1.0
+        )
+    metadata = dict(info.metadata)
+    retry = metadata.pop("retry", "never")
+    return errors.RpcError(
+        failure.code(),
+        info.reason,
+        failure.details() or "",
+        retry="same_key" if retry == "same_key" else "never",
+        metadata=metadata,
+        retry_after_s=1.0 if retry == "same_key" else None,
+        violations=[(each.field, each.description) for each in bad.field_violations]
+        if bad_found
+        else (),
+    )

@@ -1,0 +1,461 @@
+"""One consumer: which event goes to whom next, and what was decided about each.
+
+Owns the rules of order, redelivery and parking, and what has to be written down.
+Pure: time and chance are passed in, events come from `feed`, changes leave
+through `changes`. Called by `event_gateway.consumers.group` on one event loop.
+"""
+
+from collections.abc import Collection, Iterable
+
+from event_gateway.consumers import leases, members, ordering, place, policy, records
+
+# Events that are known and not settled, those that wait for their entity included.
+AHEAD_MAX = 20_000
+# Enough that may go out next; more is read when these are gone.
+READY_MAX = 1_024
+# Bytes of events kept for the next delivery; the others are read again.
+KEPT_BYTES_MAX = 8 * 1024 * 1024
+# Parked events of one consumer; then it parks no more and reads no further.
+PARKED_MAX = 100_000
+
+NOT_IN_TIME = "not settled in time"
+
+
+class Machine:
+    """A consumer in this process.
+
+    Args:
+        rules: Its policy.
+        at: Its place.
+        known: What else is stored.
+        incarnation: Starts its lease tokens.
+        who: Its members; kept over a seek.
+    """
+
+    def __init__(
+        self,
+        rules: policy.Policy,
+        at: place.Place,
+        known: records.Known,
+        *,
+        incarnation: str,
+        who: members.Members,
+    ) -> None:
+        self.rules = rules
+        self.members = who
+        self.leases = leases.Leases(incarnation)
+        self.place = at
+        self.read_upto = self._last = at.floor
+        self.parked = known.parked
+        self.unsaved = 0
+        self._entries: dict[int, records.Entry] = {}
+        self._plain = 0
+        self._kept_bytes = 0
+        self._line = ordering.Line(rules.ordering, self._entries)
+        self._retries: dict[int, records.Retry] = {}
+        self._blocked = set(known.blocked_keys)
+        self._dirty: set[int] = set()
+        self._gone: set[int] = set()
+        self._parks: dict[int, records.Park] = {}
+        self._saved_floor = at.floor
+        self._take_known(known.retries)
+
+    @property
+    def outstanding(self) -> int:
+        """Deliveries under a lease."""
+        return self.leases.held
+
+    @property
+    def retrying(self) -> int:
+        """Events with a rejected or lost delivery behind them."""
+        return sum(
+            1 for entry in self._entries.values() if entry.attempts and not self._held(entry)
+        )
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether it could do with further events."""
+        return (
+            len(self._entries) < AHEAD_MAX
+            and self._line.ready_count < READY_MAX
+            and self.parked < PARKED_MAX
+            and not self._halted
+        )
+
+    @property
+    def place_moved(self) -> bool:
+        """Whether the floor lies above the stored one."""
+        self._settle_tail()
+        return self.place.floor > self._saved_floor
+
+    def feed(self, events: Iterable[tuple[int, str, bytes]], upto: int, now_us: int) -> None:
+        """Takes in what matches in (`read_upto`, *upto*]: positions, entity keys and chunks."""
+        for position, key, chunk in events:
+            if position <= self.read_upto:
+                continue
+            after, self._last = self._last, position
+            if self.place.covers(position):
+                continue
+            held = self._entries.get(position)
+            if held is not None:
+                # Known before the scan came here: what lies between is settled with it.
+                held.after = after
+                if held.extra:
+                    self.place.cover(after, position)
+                continue
+            entry = records.Entry(position=position, after=after, key=key)
+            retry = self._retries.pop(position, None)
+            if retry is not None:
+                entry.attempts, entry.due_us = retry.attempts, retry.due_us
+                entry.reason, entry.stored = retry.reason, True
+            self._add(entry, chunk)
+            if key in self._blocked and self.rules.blocks_entities:
+                self._park(entry, "", now_us, blocked=True)
+        self.read_upto = max(self.read_upto, upto)
+
+    def skip_lost(self, oldest: int, now_us: int) -> None:
+        """Says that the log begins after *oldest* now, and that some was not read in time.
+
+        Never silent: a marker among the parked events says how much.
+        """
+        if oldest <= self.read_upto:
+            return
+        lost = oldest - self.read_upto
+        self.place.cover(self._last, oldest)
+        self.read_upto = self._last = oldest
+        self._parks[oldest] = records.Park(
+            position=oldest,
+            key="",
+            attempts=0,
+            reason=f"SKIPPED: {lost} places of the log were deleted before they were read",
+            parked_us=now_us,
+            blocked=False,
+            skipped=lost,
+        )
+        self.parked += 1
+        self.unsaved += 1
+
+    def deliver(
+        self, now_us: int, ready: Collection[members.Session], most: int
+    ) -> list[records.Handout]:
+        """Hands out up to *most* events to sessions that can take some now."""
+        out: list[records.Handout] = []
+        if self.rules.paused or self._halted:
+            return out
+        takers = [session for session in ready if session.credit > 0]
+        if self.rules.ordering is policy.Ordering.TOTAL:
+            active = self.members.first()
+            takers = [session for session in takers if session is active]
+        while takers and len(out) < most and self.leases.held < self.rules.max_outstanding:
+            entry = self._line.take(now_us)
+            if entry is None:
+                break
+            session = self.members.choose(entry.key, takers)
+            out.append(self._hand_out(entry, session, now_us))
+            if session.credit <= 0:
+                takers.remove(session)
+        return out
+
+    def settle(
+        self,
+        token: str,
+        verdict: policy.Verdict,
+        now_us: int,
+        *,
+        delay_us: int = 0,
+        reason: str = "",
+        chance: float = 0.5,
+    ) -> policy.Failure | None:
+        """Takes a member's decision; returns why it has no effect, or None."""
+        lease = self.leases.find(token)
+        if lease is None:
+            return self.leases.verdict_on_ended(token, verdict)
+        entry = self._entries[lease.position]
+        if verdict is policy.Verdict.EXTEND:
+            if not lease.held and not self._line.hold(entry):
+                return policy.Failure.LEASE_EXPIRED
+            self.leases.move(lease, now_us + self.rules.ack_timeout_us)
+            return None
+        self.unsaved += 1
+        if verdict is policy.Verdict.ACK:
+            self._remove(entry, verdict)
+            self._mark_settled(entry)
+        elif verdict is policy.Verdict.PARK:
+            self._park(entry, reason, now_us, verdict=verdict)
+        elif verdict is policy.Verdict.RELEASE:
+            entry.attempts -= 1
+            self._let_go(entry, verdict)
+            self._dirty.add(entry.position)
+        else:
+            entry.reason = reason
+            if not self._park_if_used_up(entry, now_us, verdict):
+                entry.due_us = now_us + self.rules.wait_us(entry.attempts, delay_us, chance)
+                self._let_go(entry, verdict)
+                self._dirty.add(entry.position)
+        return None
+
+    def expire(self, now_us: int) -> int:
+        """Ends the leases whose time is over; returns how many."""
+        count = 0
+        while (lease := self.leases.due(now_us)) is not None:
+            count += 1
+            self.unsaved += 1
+            entry = self._entries[lease.position]
+            entry.reason = entry.reason or NOT_IN_TIME
+            if self._park_if_used_up(entry, now_us, None):
+                continue
+            self.leases.run_out(lease)
+            entry.due_us = now_us
+            self._line.release(entry)
+            self._line.offer_next(entry)
+            self._dirty.add(entry.position)
+        return count
+
+    def lose(self, position: int, now_us: int) -> None:
+        """Says that an event is no longer kept anywhere; it is set aside, never dropped."""
+        entry = self._entries.get(position)
+        if entry is not None:
+            self._park(entry, "SKIPPED: deleted from the log before it was delivered", now_us)
+
+    def leave(self, session: members.Session, now_us: int, grace_us: int) -> None:
+        """Takes a session out; its leases end after *grace_us* unless they end before."""
+        self.members.leave(session)
+        for lease in self.leases.of_session(session.number):
+            if lease.until_us > now_us + grace_us:
+                self.leases.move(lease, now_us + grace_us)
+
+    def forget_events(self) -> None:
+        """Drops the events themselves; they are read again when they are handed out."""
+        self._kept_bytes = 0
+        for entry in self._entries.values():
+            entry.chunk = None
+
+    def next_us(self) -> int | None:
+        """Returns when something is due, if nothing else happens before."""
+        times = [self.leases.next_us()]
+        if not self.rules.paused and not self._halted:
+            times.append(self._line.due_us)
+        return min((time for time in times if time is not None), default=None)
+
+    def changes(self) -> records.Changes:
+        """Returns what is to be written; `saved` or `restore` must follow."""
+        self._settle_tail()
+        retries = []
+        for position in self._dirty:
+            entry = self._entries.get(position)
+            if entry is not None:
+                entry.stored = True
+                retries.append(_retry(entry))
+        made = records.Changes(
+            floor=self.place.floor,
+            runs=self.place.encode(),
+            retries=retries,
+            settled=sorted(self._gone),
+            parks=[self._parks[position] for position in sorted(self._parks)],
+        )
+        self._dirty.clear()
+        self._gone.clear()
+        self.unsaved = 0
+        return made
+
+    def saved(self, made: records.Changes) -> None:
+        """Says that *made* is durable."""
+        self._saved_floor = made.floor
+        for park in made.parks:
+            if self._parks.get(park.position) is park:
+                del self._parks[park.position]
+
+    def restore(self, made: records.Changes) -> None:
+        """Says that *made* was not written; it will be part of the next changes."""
+        self._dirty.update(retry.position for retry in made.retries)
+        self._gone.update(made.settled)
+        self.unsaved += len(made.retries) + len(made.settled) + len(made.parks) + 1
+
+    def refresh(
+        self, rules: policy.Policy, known: records.Known, now_us: int, *, rescan: bool
+    ) -> None:
+        """Takes over what somebody else changed in storage.
+
+        Args:
+            rules: The policy now.
+            known: What else is stored now.
+            now_us: Epoch microseconds.
+            rescan: The filter changed: everything not in flight is read again.
+        """
+        self.rules = rules
+        self.parked = known.parked + len(self._parks)
+        roots = {park.key for park in self._parks.values() if not park.blocked and not park.skipped}
+        self._blocked = set(known.blocked_keys) | roots
+        for park in [park for park in self._parks.values() if park.blocked]:
+            if park.key not in self._blocked or not rules.blocks_entities:
+                self._unpark(park)
+        if rescan:
+            self._forget_waiting()
+        self._take_known(known.retries)
+        for entry in list(self._entries.values()):
+            self._line.offer(entry)
+
+    def _take_known(self, retries: Iterable[records.Retry]) -> None:
+        for retry in retries:
+            position = retry.position
+            if position in self._entries or position in self._gone or position in self._parks:
+                continue
+            if not retry.extra:
+                if position > self.read_upto and not self.place.covers(position):
+                    self._retries[position] = retry
+                continue
+            entry = records.Entry(
+                position=position,
+                after=position,
+                key=retry.key,
+                attempts=retry.attempts,
+                due_us=retry.due_us,
+                reason=retry.reason,
+                extra=True,
+                stored=True,
+            )
+            self._add(entry, None)
+
+    def _add(self, entry: records.Entry, chunk: bytes | None) -> None:
+        if chunk is not None and self._kept_bytes + len(chunk) <= KEPT_BYTES_MAX:
+            entry.chunk = chunk
+            self._kept_bytes += len(chunk)
+        self._entries[entry.position] = entry
+        self._plain += not entry.extra
+        self._line.add(entry)
+
+    def _hand_out(
+        self, entry: records.Entry, session: members.Session, now_us: int
+    ) -> records.Handout:
+        if entry.lease is not None:
+            self.leases.end(entry.lease, None)
+        until_us = now_us + self.rules.ack_timeout_us
+        entry.lease = self.leases.give(entry.position, session.number, until_us)
+        entry.attempts += 1
+        entry.due_us = 0
+        session.credit -= 1
+        self._line.hold(entry)
+        return records.Handout(
+            session=session,
+            entry=entry,
+            lease=entry.lease,
+            attempt=entry.attempts,
+            reason=entry.reason,
+        )
+
+    def _held(self, entry: records.Entry) -> bool:
+        return entry.lease is not None and entry.lease.held
+
+    def _let_go(self, entry: records.Entry, verdict: policy.Verdict) -> None:
+        """Ends the lease of an entry that stays."""
+        self._end_lease(entry, verdict)
+        self._line.offer_next(entry)
+
+    def _end_lease(self, entry: records.Entry, verdict: policy.Verdict | None) -> None:
+        if entry.lease is None:
+            return
+        if entry.lease.held:
+            self._line.release(entry)
+        self.leases.end(entry.lease, verdict)
+        entry.lease = None
+
+    def _remove(self, entry: records.Entry, verdict: policy.Verdict | None) -> None:
+        """Takes an entry out, whatever became of it."""
+        self._end_lease(entry, verdict)
+        del self._entries[entry.position]
+        self._plain -= not entry.extra
+        if entry.chunk is not None:
+            self._kept_bytes -= len(entry.chunk)
+        self._line.remove(entry)
+
+    def _mark_settled(self, entry: records.Entry) -> None:
+        if entry.stored:
+            self._gone.add(entry.position)
+        self._dirty.discard(entry.position)
+        if not entry.extra:
+            self.place.cover(entry.after, entry.position)
+
+    @property
+    def _halted(self) -> bool:
+        return self.rules.park_scope is policy.ParkScope.CONSUMER and self.parked > 0
+
+    def _park_if_used_up(
+        self, entry: records.Entry, now_us: int, verdict: policy.Verdict | None
+    ) -> bool:
+        if entry.attempts < self.rules.max_deliveries or self.parked >= PARKED_MAX:
+            return False
+        reason = entry.reason or "rejected"
+        times = f"{entry.attempts} deliveries" if entry.attempts > 1 else "1 delivery"
+        self._park(entry, f"{reason} (after {times})", now_us, verdict=verdict)
+        return True
+
+    def _park(
+        self,
+        entry: records.Entry,
+        reason: str,
+        now_us: int,
+        *,
+        verdict: policy.Verdict | None = None,
+        blocked: bool = False,
+    ) -> None:
+        self._remove(entry, verdict)
+        self._mark_settled(entry)
+        self._parks[entry.position] = records.Park(
+            position=entry.position,
+            key=entry.key,
+            attempts=entry.attempts,
+            reason=reason,
+            parked_us=now_us,
+            blocked=blocked,
+        )
+        self.parked += 1
+        self.unsaved += 1
+        if blocked or not self.rules.blocks_entities:
+            return
+        self._blocked.add(entry.key)
+        for later in self._line.behind(entry):
+            self._park(later, "", now_us, blocked=True)
+
+    def _unpark(self, park: records.Park) -> None:
+        """Takes a park back that is not written yet; the place has passed it already."""
+        del self._parks[park.position]
+        self.parked -= 1
+        self._gone.discard(park.position)
+        entry = records.Entry(
+            position=park.position,
+            after=park.position,
+            key=park.key,
+            extra=True,
+        )
+        self._add(entry, None)
+        self._dirty.add(entry.position)
+
+    def _forget_waiting(self) -> None:
+        """Forgets what reading on from the floor finds again."""
+        for entry in list(self._entries.values()):
+            if entry.extra:
+                continue
+            if entry.lease is not None:
+                # What lies between is to be judged by the new filter.
+                entry.after = entry.position - 1
+                continue
+            if entry.attempts:
+                self._retries[entry.position] = _retry(entry)
+            self._remove(entry, None)
+        self.read_upto = self._last = self.place.floor
+
+    def _settle_tail(self) -> None:
+        """Lets the floor pass what does not match, up to where everything is settled."""
+        if not self._plain:
+            self.place.raise_to(self.read_upto)
+
+
+def _retry(entry: records.Entry) -> records.Retry:
+    return records.Retry(
+        position=entry.position,
+        key=entry.key,
+        attempts=entry.attempts,
+        due_us=entry.due_us,
+        reason=entry.reason,
+        extra=entry.extra,
+    )

@@ -1,0 +1,339 @@
+"""Consumers in the database: definitions, who runs them, how far behind they are.
+
+Owns the rows of `consumer`. Called by the API of consumers and by their groups,
+inside one transaction each. What a running consumer writes down is in
+`event_gateway.db.progress`.
+"""
+
+import dataclasses
+import json
+
+from event_gateway.consumers import place
+from event_gateway.db import read
+from servicekit import storage
+
+# Rows looked at to tell how far behind a consumer is.
+BACKLOG_ROWS_MAX = 10_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A consumer as it is stored.
+
+    Attributes:
+        kind: `consumer`, or who else uses the machinery.
+        definition: The contract's message, serialized.
+        revision: Of the definition; the etag.
+        generation: Rises when the place is moved.
+        change_count: Rises with every change by others than the owner.
+        owner: Who runs it, '' if nobody or if the lease has ended.
+        owner_endpoint: Where that is reached.
+        members: As of the owner's last heartbeat.
+        outstanding: Likewise.
+    """
+
+    tenant_id: str
+    name: str
+    kind: str
+    definition: bytes
+    revision: int
+    generation: int
+    change_count: int
+    floor: int
+    runs: bytes
+    owner: str
+    owner_endpoint: str
+    term: int
+    members: int
+    outstanding: int
+    create_us: int
+
+    @property
+    def place(self) -> place.Place:
+        """Its place."""
+        return place.decode(self.floor, self.runs)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """How far behind a consumer is.
+
+    Attributes:
+        count: Events that match and are not settled.
+        estimated: Whether `count` is extrapolated.
+        oldest: Position of the first of them, 0 if none.
+    """
+
+    count: int
+    estimated: bool
+    oldest: int
+
+
+_COLUMNS = (
+    "select tenant_id, name, kind, definition, revision, generation, change_count, floor, runs, "
+    "case when lease_until_us > {now_us} then owner else '' end, "
+    "case when lease_until_us > {now_us} then owner_endpoint else '' end, "
+    "term, members, outstanding, create_us from consumer "
+)
+_ONE = "where tenant_id = :tenant_id and name = :name"
+_GET = storage.Statement(f"{_COLUMNS} {_ONE}")
+_LOCK = storage.Statement(f"{_COLUMNS} {_ONE}", postgresql=f"{_COLUMNS} {_ONE} for update")
+_PAGE = storage.Statement(
+    f"{_COLUMNS} where tenant_id = :tenant_id and kind = :kind and name > :after "
+    "order by name limit :rows"
+)
+_UNOWNED = storage.Statement(
+    f"{_COLUMNS} where kind = :kind and lease_until_us <= {{now_us}} order by lease_until_us "
+    "limit :rows"
+)
+_COUNT = storage.Statement("select count(*) from consumer where tenant_id = :tenant_id")
+_CREATE = storage.Statement(
+    "insert into consumer (tenant_id, name, kind, definition, revision, generation, change_count, "
+    "floor, runs, owner, owner_endpoint, term, lease_until_us, members, outstanding, create_us, "
+    "active_us, idle_expiry_us) values (:tenant_id, :name, :kind, :definition, 1, 1, 1, :floor, "
+    ":runs, '', '', 0, 0, 0, 0, :now_us, :now_us, :idle_expiry_us) "
+    "on conflict (tenant_id, name) do nothing"
+)
+_UPDATE = storage.Statement(
+    "update consumer set definition = :definition, idle_expiry_us = :idle_expiry_us, "
+    f"revision = revision + 1, change_count = change_count + 1 {_ONE}"
+)
+_TOUCH = storage.Statement(f"update consumer set change_count = change_count + 1 {_ONE}")
+_SEEK = storage.Statement(
+    "update consumer set floor = :floor, runs = :runs, generation = generation + 1, "
+    f"change_count = change_count + 1 {_ONE}"
+)
+_DELETE = storage.Statement(f"delete from consumer {_ONE}")
+_DELETE_RETRIES = storage.Statement(f"delete from consumer_retry {_ONE}")
+# What was put back by an operator stays, unless reading on finds it again.
+_FORGET_RETRIES = storage.Statement(
+    f"delete from consumer_retry {_ONE} and (extra = 0 or position > :floor)"
+)
+_DELETE_PARKED = storage.Statement(f"delete from consumer_parked {_ONE}")
+_TAKE = storage.Statement(
+    "update consumer set owner = :owner, owner_endpoint = :endpoint, term = term + 1, "
+    f"members = 0, outstanding = 0, lease_until_us = {{now_us}} + :lease_us {_ONE}"
+)
+_RENEW = storage.Statement(
+    "update consumer set lease_until_us = {now_us} + :lease_us, members = :members, "
+    "outstanding = :outstanding, "
+    "active_us = case when :members > 0 then {now_us} else active_us end "
+    f"{_ONE} and owner = :owner and term = :term returning change_count, generation"
+)
+_RELEASE = storage.Statement(
+    "update consumer set owner = '', owner_endpoint = '', lease_until_us = 0, members = 0, "
+    f"outstanding = 0 {_ONE} and owner = :owner and term = :term"
+)
+# One process has the file of SQLite open: what another one left is nobody's.
+_ORPHANS = storage.Statement(
+    "update consumer set owner = '', owner_endpoint = '', lease_until_us = 0 where owner <> ''"
+)
+_IDLE = storage.Statement(
+    "select tenant_id, name from consumer where idle_expiry_us > 0 and lease_until_us <= {now_us} "
+    "and active_us + idle_expiry_us <= {now_us} limit 100"
+)
+_LOWEST = storage.Statement("select min(floor) from consumer where kind <> ''")
+_BACKLOG = storage.Statement(
+    "select position, tenant_id, type, entity_type, entity_id from event_log "
+    "where tenant_id in (select value from json_each(:tenants)) and position > :after "
+    "order by position limit :rows",
+    postgresql="select position, tenant_id, type, entity_type, entity_id from event_log "
+    "where tenant_id = any(cast(:tenants as text[])) and position > :after "
+    "order by position limit :rows",
+)
+
+
+def get(conn: storage.Connection, tenant_id: str, name: str) -> Stored | None:
+    """Returns a consumer, or None."""
+    row = conn.one(_GET, {"tenant_id": tenant_id, "name": name})
+    return _stored(row) if row else None
+
+
+def lock(conn: storage.Connection, tenant_id: str, name: str) -> Stored | None:
+    """Returns a consumer and keeps others from writing about it in this transaction."""
+    row = conn.one(_LOCK, {"tenant_id": tenant_id, "name": name})
+    return _stored(row) if row else None
+
+
+def page(
+    conn: storage.Connection, tenant_id: str, kind: str, *, after: str, rows: int
+) -> list[Stored]:
+    """Returns up to *rows* consumers of a tenant whose names come after *after*."""
+    params = {"tenant_id": tenant_id, "kind": kind, "after": after, "rows": rows}
+    return [_stored(row) for row in conn.all(_PAGE, params)]
+
+
+def count(conn: storage.Connection, tenant_id: str) -> int:
+    """Returns how many consumers a tenant has, of every kind."""
+    row = conn.one(_COUNT, {"tenant_id": tenant_id})
+    return row[0] if row else 0
+
+
+def unowned(conn: storage.Connection, kind: str, *, rows: int) -> list[Stored]:
+    """Returns consumers of *kind* that nobody runs, longest first."""
+    return [_stored(row) for row in conn.all(_UNOWNED, {"kind": kind, "rows": rows})]
+
+
+def create(
+    conn: storage.Connection,
+    tenant_id: str,
+    name: str,
+    *,
+    kind: str,
+    definition: bytes,
+    floor: int,
+    idle_expiry_us: int,
+    now_us: int,
+) -> bool:
+    """Makes a consumer; False if one of that name exists."""
+    params = {
+        "tenant_id": tenant_id,
+        "name": name,
+        "kind": kind,
+        "definition": definition,
+        "floor": floor,
+        "runs": b"",
+        "idle_expiry_us": idle_expiry_us,
+        "now_us": now_us,
+    }
+    return conn.run(_CREATE, params) == 1
+
+
+def update(
+    conn: storage.Connection, stored: Stored, definition: bytes, *, idle_expiry_us: int
+) -> None:
+    """Replaces the definition of a consumer that `lock` returned."""
+    params = {"definition": definition, "idle_expiry_us": idle_expiry_us, **_name(stored)}
+    conn.run(_UPDATE, params)
+
+
+def touch(conn: storage.Connection, stored: Stored) -> None:
+    """Tells the owner that something beside the definition changed."""
+    conn.run(_TOUCH, _name(stored))
+
+
+def seek(conn: storage.Connection, stored: Stored, floor: int, *, discard_parked: bool) -> None:
+    """Moves the place of a consumer that `lock` returned; nothing is delivered again but by
+    reading on from there.
+    """
+    conn.run(_SEEK, {"floor": floor, "runs": b"", **_name(stored)})
+    conn.run(_FORGET_RETRIES, {"floor": floor, **_name(stored)})
+    if discard_parked:
+        conn.run(_DELETE_PARKED, _name(stored))
+
+
+def delete(conn: storage.Connection, tenant_id: str, name: str) -> None:
+    """Deletes a consumer and everything about it."""
+    params = {"tenant_id": tenant_id, "name": name}
+    for statement in (_DELETE, _DELETE_RETRIES, _DELETE_PARKED):
+        conn.run(statement, params)
+
+
+def acquire(
+    conn: storage.Connection, tenant_id: str, name: str, *, owner: str, endpoint: str, lease_us: int
+) -> Stored | None:
+    """Makes *owner* the one that runs a consumer, unless another one's lease is good. Ends what
+    *owner* itself had before.
+
+    Returns:
+        The consumer, whose `owner` says who runs it now; None if there is none.
+    """
+    stored = lock(conn, tenant_id, name)
+    if stored is None or stored.owner not in ("", owner):
+        return stored
+    params = {"owner": owner, "endpoint": endpoint, "lease_us": lease_us, **_name(stored)}
+    conn.run(_TAKE, params)
+    return dataclasses.replace(stored, owner=owner, owner_endpoint=endpoint, term=stored.term + 1)
+
+
+def renew(
+    conn: storage.Connection, stored: Stored, *, members: int, outstanding: int, lease_us: int
+) -> tuple[int, int] | None:
+    """Prolongs an owner's lease; returns change count and generation, or None if it is lost."""
+    params = {
+        "owner": stored.owner,
+        "term": stored.term,
+        "members": members,
+        "outstanding": outstanding,
+        "lease_us": lease_us,
+        **_name(stored),
+    }
+    row = conn.one(_RENEW, params)
+    return (row[0], row[1]) if row else None
+
+
+def release(conn: storage.Connection, stored: Stored) -> None:
+    """Ends an owner's lease, if it still has it."""
+    conn.run(_RELEASE, {"owner": stored.owner, "term": stored.term, **_name(stored)})
+
+
+def adopt_orphans(conn: storage.Connection) -> None:
+    """Ends every lease on SQLite, at the start of the one process that can have any."""
+    if conn.dialect == "sqlite":
+        conn.run(_ORPHANS)
+
+
+def delete_idle(conn: storage.Connection) -> list[tuple[str, str]]:
+    """Deletes consumers that no member asked for in time; returns tenants and names."""
+    gone = [(row[0], row[1]) for row in conn.all(_IDLE)]
+    for tenant_id, name in gone:
+        delete(conn, tenant_id, name)
+    return gone
+
+
+def lowest_floor(conn: storage.Connection) -> int | None:
+    """Returns the place that no consumer has passed yet; None if there is no consumer."""
+    row = conn.one(_LOWEST)
+    return row[0] if row else None
+
+
+def backlog(
+    conn: storage.Connection, selection: read.Selection, at: place.Place, *, retries: int
+) -> Backlog:
+    """Counts what matches behind a place and is not settled; looks at a bounded part."""
+    head = read.state(conn).head
+    tenants = list(selection.tenants)
+    params: dict[str, object] = {
+        "tenants": json.dumps(tenants) if conn.dialect == "sqlite" else tenants,
+        "after": at.floor,
+        "rows": BACKLOG_ROWS_MAX,
+    }
+    rows = conn.all(_BACKLOG, params)
+    count = oldest = 0
+    for row in rows:
+        if selection.matches(row[1], row[2], row[3], row[4]) and not at.covers(row[0]):
+            count += 1
+            oldest = oldest or row[0]
+    if len(rows) < BACKLOG_ROWS_MAX or rows[-1][0] >= head:
+        return Backlog(count=count + retries, estimated=False, oldest=oldest)
+    share = (head - at.floor) / (rows[-1][0] - at.floor)
+    return Backlog(count=round(count * share) + retries, estimated=True, oldest=oldest)
+
+
+def place_at(position: int) -> place.Place:
+    """Returns the place where everything up to *position* is settled."""
+    return place.Place(position)
+
+
+def _name(stored: Stored) -> dict[str, str]:
+    return {"tenant_id": stored.tenant_id, "name": stored.name}
+
+
+def _stored(row: storage.Row) -> Stored:
+    return Stored(
+        tenant_id=row[0],
+        name=row[1],
+        kind=row[2],
+        definition=bytes(row[3]),
+        revision=row[4],
+        generation=row[5],
+        change_count=row[6],
+        floor=row[7],
+        runs=bytes(row[8]),
+        owner=row[9],
+        owner_endpoint=row[10],
+        term=row[11],
+        members=row[12],
+        outstanding=row[13],
+        create_us=row[14],
+    )

@@ -1,0 +1,307 @@
+"""What a running consumer writes down and reads: its place, redeliveries, parked events.
+
+Owns the rows of `consumer_retry` and `consumer_parked`, and the guard that only the
+owner writes, and nothing over what others changed. Called by groups and by the
+API of consumers, inside one transaction each.
+"""
+
+import dataclasses
+import enum
+import json
+from collections.abc import Collection, Iterable
+
+from event_gateway import splice
+from event_gateway.consumers import records
+from event_gateway.db import consumers
+from servicekit import failpoints, storage
+
+
+class Written(enum.Enum):
+    """What became of an owner's changes."""
+
+    DONE = enum.auto()
+    CHANGED = enum.auto()
+    """Not written: somebody changed something; take it over and try again."""
+    MOVED = enum.auto()
+    """Not written: the place was moved."""
+    LOST = enum.auto()
+    """Not written: the consumer is deleted, or another one runs it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """A parked event as it is stored; `event` is None in a marker."""
+
+    position: int
+    entity_key: str
+    event: bytes | None
+    attempts: int
+    reason: str
+    parked_us: int
+    blocked: bool
+    skipped: int
+
+
+_ONE = "tenant_id = :tenant_id and name = :name"
+_RETRIES = storage.Statement(
+    "select position, entity_key, attempts, due_us, reason, extra from consumer_retry "
+    f"where {_ONE} order by position"
+)
+_RETRY_COUNT = storage.Statement(
+    f"select count(*), coalesce(sum(extra), 0) from consumer_retry where {_ONE}"
+)
+_BLOCKED_KEYS = storage.Statement(
+    f"select distinct entity_key from consumer_parked where {_ONE} and blocked = 0 and skipped = 0"
+)
+_PARKED_COUNT = storage.Statement(f"select count(*) from consumer_parked where {_ONE}")
+_EVENTS = storage.Statement(
+    "select w.value, coalesce(e.event, r.event) from json_each(:positions) w "
+    "left join event_log e on e.position = w.value "
+    "left join consumer_retry r on r.tenant_id = :tenant_id and r.name = :name "
+    "and r.position = w.value",
+    postgresql="select w.position, coalesce(e.event, r.event) "
+    "from unnest(cast(:positions as bigint[])) as w (position) "
+    "left join event_log e on e.position = w.position "
+    "left join consumer_retry r on r.tenant_id = :tenant_id and r.name = :name "
+    "and r.position = w.position",
+)
+# The event goes along: the log may delete it while it waits for an operator.
+_PARK = storage.Statement(
+    "insert into consumer_parked (tenant_id, name, position, entity_key, event, attempts, reason, "
+    "parked_us, blocked, skipped) "
+    "select cast(:tenant_id as text), cast(:name as text), cast(:position as bigint), "
+    "cast(:entity_key as text), coalesce(e.event, r.event), cast(:attempts as bigint), "
+    "cast(:reason as text), cast(:parked_us as bigint), cast(:blocked as bigint), "
+    "cast(:skipped as bigint) from (select 1 as one) o "
+    "left join event_log e on e.position = :position and :skipped = 0 "
+    "left join consumer_retry r on r.tenant_id = :tenant_id and r.name = :name "
+    "and r.position = :position where true "
+    "on conflict (tenant_id, name, position) do nothing"
+)
+_FORGET_RETRY = storage.Statement(
+    f"delete from consumer_retry where {_ONE} and position = :position"
+)
+_FORGET_PASSED = storage.Statement(
+    f"delete from consumer_retry where {_ONE} and extra = 0 and position <= :floor"
+)
+_KEEP_RETRY = storage.Statement(
+    "insert into consumer_retry (tenant_id, name, position, entity_key, attempts, due_us, reason, "
+    "extra) values (:tenant_id, :name, :position, :entity_key, :attempts, :due_us, :reason, :extra)"
+    " on conflict (tenant_id, name, position) do update set attempts = excluded.attempts, "
+    "due_us = excluded.due_us, reason = excluded.reason, extra = excluded.extra"
+)
+_PLACE = storage.Statement(f"update consumer set floor = :floor, runs = :runs where {_ONE}")
+_PARKED = (
+    "select position, entity_key, event, attempts, reason, parked_us, blocked, skipped "
+    f"from consumer_parked where {_ONE} "
+)
+_PARKED_PAGE = storage.Statement(f"{_PARKED} and position > :after order by position limit :rows")
+_PARKED_SOME = storage.Statement(
+    f"{_PARKED} and position in (select value from json_each(:positions)) order by position",
+    postgresql=f"{_PARKED} and position = any(cast(:positions as bigint[])) order by position",
+)
+_ROOTS_OF = storage.Statement(
+    f"select count(*) from consumer_parked where {_ONE} and entity_key = :entity_key "
+    "and blocked = 0 and skipped = 0"
+)
+_BLOCKED_OF = storage.Statement(
+    f"{_PARKED} and entity_key = :entity_key and blocked = 1 order by position"
+)
+_UNPARK = storage.Statement(f"delete from consumer_parked where {_ONE} and position = :position")
+_PUT_BACK = storage.Statement(
+    "insert into consumer_retry (tenant_id, name, position, entity_key, attempts, due_us, reason, "
+    "extra, event) select tenant_id, name, position, entity_key, 0, 0, reason, 1, event "
+    f"from consumer_parked where {_ONE} and position = :position"
+)
+
+
+_PARKED_OF_ENTITY = storage.Statement(
+    "select tenant_id, name, position, event from consumer_parked "
+    "where entity_key = :entity_key and event is not null"
+)
+_RETRIES_OF_ENTITY = storage.Statement(
+    "select tenant_id, name, position, event from consumer_retry "
+    "where entity_key = :entity_key and event is not null"
+)
+_REPLACE_PARKED = storage.Statement(
+    f"update consumer_parked set event = :event where {_ONE} and position = :position"
+)
+_REPLACE_RETRY = storage.Statement(
+    f"update consumer_retry set event = :event where {_ONE} and position = :position"
+)
+
+
+def known(conn: storage.Connection, tenant_id: str, name: str) -> records.Known:
+    """Returns what is stored about a consumer besides its place."""
+    which = {"tenant_id": tenant_id, "name": name}
+    count = conn.one(_PARKED_COUNT, which)
+    return records.Known(
+        retries=[
+            records.Retry(
+                position=row[0],
+                key=row[1],
+                attempts=row[2],
+                due_us=row[3],
+                reason=row[4],
+                extra=bool(row[5]),
+            )
+            for row in conn.all(_RETRIES, which)
+        ],
+        blocked_keys={row[0] for row in conn.all(_BLOCKED_KEYS, which)},
+        parked=count[0] if count else 0,
+    )
+
+
+def counts(conn: storage.Connection, tenant_id: str, name: str) -> tuple[int, int, int]:
+    """Returns how many events wait for another delivery, how many of them the floor has
+    passed, and how many are parked.
+    """
+    which = {"tenant_id": tenant_id, "name": name}
+    retrying = conn.one(_RETRY_COUNT, which) or (0, 0)
+    parked = conn.one(_PARKED_COUNT, which) or (0,)
+    return retrying[0], int(retrying[1]), parked[0]
+
+
+def write(conn: storage.Connection, mine: consumers.Stored, made: records.Changes) -> Written:
+    """Writes what an owner's machine changed, if *mine* is how things still are."""
+    now = consumers.lock(conn, mine.tenant_id, mine.name)
+    if now is None or (now.owner, now.term) != (mine.owner, mine.term):
+        return Written.LOST
+    if now.generation != mine.generation:
+        return Written.MOVED
+    if now.change_count != mine.change_count:
+        return Written.CHANGED
+    which = {"tenant_id": mine.tenant_id, "name": mine.name}
+    if made.parks:
+        conn.run_many(_PARK, [{**which, **_park(park)} for park in made.parks])
+    if made.settled:
+        conn.run_many(_FORGET_RETRY, [{**which, "position": one} for one in made.settled])
+    if made.floor > now.floor:
+        conn.run(_FORGET_PASSED, {**which, "floor": made.floor})
+    if made.retries:
+        conn.run_many(_KEEP_RETRY, [{**which, **_retry(retry)} for retry in made.retries])
+    conn.run(_PLACE, {**which, "floor": made.floor, "runs": made.runs})
+    failpoints.hit("event_gateway.before_progress_commit")
+    return Written.DONE
+
+
+def events(
+    conn: storage.Connection, tenant_id: str, name: str, positions: Collection[int]
+) -> dict[int, bytes]:
+    """Returns the chunks of a consumer's unsettled events; those no longer kept are missing."""
+    params = {
+        "tenant_id": tenant_id,
+        "name": name,
+        "positions": _array(conn, positions),
+    }
+    rows = conn.all(_EVENTS, params)
+    return {row[0]: splice.chunk(bytes(row[1])) for row in rows if row[1] is not None}
+
+
+def parked(
+    conn: storage.Connection, tenant_id: str, name: str, *, after: int, rows: int
+) -> list[Parked]:
+    """Returns up to *rows* parked events behind position *after*."""
+    params = {"tenant_id": tenant_id, "name": name, "after": after, "rows": rows}
+    return [_parked(row) for row in conn.all(_PARKED_PAGE, params)]
+
+
+def parked_at(
+    conn: storage.Connection, tenant_id: str, name: str, positions: Collection[int]
+) -> list[Parked]:
+    """Returns those of *positions* that are parked."""
+    params = {"tenant_id": tenant_id, "name": name, "positions": _array(conn, positions)}
+    return [_parked(row) for row in conn.all(_PARKED_SOME, params)]
+
+
+def resolve(
+    conn: storage.Connection, stored: consumers.Stored, chosen: Iterable[Parked], *, again: bool
+) -> tuple[int, int]:
+    """Puts parked events back (*again*) or drops them, and puts back what they held up.
+
+    Returns:
+        How many of *chosen* were resolved, and how many others followed.
+    """
+    which = {"tenant_id": stored.tenant_id, "name": stored.name}
+    chosen = list(chosen)
+    keys: set[str] = set()
+    resolved = released = 0
+    for each in chosen:
+        if each.blocked and again:
+            continue
+        if again and not each.skipped:
+            conn.run(_PUT_BACK, {**which, "position": each.position})
+        conn.run(_UNPARK, {**which, "position": each.position})
+        resolved += 1
+        if not each.skipped:
+            keys.add(each.entity_key)
+    asked = {each.position for each in chosen if each.blocked and again}
+    for key in sorted(keys):
+        roots = conn.one(_ROOTS_OF, {**which, "entity_key": key})
+        if roots and roots[0]:
+            continue
+        for row in conn.all(_BLOCKED_OF, {**which, "entity_key": key}):
+            conn.run(_PUT_BACK, {**which, "position": row[0]})
+            conn.run(_UNPARK, {**which, "position": row[0]})
+            if row[0] in asked:
+                resolved += 1
+            else:
+                released += 1
+    if resolved or released:
+        consumers.touch(conn, stored)
+    return resolved, released
+
+
+def erase(conn: storage.Connection, entity_key: str) -> int:
+    """Erases what the copies of an entity's events say of a person; returns how many had."""
+    changed = 0
+    for find, replace in (
+        (_PARKED_OF_ENTITY, _REPLACE_PARKED),
+        (_RETRIES_OF_ENTITY, _REPLACE_RETRY),
+    ):
+        for tenant_id, name, position, event in conn.all(find, {"entity_key": entity_key}):
+            replacement = splice.erased(bytes(event))
+            if replacement is not None:
+                where = {"tenant_id": tenant_id, "name": name, "position": position}
+                changed += conn.run(replace, {**where, "event": replacement})
+    return changed
+
+
+def _park(park: records.Park) -> dict[str, object]:
+    return {
+        "position": park.position,
+        "entity_key": park.key,
+        "attempts": park.attempts,
+        "reason": park.reason,
+        "parked_us": park.parked_us,
+        "blocked": int(park.blocked),
+        "skipped": park.skipped,
+    }
+
+
+def _retry(retry: records.Retry) -> dict[str, object]:
+    return {
+        "position": retry.position,
+        "entity_key": retry.key,
+        "attempts": retry.attempts,
+        "due_us": retry.due_us,
+        "reason": retry.reason,
+        "extra": int(retry.extra),
+    }
+
+
+def _parked(row: storage.Row) -> Parked:
+    return Parked(
+        position=row[0],
+        entity_key=row[1],
+        event=None if row[2] is None else bytes(row[2]),
+        attempts=row[3],
+        reason=row[4],
+        parked_us=row[5],
+        blocked=bool(row[6]),
+        skipped=row[7],
+    )
+
+
+def _array(conn: storage.Connection, values: Collection[int]) -> object:
+    return json.dumps(list(values)) if conn.dialect == "sqlite" else list(values)

@@ -1,0 +1,389 @@
+"""The machine of a consumer: nothing lost, order per entity, whatever happens between."""
+
+import dataclasses
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from event_gateway.consumers import machine, members, place, policy, records
+
+RULES = policy.Policy(
+    ordering=policy.Ordering.PER_ENTITY,
+    park_scope=policy.ParkScope.ENTITY,
+    ack_timeout_us=30_000_000,
+    max_deliveries=3,
+    backoff_us=(1_000_000, 5_000_000),
+    max_outstanding=1000,
+    paused=False,
+)
+NOTHING = records.Known(retries=(), blocked_keys=(), parked=0)
+ACK, REJECT, PARK = policy.Verdict.ACK, policy.Verdict.REJECT, policy.Verdict.PARK
+EXTEND, RELEASE = policy.Verdict.EXTEND, policy.Verdict.RELEASE
+
+
+class Store:
+    """What a database would hold of one consumer; a log of events beside it."""
+
+    def __init__(self, log: list[tuple[int, str]]) -> None:
+        self.log = log
+        self.floor = 0
+        self.runs = b""
+        self.retries: dict[int, records.Retry] = {}
+        self.parked: dict[int, records.Park] = {}
+        self.loads = 0
+
+    def load(self, rules: policy.Policy, who: members.Members) -> machine.Machine:
+        """Starts a machine on what is stored."""
+        self.loads += 1
+        return machine.Machine(
+            rules,
+            place.decode(self.floor, self.runs),
+            self.known(),
+            incarnation=f"i{self.loads}",
+            who=who,
+        )
+
+    def known(self) -> records.Known:
+        """What is stored besides the place."""
+        return records.Known(
+            retries=list(self.retries.values()),
+            blocked_keys={park.key for park in self.parked.values() if not park.blocked},
+            parked=len(self.parked),
+        )
+
+    def flush(self, on: machine.Machine) -> None:
+        """Writes down what changed."""
+        made = on.changes()
+        assert made.floor >= self.floor
+        self.floor, self.runs = made.floor, made.runs
+        for park in made.parks:
+            assert park.position not in self.parked
+            self.parked[park.position] = park
+        for position in made.settled:
+            self.retries.pop(position, None)
+        for retry in made.retries:
+            self.retries[retry.position] = retry
+        on.saved(made)
+
+    def feed(self, on: machine.Machine, upto: int, now_us: int = 0) -> None:
+        """Reads on."""
+        events = [(at, key, b"x") for at, key in self.log if on.read_upto < at <= upto]
+        on.feed(events, upto, now_us)
+
+    def redrive(self, position: int) -> None:
+        """Puts a parked event back, and what it held up."""
+        moved = [self.parked.pop(position)]
+        key = moved[0].key
+        if not any(park.key == key and not park.blocked for park in self.parked.values()):
+            moved += [
+                self.parked.pop(at) for at, park in sorted(self.parked.items()) if park.key == key
+            ]
+        for park in moved:
+            self.retries[park.position] = records.Retry(
+                position=park.position, key=park.key, attempts=0, due_us=0, reason="", extra=True
+            )
+
+
+def started(
+    log: list[tuple[int, str]], credit: int = 100, **over: object
+) -> tuple[Store, machine.Machine, members.Session]:
+    """A machine that has read all of *log*, with one member."""
+    store, who = Store(log), members.Members()
+    session = who.join("one", credit)
+    on = store.load(dataclasses.replace(RULES, **over), who)  # type: ignore[arg-type]
+    store.feed(on, log[-1][0] if log else 0)
+    return store, on, session
+
+
+def positions(handed: list[records.Handout]) -> list[int]:
+    """Which events were handed out."""
+    return [one.entry.position for one in handed]
+
+
+def test_an_entity_waits_for_its_unsettled_event_and_others_go_on() -> None:
+    """At most one unsettled event per entity; a rejected one holds up its entity alone."""
+    _, on, session = started([(1, "a"), (2, "a"), (3, "b")])
+    first = on.deliver(0, [session], 10)
+    assert positions(first) == [1, 3]
+    assert on.settle(first[0].lease.token, REJECT, 0, delay_us=7_000_000) is None
+    assert on.settle(first[1].lease.token, ACK, 0) is None
+    assert on.deliver(6_999_999, [session], 10) == []
+    assert on.next_us() == 7_000_000
+    again = on.deliver(7_000_000, [session], 10)
+    assert [(one.entry.position, one.attempt) for one in again] == [(1, 2)]
+    on.settle(again[0].lease.token, ACK, 0)
+    assert positions(on.deliver(0, [session], 10)) == [2]
+
+
+def test_the_later_of_delay_and_backoff_counts() -> None:
+    """A member can lengthen the wait after a rejection, not shorten it."""
+    assert RULES.wait_us(1, 0, 0.5) == 1_000_000
+    assert RULES.wait_us(2, 0, 0.0) == 4_000_000
+    assert RULES.wait_us(9, 0, 1.0) == 6_000_000
+    assert RULES.wait_us(1, 9_000_000, 0.5) == 9_000_000
+
+
+def test_a_late_settlement_counts_until_the_event_is_handed_out_again() -> None:
+    """After its end a lease still settles; after the next delivery it is LEASE_EXPIRED."""
+    _, on, session = started([(1, "a"), (2, "b")])
+    one, two = on.deliver(0, [session], 10)
+    assert on.expire(30_000_000) == 2
+    assert on.settle(one.lease.token, ACK, 30_000_001) is None
+    (again,) = on.deliver(30_000_001, [session], 10)
+    assert (again.entry.position, again.attempt) == (2, 2)
+    assert on.settle(two.lease.token, ACK, 0) is policy.Failure.LEASE_EXPIRED
+    assert on.settle(again.lease.token, ACK, 0) is None
+
+
+def test_a_lease_settled_twice_keeps_its_first_verdict() -> None:
+    """The same verdict again is a success, another one a conflict, a strange token unknown."""
+    _, on, session = started([(1, "a")])
+    (one,) = on.deliver(0, [session], 10)
+    assert on.settle(one.lease.token, ACK, 0) is None
+    assert on.settle(one.lease.token, ACK, 0) is None
+    assert on.settle(one.lease.token, REJECT, 0) is policy.Failure.CONFLICT
+    assert on.settle("other-1", ACK, 0) is policy.Failure.UNKNOWN
+
+
+def test_extend_starts_the_lease_anew_and_release_counts_nothing() -> None:
+    """EXTEND moves the end of a lease; RELEASE gives back at once, without an attempt."""
+    _, on, session = started([(1, "a")])
+    (one,) = on.deliver(0, [session], 10)
+    assert on.settle(one.lease.token, EXTEND, 20_000_000) is None
+    assert on.expire(49_999_999) == 0
+    assert on.settle(one.lease.token, RELEASE, 49_999_999) is None
+    (again,) = on.deliver(49_999_999, [session], 10)
+    assert again.attempt == 1
+
+
+def test_what_is_used_up_is_parked_with_its_entity() -> None:
+    """After max_deliveries an event is parked; later ones of its entity follow as blocked, and
+    redriving it puts all back in order, ahead of newer ones.
+    """
+    store, on, session = started([(1, "a"), (2, "a"), (3, "b"), (4, "a")], max_deliveries=1)
+    first = on.deliver(0, [session], 10)
+    assert on.settle(first[0].lease.token, REJECT, 0, reason="broken") is None
+    on.settle(first[1].lease.token, ACK, 0)
+    store.flush(on)
+    assert [(at, park.blocked) for at, park in sorted(store.parked.items())] == [
+        (1, False),
+        (2, True),
+        (4, True),
+    ]
+    assert store.parked[1].reason == "broken (after 1 delivery)"
+    assert store.floor == 4
+    store.log.append((5, "a"))
+    store.feed(on, 5)
+    store.flush(on)
+    assert store.parked[5].blocked
+    store.redrive(1)
+    store.log.append((6, "a"))
+    on.refresh(on.rules, store.known(), 0, rescan=False)
+    store.feed(on, 6)
+    got: list[int] = []
+    while handed := on.deliver(0, [session], 10):
+        got += positions(handed)
+        assert len(handed) == 1
+        on.settle(handed[0].lease.token, ACK, 0)
+    assert got == [1, 2, 4, 5, 6]
+    store.flush(on)
+    assert (store.floor, store.retries, store.parked) == (6, {}, {})
+
+
+def test_a_block_that_ended_meanwhile_parks_nothing() -> None:
+    """An event held back for an entity that was resolved before it was written comes out."""
+    store, on, session = started([(1, "a")])
+    (one,) = on.deliver(0, [session], 10)
+    on.settle(one.lease.token, PARK, 0, reason="no")
+    store.flush(on)
+    store.log.append((2, "a"))
+    store.feed(on, 2)
+    del store.parked[1]
+    on.refresh(on.rules, store.known(), 0, rescan=False)
+    store.flush(on)
+    assert store.parked == {}
+    assert positions(on.deliver(0, [session], 10)) == [2]
+    assert positions(_reloaded(store).deliver(0, [session], 10)) == [2]
+
+
+def test_scopes_of_parking() -> None:
+    """EVENT parks the event alone; CONSUMER stops everything until it is resolved."""
+    store, on, session = started(
+        [(1, "a"), (2, "a")], park_scope=policy.ParkScope.EVENT, max_deliveries=1
+    )
+    (one,) = on.deliver(0, [session], 10)
+    on.settle(one.lease.token, PARK, 0)
+    assert positions(on.deliver(0, [session], 10)) == [2]
+    store, on, session = started([(1, "a"), (2, "b")], park_scope=policy.ParkScope.CONSUMER)
+    one, _ = on.deliver(0, [session], 10)
+    on.settle(one.lease.token, PARK, 0)
+    store.log.append((3, "c"))
+    store.feed(on, 3)
+    assert on.deliver(0, [session], 10) == []
+    store.flush(on)
+    store.parked.clear()
+    on.refresh(on.rules, store.known(), 0, rescan=False)
+    assert positions(on.deliver(0, [session], 10)) == [3]
+
+
+def test_the_total_order_is_one_at_a_time_to_one_member() -> None:
+    """TOTAL: the first member gets one event at a time; the next takes over when it leaves."""
+    _, on, session = started([(1, "a"), (2, "b")], ordering=policy.Ordering.TOTAL)
+    second = on.members.join("two", 10)
+    both = [second, session]
+    (one,) = on.deliver(0, both, 10)
+    assert one.session is session
+    assert on.deliver(0, both, 10) == []
+    on.settle(one.lease.token, ACK, 0)
+    on.leave(session, 0, 5_000_000)
+    (two,) = on.deliver(0, [second], 10)
+    assert (two.entry.position, two.session) == (2, second)
+
+
+def test_keys_stay_with_members_and_few_move() -> None:
+    """A key goes to the same member while members stay; a new one takes about its share."""
+    who = members.Members()
+    three = [who.join(name, 10) for name in ("a", "b", "c")]
+    keys = [f"k{n}" for n in range(600)]
+    before = {key: who.choose(key, three) for key in keys}
+    assert all(who.choose(key, list(reversed(three))) is before[key] for key in keys)
+    fourth = who.join("d", 10)
+    after = {key: who.choose(key, [*three, fourth]) for key in keys}
+    moved = [key for key in keys if after[key] is not before[key]]
+    assert all(after[key] is fourth for key in moved)
+    assert 90 < len(moved) < 220
+    again = who.join("b", 10)
+    assert {key for key in keys if who.choose(key, [three[0], again, three[2]]) is again} == {
+        key for key in keys if before[key] is three[1]
+    }
+
+
+def test_a_broken_stream_ends_leases_after_the_grace() -> None:
+    """What a gone member holds comes back after the grace, not after the whole ack timeout."""
+    _, on, session = started([(1, "a")])
+    on.deliver(0, [session], 10)
+    on.leave(session, 1_000_000, 5_000_000)
+    other = on.members.join("two", 10)
+    assert on.next_us() == 6_000_000
+    on.expire(6_000_000)
+    (again,) = on.deliver(6_000_000, [other], 10)
+    assert (again.session, again.attempt, again.reason) == (other, 2, machine.NOT_IN_TIME)
+
+
+def test_credit_limits_deliveries_and_pausing_stops_them() -> None:
+    """No credit or a pause: nothing is handed out, and settling still works."""
+    _, on, session = started([(1, "a"), (2, "b")], credit=1)
+    (one,) = on.deliver(0, [session], 10)
+    assert on.deliver(0, [session], 10) == []
+    session.grant(5)
+    on.refresh(dataclasses.replace(RULES, paused=True), NOTHING, 0, rescan=False)
+    assert on.deliver(0, [session], 10) == []
+    assert on.settle(one.lease.token, ACK, 0) is None
+    on.refresh(RULES, NOTHING, 0, rescan=False)
+    assert positions(on.deliver(0, [session], 10)) == [2]
+
+
+def test_history_that_was_deleted_unread_leaves_a_marker() -> None:
+    """A floor that retention overtook jumps, and a parked marker says how far."""
+    store, on, session = started([(9, "a")])
+    store, on, session = started([])
+    on.skip_lost(7, 5)
+    store.log.append((9, "a"))
+    store.feed(on, 9)
+    store.flush(on)
+    assert (store.parked[7].skipped, store.floor) == (7, 7)
+    assert positions(on.deliver(0, [session], 10)) == [9]
+
+
+def test_a_new_filter_applies_behind_the_floor_and_leaves_leases() -> None:
+    """Rescanning drops what waits, keeps what is in flight, and passes no new match by."""
+    store, on, session = started([(1, "a"), (3, "a"), (5, "b")], credit=2)
+    one, five = on.deliver(0, [session], 10)
+    store.log[:] = [(2, "c"), (4, "c"), (5, "b")]
+    on.refresh(on.rules, NOTHING, 0, rescan=True)
+    store.feed(on, 5)
+    assert on.settle(one.lease.token, ACK, 0) is None
+    assert on.settle(five.lease.token, ACK, 0) is None
+    store.flush(on)
+    assert positions(_reloaded(store).deliver(0, [_member()], 10)) == [2]
+    session.grant(9)
+    (two,) = on.deliver(0, [session], 10)
+    assert two.entry.position == 2
+
+
+def _member() -> members.Session:
+    return members.Session(number=99, name="m", credit=50)
+
+
+def _reloaded(store: Store) -> machine.Machine:
+    on = store.load(RULES, members.Members())
+    store.feed(on, store.log[-1][0])
+    return on
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from(list(policy.Ordering)))
+def test_nothing_is_lost_or_overtakes_whatever_happens(  # noqa: C901
+    chance: random.Random, ordering: policy.Ordering
+) -> None:
+    """Through rejections, lost leases, parking, redrives, failed writes and restarts each event
+    is settled at least once, and no entity's event before an earlier one was.
+    """
+    log = [(at, f"k{chance.randrange(4)}") for at in sorted(chance.sample(range(1, 80), 30))]
+    store, who = Store(log), members.Members()
+    rules = dataclasses.replace(RULES, ordering=ordering)
+    on = store.load(rules, who)
+    now = 0
+    held: dict[int, records.Handout] = {}
+    durable: set[int] = set()
+    settled: set[int] = set()
+    sessions = [who.join(name, 50) for name in ("a", "b")]
+    for _ in range(150):
+        now += chance.randrange(4_000_000)
+        step = chance.randrange(12)
+        on.expire(now)
+        if step < 2:
+            store.feed(on, min(on.read_upto + chance.randrange(9), 80), now)
+        elif step < 5:
+            for handed in on.deliver(now, sessions, chance.randrange(1, 5)):
+                at, key = handed.entry.position, handed.entry.key
+                assert at not in durable
+                if ordering is policy.Ordering.PER_ENTITY:
+                    assert not [p for p, k in log if k == key and p < at and p not in settled]
+                held[at] = handed
+                handed.session.grant(1)
+        elif step < 8 and held:
+            at = chance.choice(sorted(held))
+            verdict = chance.choice([ACK, ACK, ACK, REJECT, PARK, RELEASE])
+            failed = on.settle(held.pop(at).lease.token, verdict, now, reason="r")
+            if failed is None and verdict is ACK:
+                settled.add(at)
+        elif step == 8:
+            store.flush(on)
+            durable = {at for at in settled if at not in store.parked}
+        elif step == 9:
+            on.restore(on.changes())
+        elif step == 10:
+            roots = [at for at, park in store.parked.items() if not park.blocked]
+            if roots:
+                store.redrive(chance.choice(roots))
+                on.refresh(rules, store.known(), now, rescan=False)
+        elif chance.random() < 0.3:
+            on, held, settled = store.load(rules, who), {}, set(durable)
+    for _ in range(400):
+        now += 40_000_000
+        on.expire(now)
+        store.feed(on, 80, now)
+        for handed in on.deliver(now, sessions, 50):
+            handed.session.grant(1)
+            assert on.settle(handed.lease.token, ACK, now) is None
+            settled.add(handed.entry.position)
+        store.flush(on)
+        for at in [at for at, park in store.parked.items() if not park.blocked]:
+            store.redrive(at)
+        on.refresh(rules, store.known(), now, rescan=False)
+        if len(settled) == len(log):
+            break
+    assert settled == {at for at, _ in log}
+    store.flush(on)
+    assert (store.floor, store.retries, store.parked) == (80, {}, {})
