@@ -109,12 +109,15 @@ async def serve(configured: settings.Settings) -> int:
     async def resolve(stop: asyncio.Event) -> None:
         await parts.resolver.run(stop, idle_s=configured.resolver_idle_s)
 
+    async def retry(stop: asyncio.Event) -> None:
+        await parts.retrier.run(stop, idle_s=configured.resolver_idle_s)
+
     async def report(stop: asyncio.Event) -> None:
         await parts.plugins.health.report(stop, healths.tell)
 
     background: list[server.Background] = [*parts.plugins.background, report]
     if configured.resolver_enabled:
-        background.append(resolve)
+        background += [resolve, retry]
     if configured.relay_enabled:
         background.append(composition.relay(configured, db, metrics_, parts.ctx.outbox_written).run)
     return await server.serve(

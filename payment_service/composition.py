@@ -21,11 +21,12 @@ from payhub.payments.v1 import (
     payment_method_service_pb2_grpc,
     payment_service_pb2_grpc,
     refund_service_pb2_grpc,
+    retry_policy_service_pb2_grpc,
 )
 from payhub.registry.v1 import registry_service_pb2_grpc
 
 from payment_service import db as db_package
-from payment_service import plugging, resolver
+from payment_service import plugging, resolver, retrier
 from payment_service import relay as relay_package
 from payment_service.api import (
     access,
@@ -38,6 +39,7 @@ from payment_service.api import (
     reading,
     refunds,
     registry,
+    retry_policies,
 )
 from payment_service.settings import Settings
 from payment_service.usecases import (
@@ -46,12 +48,14 @@ from payment_service.usecases import (
     context,
     increments,
     keys,
+    retrying,
     settling,
     status,
 )
 from payment_service.usecases import customers as customer_cases
 from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
+from payment_service.usecases import retry_policies as retry_policy_cases
 from payment_service.usecases.bindings import secrets
 from payment_service.usecases.mirrors import payment_methods as payment_method_cases
 from servicekit import auth, errors, ids, metrics, rpc, server, storage, tasks
@@ -70,6 +74,7 @@ class Parts:
     plugins: plugging.Plugins
     keys: keys.Keys
     resolver: resolver.Resolver
+    retrier: retrier.Retrier
     pipeline: rpc.Pipeline
     servicers: tuple[server.Registrar, ...]
 
@@ -142,6 +147,7 @@ def assemble(
             cancellations.Cancellations(ctx, settler, payments_, refunds_),
             metrics_.registry,
         ),
+        retrier=retrier.Retrier(retrying.Retrying(ctx, settler)),
         pipeline=pipeline,
         servicers=(
             _registrar(
@@ -151,6 +157,10 @@ def assemble(
             _registrar(
                 refund_service_pb2_grpc.add_RefundServiceServicer_to_server,
                 refunds.RefundServicer(refunds_),
+            ),
+            _registrar(
+                retry_policy_service_pb2_grpc.add_RetryPolicyServiceServicer_to_server,
+                retry_policies.RetryPolicyServicer(retry_policy_cases.RetryPolicies(ctx)),
             ),
             _registrar(
                 customer_service_pb2_grpc.add_CustomerServiceServicer_to_server,

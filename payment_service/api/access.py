@@ -22,6 +22,7 @@ from payhub.payments.v1 import (
     payment_method_service_pb2,
     payment_service_pb2,
     refund_service_pb2,
+    retry_policy_service_pb2,
 )
 from payhub.registry.v1 import registry_service_pb2
 
@@ -34,6 +35,7 @@ SERVICES = tuple(
         (refund_service_pb2, "RefundService"),
         (customer_service_pb2, "CustomerService"),
         (payment_method_service_pb2, "PaymentMethodService"),
+        (retry_policy_service_pb2, "RetryPolicyService"),
         (key_service_pb2, "KeyService"),
         (status_service_pb2, "StatusService"),
         (binding_admin_service_pb2, "BindingAdminService"),

@@ -31,14 +31,16 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.CreatePaymentResponse:
         """Creates a payment and, with `confirm`, sends it."""
         currency = reading.currency(request.amount, "amount")
-        if request.confirm and not request.payment_method:
-            raise errors.invalid_field("payment_method", "is required when confirm is set")
+        _check_creation(request)
         manual = request.capture_method == payment_pb2.CAPTURE_METHOD_MANUAL
         wanted = asked.Create(
             amount_minor=request.amount.amount_minor,
             currency=currency,
             capture_method=model.CaptureMethod.MANUAL if manual else model.CaptureMethod.AUTOMATIC,
             payment_method=request.payment_method,
+            payment_method_id=request.payment_method_id,
+            off_session=request.off_session,
+            saves_method=request.save_payment_method,
             provider=request.provider,
             references=_references(request.references),
             description=request.description,
@@ -53,9 +55,13 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.ConfirmPaymentRequest, context: Any
     ) -> pb.ConfirmPaymentResponse:
         """Sends a created or failed payment."""
+        if not request.payment_method and not request.payment_method_id:
+            raise errors.invalid_field("payment_method", "is required, or payment_method_id")
+        _one_method(request)
         wanted = asked.Confirm(
             payment_id=request.payment_id,
             payment_method=request.payment_method,
+            payment_method_id=request.payment_method_id,
             return_url=request.return_url,
             request=reading.keyed("ConfirmPayment", request),
         )
@@ -130,6 +136,37 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         if len(found) > size:
             response.next_page_token = reading.next_page_token(request, found[size - 1].id)
         return response
+
+
+def _one_method(request: pb.CreatePaymentRequest | pb.ConfirmPaymentRequest) -> None:
+    if request.payment_method and request.payment_method_id:
+        raise errors.invalid_field("payment_method_id", "can't go with payment_method")
+
+
+def _check_creation(request: pb.CreatePaymentRequest) -> None:
+    """Refuses what protovalidate can't see.
+
+    Raises:
+        errors.RpcError: INVALID_FIELD.
+    """
+    if request.payment_method_id:
+        _one_method(request)
+        if not request.references.customer_id:
+            text = "is required with payment_method_id"
+            raise errors.invalid_field("references.customer_id", text)
+    elif request.confirm:
+        if request.off_session:
+            text = "is required to confirm off session"
+            raise errors.invalid_field("payment_method_id", text)
+        if not request.payment_method:
+            raise errors.invalid_field("payment_method", "is required when confirm is set")
+    if request.save_payment_method:
+        if request.payment_method_id or request.off_session:
+            text = "is for a new payment method, and with the payer"
+            raise errors.invalid_field("save_payment_method", text)
+        if not request.references.customer_id:
+            text = "is required to keep the payment method at"
+            raise errors.invalid_field("references.customer_id", text)
 
 
 def _references(message: payment_pb2.References) -> model.References:

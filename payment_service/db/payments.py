@@ -17,7 +17,7 @@ COLUMNS = (
     "description, action, failure, cancel_requested, authorized_minor, captured_minor, "
     "capture_reserved_minor, refunded_minor, refund_reserved_minor, version, created_us, "
     "updated_us, revision, payment_method_id, off_session, next_retry_us, invoice_id, "
-    "checkout_id, foreign_refunded_minor, disputed_minor, provider_time_us"
+    "checkout_id, foreign_refunded_minor, disputed_minor, provider_time_us, saves_method"
 ).split(", ")
 _WIDTH = len(COLUMNS)
 
@@ -33,7 +33,7 @@ UPDATE = storage.Statement(
     "capture_reserved_minor = :capture_reserved_minor, refunded_minor = :refunded_minor, "
     "refund_reserved_minor = :refund_reserved_minor, "
     "foreign_refunded_minor = :foreign_refunded_minor, disputed_minor = :disputed_minor, "
-    "payment_method_id = :payment_method_id, off_session = :off_session, "
+    "payment_method_id = :payment_method_id, "
     "next_retry_us = :next_retry_us, provider_time_us = :provider_time_us, version = :version, "
     "updated_us = :updated_us, revision = revision + 1 "
     "where tenant_id = :tenant_id and id = :id and revision = :revision and {if_first}"
@@ -71,6 +71,8 @@ def params(payment: model.Payment) -> storage.Params:
         "metadata": rows.dump_map(references.metadata),
         "description": payment.description,
         "created_us": payment.created_us,
+        "off_session": int(payment.off_session),
+        "saves_method": int(payment.saves_method),
         "invoice_id": payment.invoice_id,
         "checkout_id": payment.checkout_id,
     }
@@ -95,7 +97,6 @@ def update_params(payment: model.Payment) -> dict[str, object]:
         "foreign_refunded_minor": payment.foreign_refunded_minor,
         "disputed_minor": payment.disputed_minor,
         "payment_method_id": payment.payment_method_id,
-        "off_session": int(payment.off_session),
         "next_retry_us": payment.next_retry_us,
         "provider_time_us": payment.provider_time_us,
         "version": payment.version,
@@ -144,6 +145,7 @@ def from_row(row: storage.Row, operations_: tuple[model.Operation, ...] = ()) ->
         foreign_refunded_minor=row[32],
         disputed_minor=row[33],
         provider_time_us=row[34],
+        saves_method=bool(row[35]),
         operations=operations_,
     )
 

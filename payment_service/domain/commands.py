@@ -27,9 +27,15 @@ def create(payment: model.Payment, operation: model.Operation | None) -> changes
 
 
 def confirm(
-    payment: model.Payment, operation: model.Operation, now_us: int
+    payment: model.Payment,
+    operation: model.Operation,
+    now_us: int,
+    payment_method_id: str = "",
 ) -> changes.Change | changes.Refusal:
-    """Sends a created or failed payment; *operation* is an AUTHORIZE or SALE."""
+    """Sends a created or failed payment; *operation* is an AUTHORIZE or SALE.
+
+    *payment_method_id* is what it is sent with, '' for a token.
+    """
     if payment.state not in (_P.CREATED, _P.FAILED) or actions.is_full(payment):
         return conflict(payment, "confirm")
     after = replace(
@@ -37,7 +43,9 @@ def confirm(
         state=_P.PROCESSING,
         # An earlier attempt's payment at the provider is not this one's.
         provider_payment_id="",
+        payment_method_id=payment_method_id,
         failure=None,
+        next_retry_us=0,
         version=payment.version + 1,
         updated_us=now_us,
         operations=(*payment.operations, operation),
@@ -110,6 +118,7 @@ def cancel(
             payment,
             state=_P.CANCELED,
             failure=None,
+            next_retry_us=0,
             version=payment.version + 1,
             updated_us=now_us,
         )

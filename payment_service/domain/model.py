@@ -215,7 +215,8 @@ class Payment:
 
     `foreign_refunded_minor` was returned by others, `disputed_minor` taken back by the
     payer's bank; both by what the provider told as of `provider_time_us`. `next_retry_us` is
-    when the tenant's retry policy confirms it again, 0 for never. `version` is that of its
+    when the tenant's retry policy confirms it again, 0 for never. `saves_method` keeps its
+    payment method at its customer. `version` is that of its
     newest event; `revision` counts writes of its row.
     """
 
@@ -242,6 +243,7 @@ class Payment:
     disputed_minor: int = 0
     payment_method_id: str = ""
     off_session: bool = False
+    saves_method: bool = False
     next_retry_us: int = 0
     invoice_id: str = ""
     checkout_id: str = ""

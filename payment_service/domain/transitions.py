@@ -9,7 +9,7 @@ contradicts what is settled: such a one is returned as illegal and raised.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from payment_service.domain import changes, model, outcomes
+from payment_service.domain import changes, model, outcomes, retries
 
 _P = model.PaymentState
 _S = model.OperationState
@@ -30,6 +30,7 @@ def apply(
     report: outcomes.Report,
     now_us: int,
     refund: model.Refund | None = None,
+    delays_us: tuple[int, ...] = (),
 ) -> Applied:
     """Applies *report* to one operation of *payment*.
 
@@ -39,6 +40,7 @@ def apply(
         report: What is known now.
         now_us: The time of the change.
         refund: As locked, for an operation of kind REFUND.
+        delays_us: The tenant's retry policy, for a payment off session.
 
     Raises:
         LookupError: The operation is not of this payment, or its refund was not given.
@@ -58,7 +60,7 @@ def apply(
         draft.set(provider_payment_id=report.provider_object_id)
     match operation.kind:
         case _K.AUTHORIZE | _K.SALE:
-            _initial(draft, operation, report)
+            _initial(draft, operation, report, delays_us)
         case _K.CAPTURE:
             _capture(draft, operation)
         case _K.INCREMENT:
@@ -171,7 +173,12 @@ def _raised(payment: model.Payment, operation: model.Operation, now_us: int) -> 
     return changes.Change(payment=after, steps=(step,))
 
 
-def _initial(draft: _Draft, operation: model.Operation, report: outcomes.Report) -> None:
+def _initial(
+    draft: _Draft,
+    operation: model.Operation,
+    report: outcomes.Report,
+    delays_us: tuple[int, ...],
+) -> None:
     draft.set(action=None, failure=None)
     amount = operation.amount_minor
     match draft.operation.state:
@@ -182,7 +189,7 @@ def _initial(draft: _Draft, operation: model.Operation, report: outcomes.Report)
             draft.set(authorized_minor=amount)
             draft.enter(_P.AUTHORIZED, "payment.authorized")
         case _S.DECLINED | _S.NOT_SENT:
-            _failed(draft, report)
+            _failed(draft, report, delays_us)
         case _S.PENDING:
             draft.enter(_P.PROCESSING, "payment.processing")
         case _S.REQUIRES_ACTION:
@@ -197,13 +204,16 @@ def _initial(draft: _Draft, operation: model.Operation, report: outcomes.Report)
             raise AssertionError("no outcome leads back to IN_FLIGHT")
 
 
-def _failed(draft: _Draft, report: outcomes.Report) -> None:
+def _failed(draft: _Draft, report: outcomes.Report, delays_us: tuple[int, ...]) -> None:
     if draft.payment.cancel_requested or draft.payment.open_operation(_K.VOID):
         # Confirmable again, a second attempt would be ended by the void of the first.
         draft.set(cancel_requested=False)
         draft.enter(_P.CANCELED, "payment.canceled")
         return
     draft.set(failure=report.failure)
+    if draft.payment.off_session:
+        now_us = draft.operation.updated_us
+        draft.set(next_retry_us=retries.next_us(draft.payment, draft.operation, delays_us, now_us))
     draft.enter(_P.FAILED, "payment.failed")
 
 

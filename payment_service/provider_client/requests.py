@@ -97,6 +97,8 @@ def authorize(
         payment_id=payment.id,
         provider_customer_id=provider_customer_id,
         description=payment.description,
+        off_session=payment.off_session,
+        save_payment_method=payment.saves_method,
     ).SerializeToString()
 
 

@@ -12,13 +12,16 @@ from payment_service.usecases import intents
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
-    """A payment to create; `payment_method` may be empty unless `confirm`."""
+    """A payment to create; both payment methods may be empty unless `confirm`."""
 
     request: intents.Request
     amount_minor: int
     currency: str
     capture_method: model.CaptureMethod
     payment_method: str
+    payment_method_id: str
+    off_session: bool
+    saves_method: bool
     provider: str
     references: model.References
     description: str
@@ -33,6 +36,7 @@ class Confirm:
     request: intents.Request
     payment_id: str
     payment_method: str
+    payment_method_id: str
     return_url: str
 
 

@@ -40,7 +40,6 @@ _PAYMENT_PATHS = (
     ("amounts.foreign_refunded_minor", "foreign_refunded_minor"),
     ("amounts.disputed_minor", "disputed_minor"),
     ("payment_method_id", "payment_method_id"),
-    ("off_session", "off_session"),
     ("next_retry_time", "next_retry_us"),
 )
 _CUSTOMER_PATHS = (

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from payhub.plugin.v1 import capability_pb2
 
-from payment_service.db import customers as customer_rows
 from payment_service.db import idempotency, operations, outbox, payments
 from payment_service.domain import actions, bindings, changes, commands, model
 from payment_service.provider_client import registry, requests
@@ -21,6 +20,7 @@ from payment_service.usecases import (
     context,
     daily,
     events,
+    instruments,
     intents,
     refusals,
     settling,
@@ -53,12 +53,13 @@ class Payments:
             wanted.provider,
             amount_minor=wanted.amount_minor,
             currency=wanted.currency,
+            more=instruments.needs(off_session=wanted.off_session, saves=wanted.saves_method),
         )
         if route is None:
             return await self._repeat(caller, wanted.request)
-        provider_customer_id = await self._provider_customer(
-            caller, wanted.references, route.plugin_id
-        )
+        means = await instruments.find(ctx, caller, wanted, wanted.references, route.plugin_id)
+        if wanted.saves_method:
+            instruments.require_customer(means)
         now_us = ctx.clock.now_us()
         payment = model.Payment(
             id=ctx.new_id("pay"),
@@ -71,6 +72,9 @@ class Payments:
             binding_id=registry.binding_id(caller.tenant_id, route.plugin_id),
             references=wanted.references,
             description=wanted.description,
+            payment_method_id=wanted.payment_method_id if wanted.confirm else "",
+            off_session=wanted.off_session,
+            saves_method=wanted.saves_method,
             created_us=now_us,
             updated_us=now_us,
         )
@@ -78,9 +82,9 @@ class Payments:
         if wanted.confirm:
             body = requests.authorize(
                 payment,
-                payment_method=wanted.payment_method,
+                payment_method=means.token,
                 return_url=wanted.return_url,
-                provider_customer_id=provider_customer_id,
+                provider_customer_id=means.provider_customer_id,
             )
             operation = self._initial(caller, wanted.request, payment, now_us, body)
         takes = daily.counted(route, operation)
@@ -144,11 +148,14 @@ class Payments:
             follows=True,
             amount_minor=before.amount_minor,
             currency=before.currency,
+            more=instruments.needs(off_session=before.off_session, saves=before.saves_method),
         )
         if route is None:
             return await self._repeat(caller, wanted.request)
-        provider_customer_id = await self._provider_customer(
-            caller, before.references, route.plugin_id
+        if before.off_session and not wanted.payment_method_id:
+            raise errors.invalid_field("payment_method_id", "is required for one off session")
+        means = await instruments.find(
+            self._ctx, caller, wanted, before.references, route.plugin_id
         )
         now_us = self._ctx.clock.now_us()
         operation = self._initial(caller, wanted.request, before, now_us)
@@ -159,11 +166,12 @@ class Payments:
         def decide(payment: model.Payment) -> changes.Change | changes.Refusal:
             request = requests.authorize(
                 payment,
-                payment_method=wanted.payment_method,
+                payment_method=means.token,
                 return_url=wanted.return_url,
-                provider_customer_id=provider_customer_id,
+                provider_customer_id=means.provider_customer_id,
             )
-            return commands.confirm(payment, replace(operation, request=request), now_us)
+            intent = replace(operation, request=request)
+            return commands.confirm(payment, intent, now_us, wanted.payment_method_id)
 
         return await self.begin_and_drive(
             caller, wanted.request, before, operation.id, decide, takes
@@ -362,20 +370,6 @@ class Payments:
         if abandoned:
             await self._settler.hurry(payment.id)
         return payment
-
-    async def _provider_customer(
-        self, caller: context.Caller, references: model.References, provider: str
-    ) -> str:
-        """Returns the customer's id at *provider*, empty if that one does not know them."""
-        customer_id = references.customer_id
-        if not customer_id:
-            return ""
-        customer = await self._ctx.db.read(
-            lambda conn: customer_rows.load(conn, caller.tenant_id, customer_id)
-        )
-        if customer is None:
-            raise errors.not_found("customer", customer_id)
-        return customer.provider_customer_id if customer.provider == provider else ""
 
 
 def _initial_kind(method: model.CaptureMethod) -> model.Kind:

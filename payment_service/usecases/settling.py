@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from payment_service.db import customers as customer_rows
-from payment_service.db import operations, payments, refunds
+from payment_service.db import operations, payments, refunds, retry_policies
 from payment_service.domain import changes, customers, model, outcomes, transitions
 from payment_service.domain.mirrors import kinds, objects
 from payment_service.usecases import changing, context, events
@@ -55,7 +55,8 @@ class Settler:
         it since, its outcome is written without reading it again.
         """
         report = await self._send(operation)
-        if known is not None and not operation.refund_id and not report.seen:
+        plain = not operation.refund_id and not report.seen
+        if known is not None and plain and not known.off_session:
             payment = await self._settle_known(known, operation, report)
             if payment is not None:
                 return payment
@@ -212,7 +213,10 @@ class Settler:
         refund = None
         if operation.refund_id:
             refund = refunds.load(conn, operation.tenant_id, operation.refund_id)
-        applied = transitions.apply(payment, operation.id, report, scope.now_us, refund)
+        delays_us: tuple[int, ...] = ()
+        if payment.off_session:
+            delays_us = retry_policies.load(conn, payment.tenant_id).delays_us
+        applied = transitions.apply(payment, operation.id, report, scope.now_us, refund, delays_us)
         settled = Settled(
             verdict=applied.verdict, operation=operation, report=report, entity=payment
         )

@@ -22,12 +22,12 @@ from tests.integration.payment_service import records, rig
 
 SKEW_S = 0.2
 # Look-ups soon after a call and often, so that no test waits for the resolver.
-_RESOLVER = {
-    "PAYMENT_SERVICE_RESOLVER_IDLE_S": "0.05",
-    "PAYMENT_SERVICE_RESOLVER_DOUBT_FIRST_S": "0.1",
-    "PAYMENT_SERVICE_RESOLVER_PENDING_FIRST_S": "0.1",
-    "PAYMENT_SERVICE_RESOLVER_LONGEST_S": "0.5",
-    "PAYMENT_SERVICE_RESOLVER_GRACE_S": "0.2",
+RESOLVER = {
+    "PAYMENT_SERVICERESOLVER_IDLE_S": "0.05",
+    "PAYMENT_SERVICERESOLVER_DOUBT_FIRST_S": "0.1",
+    "PAYMENT_SERVICERESOLVER_PENDING_FIRST_S": "0.1",
+    "PAYMENT_SERVICERESOLVER_LONGEST_S": "0.5",
+    "PAYMENT_SERVICERESOLVER_GRACE_S": "0.2",
     "PAYMENT_SERVICE_PROVIDER_SKEW_S": str(SKEW_S),
     "PAYMENT_SERVICE_RELAY_ENABLED": "false",
     "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
@@ -105,7 +105,7 @@ class Services:
     def _make(self, kind: str, dialect: str) -> Service:
         folder = self._folder / f"{kind}-{dialect}"
         url = self._new_url(dialect)
-        env = dict(_RESOLVER)
+        env = dict(RESOLVER)
         names: tuple[str, ...] = (stack.PAYMENTS,)
         bank = self._bank
         if kind == "fragile":

@@ -15,6 +15,7 @@ import grpc.aio
 
 from payment_service import composition, plugging, settings
 from payment_service.usecases.bindings import secrets
+from servicekit import clock as clocks
 from servicekit import metrics, storage
 from tests.integration.payment_service import rig
 
@@ -33,6 +34,7 @@ async def running(
     provider: str,
     *,
     wrap: Callable[[storage.Database], storage.Database] = lambda db: db,
+    clock: clocks.Clock | None = None,
     **changes: Any,
 ) -> AsyncIterator[InProcess]:
     """Runs a payment service on an empty database.
@@ -41,6 +43,7 @@ async def running(
         database_url: Which one.
         provider: `host:port` of its provider.
         wrap: Stands between the service and its database.
+        clock: Where time comes from, if not from the machine.
         changes: Settings other than those of quick tests.
     """
     values: dict[str, Any] = {
@@ -57,7 +60,7 @@ async def running(
     configured = settings.Settings(**(values | changes))
     await asyncio.to_thread(storage.migrate, database_url, composition.MIGRATIONS)
     db = wrap(await storage.open_database(database_url))
-    parts = composition.assemble(configured, db, metrics.Metrics())
+    parts = composition.assemble(configured, db, metrics.Metrics(), clock=clock)
     await plugging.prepare(configured, parts.ctx, parts.plugins)
     server = grpc.aio.server(interceptors=[parts.pipeline])
     for register in parts.servicers:
@@ -67,6 +70,7 @@ async def running(
     stop = asyncio.Event()
     working = [
         asyncio.create_task(parts.resolver.run(stop, idle_s=0.05)),
+        asyncio.create_task(parts.retrier.run(stop, idle_s=0.05)),
         *(asyncio.create_task(work(stop)) for work in parts.plugins.background),
     ]
     tenant = "t-inside"

@@ -29,6 +29,7 @@ from payhub.payments.v1 import (
     payment_pb2,
     payment_service_pb2_grpc,
     refund_service_pb2_grpc,
+    retry_policy_service_pb2_grpc,
 )
 from payhub.payments.v1 import payment_service_pb2 as payments_pb
 from payhub.payments.v1 import refund_service_pb2 as refunds_pb
@@ -174,6 +175,7 @@ class Caller:
             ],
         )
         self.payments: Any = payment_service_pb2_grpc.PaymentServiceStub(self.channel)
+        self.retries: Any = retry_policy_service_pb2_grpc.RetryPolicyServiceStub(self.channel)
         self.refunds: Any = refund_service_pb2_grpc.RefundServiceStub(self.channel)
         self.customers: Any = customer_service_pb2_grpc.CustomerServiceStub(self.channel)
         self.methods: Any = payment_method_service_pb2_grpc.PaymentMethodServiceStub(self.channel)

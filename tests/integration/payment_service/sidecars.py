@@ -19,6 +19,7 @@ from payhub.plugin.v1 import plugin_service_pb2 as pb
 from payhub.provider.v1 import operation_pb2, payment_provider_service_pb2_grpc
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
+from provider_sdk import errors as plugin_errors
 from servicekit import errors
 
 SERVICE = "payhub.provider.v1.PaymentProviderService"
@@ -206,6 +207,11 @@ class Sidecar(
                 amount=request.amount,
             )
         )
+
+
+async def away(context: Any) -> NoReturn:
+    """Ends a call that could not reach what is behind the plugin: nothing was done."""
+    await fail(context, plugin_errors.to_rpc(plugin_errors.Unreachable("away"), domain="mock"))
 
 
 async def fail(context: Any, problem: errors.RpcError) -> NoReturn:

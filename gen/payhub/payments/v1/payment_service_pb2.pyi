@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreatePaymentRequest(_message.Message):
-    __slots__ = ("idempotency_key", "amount", "payment_method", "capture_method", "provider", "references", "description", "return_url", "confirm")
+    __slots__ = ("idempotency_key", "amount", "payment_method", "capture_method", "provider", "references", "description", "return_url", "confirm", "payment_method_id", "off_session", "save_payment_method")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_METHOD_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,9 @@ class CreatePaymentRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     RETURN_URL_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _ClassVar[int]
+    OFF_SESSION_FIELD_NUMBER: _ClassVar[int]
+    SAVE_PAYMENT_METHOD_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     amount: _money_pb2.Money
     payment_method: str
@@ -33,7 +36,10 @@ class CreatePaymentRequest(_message.Message):
     description: str
     return_url: str
     confirm: bool
-    def __init__(self, idempotency_key: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., payment_method: _Optional[str] = ..., capture_method: _Optional[_Union[_payment_pb2.CaptureMethod, str]] = ..., provider: _Optional[str] = ..., references: _Optional[_Union[_payment_pb2.References, _Mapping]] = ..., description: _Optional[str] = ..., return_url: _Optional[str] = ..., confirm: _Optional[bool] = ...) -> None: ...
+    payment_method_id: str
+    off_session: bool
+    save_payment_method: bool
+    def __init__(self, idempotency_key: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., payment_method: _Optional[str] = ..., capture_method: _Optional[_Union[_payment_pb2.CaptureMethod, str]] = ..., provider: _Optional[str] = ..., references: _Optional[_Union[_payment_pb2.References, _Mapping]] = ..., description: _Optional[str] = ..., return_url: _Optional[str] = ..., confirm: _Optional[bool] = ..., payment_method_id: _Optional[str] = ..., off_session: _Optional[bool] = ..., save_payment_method: _Optional[bool] = ...) -> None: ...
 
 class CreatePaymentResponse(_message.Message):
     __slots__ = ("payment",)
@@ -42,16 +48,18 @@ class CreatePaymentResponse(_message.Message):
     def __init__(self, payment: _Optional[_Union[_payment_pb2.Payment, _Mapping]] = ...) -> None: ...
 
 class ConfirmPaymentRequest(_message.Message):
-    __slots__ = ("idempotency_key", "payment_id", "payment_method", "return_url")
+    __slots__ = ("idempotency_key", "payment_id", "payment_method", "return_url", "payment_method_id")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_METHOD_FIELD_NUMBER: _ClassVar[int]
     RETURN_URL_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_METHOD_ID_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     payment_id: str
     payment_method: str
     return_url: str
-    def __init__(self, idempotency_key: _Optional[str] = ..., payment_id: _Optional[str] = ..., payment_method: _Optional[str] = ..., return_url: _Optional[str] = ...) -> None: ...
+    payment_method_id: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., payment_id: _Optional[str] = ..., payment_method: _Optional[str] = ..., return_url: _Optional[str] = ..., payment_method_id: _Optional[str] = ...) -> None: ...
 
 class ConfirmPaymentResponse(_message.Message):
     __slots__ = ("payment",)

@@ -1,0 +1,71 @@
+"""Retry policies: one row per tenant that has set one.
+
+Owns the table `retry_policies`, and finding payments whose next try is due. Called by the
+use cases inside their transactions. Never decides.
+"""
+
+import json
+from collections.abc import Sequence
+
+from payment_service.domain import retries
+from servicekit import storage
+
+_SAVE = storage.Statement(
+    "insert into retry_policies (tenant_id, delays, updated_us) "
+    "values (:tenant_id, :delays, :updated_us) on conflict (tenant_id) do update "
+    "set delays = excluded.delays, updated_us = excluded.updated_us"
+)
+_LOAD = storage.Statement(
+    "select delays, updated_us from retry_policies where tenant_id = :tenant_id"
+)
+_DUE = storage.Statement(
+    "select tenant_id, id, next_retry_us from payments where next_retry_us > 0 "
+    "and next_retry_us <= :now_us order by next_retry_us limit :most"
+)
+_MOVE = storage.Statement(
+    "update payments set next_retry_us = :next_retry_us, revision = revision + 1 "
+    "where tenant_id = :tenant_id and id = :id and next_retry_us = :slot_us"
+)
+
+
+def save(conn: storage.Connection, policy: retries.Policy) -> None:
+    """Stores a tenant's policy in place of the one before."""
+    conn.run(
+        _SAVE,
+        {
+            "tenant_id": policy.tenant_id,
+            "delays": json.dumps(policy.delays_us),
+            "updated_us": policy.updated_us,
+        },
+    )
+
+
+def load(conn: storage.Connection, tenant_id: str) -> retries.Policy:
+    """Returns a tenant's policy; one without delays if it never set any."""
+    row = conn.one(_LOAD, {"tenant_id": tenant_id})
+    if row is None:
+        return retries.Policy(tenant_id=tenant_id)
+    return retries.Policy(
+        tenant_id=tenant_id, delays_us=tuple(json.loads(row[0])), updated_us=row[1]
+    )
+
+
+def due(conn: storage.Connection, *, now_us: int, most: int) -> Sequence[tuple[str, str, int]]:
+    """Returns (tenant, payment, when it was due) of at most *most* tries, oldest first."""
+    found = conn.all(_DUE, {"now_us": now_us, "most": most})
+    return [(row[0], row[1], row[2]) for row in found]
+
+
+def move(
+    conn: storage.Connection, tenant_id: str, payment_id: str, slot_us: int, next_retry_us: int
+) -> None:
+    """Puts a try off that was due at *slot_us*, or with 0 off altogether."""
+    conn.run(
+        _MOVE,
+        {
+            "tenant_id": tenant_id,
+            "id": payment_id,
+            "slot_us": slot_us,
+            "next_retry_us": next_retry_us,
+        },
+    )
