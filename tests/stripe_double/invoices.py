@@ -183,6 +183,11 @@ def pay(call: calls.Call) -> Json:
     )
     if refusal is not None:
         raise refusal
+    if invoice["status"] == "open" and not params.flag("off_session", True):
+        raise errors.card_declined(
+            "This payment requires additional user action before it can be completed successfully.",
+            code="invoice_payment_intent_requires_action",
+        )
     return invoice
 
 

@@ -107,8 +107,7 @@ def pay(
         _failed(world, account, invoice)
         return errors.wrong_state(
             "There is no `default_payment_method` set on this Customer or Invoice. Please set a "
-            "payment method or pay the Invoice out of band.",
-            code="invoice_payment_intent_requires_action",
+            "payment method or pay the Invoice out of band."
         )
     world.update(invoice, {"attempted": True})
     refusal = payments.attempt(world, account, intent, method, off_session=off_session)

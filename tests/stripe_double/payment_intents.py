@@ -63,6 +63,7 @@ UPDATE_PARAMS = {
     "customer",
 }
 _CAPTURE_METHODS = {"automatic", "automatic_async", "manual"}
+_INCREMENTS_MAX = 10
 _REASONS = {"duplicate", "fraudulent", "requested_by_customer", "abandoned"}
 
 
@@ -274,6 +275,10 @@ def cancel(call: calls.Call) -> Json:
     """POST /v1/payment_intents/{id}/cancel."""
     reason = call.params.only({"cancellation_reason"}).choice("cancellation_reason", _REASONS)
     intent = _in_state(call, payments.CANCELABLE, "canceled")
+    if "session" in call.world.behind(intent["id"]) and intent["status"] != "requires_capture":
+        raise errors.wrong_state(
+            "You cannot cancel the PaymentIntent of a Checkout Session; expire the session instead."
+        )
     payments.cancel(call.world, call.account, intent, reason)
     return intent
 
@@ -291,6 +296,12 @@ def increment(call: calls.Call) -> Json:
             "payment_method_options[card][request_incremental_authorization].",
             code="payment_intent_unexpected_state",
         )
+    behind = call.world.behind(intent["id"])
+    tries = behind.get("increments", 0)
+    if tries >= _INCREMENTS_MAX:
+        raise errors.wrong_state(
+            f"A PaymentIntent takes up to {_INCREMENTS_MAX} incremental authorization attempts."
+        )
     if amount <= intent["amount"]:
         raise errors.bad_parameter(
             f"The amount must be greater than the currently authorized amount "
@@ -298,6 +309,7 @@ def increment(call: calls.Call) -> Json:
             "amount",
         )
     call.world.update(intent, {"metadata": params.metadata(intent["metadata"])})
+    behind["increments"] = tries + 1
     refusal = payments.increment(call.world, call.account, intent, amount)
     if refusal is not None:
         raise refusal

@@ -177,6 +177,10 @@ def update(call: calls.Call) -> Json:
     """POST /v1/payment_methods/{id}."""
     params = call.params.only({"metadata", "billing_details", "allow_redisplay"})
     method = resolve(call.world, call.account, call.path["id"], "id")
+    if method["customer"] is None:
+        raise errors.wrong_state(
+            "You must save this PaymentMethod to a customer before you can update it."
+        )
     changes: Json = {"metadata": params.metadata(method["metadata"])}
     if "billing_details" in params:
         changes["billing_details"] = _billing(params.group("billing_details"))

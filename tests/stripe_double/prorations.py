@@ -115,13 +115,10 @@ def apply(call: calls.Call, subscription: Json, changes: Json) -> None:
     waiting = list(behind["prorations"])
     invoices_now = behavior == "always_invoice"
     ends_trial = subscription["status"] == "trialing" and params.text("trial_end") == "now"
-    if "items" in params:
+    resets = params.choice("billing_cycle_anchor", {"now", "unchanged"}) == "now"
+    if "items" in params or resets:
         items = _new_items(call, subscription)
-        old = subscribing.items(subscription)[0]["price"]["recurring"]
-        moved = any(
-            items[0]["price"]["recurring"][name] != old[name]
-            for name in ("interval", "interval_count")
-        )
+        moved = resets or _recurs(items) != _recurs(subscribing.items(subscription))
         if behavior != "none":
             credit(world, subscription, at)
         _place(subscription, items)
@@ -133,6 +130,14 @@ def apply(call: calls.Call, subscription: Json, changes: Json) -> None:
             invoices_now = True
         elif behavior != "none":
             charge(world, subscription, at)
+    if params.text("trial_end") not in (None, "now"):
+        if behavior != "none":
+            credit(world, subscription, at)
+        until = subscription_params.trial_end(call)
+        begun = subscription["trial_start"] or call.now()
+        changes |= {"status": "trialing", "trial_end": until, "trial_start": begun}
+        changes["billing_cycle_anchor"] = until
+        subscribing.begin_period(subscription, call.now(), until)
     if ends_trial:
         now = call.now()
         changes |= {"status": "active", "trial_end": now, "billing_cycle_anchor": now}
@@ -145,6 +150,11 @@ def apply(call: calls.Call, subscription: Json, changes: Json) -> None:
         invoice = subscribing.bill(world, account, subscription, "subscription_update", [])
         _collect(call, subscription, invoice, before, waiting, str(payment))
     _tell(world, account, subscription, before)
+
+
+def _recurs(items: list[Json]) -> tuple[str, int]:
+    recurring = items[0]["price"]["recurring"]
+    return recurring["interval"], recurring["interval_count"]
 
 
 def _place(subscription: Json, items: list[Json]) -> None:

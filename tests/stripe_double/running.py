@@ -187,6 +187,10 @@ async def serve(
         await listener.stop()
         for task in tasks[1:]:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
         if state is not None:
             world.save(state)
+        for end in ends:
+            # A timer or a delivery that broke the double must not go unseen.
+            if isinstance(end, Exception):
+                raise end

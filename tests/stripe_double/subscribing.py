@@ -235,7 +235,7 @@ def tried(world: store.World, account: str, invoice: Json, paid: bool) -> None:
         return
     if paid:
         _paid(world, account, subscription, invoice)
-    elif subscription["status"] != "incomplete":
+    elif subscription["status"] not in ("incomplete", "paused"):
         _dun(world, account, subscription, invoice)
 
 
@@ -249,7 +249,7 @@ def _paid(world: store.World, account: str, subscription: Json, invoice: Json) -
         if method is not None:
             changes["default_payment_method"] = method["id"]
     if (
-        subscription["status"] in ("incomplete", "past_due", "unpaid")
+        subscription["status"] in ("incomplete", "past_due", "unpaid", "paused")
         and subscription["latest_invoice"] == invoice["id"]
     ):
         changes["status"] = "active"

@@ -147,9 +147,12 @@ def create(call: calls.Call) -> Json:
         )
     known = set(call.world.hidden)
     subscription = make(call, customer, items, identifier, **given)
+    world, account = call.world, call.account
+    if params.flag("cancel_at_period_end"):
+        world.update(subscription, _at_period_end(call, subscription, True))
+        subscribing.start_timers(world, account, subscription)
     if given["trial_end"] is not None:
         return subscription
-    world, account = call.world, call.account
     if not pays:
         invoice = world.get(account, "invoice", subscription["latest_invoice"])
         invoicing.finalize(world, account, invoice)
@@ -253,16 +256,18 @@ def resume(call: calls.Call) -> Json:
     params.choice("billing_cycle_anchor", {"now", "unchanged"}, "now")
     now = call.now()
     before = store.copied(subscription)
-    world.update(subscription, {"status": "active", "billing_cycle_anchor": now})
+    world.update(subscription, {"billing_cycle_anchor": now})
     subscribing.begin_period(subscription, now)
     lines = subscribing.lines(subscription)
     subscribing.bill(world, account, subscription, "subscription_update", lines)
-    subscribing.start_timers(world, account, subscription)
-    names = ("status", "billing_cycle_anchor", "items", "latest_invoice")
+    # It stays paused until this invoice is paid.
+    subscribing.first_payment(world, account, subscription, off_session=True)
+    names = ("billing_cycle_anchor", "items", "latest_invoice")
     previous = {name: before[name] for name in names}
     world.emit("customer.subscription.updated", subscription, previous)
-    world.emit("customer.subscription.resumed", subscription)
-    subscribing.first_payment(world, account, subscription, off_session=True)
+    if subscription["status"] == "active":
+        subscribing.start_timers(world, account, subscription)
+        world.emit("customer.subscription.resumed", subscription)
     return subscription
 
 

@@ -141,8 +141,8 @@ class Deliverer:
             batch.reverse()
         elif endpoint["order"] == "shuffled":
             random.Random(endpoint["seed"]).shuffle(batch)
-        for delivery in batch:
-            endpoint["queue"].remove(delivery)
+        taken = {id(delivery) for delivery in batch}
+        endpoint["queue"] = [one for one in endpoint["queue"] if id(one) not in taken]
         for delivery in batch:
             await self._send(endpoint, delivery)
         return len(batch)

@@ -122,6 +122,8 @@ async def test_first_payment_decides(double: running.Double, client: Any) -> Non
     assert [one.id for one in listed.data] == [failed.id]
     await double.order("advance", seconds=clock.DAY_S)
     assert await _status(client, failed.id) == "incomplete_expired"
+    once = await _subscribe(client, customer, price, cancel_at_period_end=True)
+    assert once.cancel_at == once["items"].data[0].current_period_end
     nobody = (await client.customers.create_async(params={})).id
     error = await asking.refused(_subscribe(client, nobody, price))
     assert isinstance(error, stripe.InvalidRequestError)
@@ -198,6 +200,15 @@ async def test_changing_plans(double: running.Double, client: Any) -> None:
     )
     assert len(renewed.latest_invoice.lines.data) == 3
     assert abs(renewed.latest_invoice.amount_paid - 4000) <= 3
+    reset = await client.subscriptions.update_async(
+        made.id, params={"billing_cycle_anchor": "now", "proration_behavior": "none"}
+    )
+    assert reset.billing_cycle_anchor > renewed.billing_cycle_anchor
+    until = reset.billing_cycle_anchor + 5 * clock.DAY_S
+    trial = await client.subscriptions.update_async(made.id, params={"trial_end": until})
+    assert (trial.status, trial["items"].data[0].current_period_end) == ("trialing", until)
+    ended = await client.subscriptions.update_async(made.id, params={"trial_end": "now"})
+    assert ended.status == "active"
     yearly = await change(await _price(client, 9000, {"interval": "year"}))
     assert yearly.latest_invoice.amount_paid > 5000
     canceled = await client.subscriptions.cancel_async(made.id)
@@ -227,10 +238,12 @@ async def test_trials_without_a_method_and_pauses(double: running.Double, client
         if status == "paused":
             assert "customer.subscription.paused" in await asking.happened(client, identifier)
             saved = await client.payment_methods.attach_async(
-                "pm_card_visa", params={"customer": customer}
+                "pm_card_chargeCustomerFail", params={"customer": customer}
             )
             default = {"default_payment_method": saved.id}
             await client.subscriptions.update_async(identifier, params=default)
+            assert (await client.subscriptions.resume_async(identifier)).status == "paused"
+            await double.order(f"payment_methods/{saved.id}", decline="none")
             resumed = await client.subscriptions.resume_async(identifier)
             assert resumed.status == "active"
 

@@ -42,6 +42,13 @@ async def test_payment_session(double: running.Double, client: Any) -> None:
     assert (await asking.happened(client, made.id)) == ["checkout.session.completed"]
     error = await asking.refused(sessions.expire_async(made.id))
     assert isinstance(error, stripe.InvalidRequestError)
+    asking_bank = await sessions.create_async(params=_session())
+    required = {"payment_method": "pm_card_threeDSecure2Required"}
+    waiting = await double.order(f"checkout/{asking_bank.id}/complete", **required)
+    cancel = client.payment_intents.cancel_async(waiting["payment_intent"])
+    assert isinstance(await asking.refused(cancel), stripe.InvalidRequestError)
+    await double.order(f"payment_intents/{waiting['payment_intent']}/authenticate")
+    assert (await sessions.retrieve_async(asking_bank.id)).payment_status == "paid"
     forgotten = await sessions.create_async(params=_session())
     await double.order("advance", seconds=clock.DAY_S)
     assert (await sessions.retrieve_async(forgotten.id)).status == "expired"

@@ -75,6 +75,11 @@ async def test_multicapture_and_increments_only_where_asked_for(client: Any) -> 
         intents.increment_authorization_async(plain.id, params={"amount": 2000}),
     ):
         assert isinstance(await asking.refused(call), stripe.InvalidRequestError)
+    unsaved = await client.payment_methods.create_async(
+        params={"type": "card", "card": {"token": "tok_visa"}}
+    )
+    update = client.payment_methods.update_async(unsaved.id, params={"metadata": {"a": "b"}})
+    assert isinstance(await asking.refused(update), stripe.InvalidRequestError)
     names = ("request_multicapture", "request_incremental_authorization")
     options = {"card": dict.fromkeys(names, "if_available")}
     intent = await asking.pay(client, capture_method="manual", payment_method_options=options)
