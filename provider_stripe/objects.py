@@ -86,7 +86,8 @@ def plan(told: Json, at_s: float) -> pb.ProviderObject:
     found = _wrapped(told, at_s)
     body = found.plan
     recurring = told.get("recurring") or {}
-    body.amount.CopyFrom(money.from_stripe(int(told.get("unit_amount") or 0), told["currency"]))
+    if price := int(told.get("unit_amount") or 0):
+        body.amount.CopyFrom(money.from_stripe(price, str(told["currency"])))
     body.interval = statuses.INTERVAL.get(
         str(recurring.get("interval")), pb.BILLING_INTERVAL_UNSPECIFIED
     )
@@ -155,7 +156,8 @@ def invoice(told: Json, at_s: float, *, intent: Json | None = None) -> pb.Provid
     body.provider_subscription_id = reference(parent.get("subscription"))
     body.provider_payment_id = paying_intent_id(told)
     body.number = str(told.get("number") or "")[:128]
-    body.amount_due.CopyFrom(money.from_stripe(int(told.get("amount_due") or 0), currency))
+    if due := int(told.get("amount_due") or 0):
+        body.amount_due.CopyFrom(money.from_stripe(due, currency))
     body.amount_paid_minor = money.minor(int(told.get("amount_paid") or 0), currency)
     _set_time(body.period_start, told.get("period_start"))
     _set_time(body.period_end, told.get("period_end"))
