@@ -15,6 +15,7 @@ from payctl import (
     binding_changes,
     binding_files,
     bindings,
+    consumers,
     customers,
     events,
     payments,
@@ -54,7 +55,7 @@ app.command("status")(admin.status)
 
 
 # Their commands are in groups that others own.
-_ = (binding_changes, binding_files, plugin_admission, plugin_changes)
+_ = (binding_changes, binding_files, consumers, plugin_admission, plugin_changes)
 
 
 def _print_version(wanted: bool) -> None:
