@@ -15,7 +15,6 @@ from payctl import (
     binding_changes,
     binding_files,
     bindings,
-    consumers,
     customers,
     events,
     payments,
@@ -24,6 +23,7 @@ from payctl import (
     plugins,
     refunds,
     session,
+    webhooks,
 )
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(admin.keys, name="keys")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(bindings.app, name="bindings")
+app.add_typer(webhooks.app, name="webhooks")
 app.command("pay")(payments.pay)
 app.command("show")(payments.show)
 app.command("list")(payments.list_)
@@ -55,7 +56,7 @@ app.command("status")(admin.status)
 
 
 # Their commands are in groups that others own.
-_ = (binding_changes, binding_files, consumers, plugin_admission, plugin_changes)
+_ = (binding_changes, binding_files, plugin_admission, plugin_changes)
 
 
 def _print_version(wanted: bool) -> None:

@@ -54,7 +54,7 @@ def tail(
 
     async def work(client: payhub_client.Client) -> session.Exit:
         subscription = client.events.subscribe(
-            filter_of(types, entity, tenant),
+            _filter(types, entity, tenant),
             after=after,
             start="oldest" if from_start else "newest",
             stop_at_head=stop_at_head,
@@ -93,7 +93,7 @@ def query(
     as_json: session.JsonFlag = False,
 ) -> None:
     """Show history, oldest first."""
-    where = filter_of(types, entity, tenant)
+    where = _filter(types, entity, tenant)
 
     async def work(client: payhub_client.Client) -> session.Exit:
         token = page_token
@@ -193,10 +193,9 @@ def to_dict(event: Event) -> dict[str, object]:
     return content
 
 
-def filter_of(
+def _filter(
     types: list[str] | None, entities: list[str] | None, tenants: list[str] | None
 ) -> payhub_client.EventFilter:
-    """Return the filter that options describe."""
     return payhub_client.EventFilter(
         types=types or (), entity_ids=entities or (), tenant_ids=tenants or ()
     )

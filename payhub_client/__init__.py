@@ -13,7 +13,6 @@ from payhub.payments.v1.refund_service_pb2 import Refund
 from payhub_client import errors, events
 from payhub_client.calls import new_key
 from payhub_client.client import Client
-from payhub_client.consumption import Consumption, Received
 from payhub_client.events import EventFilter
 from payhub_client.payments import PaymentFilter
 from payhub_client.subscription import Batch, Delivery, Notice, NoticeKind, Subscription
@@ -21,7 +20,6 @@ from payhub_client.subscription import Batch, Delivery, Notice, NoticeKind, Subs
 __all__ = [
     "Batch",
     "Client",
-    "Consumption",
     "Customer",
     "CustomerEvent",
     "Delivery",
@@ -32,7 +30,6 @@ __all__ = [
     "Payment",
     "PaymentEvent",
     "PaymentFilter",
-    "Received",
     "Refund",
     "Subscription",
     "errors",

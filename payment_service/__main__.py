@@ -115,7 +115,10 @@ async def serve(configured: settings.Settings) -> int:
     async def report(stop: asyncio.Event) -> None:
         await parts.plugins.health.report(stop, healths.tell)
 
-    background: list[server.Background] = [*parts.plugins.background, report]
+    async def take_webhooks(stop: asyncio.Event) -> None:
+        await parts.webhook_daemon.run(stop, idle_s=configured.webhook_idle_s)
+
+    background: list[server.Background] = [*parts.plugins.background, report, take_webhooks]
     if configured.resolver_enabled:
         background += [resolve, retry]
     if configured.relay_enabled:
@@ -126,6 +129,7 @@ async def serve(configured: settings.Settings) -> int:
         servicers=parts.servicers,
         reflection_names=access.SERVICES,
         interceptors=[parts.pipeline],
+        routes=parts.webhooks.routes(),
         background=background,
         on_drain=[lambda: parts.ctx.tracker.drain(configured.drain_grace_s)],
         closing=[parts.ctx.providers.close, db.close],

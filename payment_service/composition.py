@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from payhub.admin.v1 import (
     binding_admin_service_pb2_grpc,
+    inbound_webhook_service_pb2_grpc,
     key_service_pb2_grpc,
     plugin_admin_service_pb2_grpc,
     status_service_pb2_grpc,
@@ -40,6 +41,7 @@ from payment_service.api import (
     refunds,
     registry,
     retry_policies,
+    webhooks,
 )
 from payment_service.settings import Settings
 from payment_service.usecases import (
@@ -58,6 +60,9 @@ from payment_service.usecases import refunds as refund_cases
 from payment_service.usecases import retry_policies as retry_policy_cases
 from payment_service.usecases.bindings import secrets
 from payment_service.usecases.mirrors import payment_methods as payment_method_cases
+from payment_service.usecases.webhooks import applying, receiving, replaying
+from payment_service.webhooks import applier as webhook_applier
+from payment_service.webhooks import endpoint
 from servicekit import auth, errors, ids, metrics, rpc, server, storage, tasks
 from servicekit import clock as clocks
 
@@ -76,6 +81,9 @@ class Parts:
     resolver: resolver.Resolver
     retrier: retrier.Retrier
     pipeline: rpc.Pipeline
+    webhooks: endpoint.Endpoint
+    webhook_cases: replaying.Webhooks
+    webhook_daemon: webhook_applier.Daemon
     servicers: tuple[server.Registrar, ...]
 
 
@@ -127,6 +135,16 @@ def assemble(
     payments_ = payment_cases.Payments(ctx, settler)
     refunds_ = refund_cases.Refunds(ctx, settler)
     customers_ = customer_cases.Customers(ctx, settler)
+    applier = applying.Applier(ctx, settler)
+    receiver = receiving.Receiver(ctx, applier, tolerance_s=settings.webhook_tolerance_s)
+    hooks_ = replaying.Webhooks(
+        ctx,
+        applier,
+        tolerance_s=settings.webhook_tolerance_s,
+        keeping=replaying.Keeping(
+            days=settings.webhook_keep_days, rejected_max=settings.webhook_rejected_max
+        ),
+    )
     keys_ = keys.Keys(ctx)
     cache = auth.KeyCache(keys_.look_up, ttl_s=settings.key_cache_s, clock=clock)
     pipeline = rpc.Pipeline(
@@ -149,6 +167,13 @@ def assemble(
         ),
         retrier=retrier.Retrier(retrying.Retrying(ctx, settler)),
         pipeline=pipeline,
+        webhooks=endpoint.Endpoint(
+            receiver,
+            body_bytes_max=settings.webhook_body_bytes_max,
+            concurrency_max=settings.webhook_concurrency_max,
+        ),
+        webhook_cases=hooks_,
+        webhook_daemon=webhook_applier.Daemon(hooks_, applier, metrics_.registry),
         servicers=(
             _registrar(
                 payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
@@ -175,6 +200,10 @@ def assemble(
                 admin.StatusServicer(status.Status(ctx, parts.health)),
             ),
             *_of_mirrors(ctx, settler),
+            _registrar(
+                inbound_webhook_service_pb2_grpc.add_InboundWebhookServiceServicer_to_server,
+                webhooks.InboundWebhookServicer(hooks_),
+            ),
             *_of_plugins(parts),
         ),
     )

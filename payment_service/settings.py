@@ -79,6 +79,14 @@ class Settings(settings.ServiceSettings):
     # A crashed process's operations wait this long. A look-up that takes longer is made twice.
     resolver_lease_s: Seconds = 30.0
 
+    webhook_body_bytes_max: int = pydantic.Field(default=1_048_576, ge=1_024, le=1_048_576)
+    webhook_concurrency_max: int = pydantic.Field(default=64, ge=1, le=10_000)
+    webhook_tolerance_s: Seconds = 300.0
+    webhook_idle_s: Seconds = 1.0
+    webhook_keep_days: float = pydantic.Field(default=30.0, ge=1, le=3_650)
+    # Of those that were rejected, which anybody can make.
+    webhook_rejected_max: int = pydantic.Field(default=10_000, ge=1, le=10_000_000)
+
     relay_enabled: bool = True
     gateway_endpoint: Endpoint = "127.0.0.1:50052"
     relay_key: pydantic.SecretStr | None = None

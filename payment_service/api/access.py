@@ -12,6 +12,7 @@ import grpc
 from google.protobuf import descriptor_pool
 from payhub.admin.v1 import (
     binding_admin_service_pb2,
+    inbound_webhook_service_pb2,
     key_service_pb2,
     plugin_admin_service_pb2,
     status_service_pb2,
@@ -40,6 +41,7 @@ SERVICES = tuple(
         (status_service_pb2, "StatusService"),
         (binding_admin_service_pb2, "BindingAdminService"),
         (plugin_admin_service_pb2, "PluginAdminService"),
+        (inbound_webhook_service_pb2, "InboundWebhookService"),
         (registry_service_pb2, "RegistryService"),
     )
 )

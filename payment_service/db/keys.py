@@ -18,6 +18,9 @@ _REVOKE = storage.Statement(
 )
 
 
+_TENANTS = storage.Statement("select distinct tenant_id from api_keys limit 100000")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """One API key; `revoked_us` is 0 while it is valid, `plugin_id` '' for no plugin's."""
@@ -96,3 +99,8 @@ def list_newest_first(
         "order by created_us desc, id desc limit :most"
     )
     return [_from_row(row) for row in conn.query(text, values)]
+
+
+def tenants(conn: storage.Connection) -> list[str]:
+    """Returns every tenant that has or had a key, at most 100,000."""
+    return [str(row[0]) for row in conn.all(_TENANTS, {})]

@@ -39,6 +39,7 @@ _NEWEST = storage.Statement(
 _ONE = storage.Statement(
     f"select {', '.join(COLUMNS)} from operations where entity_id = :entity_id and id = :id"
 )
+_FIND = storage.Statement(f"select {', '.join(COLUMNS)} from operations where id = :id")
 _CLAIM_DUE = storage.Statement(
     "update operations set next_check_us = :lease_until_us, attempts = attempts + 1 "
     "where (entity_id, id) in (select entity_id, id from operations where next_check_us > 0 and "
@@ -162,6 +163,12 @@ def newest(conn: storage.Connection, entity_id: str, most: int) -> tuple[model.O
 def load(conn: storage.Connection, entity_id: str, operation_id: str) -> model.Operation | None:
     """Returns an operation of an entity, or None."""
     row = conn.one(_ONE, {"entity_id": entity_id, "id": operation_id})
+    return None if row is None else from_row(row)
+
+
+def find(conn: storage.Connection, operation_id: str) -> model.Operation | None:
+    """Returns an operation of any tenant by its id alone."""
+    row = conn.one(_FIND, {"id": operation_id})
     return None if row is None else from_row(row)
 
 

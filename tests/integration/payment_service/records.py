@@ -76,6 +76,11 @@ class Records:
         rows = self.rows("select envelope from outbox where entity_id = ? order by id", entity_id)
         return [event_pb2.Event.FromString(bytes(row[0])) for row in rows]
 
+    def all_events(self) -> list[event_pb2.Event]:
+        """Returns everything the outbox holds, in the order it was written."""
+        rows = self.rows("select envelope from outbox order by id")
+        return [event_pb2.Event.FromString(bytes(row[0])) for row in rows]
+
     def payment_events(self, payment_id: str) -> list[payment_events_pb2.PaymentEvent]:
         """Returns the payloads of a payment's events."""
         decode = payment_events_pb2.PaymentEvent.FromString

@@ -1,0 +1,11 @@
+"""Commands on webhooks, in both directions.
+
+Owns the group `payctl webhooks`. The commands are in modules of their own.
+"""
+
+import typer
+
+from payctl import webhooks_in
+
+app = typer.Typer(no_args_is_help=True, help="Webhooks: those of providers, and yours.")
+app.add_typer(webhooks_in.app, name="in")

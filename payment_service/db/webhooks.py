@@ -1,0 +1,215 @@
+"""Inbound webhooks: their rows, and which event of a provider was applied.
+
+Owns the tables `inbound_webhooks` and `webhook_events`. Called by the use cases inside their
+transactions. Never changes a state on its own.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from payment_service.domain import webhooks
+from servicekit import storage
+
+_LIGHT = (
+    "id, provider, binding_id, tenant_id, state, body_bytes, event_type, provider_event_id, "
+    "attempts, next_attempt_us, detail, http_status, entity_ids, received_us, updated_us"
+).split(", ")
+_HEAVY = ("headers", "body", "told")
+_ALL = [*_LIGHT, *_HEAVY]
+_INSERT = storage.Statement(
+    f"insert into inbound_webhooks ({', '.join(_ALL)}) "
+    f"values ({', '.join(f':{name}' for name in _ALL)})"
+)
+_UPDATE = storage.Statement(
+    "update inbound_webhooks set state = :state, headers = :headers, body = :body, told = :told, "
+    "event_type = :event_type, provider_event_id = :provider_event_id, attempts = :attempts, "
+    "next_attempt_us = :next_attempt_us, detail = :detail, http_status = :http_status, "
+    "entity_ids = :entity_ids, updated_us = :updated_us where id = :id"
+)
+_LOAD = storage.Statement(f"select {', '.join(_ALL)} from inbound_webhooks where id = :id")
+_LOCK = storage.Statement(
+    f"select {', '.join(_ALL)} from inbound_webhooks where id = :id",
+    postgresql=f"select {', '.join(_ALL)} from inbound_webhooks where id = :id for update",
+)
+_DUE = (
+    "update inbound_webhooks set next_attempt_us = :lease_until_us, attempts = attempts + 1 "
+    "where id in (select id from inbound_webhooks where next_attempt_us > 0 "
+    "and next_attempt_us <= :now_us order by next_attempt_us limit :most{locked}) "
+    f"returning {', '.join(_ALL)}"
+)
+_CLAIM_DUE = storage.Statement(
+    _DUE.format(locked=""), postgresql=_DUE.format(locked=" for update skip locked")
+)
+_LIST = (
+    f"select {', '.join(_LIGHT)} from inbound_webhooks where (:before_id = '' or id < :before_id) "
+    "and (:provider = '' or provider = :provider) and (:tenant_id = '' or tenant_id = :tenant_id) "
+    "and (:state = 0 or state = :state) and (:event_id = '' or provider_event_id = :event_id) "
+    "order by id desc limit :most"
+)
+_NEWEST = storage.Statement(_LIST)
+# Each event of a provider is applied once, whatever brings it.
+_CLAIM_EVENT = storage.Statement(
+    "insert into webhook_events (binding_id, provider_event_id, webhook_id, applied_us) "
+    "values (:binding_id, :provider_event_id, :webhook_id, :applied_us) on conflict do nothing"
+)
+_OF_EVENT = storage.Statement(
+    "select webhook_id from webhook_events where binding_id = :binding_id "
+    "and provider_event_id = :provider_event_id"
+)
+# In bounded steps: a long delete would keep everybody waiting.
+_PRUNE = storage.Statement(
+    "delete from inbound_webhooks where id in (select id from inbound_webhooks "
+    "where state not in (1, 6) and received_us < :before_us order by id limit :most)"
+)
+_PRUNE_REJECTED = storage.Statement(
+    "delete from inbound_webhooks where id in (select id from inbound_webhooks where state = 5 "
+    "and id < (select id from inbound_webhooks where state = 5 order by id desc limit 1 "
+    "offset :keep) order by id limit :most)"
+)
+_PRUNE_EVENTS = storage.Statement(
+    "delete from webhook_events where (binding_id, provider_event_id) in (select binding_id, "
+    "provider_event_id from webhook_events where applied_us < :before_us limit :most)"
+)
+_WAITING = storage.Statement(
+    "select state, count(*) from inbound_webhooks where state in (1, 6, 7) group by state"
+)
+
+
+def _params(webhook: webhooks.Webhook) -> storage.Params:
+    return {
+        "id": webhook.id,
+        "provider": webhook.provider,
+        "binding_id": webhook.binding_id,
+        "tenant_id": webhook.tenant_id,
+        "state": int(webhook.state),
+        "headers": json.dumps(webhook.headers),
+        "body": webhook.body,
+        "body_bytes": webhook.body_bytes,
+        "told": webhook.told,
+        "event_type": webhook.event_type,
+        "provider_event_id": webhook.provider_event_id,
+        "attempts": webhook.attempts,
+        "next_attempt_us": webhook.next_attempt_us,
+        "detail": webhook.detail,
+        "http_status": webhook.http_status,
+        "entity_ids": " ".join(webhook.entity_ids),
+        "received_us": webhook.received_us,
+        "updated_us": webhook.updated_us,
+    }
+
+
+def _from_row(row: storage.Row) -> webhooks.Webhook:
+    whole = len(row) > len(_LIGHT)
+    return webhooks.Webhook(
+        id=row[0],
+        provider=row[1],
+        binding_id=row[2],
+        tenant_id=row[3],
+        state=webhooks.State(row[4]),
+        body_bytes=row[5],
+        event_type=row[6],
+        provider_event_id=row[7],
+        attempts=row[8],
+        next_attempt_us=row[9],
+        detail=row[10],
+        http_status=row[11],
+        entity_ids=tuple(row[12].split()),
+        received_us=row[13],
+        updated_us=row[14],
+        headers=tuple((name, value) for name, value in json.loads(row[15])) if whole else (),
+        body=bytes(row[16]) if whole else b"",
+        told=bytes(row[17]) if whole else b"",
+    )
+
+
+def insert(conn: storage.Connection, webhook: webhooks.Webhook) -> None:
+    """Stores a new webhook."""
+    conn.run(_INSERT, _params(webhook))
+
+
+def update(conn: storage.Connection, webhook: webhooks.Webhook) -> None:
+    """Replaces what changes of a webhook."""
+    values = _params(webhook)
+    for name in ("provider", "binding_id", "tenant_id", "body_bytes", "received_us"):
+        del values[name]  # type: ignore[attr-defined]
+    conn.run(_UPDATE, values)
+
+
+def load(
+    conn: storage.Connection, webhook_id: str, *, lock: bool = False
+) -> webhooks.Webhook | None:
+    """Returns a webhook, with *lock* until the commit."""
+    row = conn.one(_LOCK if lock else _LOAD, {"id": webhook_id})
+    return None if row is None else _from_row(row)
+
+
+def claim_due(
+    conn: storage.Connection, *, now_us: int, lease_until_us: int, most: int
+) -> list[webhooks.Webhook]:
+    """Takes webhooks whose try is due; nobody else gets them before the lease ends."""
+    values = {"now_us": now_us, "lease_until_us": lease_until_us, "most": most}
+    return [_from_row(row) for row in conn.all(_CLAIM_DUE, values)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFilter:
+    """Which webhooks to list; empty texts and state 0 for all of them."""
+
+    provider: str = ""
+    tenant_id: str = ""
+    state: int = 0
+    provider_event_id: str = ""
+    before_id: str = ""
+
+
+def list_newest_first(
+    conn: storage.Connection, wanted: ListFilter, most: int
+) -> list[webhooks.Webhook]:
+    """Returns at most *most* webhooks without headers and bodies, newest first."""
+    values = {
+        "provider": wanted.provider,
+        "tenant_id": wanted.tenant_id,
+        "state": wanted.state,
+        "event_id": wanted.provider_event_id,
+        "before_id": wanted.before_id,
+        "most": most,
+    }
+    return [_from_row(row) for row in conn.all(_NEWEST, values)]
+
+
+def claim_event(conn: storage.Connection, webhook: webhooks.Webhook, *, now_us: int) -> bool:
+    """Notes that a provider's event is applied by *webhook*; False if another one did.
+
+    The transaction that applies it calls this first, so that the note and the effects are
+    committed together or not at all.
+    """
+    key = {
+        "binding_id": webhook.binding_id,
+        "provider_event_id": webhook.provider_event_id,
+    }
+    if conn.run(_CLAIM_EVENT, {**key, "webhook_id": webhook.id, "applied_us": now_us}):
+        return True
+    row = conn.one(_OF_EVENT, key)
+    return row is not None and row[0] == webhook.id
+
+
+def prune(
+    conn: storage.Connection,
+    *,
+    before_us: int,
+    events_before_us: int,
+    rejected_keep: int,
+    most: int,
+) -> int:
+    """Deletes what is done with and old, at most *most* rows of a sort; returns how many."""
+    return (
+        conn.run(_PRUNE, {"before_us": before_us, "most": most})
+        + conn.run(_PRUNE_REJECTED, {"keep": rejected_keep, "most": most})
+        + conn.run(_PRUNE_EVENTS, {"before_us": events_before_us, "most": most})
+    )
+
+
+def waiting(conn: storage.Connection) -> Sequence[tuple[webhooks.State, int]]:
+    """Returns how many webhooks wait or were given up."""
+    return [(webhooks.State(row[0]), int(row[1])) for row in conn.all(_WAITING, {})]

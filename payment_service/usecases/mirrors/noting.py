@@ -1,0 +1,29 @@
+"""Events that tell no state: a provider's notice about an entity.
+
+Owns giving such an event its place among the versions of the entity. Called inside the
+transaction that applies a webhook. Never changes what the entity is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from payment_service.domain.mirrors import base, kinds
+from payment_service.usecases.mirrors import scopes, writing
+from servicekit import storage
+
+
+def note_in(
+    conn: storage.Connection, scope: scopes.Scope, entity_ids: Iterable[str], event_type: str
+) -> None:
+    """Emits *event_type* for those of *entity_ids* whose kind has such events."""
+    for entity_id in entity_ids:
+        rules = kinds.BY_PREFIX.get(entity_id.partition("_")[0])
+        if rules is None or not event_type.startswith(f"{rules.name}."):
+            continue
+        before = writing.lock(conn, rules, scope.tenant_id, entity_id).entity
+        if before is None:
+            continue
+        after = replace(before, version=before.version + 1, updated_us=scope.now_us)
+        step = base.Step(event_type=event_type, before=before, after=after)
+        change = base.Change(entity=after, steps=(step,))
+        writing.write(conn, scope, rules, change, is_new=False)

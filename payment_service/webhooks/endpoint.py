@@ -1,0 +1,95 @@
+"""`POST /webhooks/{provider}/{binding}`: the one door that providers come in by.
+
+Owns reading a request within its limits and answering it. Served by the process's HTTP
+server. Never decides whether a request is believed.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+from starlette import requests, responses, routing
+
+from payment_service.usecases.webhooks import receiving
+from servicekit import logs, storage
+
+_log = logs.get_logger(__name__)
+
+READ_TIMEOUT_S = 10.0
+RETRY_AFTER_S = 5
+_PROVIDER = re.compile(r"[a-z][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+class Endpoint:
+    """Serves webhooks.
+
+    Args:
+        receiver: What takes them.
+        body_bytes_max: Largest body read.
+        concurrency_max: Most requests at once; more are told to come back.
+    """
+
+    def __init__(
+        self, receiver: receiving.Receiver, *, body_bytes_max: int, concurrency_max: int
+    ) -> None:
+        self._receiver = receiver
+        self._body_bytes_max = body_bytes_max
+        self._concurrency_max = concurrency_max
+        self._active = 0
+
+    def routes(self) -> Sequence[routing.BaseRoute]:
+        """Returns what the HTTP server serves beside health and metrics."""
+        return [
+            routing.Route("/webhooks/{provider}/{binding:uuid}", self.receive, methods=["POST"])
+        ]
+
+    async def receive(self, request: requests.Request) -> responses.Response:
+        """Takes one webhook; the body of the answer is its id, nothing of what was sent."""
+        provider = str(request.path_params["provider"])
+        if _PROVIDER.fullmatch(provider) is None:
+            return _answer(receiving.UNKNOWN, "")
+        if self._active >= self._concurrency_max:
+            return _answer(receiving.LATER, "")
+        self._active += 1
+        try:
+            return await self._receive(request, provider)
+        finally:
+            self._active -= 1
+
+    async def _receive(self, request: requests.Request, provider: str) -> responses.Response:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                body, size = await self._body(request)
+        except TimeoutError:
+            return _answer(408, "")
+        except requests.ClientDisconnect:
+            return _answer(receiving.BAD, "")
+        wanted = receiving.Request(
+            provider=provider,
+            binding_id=str(request.path_params["binding"]),
+            headers=tuple((name.lower(), value) for name, value in request.headers.items()),
+            body=body,
+            body_bytes=size,
+        )
+        try:
+            webhook = await self._receiver.receive(wanted)
+        except storage.StorageError:
+            # Not kept, so not taken: the provider sends it again.
+            return _answer(receiving.LATER, "")
+        return _answer(webhook.http_status, webhook.id)
+
+    async def _body(self, request: requests.Request) -> tuple[bytes | None, int]:
+        """Returns the body, None if it is too large, and how much of it was read."""
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > self._body_bytes_max:
+                return None, size
+            chunks.append(chunk)
+        return b"".join(chunks), size
+
+
+def _answer(status: int, webhook_id: str) -> responses.Response:
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == receiving.LATER else {}
+    return responses.JSONResponse({"webhook": webhook_id}, status, headers)
