@@ -97,7 +97,7 @@ class Call:
 def _same(asked: str | None, value: Any) -> bool:
     if isinstance(value, bool):
         return asked == str(value).lower()
-    return asked == value
+    return bool(asked == value)
 
 
 def _list(url: str, items: list[Json], more: bool) -> Json:

@@ -3,6 +3,7 @@
 Owns their life; a deleted one answers with its id only. Asked by whatever names a customer.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.stripe_double import calls, errors, forms, payment_methods, store
@@ -23,7 +24,7 @@ PARAMS = {
     "tax_exempt",
 }
 # What must happen to whatever else a customer has when it is deleted.
-DELETED = []
+DELETED: list[Callable[[calls.Call, Json], None]] = []
 
 
 def shipping(params: forms.Params | None) -> Json | None:

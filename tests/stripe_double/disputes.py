@@ -4,6 +4,7 @@ Owns their states, deadlines and movements of balance. A dispute that isn't an i
 money at once and forbids refunds.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.stripe_double import calls, charges, clock, errors, payment_methods, store
@@ -225,7 +226,11 @@ def list_all(call: calls.Call) -> Json:
     return call.listed("dispute", equal=("charge", "payment_intent"))
 
 
-TIMERS = {"dispute.open": open_for, "dispute.overdue": overdue, "dispute.decide": decide}
+TIMERS: dict[str, Callable[..., None]] = {
+    "dispute.open": open_for,
+    "dispute.overdue": overdue,
+    "dispute.decide": decide,
+}
 ROUTES = [
     ("GET", "/v1/disputes", list_all),
     ("GET", "/v1/disputes/{id}", retrieve),

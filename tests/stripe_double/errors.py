@@ -101,6 +101,16 @@ def rate_limited(retry_after_s: int) -> Refusal:
     return Refusal(429, error, headers=headers)
 
 
+def locked() -> Refusal:
+    """Returns the refusal of a request to an object that another one is working on."""
+    message = (
+        "This object cannot be accessed right now because another API request or Stripe process "
+        "is currently accessing it. If you see this error intermittently, retry the request."
+    )
+    error = _error("invalid_request_error", message, "lock_timeout", None, {})
+    return Refusal(429, error, headers={"Stripe-Should-Retry": "true"})
+
+
 def internal(*, stored: bool) -> Refusal:
     """Returns the failure of Stripe itself, which tells nothing about the effect."""
     message = "An unknown error occurred. The double was told to fail."

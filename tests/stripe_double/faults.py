@@ -21,6 +21,7 @@ KINDS = {
     "slow": "holds the idempotency key for delay_s, then does it",
     "slow_after_commit": "does it, then answers after delay_s",
     "rate_limit": "answers 429 with Retry-After and does nothing",
+    "lock_timeout": "answers 429 because the object is in use, and does nothing",
     "error_500": "answers 500, does nothing and forgets the key",
     "error_500_stored": "answers 500, does nothing and replays the 500 for the key",
     "error_500_after_commit": "does it, answers 500 and replays the 500 for the key",

@@ -4,6 +4,7 @@ Owns its states behind the API. Called by invoices, the life of subscriptions, c
 timers. Never decides when a subscription renews.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.stripe_double import calls, errors, intents, payment_methods, payments, store
@@ -11,7 +12,7 @@ from tests.stripe_double import calls, errors, intents, payment_methods, payment
 Json = dict[str, Any]
 
 # Called with (world, account, invoice, paid) after a payment or a failed try.
-TRIED = []
+TRIED: list[Callable[[store.World, str, Json, bool], None]] = []
 
 
 def finalize(world: store.World, account: str, invoice: Json) -> None:

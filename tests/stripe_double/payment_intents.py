@@ -128,7 +128,7 @@ def create(call: calls.Call) -> Json:
     customer = params.text("customer")
     if customer is not None:
         customers.alive(call, customer)
-    blank = {"payment_method_options": {"card": {}}, "metadata": {}}
+    blank: Json = {"payment_method_options": {"card": {}}, "metadata": {}}
     given = intents.automatic(params) | intents.common(call, blank)
     method = intents.method(call, customer, given.get("payment_method_types", ["card"]))
     if confirm and method is None:
@@ -137,7 +137,7 @@ def create(call: calls.Call) -> Json:
             "payment_method",
             "parameter_missing",
         )
-    defaults = {"installments": None, "mandate_options": None, "network": None}
+    defaults: Json = {"installments": None, "mandate_options": None, "network": None}
     defaults["request_three_d_secure"] = "automatic"
     given["payment_method_options"]["card"] = defaults | given["payment_method_options"]["card"]
     if method is not None:
@@ -202,7 +202,7 @@ def update(call: calls.Call) -> Json:
         changes["capture_method"] = params.choice("capture_method", _CAPTURE_METHODS)
     customer = changes.get("customer", intent["customer"])
     method = intents.method(
-        call, customer, changes.get("payment_method_types", intent["payment_method_types"])
+        call, customer, changes.get("payment_method_types") or intent["payment_method_types"]
     )
     if method is not None:
         changes |= {"payment_method": method["id"], "status": "requires_confirmation"}
@@ -226,7 +226,7 @@ def confirm(call: calls.Call) -> Json:
     method = intents.method(
         call,
         intent["customer"],
-        changes.get("payment_method_types", intent["payment_method_types"]),
+        changes.get("payment_method_types") or intent["payment_method_types"],
     )
     call.world.update(intent, changes)
     if call.world.behind(intent["id"])["authenticated"] and method is None:

@@ -4,6 +4,7 @@ Owns its state machine behind the API. Called by payment_intents, invoices, chec
 Never reads request parameters.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.stripe_double import cards, charges, errors, payment_methods, store
@@ -11,7 +12,7 @@ from tests.stripe_double import cards, charges, errors, payment_methods, store
 Json = dict[str, Any]
 
 # Called with (world, account, intent) when an intent succeeds, fails or is canceled.
-SETTLED = []
+SETTLED: list[Callable[[store.World, str, Json], None]] = []
 
 CANCELABLE = frozenset(
     ("requires_payment_method", "requires_confirmation", "requires_action", "requires_capture")
@@ -67,7 +68,8 @@ def attempt(
     )
     world.behind(intent["id"])["off_session"] = off_session
     if behaviour.type != "card":
-        return _debit(world, account, intent, method)
+        _debit(world, account, intent, method)
+        return None
     if _needs_action(world, method, behaviour, off_session):
         if off_session or error_on_action:
             return _fail(world, account, intent, method, cards.DECLINES["authentication_required"])
@@ -249,7 +251,7 @@ def settle_debit(world: store.World, account: str, identifier: str) -> None:
         return
     changes = {"status": "failed", "failure_code": decline.code, "failure_message": decline.message}
     world.update(charge, changes)
-    error = {"type": "card_error", "code": decline.code, "message": decline.message}
+    error: Json = {"type": "card_error", "code": decline.code, "message": decline.message}
     error |= {"charge": charge["id"], "payment_method": payment_methods.shown(method)}
     changes = {
         "status": "requires_payment_method",

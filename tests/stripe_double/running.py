@@ -128,10 +128,13 @@ class _Listener:
         self._socket = _listen(self._host, self.port)
         loop = asyncio.get_running_loop()
 
+        speaker: Any = running.config.http_protocol_class
+
         def protocol() -> asyncio.Protocol:
-            return running.config.http_protocol_class(
+            made: asyncio.Protocol = speaker(
                 config=running.config, server_state=running.server_state, app_state={}
             )
+            return made
 
         running.servers = [await loop.create_server(protocol, sock=self._socket)]
 

@@ -145,13 +145,11 @@ class Application:
         entry: Json | None = None
         try:
             handler, call = self._prepare(exchange)
-            kind = (exchange.fault or {}).get("kind")
+            fault = exchange.fault or {}
+            kind = fault.get("kind")
             if kind == "drop_before_commit":
                 return None, {}, {}
-            if kind == "rate_limit":
-                raise errors.rate_limited(int(exchange.fault["retry_after_s"]))
-            if kind == "error_500":
-                raise errors.internal(stored=False)
+            _fail_early(fault)
             if exchange.key is not None:
                 entry = idempotency.begin(
                     world, exchange.account, exchange.key, exchange.path, exchange.params
@@ -274,7 +272,18 @@ class Application:
                 "account does not exist). Application access may have been revoked.",
                 "account_invalid",
             )
-        return wanted
+        return str(wanted)
+
+
+def _fail_early(fault: Json) -> None:
+    """Raises what a fault answers with before anything has begun."""
+    kind = fault.get("kind")
+    if kind == "rate_limit":
+        raise errors.rate_limited(int(fault["retry_after_s"]))
+    if kind == "lock_timeout":
+        raise errors.locked()
+    if kind == "error_500":
+        raise errors.internal(stored=False)
 
 
 def _log_url(request_id: str) -> str:

@@ -106,7 +106,7 @@ def _nullable(declared: Any) -> bool:
 
 
 def _value(value: Any, declared: Any, module: str, path: str) -> list[str]:
-    options = []
+    options: list[Any] = []
     for one in _options(_resolved(declared, module)):
         options += _options(_resolved(one, module))
     if Any in options:
@@ -126,6 +126,13 @@ def _is_literal(declared: Any) -> bool:
     return typing.get_origin(declared) is typing.Literal
 
 
+def _each(value: Any, declared: Any, module: str, path: str) -> list[str]:
+    if not isinstance(value, list):
+        return [f"{path}: {type(value).__name__} is not a list"]
+    parts = [_value(part, declared, module, f"{path}[{n}]") for n, part in enumerate(value)]
+    return [problem for part in parts for problem in part]
+
+
 def _one(value: Any, declared: Any, module: str, path: str) -> list[str]:
     """Returns what keeps a value from being of one declared type."""
     origin, args = typing.get_origin(declared), typing.get_args(declared)
@@ -139,16 +146,13 @@ def _one(value: Any, declared: Any, module: str, path: str) -> list[str]:
     if declared is float:
         return [] if isinstance(value, int | float) and not isinstance(value, bool) else bad
     if origin is list:
-        if not isinstance(value, list):
-            return bad
-        parts = [_value(part, args[0], module, f"{path}[{n}]") for n, part in enumerate(value)]
-        return [problem for part in parts for problem in part]
+        return _each(value, args[0], module, path)
     if not isinstance(value, dict):
         return bad
     if origin is stripe.ListObject:
         if value.get("object") != "list" or not isinstance(value.get("has_more"), bool):
             return [f"{path}: no list object"]
-        return _one(value["data"], list[args[0]], module, f"{path}.data")
+        return _each(value["data"], args[0], module, f"{path}.data")
     if origin is _stripe_object.UntypedStripeObject:
         parts = [_value(part, args[0], module, f"{path}.{n}") for n, part in value.items()]
         return [problem for part in parts for problem in part]

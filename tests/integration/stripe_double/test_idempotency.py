@@ -79,6 +79,7 @@ async def test_faults_before_and_after_the_effect(double: running.Double, client
         "drop_after_commit": (stripe.APIConnectionError, 1, "succeeded"),
         "truncate": (aiohttp.ClientPayloadError, 1, "succeeded"),
         "rate_limit": (stripe.RateLimitError, 0, "succeeded"),
+        "lock_timeout": (stripe.RateLimitError, 0, "succeeded"),
         "error_500": (stripe.APIError, 0, "succeeded"),
         "error_500_stored": (stripe.APIError, 0, None),
         "error_500_after_commit": (stripe.APIError, 1, None),
