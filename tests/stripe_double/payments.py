@@ -294,8 +294,8 @@ def cancel(
         charge = world.get(account, "charge", intent["latest_charge"])
         released = charge["amount"] - charge["amount_captured"]
         whole = charge["amount_captured"] == 0
-        changes = {"refunded": whole, "amount_refunded": released if whole else 0}
-        world.update(charge, changes)
+        if whole:
+            world.update(charge, {"refunded": True, "amount_refunded": released})
         world.record("released", intent, amount=released, currency=intent["currency"])
         world.emit("charge.expired" if expired else "charge.refunded", charge)
         world.clock.cancel("authorization.expire", intent["id"])
