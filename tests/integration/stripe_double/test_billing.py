@@ -155,6 +155,31 @@ async def test_dunning(double: running.Double, client: Any) -> None:
     assert tries.count(ended.latest_invoice) == 4
 
 
+async def test_unpaid_and_paused_collection(double: running.Double, client: Any) -> None:
+    """Where settings say so dunning ends unpaid; a paused collection voids its invoices."""
+    await double.order("settings", retry_days=[1], dunning_end="unpaid")
+    customer, method = await asking.customer_with(client)
+    price = await _price(client)
+    unpaid, paused = [await _subscribe(client, customer, price) for _ in range(2)]
+    await client.subscriptions.update_async(
+        paused.id, params={"pause_collection": {"behavior": "void"}}
+    )
+    await double.order(f"payment_methods/{method}", decline="insufficient_funds")
+    await double.order("advance", seconds=33 * clock.DAY_S)
+    assert await _status(client, unpaid.id) == "unpaid"
+    kept = await client.subscriptions.retrieve_async(
+        paused.id, params={"expand": ["latest_invoice"]}
+    )
+    assert (kept.status, kept.latest_invoice.status) == ("active", "void")
+    await client.subscriptions.update_async(paused.id, params={"pause_collection": ""})
+    await double.order(f"payment_methods/{method}", decline="none")
+    await double.order("advance", seconds=31 * clock.DAY_S)
+    renewed = await client.subscriptions.retrieve_async(
+        paused.id, params={"expand": ["latest_invoice"]}
+    )
+    assert renewed.latest_invoice.status == "paid"
+
+
 async def test_changing_plans(double: running.Double, client: Any) -> None:
     """A change is prorated on the next invoice, at once, or not at all, as asked."""
     customer, method = await asking.customer_with(client)
