@@ -28,11 +28,11 @@ WATCH_S = 1.0
 BUSY_POLL_S = 0.02
 BUSY_S = 1.0
 
-# A batch costs two processes about a millisecond each, whatever it holds, so
-# traffic is gathered: n rows keep the next batch away for n times 2 ms, at most
-# 50 ms. Below 500 events a second nobody waits for that.
-PACE_ROW_S = 0.002
-PACE_LONGEST_S = 0.05
+# A batch costs two processes about a millisecond each, whatever it holds, so traffic
+# is gathered: after a batch the relay rests several times as long as it took. However
+# slow the machine is, events then take no more than a share of it from the payments.
+REST_FACTOR = 4.0
+REST_LONGEST_S = 0.05
 
 AWAY_FIRST_S = 0.1
 AWAY_LONGEST_S = 2.0
@@ -187,9 +187,7 @@ class Relay:
         now_s = self._clock.monotonic_s()
         if marked:
             self._busy_until_s = now_s + BUSY_S
-            early_s = started_s + min(PACE_ROW_S * marked, PACE_LONGEST_S) - now_s
-            if early_s > 0:
-                await self._clock.sleep(early_s)
+            await self._clock.sleep(min(REST_FACTOR * (now_s - started_s), REST_LONGEST_S))
         if now_s >= self._busy_until_s or self._db.dialect == "sqlite":
             return 0
         with contextlib.suppress(TimeoutError):
