@@ -221,7 +221,7 @@ def unfinished(url: str) -> dict[str, int]:
     """Returns how much payment_service still has to do, by what it is; empty at rest."""
     with snapshot(url) as select:
         counts = {
-            "open operations": "operations where state in (1, 2, 3, 4)",
+            "open operations": "operations where state <= 4",
             "wishes to cancel": "payments where cancel_requested = 1",
             "events not in the log": "outbox where log_epoch = ''",
         }

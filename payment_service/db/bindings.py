@@ -65,10 +65,10 @@ _NEWEST_OF_SCHEMA = storage.Statement(
     "and schema_digest = :schema_digest order by generation desc limit 1"
 )
 _OPEN_OPERATIONS = storage.Statement(
-    "select count(*) from operations where state in (1, 2, 3, 4) and binding_id = :binding_id"
+    "select count(*) from operations where state <= 4 and binding_id = :binding_id"
 )
 _OPEN_OF_PLUGIN = storage.Statement(
-    "select count(*) from operations where state in (1, 2, 3, 4) and provider = :plugin_id "
+    "select count(*) from operations where state <= 4 and provider = :plugin_id "
     "and tenant_id not in (select tenant_id from bindings where plugin_id = :plugin_id "
     "and deleted_us = 0)"
 )

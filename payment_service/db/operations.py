@@ -51,7 +51,7 @@ _CLAIM_DUE = storage.Statement(
 )
 _SCHEDULE = storage.Statement(
     "update operations set next_check_us = :next_check_us "
-    "where entity_id = :entity_id and id = :id and state in (1, 2, 3, 4)"
+    "where entity_id = :entity_id and id = :id and state <= 4"
 )
 _HURRY = storage.Statement(
     "update operations set next_check_us = :now_us where entity_id = :entity_id and state in "
@@ -62,14 +62,13 @@ _INSERT_REPORT = storage.Statement(
     "values (:id, :tenant_id, :entity_id, :operation_id, :outcome, :detail, :created_us)"
 )
 _OPEN_COUNTS = storage.Statement(
-    "select state, count(*) from operations where state in (1, 2, 3, 4) group by state"
+    "select state, count(*) from operations where state <= 4 group by state"
 )
 _OPEN_AT = storage.Statement(
-    "select count(*) from operations where state in (1, 2, 3, 4) and provider = :provider"
+    "select count(*) from operations where state <= 4 and provider = :provider"
 )
 _IN_FLIGHT_AT = storage.Statement(
-    "select count(*) from operations where state in (1, 2, 3, 4) and state = 1 "
-    "and provider = :provider"
+    "select count(*) from operations where state <= 4 and state = 1 and provider = :provider"
 )
 _OLDEST_DOUBT = storage.Statement("select min(created_us) from operations where state = 4")
 

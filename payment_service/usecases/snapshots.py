@@ -17,7 +17,7 @@ from payment_service.domain import actions, model
 def number(value: enum.IntEnum) -> Any:
     """Returns a value of an enum as messages take it."""
     # The stubs of enums ask for their own type, which has no constructor at run time.
-    return value.value
+    return int(value)
 
 
 def timestamp(us: int) -> timestamp_pb2.Timestamp:
