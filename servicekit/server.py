@@ -25,6 +25,8 @@ T = TypeVar("T")
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 # Terminals, make and `timeout` often signal a process and its group: one wish, told twice.
 SAME_SIGNAL_S = 0.5
+# Objects made and not yet freed before a collection; the default is those of twenty payments.
+GC_YOUNG_MAX = 10_000
 # What a process that is told to stop at once may still spend on closing files.
 CLOSE_AT_ONCE_S = 2.0
 
@@ -260,6 +262,8 @@ class _Process:
         # What lives since the start lives to the end: no collection need look at it again.
         gc.collect()
         gc.freeze()
+        # Calls under way are young and no garbage: by default they are looked through often.
+        gc.set_threshold(GC_YOUNG_MAX, 20, 20)
         host = self._settings.host
         sys.stdout.write(
             f"{self._service_name} ready grpc={_address(host, self._grpc_port)}"
