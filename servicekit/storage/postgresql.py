@@ -42,14 +42,18 @@ class PostgresConnection:
     dialect: Literal["postgresql"] = "postgresql"
 
     def __init__(self, raw: psycopg.Connection[database.Row]) -> None:
-        self._cursor = psycopg.RawCursor(raw)
-        self._cursor.format = psycopg.pq.Format.BINARY
+        self._cursor = _cursor(raw)
+
+    def _run(
+        self, text: bytes, values: list[Any], *, prepare: bool
+    ) -> psycopg.Cursor[database.Row]:
+        return self._cursor.execute(text, values, prepare=prepare)
 
     def _execute(
         self, native: statement.Native, params: database.Params, *, prepare: bool = True
     ) -> psycopg.Cursor[database.Row]:
         values = [params[name] for name in native.names]
-        return self._cursor.execute(native.text, values, prepare=prepare)
+        return self._run(native.text, values, prepare=prepare)
 
     def all(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
@@ -84,13 +88,70 @@ class PostgresConnection:
             return [self.run(*batch[0])]
         merged = _merged(tuple(sql for sql, _ in batch), first_decides=first_decides)
         values = [batch[number][1][name] for number, name in merged.places]
-        row = self._cursor.execute(merged.text, values, prepare=True).fetchone()
+        row = self._run(merged.text, values, prepare=True).fetchone()
         return list(row or ())
 
     def query(self, text: str, params: database.Params = database.NO_PARAMS) -> list[database.Row]:
         """Runs text built at run time."""
         cursor = self._execute(statement.Native(text), params, prepare=False)
         return cursor.fetchall() if cursor.description else []
+
+
+class _Noted(Exception):
+    """The statement that a function would run now."""
+
+    def __init__(self, text: bytes, values: list[Any]) -> None:
+        super().__init__()
+        self.text = text
+        self.values = values
+
+
+class _NotOne(Exception):
+    """A function of one statement ran none, several, or one of another kind."""
+
+
+class _Asking(PostgresConnection):
+    """Runs a function as far as its statement."""
+
+    def __init__(self) -> None:
+        """Needs no connection."""
+
+    def _run(
+        self, text: bytes, values: list[Any], *, prepare: bool
+    ) -> psycopg.Cursor[database.Row]:
+        raise _Noted(text, values)
+
+    def run_many(self, sql: statement.Statement, params: Sequence[database.Params]) -> None:
+        raise _NotOne
+
+    def statement(self, fn: Callable[[database.Connection], Any]) -> _Noted:
+        """Returns the statement of *fn*."""
+        try:
+            fn(cast(database.Connection, self))
+        except _Noted as noted:
+            return noted
+        raise _NotOne
+
+
+class _Answering(PostgresConnection):
+    """Runs a function whose statement has been run, with what that gave."""
+
+    def __init__(self, answer: psycopg.Cursor[database.Row]) -> None:
+        self._answer: psycopg.Cursor[database.Row] | None = answer
+
+    def _run(
+        self, text: bytes, values: list[Any], *, prepare: bool
+    ) -> psycopg.Cursor[database.Row]:
+        answer, self._answer = self._answer, None
+        if answer is None:
+            raise _NotOne
+        return answer
+
+
+def _cursor(raw: psycopg.Connection[database.Row]) -> psycopg.RawCursor[database.Row]:
+    cursor = psycopg.RawCursor(raw)
+    cursor.format = psycopg.pq.Format.BINARY
+    return cursor
 
 
 class _Merged:
@@ -221,13 +282,19 @@ class PostgresDatabase:
         """Commits several callers' statements as one; None if that did not work out.
 
         Then nothing was written, and each is to run alone: what one caller did wrong is
-        not the others' business.
+        not the others' business. All statements are sent before the first answer is read:
+        a round trip wakes three threads, and a group needs two of them, however large.
         """
         try:
             raw = self._connection()
-            raw.execute("begin")
-            connection = cast(database.Connection, PostgresConnection(raw))
-            results = [calls.Result(future, fn(connection), None) for fn, future in group]
+            noted = [_Asking().statement(call.fn) for call in group]
+            with raw.pipeline():
+                raw.execute("begin")
+                answers = [_cursor(raw).execute(n.text, n.values, prepare=True) for n in noted]
+            results = [
+                calls.Result(future, fn(cast(database.Connection, _Answering(answer))), None)
+                for (fn, future), answer in zip(group, answers, strict=True)
+            ]
         except Exception:
             raw_now: psycopg.Connection[database.Row] | None = getattr(self._local, "raw", None)
             if raw_now is not None and not raw_now.closed:
