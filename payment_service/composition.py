@@ -19,10 +19,13 @@ from payhub.admin.v1 import (
 )
 from payhub.payments.v1 import (
     customer_service_pb2_grpc,
+    invoice_service_pb2_grpc,
     payment_method_service_pb2_grpc,
     payment_service_pb2_grpc,
+    plan_service_pb2_grpc,
     refund_service_pb2_grpc,
     retry_policy_service_pb2_grpc,
+    subscription_service_pb2_grpc,
 )
 from payhub.registry.v1 import registry_service_pb2_grpc
 
@@ -34,13 +37,16 @@ from payment_service.api import (
     admin,
     bindings,
     customers,
+    invoices,
     payment_methods,
     payments,
+    plans,
     plugins,
     reading,
     refunds,
     registry,
     retry_policies,
+    subscriptions,
     webhooks,
 )
 from payment_service.settings import Settings
@@ -59,7 +65,10 @@ from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
 from payment_service.usecases import retry_policies as retry_policy_cases
 from payment_service.usecases.bindings import secrets
+from payment_service.usecases.mirrors import invoices as invoice_cases
 from payment_service.usecases.mirrors import payment_methods as payment_method_cases
+from payment_service.usecases.mirrors import plans as plan_cases
+from payment_service.usecases.mirrors import subscriptions as subscription_cases
 from payment_service.usecases.webhooks import applying, receiving, replaying
 from payment_service.webhooks import applier as webhook_applier
 from payment_service.webhooks import endpoint
@@ -216,6 +225,18 @@ def _of_mirrors(ctx: context.Context, settler: settling.Settler) -> tuple[server
             payment_methods.PaymentMethodServicer(
                 payment_method_cases.PaymentMethods(ctx, settler)
             ),
+        ),
+        _registrar(
+            plan_service_pb2_grpc.add_PlanServiceServicer_to_server,
+            plans.PlanServicer(plan_cases.Plans(ctx, settler)),
+        ),
+        _registrar(
+            subscription_service_pb2_grpc.add_SubscriptionServiceServicer_to_server,
+            subscriptions.SubscriptionServicer(subscription_cases.Subscriptions(ctx, settler)),
+        ),
+        _registrar(
+            invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server,
+            invoices.InvoiceServicer(invoice_cases.Invoices(ctx)),
         ),
     )
 

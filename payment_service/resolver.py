@@ -2,8 +2,9 @@
 
 Owns the loop over due operations: abandoned ones become IN_DOUBT, doubts and
 pending ones are looked up at the provider, waiting cancellations are carried
-out. Run inside payment_service; several replicas share the work by leases.
-Never sends an operation again, never guesses: what a look-up can't tell stays.
+out, objects that wait for the provider are fetched. Run inside payment_service;
+several replicas share the work by leases. Never sends an operation again, never
+guesses: what a look-up can't tell stays.
 
 A look that takes long goes on by itself: a provider that hangs keeps nobody waiting whose
 operations are at another one.
@@ -16,9 +17,11 @@ from typing import Any
 
 import prometheus_client
 
-from payment_service.db import operations
+from payment_service.db import mirrors, operations
 from payment_service.domain import model, outcomes
+from payment_service.domain.mirrors import base
 from payment_service.usecases import cancellations, context, settling
+from payment_service.usecases.mirrors import renewing
 from servicekit import logs, loop
 
 _log = logs.get_logger(__name__)
@@ -45,6 +48,7 @@ class Resolver:
         self._ctx = ctx
         self._settler = settler
         self._cancellations = cancellations_
+        self._renewing = renewing.Renewing(ctx)
         self._under_way: set[asyncio.Task[bool]] = set()
         self._carried_out: set[str] = set()
         self._looked = prometheus_client.Counter(
@@ -81,6 +85,7 @@ class Resolver:
             )
         )
         begun = [self._begin(self._guarded(operation)) for operation in due]
+        begun += [self._begin(self._renewed(*one)) for one in await self._waiting(now_us)]
         for tenant_id, payment_id in await self._cancellations.waiting(BATCH_MAX):
             if payment_id not in self._carried_out and len(self._under_way) < UNDER_WAY_MAX:
                 begun.append(self._begin(self._carry_out(tenant_id, payment_id)))
@@ -88,6 +93,28 @@ class Resolver:
             return 0
         done, _ = await asyncio.wait(begun, timeout=PATIENCE_S)
         return sum(task.result() for task in done)
+
+    async def _waiting(self, now_us: int) -> list[tuple[base.Entity, int]]:
+        """Takes what waits for its provider and is due to be asked for."""
+        room = min(BATCH_MAX, UNDER_WAY_MAX - len(self._under_way))
+        if room <= 0:
+            return []
+        return await self._ctx.db.write(
+            lambda conn: mirrors.claim_due(
+                conn,
+                now_us=now_us,
+                lease_until_us=now_us + round(self._ctx.schedule.lease_s * 1_000_000),
+                most=room,
+            )
+        )
+
+    async def _renewed(self, entity: base.Entity, fetches: int) -> bool:
+        """Asks the provider for an entity; returns whether something became of it."""
+        try:
+            return await self._renewing.renew(entity, fetches, ACTOR)
+        except Exception:
+            _log.exception("could not fetch an object", entity_id=entity.id)
+            return False
 
     def _begin(self, work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
         task = asyncio.get_running_loop().create_task(work)

@@ -20,10 +20,13 @@ from payhub.admin.v1 import (
 from payhub.options.v1 import options_pb2
 from payhub.payments.v1 import (
     customer_service_pb2,
+    invoice_service_pb2,
     payment_method_service_pb2,
     payment_service_pb2,
+    plan_service_pb2,
     refund_service_pb2,
     retry_policy_service_pb2,
+    subscription_service_pb2,
 )
 from payhub.registry.v1 import registry_service_pb2
 
@@ -37,6 +40,9 @@ SERVICES = tuple(
         (customer_service_pb2, "CustomerService"),
         (payment_method_service_pb2, "PaymentMethodService"),
         (retry_policy_service_pb2, "RetryPolicyService"),
+        (plan_service_pb2, "PlanService"),
+        (subscription_service_pb2, "SubscriptionService"),
+        (invoice_service_pb2, "InvoiceService"),
         (key_service_pb2, "KeyService"),
         (status_service_pb2, "StatusService"),
         (binding_admin_service_pb2, "BindingAdminService"),

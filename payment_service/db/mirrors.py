@@ -5,7 +5,6 @@ rule; what an entity holds is in its JSON, what it is found by is in columns bes
 """
 
 import functools
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -179,15 +178,14 @@ def fetch_at(conn: storage.Connection, entity: base.Entity, next_fetch_us: int) 
     )
 
 
-def schedule(conn: storage.Connection, entities: Iterable[base.Entity], next_fetch_us: int) -> None:
-    """Sets when entities that wait for the provider are fetched next; 0 for never."""
-    for entity in entities:
-        conn.run(
-            _SCHEDULE,
-            {
-                "next_fetch_us": next_fetch_us,
-                "tenant_id": entity.tenant_id,
-                "kind": int(_rules(entity).kind),
-                "id": entity.id,
-            },
-        )
+def schedule(conn: storage.Connection, entity: base.Entity, next_fetch_us: int) -> None:
+    """Sets when an entity that is due is fetched next; 0 for never."""
+    conn.run(
+        _SCHEDULE,
+        {
+            "next_fetch_us": next_fetch_us,
+            "tenant_id": entity.tenant_id,
+            "kind": int(_rules(entity).kind),
+            "id": entity.id,
+        },
+    )

@@ -6,10 +6,11 @@ by the client when it sends one. Pure.
 """
 
 import enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 from payhub.provider.v1 import (
+    billing_provider_service_pb2,
     operation_pb2,
     payment_method_provider_service_pb2,
     payment_provider_service_pb2,
@@ -17,10 +18,11 @@ from payhub.provider.v1 import (
 from payhub.type.v1 import money_pb2
 
 from payment_service.domain import model
-from payment_service.domain.mirrors import objects
+from payment_service.domain.mirrors import objects, plans, subscriptions
 
 _pb = payment_provider_service_pb2
 _methods = payment_method_provider_service_pb2
+_billing = billing_provider_service_pb2
 
 
 class Service(enum.Enum):
@@ -44,6 +46,7 @@ class Method(NamedTuple):
 
 _PAYMENT = Service.PAYMENT
 _METHOD = Service.PAYMENT_METHOD
+_BILLING = Service.BILLING
 METHODS: dict[model.Kind, Method] = {
     model.Kind.AUTHORIZE: Method(_PAYMENT, "AuthorizePayment", _pb.AuthorizePaymentRequest),
     model.Kind.SALE: Method(_PAYMENT, "AuthorizePayment", _pb.AuthorizePaymentRequest),
@@ -64,6 +67,20 @@ METHODS: dict[model.Kind, Method] = {
     model.Kind.SET_DEFAULT_PAYMENT_METHOD: Method(
         _METHOD, "SetDefaultPaymentMethod", _methods.SetDefaultPaymentMethodRequest
     ),
+    model.Kind.CREATE_PLAN: Method(_BILLING, "CreatePlan", _billing.CreatePlanRequest),
+    model.Kind.ARCHIVE_PLAN: Method(_BILLING, "ArchivePlan", _billing.ArchivePlanRequest),
+    model.Kind.CREATE_SUBSCRIPTION: Method(
+        _BILLING, "CreateSubscription", _billing.CreateSubscriptionRequest
+    ),
+    model.Kind.CHANGE_SUBSCRIPTION: Method(
+        _BILLING, "ChangeSubscription", _billing.ChangeSubscriptionRequest
+    ),
+    model.Kind.CANCEL_SUBSCRIPTION: Method(
+        _BILLING, "CancelSubscription", _billing.CancelSubscriptionRequest
+    ),
+    model.Kind.REACTIVATE_SUBSCRIPTION: Method(
+        _BILLING, "ReactivateSubscription", _billing.ReactivateSubscriptionRequest
+    ),
 }
 
 
@@ -72,8 +89,20 @@ METHODS: dict[model.Kind, Method] = {
 MUST_TELL: dict[model.Kind, objects.ObjectKind] = {
     model.Kind.ATTACH_PAYMENT_METHOD: objects.ObjectKind.PAYMENT_METHOD,
     model.Kind.SET_DEFAULT_PAYMENT_METHOD: objects.ObjectKind.PAYMENT_METHOD,
+    model.Kind.CREATE_PLAN: objects.ObjectKind.PLAN,
+    model.Kind.ARCHIVE_PLAN: objects.ObjectKind.PLAN,
+    model.Kind.CREATE_SUBSCRIPTION: objects.ObjectKind.SUBSCRIPTION,
+    model.Kind.CHANGE_SUBSCRIPTION: objects.ObjectKind.SUBSCRIPTION,
+    model.Kind.CANCEL_SUBSCRIPTION: objects.ObjectKind.SUBSCRIPTION,
+    model.Kind.REACTIVATE_SUBSCRIPTION: objects.ObjectKind.SUBSCRIPTION,
 }
-CREATES = frozenset({model.Kind.ATTACH_PAYMENT_METHOD})
+CREATES = frozenset(
+    {
+        model.Kind.ATTACH_PAYMENT_METHOD,
+        model.Kind.CREATE_PLAN,
+        model.Kind.CREATE_SUBSCRIPTION,
+    }
+)
 
 
 def _money(amount_minor: int, currency: str) -> money_pb2.Money:
@@ -182,6 +211,78 @@ def set_default_payment_method(provider_payment_method_id: str, customer: str) -
     """Returns the request of a SET_DEFAULT_PAYMENT_METHOD; *customer* is the provider's id."""
     return _methods.SetDefaultPaymentMethodRequest(
         provider_payment_method_id=provider_payment_method_id, provider_customer_id=customer
+    ).SerializeToString()
+
+
+def create_plan(plan: plans.Plan) -> bytes:
+    """Returns the request of a CREATE_PLAN."""
+    interval: Any = int(plan.interval)
+    return _billing.CreatePlanRequest(
+        plan_id=plan.id,
+        name=plan.name,
+        amount=_money(plan.amount_minor, plan.currency),
+        interval=interval,
+        interval_count=plan.interval_count,
+    ).SerializeToString()
+
+
+def archive_plan(provider_price_id: str) -> bytes:
+    """Returns the request of an ARCHIVE_PLAN."""
+    return _billing.ArchivePlanRequest(provider_price_id=provider_price_id).SerializeToString()
+
+
+def create_subscription(
+    subscription: subscriptions.Subscription,
+    plan: plans.Plan,
+    *,
+    provider_customer_id: str,
+    provider_price_id: str,
+    provider_payment_method_id: str,
+    trial_days: int,
+) -> bytes:
+    """Returns the request of a CREATE_SUBSCRIPTION."""
+    request = _billing.CreateSubscriptionRequest(
+        subscription_id=subscription.id,
+        provider_customer_id=provider_customer_id,
+        provider_price_id=provider_price_id,
+        quantity=subscription.quantity,
+        trial_days=trial_days,
+        provider_payment_method_id=provider_payment_method_id,
+    )
+    if not trial_days:
+        amount_minor = plan.amount_minor * subscription.quantity
+        request.amount.CopyFrom(_money(amount_minor, plan.currency))
+    return request.SerializeToString()
+
+
+def change_subscription(
+    provider_subscription_id: str,
+    *,
+    provider_price_id: str,
+    quantity: int,
+    proration: subscriptions.Proration,
+) -> bytes:
+    """Returns the request of a CHANGE_SUBSCRIPTION."""
+    how: Any = int(proration)
+    return _billing.ChangeSubscriptionRequest(
+        provider_subscription_id=provider_subscription_id,
+        provider_price_id=provider_price_id,
+        quantity=quantity,
+        proration=how,
+    ).SerializeToString()
+
+
+def cancel_subscription(provider_subscription_id: str, *, at_period_end: bool) -> bytes:
+    """Returns the request of a CANCEL_SUBSCRIPTION."""
+    return _billing.CancelSubscriptionRequest(
+        provider_subscription_id=provider_subscription_id, at_period_end=at_period_end
+    ).SerializeToString()
+
+
+def reactivate_subscription(provider_subscription_id: str) -> bytes:
+    """Returns the request of a REACTIVATE_SUBSCRIPTION."""
+    return _billing.ReactivateSubscriptionRequest(
+        provider_subscription_id=provider_subscription_id
     ).SerializeToString()
 
 

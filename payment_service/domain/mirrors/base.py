@@ -140,8 +140,12 @@ def _same(entity: E, operation: model.Operation) -> E:
     return entity
 
 
-def _never(entity: E) -> bool:
-    return False
+def _never(entity: E) -> int | None:
+    return None
+
+
+def _agrees(entity: E, seen: O) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +164,9 @@ class Rules(Generic[E, O]):
         adopt: Makes one of a snapshot; None if core keeps only what it made itself.
         done: What an operation does that succeeded, beside the snapshot that came with it.
         missed: What an operation does that ended without effect.
-        waits: Whether it waits for the provider, so that it is fetched from time to time.
+        waits: From when on it waits for the provider, so that it is fetched from time to
+            time, epoch microseconds; None for never.
+        contradicts: Returns in what a snapshot can't be of the entity, or ''.
         kinds: Operations on it.
     """
 
@@ -174,7 +180,8 @@ class Rules(Generic[E, O]):
     adopt: Callable[[New, O, Links], E | None] | None = None
     done: Callable[[E, model.Operation], E] = _same
     missed: Callable[[E, model.Operation], E] = _same
-    waits: Callable[[E], bool] = _never
+    waits: Callable[[E], int | None] = _never
+    contradicts: Callable[[E, O], str] = _agrees
     kinds: frozenset[model.Kind] = field(default_factory=frozenset)
 
 
@@ -214,8 +221,13 @@ def change(rules: AnyRules, before: Entity | None, after: Entity, now_us: int) -
 
 def raised(entity: Entity, now_us: int) -> Change:
     """Returns the step that says of *entity* that a report contradicts what is settled."""
+    return noticed(entity, "reconciliation.discrepancy", now_us)
+
+
+def noticed(entity: Entity, event_type: str, now_us: int) -> Change:
+    """Returns the step that tells something of *entity* which is no change of it."""
     after = replace(entity, version=entity.version + 1, updated_us=now_us)
-    step = Step(event_type="reconciliation.discrepancy", before=entity, after=after)
+    step = Step(event_type=event_type, before=entity, after=after)
     return Change(entity=after, steps=(step,))
 
 

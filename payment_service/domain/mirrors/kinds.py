@@ -5,10 +5,23 @@ cases and by `db.mirrors`. A new kind is one line here.
 """
 
 from payment_service.domain import model
-from payment_service.domain.mirrors import base, objects, payment_methods
+from payment_service.domain.mirrors import (
+    base,
+    invoices,
+    objects,
+    payment_methods,
+    plans,
+    subscriptions,
+)
 
 RULES: dict[objects.ObjectKind, base.AnyRules] = {
-    rules.kind: rules for rules in (payment_methods.RULES,)
+    rules.kind: rules
+    for rules in (
+        payment_methods.RULES,
+        plans.RULES,
+        subscriptions.RULES,
+        invoices.RULES,
+    )
 }
 BY_OPERATION: dict[model.Kind, base.AnyRules] = {
     kind: rules for rules in RULES.values() for kind in rules.kinds

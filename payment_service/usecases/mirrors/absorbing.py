@@ -12,7 +12,7 @@ from typing import Any
 
 from payment_service.db import provider_objects
 from payment_service.domain import model
-from payment_service.domain.mirrors import base, kinds, objects
+from payment_service.domain.mirrors import base, invoices, kinds, objects
 from payment_service.usecases.mirrors import linking, scopes, writing
 from servicekit import storage
 
@@ -35,7 +35,7 @@ class Absorbed:
 
     `entity_id` is what it is of, '' for FOREIGN and MISSING; `refetch` is what has to be
     fetched and absorbed so that all is told: the object itself for AMBIGUOUS, what it
-    refers to for MISSING.
+    refers to for MISSING, what belongs to it and is not known for APPLIED.
     """
 
     verdict: base.Verdict
@@ -60,8 +60,23 @@ def absorb_all_in(
     fetched: bool = False,
     final: bool = False,
 ) -> list[Absorbed]:
-    """Absorbs snapshots that came together; see `absorb_in`."""
-    return [absorb_in(conn, scope, one, fetched=fetched, final=final) for one in ordered(seen)]
+    """Absorbs snapshots that came together; see `absorb_in`.
+
+    What belongs to one of them and came with them is not to be fetched.
+    """
+    told = [absorb_in(conn, scope, one, fetched=fetched, final=final) for one in ordered(seen)]
+    return [
+        replace(one, refetch=_unknown(conn, scope, one.refetch))
+        if one.verdict is base.Verdict.APPLIED and one.refetch
+        else one
+        for one in told
+    ]
+
+
+def _unknown(
+    conn: storage.Connection, scope: scopes.Scope, named: Iterable[objects.Reference]
+) -> tuple[objects.Reference, ...]:
+    return tuple(one for one in named if not provider_objects.find(conn, scope.owner, one))
 
 
 def absorb_in(
@@ -84,9 +99,11 @@ def absorb_in(
     rules = kinds.RULES.get(seen.kind)
     if rules is None:
         return Absorbed(verdict=base.Verdict.FOREIGN, reference=seen.reference)
-    links, missing = linking.resolve(conn, scope, seen)
-    if missing and not final:
-        return Absorbed(verdict=base.Verdict.MISSING, reference=seen.reference, refetch=missing)
+    found = linking.resolve(conn, scope, seen)
+    if found.missing and not final:
+        return Absorbed(
+            verdict=base.Verdict.MISSING, reference=seen.reference, refetch=found.missing
+        )
     entity_id = provider_objects.find(conn, scope.owner, seen.reference)
     if not entity_id and seen.core_id.startswith(f"{rules.prefix}_"):
         entity_id = seen.core_id
@@ -94,8 +111,8 @@ def absorb_in(
     if entity_id:
         locked = writing.lock(conn, rules, scope.tenant_id, entity_id)
     if locked.entity is None:
-        return _adopt(conn, scope, rules, seen, links, fetched=fetched)
-    return _apply(conn, scope, rules, locked, seen, links, fetched=fetched)
+        return _adopt(conn, scope, rules, seen, found, fetched=fetched)
+    return _apply(conn, scope, rules, locked, seen, found, fetched=fetched)
 
 
 def _apply(
@@ -104,7 +121,7 @@ def _apply(
     rules: base.AnyRules,
     locked: writing.Locked,
     seen: objects.Seen,
-    links: base.Links,
+    links: linking.Found,
     *,
     fetched: bool,
 ) -> Absorbed:
@@ -125,10 +142,12 @@ def _apply(
         before.id
     ):
         return found
-    verdict, after = base.absorb(rules, before, scope.provider, seen, links, fetched=fetched)
+    verdict, after = base.absorb(rules, before, scope.provider, seen, links.links, fetched=fetched)
     if verdict is base.Verdict.APPLIED:
         writing.finish(conn, scope, rules, before, after, locked.siblings)
-    refetch = (seen.reference,) if verdict is base.Verdict.AMBIGUOUS else ()
+    refetch = links.wanted if verdict is base.Verdict.APPLIED else ()
+    if verdict is base.Verdict.AMBIGUOUS:
+        refetch = (seen.reference,)
     return replace(found, verdict=verdict, refetch=refetch)
 
 
@@ -137,7 +156,7 @@ def _adopt(
     scope: scopes.Scope,
     rules: base.AnyRules,
     seen: objects.Seen,
-    links: base.Links,
+    links: linking.Found,
     *,
     fetched: bool,
 ) -> Absorbed:
@@ -155,7 +174,7 @@ def _adopt(
         place=place,
         now_us=scope.now_us,
     )
-    made: Any = rules.adopt(new, seen, links) if rules.adopt is not None else None
+    made: Any = rules.adopt(new, seen, links.links) if rules.adopt is not None else None
     if made is None:
         return foreign
     owner = provider_objects.claim(conn, scope.owner, seen.reference, made.id)
@@ -167,6 +186,41 @@ def _adopt(
         return _apply(conn, scope, rules, locked, seen, links, fetched=fetched)
     customer_id = rules.columns(made).customer_id
     siblings = writing.lock_siblings(conn, rules, scope.tenant_id, customer_id)
-    _, after = base.absorb(rules, made, scope.provider, seen, links, fetched=True)
-    writing.finish(conn, scope, rules, None, after, siblings)
-    return Absorbed(verdict=base.Verdict.APPLIED, reference=seen.reference, entity_id=after.id)
+    _, after = base.absorb(rules, made, scope.provider, seen, links.links, fetched=True)
+    written = writing.finish(conn, scope, rules, None, after, siblings)
+    linking.complete(conn, scope, written)
+    return Absorbed(
+        verdict=base.Verdict.APPLIED,
+        reference=seen.reference,
+        entity_id=after.id,
+        refetch=links.wanted,
+    )
+
+
+def notice_in(
+    conn: storage.Connection, scope: scopes.Scope, seen: objects.Reference, event_type: str
+) -> bool:
+    """Writes an event that tells no state, of an object that core knows; returns whether.
+
+    The caller brings each notice once.
+
+    Args:
+        conn: The transaction.
+        scope: Whose object it is, and who brings it.
+        seen: The object.
+        event_type: For example `subscription.trial_ending` or `invoice.overdue`.
+    """
+    rules = kinds.RULES.get(seen.kind)
+    entity_id = provider_objects.find(conn, scope.owner, seen)
+    if rules is None or not entity_id or not event_type.startswith(f"{rules.name}."):
+        return False
+    before = writing.lock(conn, rules, scope.tenant_id, entity_id).entity
+    if before is None:
+        return False
+    if isinstance(before, invoices.Invoice) and event_type == "invoice.overdue":
+        after = invoices.overdue(before)
+        writing.finish(conn, scope, rules, before, after)
+        return after != before
+    change = base.noticed(before, event_type, scope.now_us)
+    writing.write(conn, scope, rules, change, is_new=False)
+    return True

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from payment_service.db import idempotency, mirrors, operations
+from payment_service.db import idempotency, mirrors, operations, provider_objects
 from payment_service.domain import bindings, model
-from payment_service.domain.mirrors import base
+from payment_service.domain.mirrors import base, objects
 from payment_service.usecases import context, intents, refusals, settling
 from payment_service.usecases.mirrors import scopes, writing
 from servicekit import errors, storage
@@ -29,12 +29,14 @@ class Shown:
 class Intent:
     """What a rule wants written: the entity after it, and its operations.
 
-    `before` is None for a new entity.
+    `before` is None for a new entity; `claims` are objects at a provider that are the
+    entity's from now on.
     """
 
     before: Any
     after: Any
     operations: tuple[model.Operation, ...] = ()
+    claims: tuple[tuple[provider_objects.Owner, objects.Reference], ...] = ()
 
 
 Decide = Callable[[storage.Connection], Intent | bindings.Refusal]
@@ -212,6 +214,9 @@ class Beginner:
         writing.finish(conn, scope, self._rules, intent.before, intent.after)
         for operation in intent.operations:
             conn.run(operations.INSERT, operations.params(operation))
+        for owner, reference in intent.claims:
+            if provider_objects.claim(conn, owner, reference, intent.after.id) != intent.after.id:
+                raise errors.unavailable("another call has just taken it; repeat the call")
 
     async def repeat(self, caller: context.Caller, request: intents.Request) -> Shown:
         """The key was used before: returns what it made or changed, as it stands now.

@@ -53,7 +53,7 @@ def settle_in(
     current, is_newest = _current(conn, operation)
     main, others = _split(rules, before, operation, report)
     if main is not None and report.outcome is outcomes.Outcome.SUCCEEDED:
-        report = _claimed(conn, scope, before.id, main, report)
+        report = _claimed(conn, scope, rules, before, main, report)
     verdict, settled, after = base.settle(
         rules, before, current, report, scope.now_us, is_newest=is_newest
     )
@@ -66,19 +66,27 @@ def settle_in(
         settled = replace(settled, next_check_us=check_us)
         conn.run(operations.UPDATE, operations.update_params(settled))
     refetch: list[objects.Reference] = []
-    if main is not None:
-        links, _ = linking.resolve(conn, scope, main)
-        seen, after = base.absorb(rules, after, scope.provider, main, links)
+    if main is not None and report.seen:
+        found = linking.resolve(conn, scope, main)
+        seen, after = base.absorb(rules, after, scope.provider, main, found.links)
+        refetch += found.wanted
         if seen is base.Verdict.AMBIGUOUS:
             refetch.append(main.reference)
         if settled.state is _S.SUCCEEDED and operation.kind in _MAKES_DEFAULT:
             after = _newest_default(after, locked.siblings)
     elif settled.state is _S.SUCCEEDED and verdict is outcomes.Verdict.APPLIED:
         after = _dated(after, scope, report)
-    soon_us = scope.now_us + round(scope.schedule.doubt_first_s * 1_000_000) if refetch else 0
+    ambiguous = main is not None and main.reference in refetch
+    soon_us = scope.now_us + round(scope.schedule.doubt_first_s * 1_000_000) if ambiguous else 0
     written = writing.finish(conn, scope, rules, before, after, locked.siblings, fetch_us=soon_us)
     for absorbed in absorbing.absorb_all_in(conn, scope, others, final=True):
         refetch += absorbed.refetch
+    refetch = [
+        one
+        for one in refetch
+        if (main is not None and one == main.reference)
+        or not provider_objects.find(conn, scope.owner, one)
+    ]
     return Ended(verdict=verdict, operation=settled, entity=written, refetch=tuple(refetch))
 
 
@@ -114,15 +122,20 @@ def _split(
 def _claimed(
     conn: storage.Connection,
     scope: scopes.Scope,
-    entity_id: str,
+    rules: base.AnyRules,
+    entity: Any,
     main: objects.Seen,
     report: outcomes.Report,
 ) -> outcomes.Report:
-    """An answer that names the object of another entity contradicts what is known."""
-    owner = provider_objects.claim(conn, scope.owner, main.reference, entity_id)
-    if owner == entity_id:
-        return report
-    text = f"the answer names {main.provider_object_id[:64]}, which is {owner}"
+    """An answer with the object of another entity contradicts what is known, as does one
+    that is not what was asked for.
+    """
+    text = rules.contradicts(entity, main)
+    if not text:
+        owner = provider_objects.claim(conn, scope.owner, main.reference, entity.id)
+        if owner == entity.id:
+            return report
+        text = f"the answer names {main.provider_object_id[:64]}, which is {owner}"
     return replace(reading.mismatch(report.operation_version, text), seen=())
 
 

@@ -1,27 +1,91 @@
-"""What a snapshot refers to, in core's ids.
+"""What a snapshot refers to, in core's ids, and what refers to it.
 
-Owns finding customers and entities by their ids at the provider. Called while a snapshot
-is absorbed, inside its transaction. Never writes.
+Owns finding customers and entities by their ids at the provider, and completing those who
+named an object before core knew it. Called while a snapshot is absorbed, inside its
+transaction.
 """
 
-from payment_service.db import provider_objects, rows
-from payment_service.domain.mirrors import base, objects
-from payment_service.usecases.mirrors import scopes
+from dataclasses import dataclass, replace
+
+from payment_service.db import mirrors, provider_objects, rows
+from payment_service.domain.mirrors import base, invoices, objects, subscriptions
+from payment_service.usecases.mirrors import scopes, writing
 from servicekit import storage
 
 _K = objects.ObjectKind
 
 
-def resolve(
-    conn: storage.Connection, scope: scopes.Scope, seen: objects.Seen
-) -> tuple[base.Links, tuple[objects.Reference, ...]]:
-    """Returns the links of a snapshot, and what core has to hear of before them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The links of a snapshot.
+
+    `missing` is what core has to hear of before it; `wanted` is what it should hear of
+    after it, because it belongs to it.
+    """
+
+    links: base.Links
+    missing: tuple[objects.Reference, ...] = ()
+    wanted: tuple[objects.Reference, ...] = ()
+
+
+def resolve(conn: storage.Connection, scope: scopes.Scope, seen: objects.Seen) -> Found:
+    """Returns the links of a snapshot, and what is not known of them."""
     match seen:
         case objects.PaymentMethod():
             customer_id, user_id = _customer(conn, scope, seen.provider_customer_id)
-            return base.Links(customer_id=customer_id, user_id=user_id), ()
+            return Found(links=base.Links(customer_id=customer_id, user_id=user_id))
+        case objects.Subscription():
+            return _of_subscription(conn, scope, seen)
+        case objects.Invoice():
+            return _of_invoice(conn, scope, seen)
         case _:
-            return base.Links(), ()
+            return Found(links=base.Links())
+
+
+def _of_subscription(
+    conn: storage.Connection, scope: scopes.Scope, seen: objects.Subscription
+) -> Found:
+    customer_id, user_id = _customer(conn, scope, seen.provider_customer_id)
+    invoice_id, wanted = _find(conn, scope, _K.INVOICE, seen.provider_invoice_id)
+    plan_id, _ = _find(conn, scope, _K.PLAN, seen.provider_price_id)
+    method_id, _ = _find(conn, scope, _K.PAYMENT_METHOD, seen.provider_payment_method_id)
+    links = base.Links(
+        customer_id=customer_id,
+        user_id=user_id,
+        plan_id=plan_id,
+        invoice_id=invoice_id,
+        payment_method_id=method_id,
+    )
+    return Found(links=links, wanted=wanted)
+
+
+def _of_invoice(conn: storage.Connection, scope: scopes.Scope, seen: objects.Invoice) -> Found:
+    customer_id, user_id = _customer(conn, scope, seen.provider_customer_id)
+    subscription_id, missing = _find(conn, scope, _K.SUBSCRIPTION, seen.provider_subscription_id)
+    if subscription_id:
+        # Its lock comes before that of its invoices, for whoever changes both.
+        of = mirrors.load(conn, subscriptions.RULES, scope.tenant_id, subscription_id, lock=True)
+        if of is not None:
+            customer_id, user_id = of.customer_id, of.user_id
+    payment_id, wanted = _find(conn, scope, _K.PAYMENT, seen.provider_payment_id)
+    links = base.Links(
+        customer_id=customer_id,
+        user_id=user_id,
+        subscription_id=subscription_id,
+        payment_id=payment_id,
+    )
+    return Found(links=links, missing=missing, wanted=wanted)
+
+
+def _find(
+    conn: storage.Connection, scope: scopes.Scope, kind: objects.ObjectKind, name: str
+) -> tuple[str, tuple[objects.Reference, ...]]:
+    """Returns core's id of an object, and its reference if there is one that is not known."""
+    if not name:
+        return "", ()
+    reference = objects.Reference(kind=kind, provider_object_id=name)
+    found = provider_objects.find(conn, scope.owner, reference)
+    return found, () if found else (reference,)
 
 
 def _customer(
@@ -30,3 +94,24 @@ def _customer(
     """Returns (customer, user); '' for each that core does not know."""
     found, profile = provider_objects.customer(conn, scope.owner, provider_customer_id)
     return found, rows.load_profile(profile).user_id if profile else ""
+
+
+def complete(conn: storage.Connection, scope: scopes.Scope, entity: base.Entity) -> None:
+    """Tells an entity that is new to those who named its object before core knew it."""
+    if not isinstance(entity, invoices.Invoice) or not entity.subscription_id:
+        return
+    rules = subscriptions.RULES
+    of = mirrors.load(conn, rules, scope.tenant_id, entity.subscription_id, lock=True)
+    if of is None or of.provider_invoice_id != entity.place.provider_object_id:
+        return
+    writing.finish(conn, scope, rules, of, replace(of, latest_invoice_id=entity.id))
+
+
+def paid_by(
+    conn: storage.Connection, scope: scopes.Scope, invoice_id: str, payment_id: str
+) -> None:
+    """Tells an invoice of the payment that pays it, once core has adopted that."""
+    rules = invoices.RULES
+    invoice = mirrors.load(conn, rules, scope.tenant_id, invoice_id, lock=True)
+    if invoice is not None and not invoice.payment_id:
+        writing.finish(conn, scope, rules, invoice, replace(invoice, payment_id=payment_id))

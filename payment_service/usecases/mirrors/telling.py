@@ -9,11 +9,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
-from payhub.payments.v1 import billing_events_pb2, mirror_pb2, payment_method_service_pb2
+from payhub.payments.v1 import (
+    billing_events_pb2,
+    invoice_service_pb2,
+    mirror_pb2,
+    payment_method_service_pb2,
+    plan_service_pb2,
+    subscription_service_pb2,
+)
 
 from payment_service.db import outbox
 from payment_service.domain import model
-from payment_service.domain.mirrors import base, kinds, objects, payment_methods
+from payment_service.domain.mirrors import (
+    base,
+    invoices,
+    kinds,
+    objects,
+    payment_methods,
+    plans,
+    subscriptions,
+)
 from payment_service.usecases import events, snapshots
 from payment_service.usecases.mirrors import scopes
 
@@ -63,6 +78,103 @@ def payment_method(
     return message
 
 
+def plan(value: plans.Plan, operations: Sequence[model.Operation] = ()) -> plan_service_pb2.Plan:
+    """Returns a plan as a message."""
+    return plan_service_pb2.Plan(
+        id=value.id,
+        name=value.name,
+        description=value.description,
+        amount=snapshots.money(value.amount_minor, value.currency),
+        interval=snapshots.number(value.interval),
+        interval_count=value.interval_count,
+        trial_days=value.trial_days,
+        state=snapshots.number(value.state),
+        prices=[place(price, operations) for price in value.prices],
+        metadata=value.metadata,
+        version=value.version,
+        create_time=snapshots.timestamp(value.created_us),
+        update_time=snapshots.timestamp(value.updated_us),
+    )
+
+
+def subscription(
+    value: subscriptions.Subscription, operations: Sequence[model.Operation] = ()
+) -> subscription_service_pb2.Subscription:
+    """Returns a subscription as a message, with what a caller may do now."""
+    message = subscription_service_pb2.Subscription(
+        id=value.id,
+        customer_id=value.customer_id,
+        user_id=value.user_id,
+        plan_id=value.plan_id,
+        quantity=value.quantity,
+        state=snapshots.number(value.state),
+        cancel_at_period_end=value.cancel_at_period_end,
+        latest_invoice_id=value.latest_invoice_id,
+        payment_method_id=value.payment_method_id,
+        metadata=value.metadata,
+        available_actions=subscriptions.available(value),
+        mirror=place(value.place, operations),
+        version=value.version,
+        create_time=snapshots.timestamp(value.created_us),
+        update_time=snapshots.timestamp(value.updated_us),
+    )
+    _times(
+        message,
+        current_period_start=value.period_start_us,
+        current_period_end=value.period_end_us,
+        trial_end=value.trial_end_us,
+        end_time=value.end_us,
+    )
+    if value.action is not None:
+        message.action.CopyFrom(snapshots.action(value.action))
+    if value.failure is not None:
+        message.failure.CopyFrom(snapshots.failure(value.failure))
+    return message
+
+
+def invoice(
+    value: invoices.Invoice, operations: Sequence[model.Operation] = ()
+) -> invoice_service_pb2.Invoice:
+    """Returns an invoice as a message."""
+    message = invoice_service_pb2.Invoice(
+        id=value.id,
+        customer_id=value.customer_id,
+        subscription_id=value.subscription_id,
+        payment_id=value.payment_id,
+        user_id=value.user_id,
+        number=value.number,
+        state=snapshots.number(value.state),
+        amount_paid_minor=value.amount_paid_minor,
+        overdue=value.overdue,
+        attempt_count=value.attempt_count,
+        pdf_url=value.pdf_url,
+        hosted_url=value.hosted_url,
+        mirror=place(value.place, operations),
+        version=value.version,
+        create_time=snapshots.timestamp(value.created_us),
+        update_time=snapshots.timestamp(value.updated_us),
+    )
+    if value.currency:
+        message.amount_due.CopyFrom(snapshots.money(value.amount_due_minor, value.currency))
+    _times(
+        message,
+        period_start=value.period_start_us,
+        period_end=value.period_end_us,
+        due_time=value.due_us,
+        next_attempt_time=value.next_attempt_us,
+    )
+    if value.failure is not None:
+        message.failure.CopyFrom(snapshots.failure(value.failure))
+    return message
+
+
+def _times(message: Any, **times_us: int) -> None:
+    """Sets the times that there are."""
+    for name, moment_us in times_us.items():
+        if moment_us:
+            getattr(message, name).CopyFrom(snapshots.timestamp(moment_us))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Form:
     """How a kind is told: its message, and the payload with the field that holds it."""
@@ -77,6 +189,17 @@ _FORMS: dict[objects.ObjectKind, _Form] = {
         message=payment_method,
         payload=billing_events_pb2.PaymentMethodEvent,
         field="payment_method",
+    ),
+    objects.ObjectKind.PLAN: _Form(
+        message=plan, payload=billing_events_pb2.PlanEvent, field="plan"
+    ),
+    objects.ObjectKind.SUBSCRIPTION: _Form(
+        message=subscription,
+        payload=billing_events_pb2.SubscriptionEvent,
+        field="subscription",
+    ),
+    objects.ObjectKind.INVOICE: _Form(
+        message=invoice, payload=billing_events_pb2.InvoiceEvent, field="invoice"
     ),
 }
 

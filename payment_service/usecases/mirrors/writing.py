@@ -106,8 +106,10 @@ def write(
 ) -> Any:
     """Writes a change with its events; returns the entity as written."""
     entity: Any = change.entity
-    if not fetch_us and rules.waits(entity):
-        fetch_us = scope.now_us + round(scope.schedule.pending_first_s * 1_000_000)
+    waits_us = rules.waits(entity)
+    if not fetch_us and waits_us is not None:
+        soon_us = scope.now_us + round(scope.schedule.pending_first_s * 1_000_000)
+        fetch_us = max(waits_us, soon_us)
     statement = mirrors.INSERT if is_new else mirrors.UPDATE
     statements: changing.Batch = [(statement, mirrors.params(entity, fetch_us))]
     if change.steps:

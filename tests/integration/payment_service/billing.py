@@ -10,12 +10,20 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from payhub.payments.v1 import invoice_service_pb2 as invoices_pb
 from payhub.payments.v1 import mirror_pb2
 from payhub.payments.v1 import payment_method_service_pb2 as methods_pb
+from payhub.payments.v1 import plan_service_pb2 as plans_pb
+from payhub.payments.v1 import subscription_service_pb2 as subscriptions_pb
 
+from payment_service.domain import model
+from payment_service.provider_client import registry, seeing
+from payment_service.usecases.mirrors import fetching
 from tests.integration.payment_service import inside, records, rig, test_purity, upstream
 
 PaymentMethod = methods_pb.PaymentMethod
+Plan = plans_pb.Plan
+Subscription = subscriptions_pb.Subscription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +83,74 @@ class Billing:
         )
         return answer
 
+    async def ask(self, rpc: str, key: str = "", **fields: Any) -> Any:
+        """Calls an RPC of plans, subscriptions or invoices by its name; returns what it is
+        about, or the page of a list.
+        """
+        caller = self.caller
+        stub, module = next(
+            (stub, module)
+            for stub, module in (
+                (caller.plans, plans_pb),
+                (caller.subscriptions, subscriptions_pb),
+                (caller.invoices, invoices_pb),
+            )
+            if hasattr(module, f"{rpc}Request")
+        )
+        request = getattr(module, f"{rpc}Request")(**fields)
+        if "idempotency_key" in request.DESCRIPTOR.fields_by_name:
+            request.idempotency_key = key or rig.new_key()
+        answer = await self.caller.call(getattr(stub, rpc), request)
+        if rpc.startswith("List"):
+            return answer
+        (field,) = answer.DESCRIPTOR.fields
+        return getattr(answer, field.name)
+
+    async def plan(self, amount_minor: int = 900, currency: str = "EUR", **fields: Any) -> Plan:
+        """Creates a monthly plan."""
+        fields.setdefault("name", "Gold")
+        fields.setdefault("interval", Plan.INTERVAL_MONTH)
+        made: Plan = await self.ask(
+            "CreatePlan", amount=rig.money(amount_minor, currency), **fields
+        )
+        return made
+
+    async def subscribe(self, customer_id: str, plan_id: str, **fields: Any) -> Subscription:
+        """Creates a subscription."""
+        made: Subscription = await self.ask(
+            "CreateSubscription", customer_id=customer_id, plan_id=plan_id, **fields
+        )
+        return made
+
+    async def subscription(self, subscription_id: str) -> Subscription:
+        """Returns a subscription."""
+        found: Subscription = await self.ask("GetSubscription", subscription_id=subscription_id)
+        return found
+
+    async def becomes(self, subscription_id: str, wanted: str) -> Subscription:
+        """Returns a subscription once it is in step, in a state."""
+
+        async def there() -> Subscription | None:
+            found = await self.subscription(subscription_id)
+            done = sync(found) in ("SYNCED", "FAILED")
+            return found if done and rig.state(found) == wanted else None
+
+        found: Subscription = await rig.until(there)
+        return found
+
+    async def tell(self, *told: Any, fetched: bool = False) -> list[str]:
+        """Has the service absorb objects as a webhook would; returns the verdicts."""
+        ctx = self.service.parts.ctx
+        absorbed = await fetching.Fetcher(ctx).absorb(
+            "mock",
+            [seeing.read(one) for one in told],
+            tenant_id=self.caller.tenant,
+            binding_id=registry.binding_id(self.caller.tenant, "mock"),
+            cause=model.Cause(actor="webhook"),
+            fetched=fetched,
+        )
+        return [one.verdict.value for one in absorbed]
+
     async def settles(self, method_id: str, wanted: str) -> PaymentMethod:
         """Returns a payment method once it is in step, in a state."""
 
@@ -96,6 +172,8 @@ def sync(entity: Any) -> str:
 @contextlib.asynccontextmanager
 async def running(database_url: str, **changes: Any) -> AsyncIterator[Billing]:
     """Runs a service and its provider on an empty database."""
+    # Long enough for a doubt to be seen before it is looked up.
+    changes.setdefault("resolver_doubt_first_s", 0.5)
     async with (
         upstream.Upstream() as bank,
         inside.running(

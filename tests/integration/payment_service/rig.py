@@ -25,11 +25,14 @@ from payhub.admin.v1 import key_service_pb2 as keys_pb
 from payhub.payments.v1 import customer_service_pb2 as customers_pb
 from payhub.payments.v1 import (
     customer_service_pb2_grpc,
+    invoice_service_pb2_grpc,
     payment_method_service_pb2_grpc,
     payment_pb2,
     payment_service_pb2_grpc,
+    plan_service_pb2_grpc,
     refund_service_pb2_grpc,
     retry_policy_service_pb2_grpc,
+    subscription_service_pb2_grpc,
 )
 from payhub.payments.v1 import payment_service_pb2 as payments_pb
 from payhub.payments.v1 import refund_service_pb2 as refunds_pb
@@ -179,6 +182,11 @@ class Caller:
         self.refunds: Any = refund_service_pb2_grpc.RefundServiceStub(self.channel)
         self.customers: Any = customer_service_pb2_grpc.CustomerServiceStub(self.channel)
         self.methods: Any = payment_method_service_pb2_grpc.PaymentMethodServiceStub(self.channel)
+        self.plans: Any = plan_service_pb2_grpc.PlanServiceStub(self.channel)
+        self.subscriptions: Any = subscription_service_pb2_grpc.SubscriptionServiceStub(
+            self.channel
+        )
+        self.invoices: Any = invoice_service_pb2_grpc.InvoiceServiceStub(self.channel)
         self.keys: Any = key_service_pb2_grpc.KeyServiceStub(self.channel)
         self.status: Any = status_service_pb2_grpc.StatusServiceStub(self.channel)
         self.bindings: Any = binding_admin_service_pb2_grpc.BindingAdminServiceStub(self.channel)

@@ -16,6 +16,8 @@ import grpc
 from google.protobuf import timestamp_pb2
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import (
+    billing_provider_service_pb2,
+    billing_provider_service_pb2_grpc,
     notice_provider_service_pb2,
     notice_provider_service_pb2_grpc,
     operation_pb2,
@@ -30,6 +32,9 @@ from tests.integration.payment_service import sidecars
 
 _O = operation_pb2.Operation
 _P = provider_object_pb2
+_S = provider_object_pb2.SubscriptionObject
+_I = provider_object_pb2.InvoiceObject
+_billing = billing_provider_service_pb2
 _methods = payment_method_provider_service_pb2
 _notices = notice_provider_service_pb2
 _payments = payment_provider_service_pb2
@@ -50,11 +55,15 @@ SERVICES = (
     "payhub.provider.v1.NoticeProviderService",
 )
 START_US = 1_800_000_000_000_000
+MONTH_US = 30 * 86_400 * 1_000_000
+# Where documents are; whoever knows the address can read it.
+PDF = "https://bank.example/secret-pdf"
 
 
 class Upstream(
     sidecars.Sidecar,
     payment_method_provider_service_pb2_grpc.PaymentMethodProviderServiceServicer,
+    billing_provider_service_pb2_grpc.BillingProviderServiceServicer,
     notice_provider_service_pb2_grpc.NoticeProviderServiceServicer,
 ):
     """One instance; see the module.
@@ -72,6 +81,7 @@ class Upstream(
         # Microseconds of its own clock; every change takes one second, unless `frozen`.
         self.now_us = START_US
         self.frozen = False
+        self.unpaid = False
         self.objects: dict[str, _P.ProviderObject] = {}
         self.script: dict[str, list[str]] = defaultdict(list)
         # Every effect, by (RPC, operation id), and every call.
@@ -86,6 +96,7 @@ class Upstream(
         payment_method_provider_service_pb2_grpc.add_PaymentMethodProviderServiceServicer_to_server(
             self, server
         )
+        billing_provider_service_pb2_grpc.add_BillingProviderServiceServicer_to_server(self, server)
         notice_provider_service_pb2_grpc.add_NoticeProviderServiceServicer_to_server(self, server)
 
     def new_id(self, prefix: str) -> str:
@@ -175,7 +186,13 @@ class Upstream(
             await sidecars.fail(
                 context, plugin_errors.to_rpc(plugin_errors.NotFound("none"), domain="mock")
             )
-        return _notices.FetchObjectResponse(object=self.objects[identity])
+        found = self.objects[identity]
+        related = [
+            self.objects[one]
+            for one in (found.subscription.provider_invoice_id,)
+            if one in self.objects
+        ]
+        return _notices.FetchObjectResponse(object=found, related=related)
 
     async def CreateCustomer(
         self, request: _payments.CreateCustomerRequest, context: Any
@@ -241,6 +258,156 @@ class Upstream(
 
         answer: _methods.DetachPaymentMethodResponse = await self.perform(
             request, context, _methods.DetachPaymentMethodResponse, effect
+        )
+        return answer
+
+    async def CreatePlan(
+        self, request: _billing.CreatePlanRequest, context: Any
+    ) -> _billing.CreatePlanResponse:
+        """Makes a price."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            identity = self.new_id("price")
+            made = self.put(
+                identity,
+                core_id=request.plan_id,
+                plan={
+                    "amount": request.amount,
+                    "interval": request.interval,
+                    "interval_count": request.interval_count,
+                    "active": True,
+                },
+            )
+            return identity, [made]
+
+        answer: _billing.CreatePlanResponse = await self.perform(
+            request, context, _billing.CreatePlanResponse, effect
+        )
+        return answer
+
+    async def ArchivePlan(
+        self, request: _billing.ArchivePlanRequest, context: Any
+    ) -> _billing.ArchivePlanResponse:
+        """Sells a price no more."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            identity = request.provider_price_id
+            return identity, [self.put(identity, plan={"active": False})]
+
+        answer: _billing.ArchivePlanResponse = await self.perform(
+            request, context, _billing.ArchivePlanResponse, effect
+        )
+        return answer
+
+    async def CreateSubscription(
+        self, request: _billing.CreateSubscriptionRequest, context: Any
+    ) -> _billing.CreateSubscriptionResponse:
+        """Subscribes; the first payment waits while `unpaid` is set."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            identity, invoice = self.new_id("subscr"), self.new_id("bill")
+            state = _S.STATE_PENDING if self.unpaid else _S.STATE_ACTIVE
+            told = self.put(
+                identity,
+                core_id=request.subscription_id,
+                operation_id=request.context.operation_id,
+                subscription={
+                    "state": _S.STATE_TRIALING if request.trial_days else state,
+                    "provider_customer_id": request.provider_customer_id,
+                    "provider_price_id": request.provider_price_id,
+                    "quantity": request.quantity,
+                    "current_period_start": self.now_us,
+                    "current_period_end": self.now_us + MONTH_US,
+                    "provider_payment_method_id": request.provider_payment_method_id,
+                },
+            )
+            if request.trial_days:
+                return identity, [told]
+            told = self.put(identity, subscription={"provider_invoice_id": invoice})
+            return identity, [told, self.bill(identity, invoice, request.amount)]
+
+        answer: _billing.CreateSubscriptionResponse = await self.perform(
+            request, context, _billing.CreateSubscriptionResponse, effect
+        )
+        return answer
+
+    def bill(self, subscription: str, invoice: str, amount: Any) -> _P.ProviderObject:
+        """Makes an invoice of a subscription, paid unless `unpaid` is set."""
+        content: dict[str, Any] = {
+            "state": _I.STATE_OPEN if self.unpaid else _I.STATE_PAID,
+            "provider_customer_id": self.objects[subscription].subscription.provider_customer_id,
+            "provider_subscription_id": subscription,
+            "number": invoice.upper(),
+            "amount_due": amount,
+            "amount_paid_minor": 0 if self.unpaid else amount.amount_minor,
+            "attempt_count": 0 if self.unpaid else 1,
+            "pdf_url": f"{PDF}/{invoice}",
+        }
+        return self.put(invoice, invoice=content)
+
+    def pay(self, subscription: str) -> list[_P.ProviderObject]:
+        """Takes the first payment of a subscription; returns what changed."""
+        invoice = self.objects[subscription].subscription.provider_invoice_id
+        due = self.objects[invoice].invoice.amount_due.amount_minor
+        return [
+            self.put(subscription, subscription={"state": _S.STATE_ACTIVE}),
+            self.put(
+                invoice,
+                invoice={
+                    "state": _I.STATE_PAID,
+                    "amount_paid_minor": due,
+                    "attempt_count": 1,
+                    "decline": None,
+                },
+            ),
+        ]
+
+    async def ChangeSubscription(
+        self, request: _billing.ChangeSubscriptionRequest, context: Any
+    ) -> _billing.ChangeSubscriptionResponse:
+        """Moves a subscription."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            identity = request.provider_subscription_id
+            moved = {
+                "provider_price_id": request.provider_price_id,
+                "quantity": request.quantity,
+            }
+            return identity, [self.put(identity, subscription=moved)]
+
+        answer: _billing.ChangeSubscriptionResponse = await self.perform(
+            request, context, _billing.ChangeSubscriptionResponse, effect
+        )
+        return answer
+
+    async def CancelSubscription(
+        self, request: _billing.CancelSubscriptionRequest, context: Any
+    ) -> _billing.CancelSubscriptionResponse:
+        """Ends a subscription, now or later."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            identity = request.provider_subscription_id
+            ended: dict[str, Any] = {"cancel_at_period_end": True}
+            if not request.at_period_end:
+                ended = {"state": _S.STATE_CANCELED, "end_time": self.now_us}
+            return identity, [self.put(identity, subscription=ended)]
+
+        answer: _billing.CancelSubscriptionResponse = await self.perform(
+            request, context, _billing.CancelSubscriptionResponse, effect
+        )
+        return answer
+
+    async def ReactivateSubscription(
+        self, request: _billing.ReactivateSubscriptionRequest, context: Any
+    ) -> _billing.ReactivateSubscriptionResponse:
+        """Takes an end back."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            identity = request.provider_subscription_id
+            return identity, [self.put(identity, subscription={"cancel_at_period_end": False})]
+
+        answer: _billing.ReactivateSubscriptionResponse = await self.perform(
+            request, context, _billing.ReactivateSubscriptionResponse, effect
         )
         return answer
 
