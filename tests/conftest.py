@@ -10,6 +10,20 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests import spread
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keeps together what shares running processes."""
+    if name := spread.group(item):
+        item.add_marker(pytest.mark.xdist_group(name))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lets a worker begin with what takes longest."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=spread.begins)
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:

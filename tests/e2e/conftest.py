@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from deploy import stack
-from tests import postgres
+from tests import postgres, spread
 from tests.e2e import databases, installation
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope=spread.scope, params=["sqlite", "postgresql"])
 def keeper(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[installation.Keeper]:

@@ -1,6 +1,5 @@
 """The provider guide's commands, run as they stand, from a copy of the example to a payment."""
 
-import json
 import os
 import pathlib
 import re
@@ -9,8 +8,10 @@ import sys
 import time
 
 import pytest
+from typer import testing
 
 from deploy import stack
+from payctl import commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "provider-guide.md").read_text()
@@ -50,10 +51,12 @@ class Author:
 
     def until(self, state: str) -> None:
         """Waits until core has the plugin in *state*."""
+        # In this process: to start one takes longer than to ask, and it is asked often.
+        shell = testing.CliRunner(env=self.environment)
         deadline_s = time.monotonic() + WAIT_S
         while time.monotonic() < deadline_s:
-            shown = json.loads(self.line("payctl plugins show vouchers --json"))
-            if state in json.dumps(shown):
+            shown = shell.invoke(commands.app, ["plugins", "show", "vouchers", "--json"])
+            if state in shown.output:
                 return
             time.sleep(0.1)
         raise AssertionError(f"not {state} within {WAIT_S} s")

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests import postgres
+from tests import postgres, spread
 from tests.integration.gateway import harness
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope=spread.scope)
 def sqlite_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Gateway]:
     """A running gateway on SQLite."""
     folder = tmp_path_factory.mktemp("gateway")
@@ -22,7 +22,7 @@ def sqlite_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness
         yield gateway
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope=spread.scope)
 def postgres_gateway(postgres_url: str) -> Iterator[harness.Gateway]:
     """A running gateway on PostgreSQL."""
     name = f"gateway_{uuid.uuid4().hex[:12]}"

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from deploy import stack
-from tests import postgres
+from tests import postgres, spread
 from tests.integration.payment_service import records, rig
 
 SKEW_S = 0.2
@@ -129,7 +129,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope=spread.scope)
 def services(
     tmp_path_factory: pytest.TempPathFactory, bank: stack.Stack, postgres_url: str
 ) -> Iterator[Services]:
