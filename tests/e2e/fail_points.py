@@ -56,3 +56,9 @@ TABLE = (
     # Subscribers may have got them, the relay has no answer.
     FailPoint(name="event_gateway.before_publish_answer", nth=4, leaves="no doubt"),
 )
+
+# Boundaries of what those crash tests do not use, and the tests that kill there.
+ELSEWHERE = {
+    "event_gateway.before_progress_commit": "integration/gateway/test_consumer_crashes.py",
+    "event_gateway.after_progress_commit": "integration/gateway/test_consumer_crashes.py",
+}
