@@ -82,7 +82,9 @@ class Holder(sidecars.Sidecar):
     async def GetOperation(
         self, request: pb.GetOperationRequest, context: Any
     ) -> pb.GetOperationResponse:
-        """Tells what it did."""
+        """Tells what it did, unless it has forgotten how to answer."""
+        if self.does == "forget to answer":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         found = self.done.get(request.operation_id)
         if found is None:
             failure = failure_pb2.Failure(
@@ -139,6 +141,7 @@ async def test_what_is_held_rises_by_increments_and_can_be_captured(database_url
             increment(caller, held.id, 1),
         ):
             assert (await rig.refusal(call)).reason == "STATE_CONFLICT"
+        bank.does = "succeed"
         known = await caller.becomes_known(held.id)
         assert rig.amounts(known) == (1700, 0, 0, 0, 0)
         assert list(bank.held.values()) == [1700]
