@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 COVERAGE_MIN := 85
-# Most tests wait for processes, so that more of them than there are cores get on well.
-WORKERS ?= 3
+# One process waits half of the time; more than two per two cores gain little and hurry tests.
+WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 # Demo and tests start hundreds of processes; each would compile the code anew.
 export PYTHONDONTWRITEBYTECODE :=
