@@ -18,7 +18,9 @@ from payhub.admin.v1 import (
     status_service_pb2_grpc,
 )
 from payhub.payments.v1 import (
+    checkout_service_pb2_grpc,
     customer_service_pb2_grpc,
+    dispute_service_pb2_grpc,
     invoice_service_pb2_grpc,
     payment_method_service_pb2_grpc,
     payment_service_pb2_grpc,
@@ -36,7 +38,9 @@ from payment_service.api import (
     access,
     admin,
     bindings,
+    checkouts,
     customers,
+    disputes,
     invoices,
     payment_methods,
     payments,
@@ -65,6 +69,8 @@ from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
 from payment_service.usecases import retry_policies as retry_policy_cases
 from payment_service.usecases.bindings import secrets
+from payment_service.usecases.mirrors import checkouts as checkout_cases
+from payment_service.usecases.mirrors import disputes as dispute_cases
 from payment_service.usecases.mirrors import invoices as invoice_cases
 from payment_service.usecases.mirrors import payment_methods as payment_method_cases
 from payment_service.usecases.mirrors import plans as plan_cases
@@ -208,7 +214,7 @@ def assemble(
                 status_service_pb2_grpc.add_StatusServiceServicer_to_server,
                 admin.StatusServicer(status.Status(ctx, parts.health)),
             ),
-            *_of_mirrors(ctx, settler),
+            *_of_mirrors(ctx, settler, customers_),
             _registrar(
                 inbound_webhook_service_pb2_grpc.add_InboundWebhookServiceServicer_to_server,
                 webhooks.InboundWebhookServicer(hooks_),
@@ -218,8 +224,18 @@ def assemble(
     )
 
 
-def _of_mirrors(ctx: context.Context, settler: settling.Settler) -> tuple[server.Registrar, ...]:
+def _of_mirrors(
+    ctx: context.Context, settler: settling.Settler, customers_: customer_cases.Customers
+) -> tuple[server.Registrar, ...]:
     return (
+        _registrar(
+            checkout_service_pb2_grpc.add_CheckoutServiceServicer_to_server,
+            checkouts.CheckoutServicer(checkout_cases.Checkouts(ctx, settler, customers_)),
+        ),
+        _registrar(
+            dispute_service_pb2_grpc.add_DisputeServiceServicer_to_server,
+            disputes.DisputeServicer(dispute_cases.Disputes(ctx, settler)),
+        ),
         _registrar(
             payment_method_service_pb2_grpc.add_PaymentMethodServiceServicer_to_server,
             payment_methods.PaymentMethodServicer(

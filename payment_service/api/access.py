@@ -19,7 +19,9 @@ from payhub.admin.v1 import (
 )
 from payhub.options.v1 import options_pb2
 from payhub.payments.v1 import (
+    checkout_service_pb2,
     customer_service_pb2,
+    dispute_service_pb2,
     invoice_service_pb2,
     payment_method_service_pb2,
     payment_service_pb2,
@@ -39,6 +41,8 @@ SERVICES = tuple(
         (refund_service_pb2, "RefundService"),
         (customer_service_pb2, "CustomerService"),
         (payment_method_service_pb2, "PaymentMethodService"),
+        (checkout_service_pb2, "CheckoutService"),
+        (dispute_service_pb2, "DisputeService"),
         (retry_policy_service_pb2, "RetryPolicyService"),
         (plan_service_pb2, "PlanService"),
         (subscription_service_pb2, "SubscriptionService"),

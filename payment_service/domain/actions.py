@@ -52,8 +52,20 @@ def is_incrementable(payment: model.Payment) -> bool:
     return is_held(payment)
 
 
+def is_confirmable(payment: model.Payment) -> bool:
+    """Whether Confirm is accepted."""
+    if payment.is_adopted or is_full(payment):
+        return False
+    return payment.state in (_P.CREATED, _P.FAILED)
+
+
 def is_cancelable(payment: model.Payment) -> bool:
-    """Whether Cancel is accepted; it may only note the wish while the outcome is unknown."""
+    """Whether Cancel is accepted; it may only note the wish while the outcome is unknown.
+
+    One that the provider made ends with its checkout, or with its invoice.
+    """
+    if payment.is_adopted:
+        return False
     if payment.state in (_P.CREATED, _P.FAILED):
         return True
     if len(payment.operations) >= OPERATIONS_MAX + VOIDS_EXTRA:
@@ -70,7 +82,7 @@ def is_cancelable(payment: model.Payment) -> bool:
 def available(payment: model.Payment) -> tuple[tuple[model.Action, int], ...]:
     """Returns every action that is accepted now with its largest amount, 0 for none."""
     found: list[tuple[model.Action, int]] = []
-    if payment.state in (_P.CREATED, _P.FAILED) and not is_full(payment):
+    if is_confirmable(payment):
         found.append((_A.CONFIRM, 0))
     if (amount := capturable_minor(payment)) > 0:
         found.append((_A.CAPTURE, amount))

@@ -31,6 +31,8 @@ _METHODS = {
     model.Kind.AUTHORIZE: model.CaptureMethod.MANUAL,
     model.Kind.SALE: model.CaptureMethod.AUTOMATIC,
 }
+# What has an amount to be judged beside new payments.
+_AMOUNTS = frozenset({model.Kind.INCREMENT, model.Kind.CREATE_CHECKOUT})
 # How an operation that was counted can end so that it counts no longer.
 WITHOUT_EFFECT = frozenset(
     {
@@ -46,7 +48,8 @@ WITHOUT_EFFECT = frozenset(
 class Limits:
     """Limits of one currency, minor units; 0 for none.
 
-    They hold for authorizations, with what they are raised by, and sales. `daily_minor` is
+    They hold for authorizations, with what they are raised by, sales and, but for the day's,
+    checkouts of an amount. `daily_minor` is
     the sum of one day in the binding's zone; operations in doubt count, those that ended
     without effect don't.
     """
@@ -152,7 +155,7 @@ def judge(options: Options, kind: model.Kind, amount_minor: int, currency: str) 
         return _off("binding", f"{text}and refunded")
     if kind in options.off:
         return _off(f"KIND_{kind.name}", f"{kind.name.lower()} is switched off for this binding")
-    if kind not in _METHODS and kind is not model.Kind.INCREMENT:
+    if (kind not in _METHODS and kind not in _AMOUNTS) or not amount_minor:
         return None
     method = _METHODS.get(kind)
     if method is not None and method in options.off_methods:
@@ -161,7 +164,8 @@ def judge(options: Options, kind: model.Kind, amount_minor: int, currency: str) 
     limits = options.limits.get(currency)
     if limits is None:
         return None
-    if limits.min_minor and amount_minor < limits.min_minor and method is not None:
+    more = kind is model.Kind.INCREMENT
+    if limits.min_minor and amount_minor < limits.min_minor and not more:
         return _beyond("min", limits.min_minor, amount_minor, currency)
     if limits.max_minor and amount_minor > limits.max_minor:
         return _beyond("max", limits.max_minor, amount_minor, currency)

@@ -36,7 +36,7 @@ def confirm(
 
     *payment_method_id* is what it is sent with, '' for a token.
     """
-    if payment.state not in (_P.CREATED, _P.FAILED) or actions.is_full(payment):
+    if not actions.is_confirmable(payment):
         return conflict(payment, "confirm")
     after = replace(
         payment,

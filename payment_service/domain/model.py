@@ -254,6 +254,11 @@ class Payment:
     revision: int = 1
     operations: tuple[Operation, ...] = ()
 
+    @property
+    def is_adopted(self) -> bool:
+        """Whether the provider made it by itself, and decides what becomes of it."""
+        return bool(self.invoice_id or self.checkout_id)
+
     def operation(self, operation_id: str) -> Operation | None:
         """Returns one of its operations."""
         return next((o for o in self.operations if o.id == operation_id), None)

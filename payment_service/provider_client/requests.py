@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 from payhub.provider.v1 import (
     billing_provider_service_pb2,
+    checkout_provider_service_pb2,
+    dispute_provider_service_pb2,
     operation_pb2,
     payment_method_provider_service_pb2,
     payment_provider_service_pb2,
@@ -23,6 +25,8 @@ from payment_service.domain.mirrors import objects, plans, subscriptions
 _pb = payment_provider_service_pb2
 _methods = payment_method_provider_service_pb2
 _billing = billing_provider_service_pb2
+_checkouts = checkout_provider_service_pb2
+_disputes = dispute_provider_service_pb2
 
 
 class Service(enum.Enum):
@@ -81,6 +85,18 @@ METHODS: dict[model.Kind, Method] = {
     model.Kind.REACTIVATE_SUBSCRIPTION: Method(
         _BILLING, "ReactivateSubscription", _billing.ReactivateSubscriptionRequest
     ),
+    model.Kind.CREATE_CHECKOUT: Method(
+        Service.CHECKOUT, "CreateCheckout", _checkouts.CreateCheckoutRequest
+    ),
+    model.Kind.EXPIRE_CHECKOUT: Method(
+        Service.CHECKOUT, "ExpireCheckout", _checkouts.ExpireCheckoutRequest
+    ),
+    model.Kind.SUBMIT_EVIDENCE: Method(
+        Service.DISPUTE, "SubmitEvidence", _disputes.SubmitEvidenceRequest
+    ),
+    model.Kind.ACCEPT_DISPUTE: Method(
+        Service.DISPUTE, "AcceptDispute", _disputes.AcceptDisputeRequest
+    ),
 }
 
 
@@ -95,12 +111,17 @@ MUST_TELL: dict[model.Kind, objects.ObjectKind] = {
     model.Kind.CHANGE_SUBSCRIPTION: objects.ObjectKind.SUBSCRIPTION,
     model.Kind.CANCEL_SUBSCRIPTION: objects.ObjectKind.SUBSCRIPTION,
     model.Kind.REACTIVATE_SUBSCRIPTION: objects.ObjectKind.SUBSCRIPTION,
+    model.Kind.CREATE_CHECKOUT: objects.ObjectKind.CHECKOUT,
+    model.Kind.EXPIRE_CHECKOUT: objects.ObjectKind.CHECKOUT,
+    model.Kind.SUBMIT_EVIDENCE: objects.ObjectKind.DISPUTE,
+    model.Kind.ACCEPT_DISPUTE: objects.ObjectKind.DISPUTE,
 }
 CREATES = frozenset(
     {
         model.Kind.ATTACH_PAYMENT_METHOD,
         model.Kind.CREATE_PLAN,
         model.Kind.CREATE_SUBSCRIPTION,
+        model.Kind.CREATE_CHECKOUT,
     }
 )
 

@@ -9,6 +9,8 @@ from typing import Any
 import grpc.aio
 from payhub.provider.v1 import (
     billing_provider_service_pb2_grpc,
+    checkout_provider_service_pb2_grpc,
+    dispute_provider_service_pb2_grpc,
     notice_provider_service_pb2_grpc,
     payment_method_provider_service_pb2_grpc,
     payment_provider_service_pb2_grpc,
@@ -21,6 +23,8 @@ _MADE_OF: dict[requests.Service, Callable[[Any], Any]] = {
     _S.PAYMENT: payment_provider_service_pb2_grpc.PaymentProviderServiceStub,
     _S.PAYMENT_METHOD: payment_method_provider_service_pb2_grpc.PaymentMethodProviderServiceStub,
     _S.BILLING: billing_provider_service_pb2_grpc.BillingProviderServiceStub,
+    _S.CHECKOUT: checkout_provider_service_pb2_grpc.CheckoutProviderServiceStub,
+    _S.DISPUTE: dispute_provider_service_pb2_grpc.DisputeProviderServiceStub,
     _S.NOTICE: notice_provider_service_pb2_grpc.NoticeProviderServiceStub,
 }
 

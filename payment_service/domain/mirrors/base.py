@@ -108,6 +108,7 @@ class Links:
     payment_method_id: str = ""
     subscription_id: str = ""
     invoice_id: str = ""
+    checkout_id: str = ""
     payment_id: str = ""
 
 

@@ -7,6 +7,8 @@ cases and by `db.mirrors`. A new kind is one line here.
 from payment_service.domain import model
 from payment_service.domain.mirrors import (
     base,
+    checkouts,
+    disputes,
     invoices,
     objects,
     payment_methods,
@@ -21,6 +23,8 @@ RULES: dict[objects.ObjectKind, base.AnyRules] = {
         plans.RULES,
         subscriptions.RULES,
         invoices.RULES,
+        checkouts.RULES,
+        disputes.RULES,
     )
 }
 BY_OPERATION: dict[model.Kind, base.AnyRules] = {

@@ -13,6 +13,7 @@ from typing import Any
 from payment_service.db import provider_objects
 from payment_service.domain import model
 from payment_service.domain.mirrors import base, invoices, kinds, objects
+from payment_service.usecases import adopting
 from payment_service.usecases.mirrors import linking, scopes, writing
 from servicekit import storage
 
@@ -97,13 +98,15 @@ def absorb_in(
         final: Nothing more can be fetched: apply it with the links there are.
     """
     rules = kinds.RULES.get(seen.kind)
-    if rules is None:
-        return Absorbed(verdict=base.Verdict.FOREIGN, reference=seen.reference)
     found = linking.resolve(conn, scope, seen)
     if found.missing and not final:
         return Absorbed(
             verdict=base.Verdict.MISSING, reference=seen.reference, refetch=found.missing
         )
+    if isinstance(seen, objects.Payment):
+        return _payment(conn, scope, seen, found.links, fetched=fetched)
+    if rules is None:
+        return Absorbed(verdict=base.Verdict.FOREIGN, reference=seen.reference)
     entity_id = provider_objects.find(conn, scope.owner, seen.reference)
     if not entity_id and seen.core_id.startswith(f"{rules.prefix}_"):
         entity_id = seen.core_id
@@ -113,6 +116,25 @@ def absorb_in(
     if locked.entity is None:
         return _adopt(conn, scope, rules, seen, found, fetched=fetched)
     return _apply(conn, scope, rules, locked, seen, found, fetched=fetched)
+
+
+def _payment(
+    conn: storage.Connection,
+    scope: scopes.Scope,
+    seen: objects.Payment,
+    links: base.Links,
+    *,
+    fetched: bool,
+) -> Absorbed:
+    told = adopting.absorb_in(conn, scope, seen, links, fetched=fetched)
+    if told.payment_id and links.invoice_id:
+        linking.paid_by(conn, scope, links.invoice_id, told.payment_id)
+    return Absorbed(
+        verdict=told.verdict,
+        reference=seen.reference,
+        entity_id=told.payment_id,
+        refetch=(seen.reference,) if told.verdict is base.Verdict.AMBIGUOUS else (),
+    )
 
 
 def _apply(

@@ -7,8 +7,8 @@ transaction.
 
 from dataclasses import dataclass, replace
 
-from payment_service.db import mirrors, provider_objects, rows
-from payment_service.domain.mirrors import base, invoices, objects, subscriptions
+from payment_service.db import mirrors, payments, provider_objects, rows
+from payment_service.domain.mirrors import base, checkouts, invoices, objects, subscriptions
 from payment_service.usecases.mirrors import scopes, writing
 from servicekit import storage
 
@@ -38,6 +38,12 @@ def resolve(conn: storage.Connection, scope: scopes.Scope, seen: objects.Seen) -
             return _of_subscription(conn, scope, seen)
         case objects.Invoice():
             return _of_invoice(conn, scope, seen)
+        case objects.Payment():
+            return _of_payment(conn, scope, seen)
+        case objects.Checkout():
+            return _of_checkout(conn, scope, seen)
+        case objects.Dispute():
+            return _of_dispute(conn, scope, seen)
         case _:
             return Found(links=base.Links())
 
@@ -75,6 +81,59 @@ def _of_invoice(conn: storage.Connection, scope: scopes.Scope, seen: objects.Inv
         payment_id=payment_id,
     )
     return Found(links=links, missing=missing, wanted=wanted)
+
+
+def _of_payment(conn: storage.Connection, scope: scopes.Scope, seen: objects.Payment) -> Found:
+    """One that core made, or has adopted, needs no links."""
+    known = provider_objects.find(conn, scope.owner, seen.reference)
+    if known or seen.core_id.startswith("pay_"):
+        return Found(links=base.Links())
+    invoice_id, missing = _find(conn, scope, _K.INVOICE, seen.provider_invoice_id)
+    checkout_id, _ = _find(conn, scope, _K.CHECKOUT, seen.provider_checkout_id)
+    if not checkout_id and seen.core_id.startswith("chk_"):
+        named = mirrors.load(conn, checkouts.RULES, scope.tenant_id, seen.core_id)
+        there = named is not None and named.place.binding_id == scope.binding_id
+        checkout_id = seen.core_id if there else ""
+    customer_id, user_id = _customer(conn, scope, seen.provider_customer_id)
+    links = base.Links(
+        customer_id=customer_id,
+        user_id=user_id,
+        invoice_id=invoice_id,
+        checkout_id=checkout_id,
+    )
+    return Found(links=links, missing=missing)
+
+
+def _of_checkout(conn: storage.Connection, scope: scopes.Scope, seen: objects.Checkout) -> Found:
+    """What a checkout of somebody else has led to is not asked for."""
+    known = provider_objects.find(conn, scope.owner, seen.reference)
+    if not known and not seen.core_id.startswith("chk_"):
+        return Found(links=base.Links())
+    payment_id, payment = _find(conn, scope, _K.PAYMENT, seen.provider_payment_id)
+    subscription_id, subscription = _find(
+        conn, scope, _K.SUBSCRIPTION, seen.provider_subscription_id
+    )
+    customer_id, user_id = _customer(conn, scope, seen.provider_customer_id)
+    links = base.Links(
+        customer_id=customer_id,
+        user_id=user_id,
+        payment_id=payment_id,
+        subscription_id=subscription_id,
+    )
+    return Found(links=links, missing=(*payment, *subscription))
+
+
+def _of_dispute(conn: storage.Connection, scope: scopes.Scope, seen: objects.Dispute) -> Found:
+    """The payment's metadata name it, or core has adopted it."""
+    named = payments.load(conn, scope.tenant_id, seen.payment_id) if seen.payment_id else None
+    missing: tuple[objects.Reference, ...] = ()
+    if named is None or named.binding_id != scope.binding_id:
+        found, missing = _find(conn, scope, _K.PAYMENT, seen.provider_payment_id)
+        named = payments.load(conn, scope.tenant_id, found) if found else None
+    if named is None:
+        return Found(links=base.Links(), missing=missing)
+    user_id = named.references.user_id
+    return Found(links=base.Links(payment_id=named.id, user_id=user_id))
 
 
 def _find(

@@ -11,6 +11,8 @@ from typing import Any
 from google.protobuf.message import Message
 from payhub.payments.v1 import (
     billing_events_pb2,
+    checkout_service_pb2,
+    dispute_service_pb2,
     invoice_service_pb2,
     mirror_pb2,
     payment_method_service_pb2,
@@ -22,6 +24,8 @@ from payment_service.db import outbox
 from payment_service.domain import model
 from payment_service.domain.mirrors import (
     base,
+    checkouts,
+    disputes,
     invoices,
     kinds,
     objects,
@@ -175,6 +179,61 @@ def _times(message: Any, **times_us: int) -> None:
             getattr(message, name).CopyFrom(snapshots.timestamp(moment_us))
 
 
+def checkout(
+    value: checkouts.Checkout, operations: Sequence[model.Operation] = ()
+) -> checkout_service_pb2.Checkout:
+    """Returns a checkout as a message."""
+    message = checkout_service_pb2.Checkout(
+        id=value.id,
+        state=snapshots.number(value.state),
+        customer_id=value.customer_id,
+        user_id=value.user_id,
+        plan_id=value.plan_id,
+        quantity=value.quantity,
+        redirect_url=value.redirect_url,
+        client_secret=value.client_secret,
+        publishable_key=value.publishable_key,
+        expire_time=snapshots.timestamp(value.expire_us),
+        payment_id=value.payment_id,
+        subscription_id=value.subscription_id,
+        order_id=value.order_id,
+        description=value.description,
+        metadata=value.metadata,
+        mirror=place(value.place, operations),
+        version=value.version,
+        create_time=snapshots.timestamp(value.created_us),
+        update_time=snapshots.timestamp(value.updated_us),
+    )
+    if value.amount_minor:
+        message.amount.CopyFrom(snapshots.money(value.amount_minor, value.currency))
+    return message
+
+
+def dispute(
+    value: disputes.Dispute, operations: Sequence[model.Operation] = ()
+) -> dispute_service_pb2.Dispute:
+    """Returns a dispute as a message, with what a caller may do now."""
+    message = dispute_service_pb2.Dispute(
+        id=value.id,
+        payment_id=value.payment_id,
+        state=snapshots.number(value.state),
+        amount=snapshots.money(value.amount_minor, value.currency),
+        reason=value.reason,
+        has_evidence=value.has_evidence,
+        user_id=value.user_id,
+        available_actions=[each.value for each in disputes.available(value)],
+        mirror=place(value.place, operations),
+        version=value.version,
+        create_time=snapshots.timestamp(value.created_us),
+        update_time=snapshots.timestamp(value.updated_us),
+    )
+    if value.evidence_due_us:
+        message.evidence_due_time.CopyFrom(snapshots.timestamp(value.evidence_due_us))
+    if value.open_us:
+        message.open_time.CopyFrom(snapshots.timestamp(value.open_us))
+    return message
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Form:
     """How a kind is told: its message, and the payload with the field that holds it."""
@@ -200,6 +259,12 @@ _FORMS: dict[objects.ObjectKind, _Form] = {
     ),
     objects.ObjectKind.INVOICE: _Form(
         message=invoice, payload=billing_events_pb2.InvoiceEvent, field="invoice"
+    ),
+    objects.ObjectKind.CHECKOUT: _Form(
+        message=checkout, payload=billing_events_pb2.CheckoutEvent, field="checkout"
+    ),
+    objects.ObjectKind.DISPUTE: _Form(
+        message=dispute, payload=billing_events_pb2.DisputeEvent, field="dispute"
     ),
 }
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from payment_service.db import mirrors, outbox
 from payment_service.domain.mirrors import base, objects, payment_methods
-from payment_service.usecases import changing
+from payment_service.usecases import adopting, changing
 from payment_service.usecases.mirrors import scopes, telling
 from servicekit import storage
 
 _METHOD = objects.ObjectKind.PAYMENT_METHOD
+_DISPUTE = objects.ObjectKind.DISPUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,11 @@ def _write(
         if fetch_us:
             mirrors.fetch_at(conn, after, fetch_us)
         return after
-    return write(conn, scope, rules, change, is_new=before is None, fetch_us=fetch_us)
+    written = write(conn, scope, rules, change, is_new=before is None, fetch_us=fetch_us)
+    if rules.kind is _DISPUTE:
+        taken_minor = before.taken_minor if before is not None else 0
+        adopting.take_in(conn, scope, after.payment_id, after.taken_minor - taken_minor)
+    return written
 
 
 def write(

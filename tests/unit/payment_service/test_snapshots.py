@@ -61,7 +61,6 @@ WANTED: dict[str, dict[str, Any]] = {
         "cancel_requested": True,
         "available_actions": [
             {"action": "ACTION_CAPTURE", "max_amount_minor": "600"},
-            {"action": "ACTION_CANCEL"},
             {"action": "ACTION_REFUND", "max_amount_minor": "608"},
         ],
         "operations": [
