@@ -12,7 +12,7 @@ from typing import Any
 
 from payment_service.db import provider_objects
 from payment_service.domain import model
-from payment_service.domain.mirrors import base, invoices, kinds, objects
+from payment_service.domain.mirrors import base, kinds, objects
 from payment_service.usecases import adopting
 from payment_service.usecases.mirrors import linking, scopes, writing
 from servicekit import storage
@@ -217,32 +217,3 @@ def _adopt(
         entity_id=after.id,
         refetch=links.wanted,
     )
-
-
-def notice_in(
-    conn: storage.Connection, scope: scopes.Scope, seen: objects.Reference, event_type: str
-) -> bool:
-    """Writes an event that tells no state, of an object that core knows; returns whether.
-
-    The caller brings each notice once.
-
-    Args:
-        conn: The transaction.
-        scope: Whose object it is, and who brings it.
-        seen: The object.
-        event_type: For example `subscription.trial_ending` or `invoice.overdue`.
-    """
-    rules = kinds.RULES.get(seen.kind)
-    entity_id = provider_objects.find(conn, scope.owner, seen)
-    if rules is None or not entity_id or not event_type.startswith(f"{rules.name}."):
-        return False
-    before = writing.lock(conn, rules, scope.tenant_id, entity_id).entity
-    if before is None:
-        return False
-    if isinstance(before, invoices.Invoice) and event_type == "invoice.overdue":
-        after = invoices.overdue(before)
-        writing.finish(conn, scope, rules, before, after)
-        return after != before
-    change = base.noticed(before, event_type, scope.now_us)
-    writing.write(conn, scope, rules, change, is_new=False)
-    return True

@@ -1,13 +1,12 @@
 """Events that tell no state: a provider's notice about an entity.
 
 Owns giving such an event its place among the versions of the entity. Called inside the
-transaction that applies a webhook. Never changes what the entity is.
+transaction that applies a webhook. Changes nothing of the entity but that it is overdue.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from payment_service.domain.mirrors import base, kinds
+from payment_service.domain.mirrors import base, invoices, kinds
 from payment_service.usecases.mirrors import scopes, writing
 from servicekit import storage
 
@@ -23,7 +22,9 @@ def note_in(
         before = writing.lock(conn, rules, scope.tenant_id, entity_id).entity
         if before is None:
             continue
-        after = replace(before, version=before.version + 1, updated_us=scope.now_us)
-        step = base.Step(event_type=event_type, before=before, after=after)
-        change = base.Change(entity=after, steps=(step,))
+        if isinstance(before, invoices.Invoice) and event_type == "invoice.overdue":
+            # A state after all: kept until it is paid, told once however it becomes known.
+            writing.finish(conn, scope, rules, before, invoices.overdue(before))
+            continue
+        change = base.noticed(before, event_type, scope.now_us)
         writing.write(conn, scope, rules, change, is_new=False)

@@ -5,11 +5,21 @@ import inspect
 from typing import Any
 
 import pytest
-from payhub.payments.v1 import customer_service_pb2, payment_pb2, refund_service_pb2
+from payhub.payments.v1 import (
+    customer_service_pb2,
+    invoice_service_pb2,
+    payment_method_service_pb2,
+    payment_pb2,
+    plan_service_pb2,
+    refund_service_pb2,
+    subscription_service_pb2,
+)
 from payhub.plugin.v1 import plugin_pb2
+from payhub.provider.v1 import billing_provider_service_pb2, provider_object_pb2
 from payhub.registry.v1 import registry_service_pb2
 
 from payment_service.domain import model, plugins
+from payment_service.domain.mirrors import objects, payment_methods, plans, subscriptions
 
 _PAYMENT = payment_pb2.Payment.DESCRIPTOR
 _OPERATION = payment_pb2.Operation.DESCRIPTOR
@@ -31,16 +41,42 @@ CONTRACT: dict[type[enum.IntEnum], Any] = {
     plugins.Directive: registry_service_pb2.Directive.DESCRIPTOR,
     model.Action: payment_pb2.AvailableAction.DESCRIPTOR.enum_types_by_name["Action"],
 }
+_P = provider_object_pb2
+# Enums of mirrored entities, which are the same here, for callers and for providers.
+MIRRORED: list[tuple[type[enum.IntEnum], Any]] = [
+    (objects.ObjectKind, _P.ObjectKind.DESCRIPTOR),
+    (objects.Interval, _P.BillingInterval.DESCRIPTOR),
+    (objects.Interval, plan_service_pb2.Plan.DESCRIPTOR.enum_types_by_name["Interval"]),
+    (objects.SubscriptionState, _P.SubscriptionObject.DESCRIPTOR.enum_types_by_name["State"]),
+    (objects.InvoiceState, _P.InvoiceObject.DESCRIPTOR.enum_types_by_name["State"]),
+    (objects.InvoiceState, invoice_service_pb2.Invoice.DESCRIPTOR.enum_types_by_name["State"]),
+    (objects.CheckoutState, _P.CheckoutObject.DESCRIPTOR.enum_types_by_name["State"]),
+    (objects.DisputeState, _P.DisputeObject.DESCRIPTOR.enum_types_by_name["State"]),
+    (
+        payment_methods.State,
+        payment_method_service_pb2.PaymentMethod.DESCRIPTOR.enum_types_by_name["State"],
+    ),
+    (plans.State, plan_service_pb2.Plan.DESCRIPTOR.enum_types_by_name["State"]),
+    (
+        subscriptions.State,
+        subscription_service_pb2.Subscription.DESCRIPTOR.enum_types_by_name["State"],
+    ),
+    (subscriptions.Proration, subscription_service_pb2.Proration.DESCRIPTOR),
+    (subscriptions.Proration, billing_provider_service_pb2.Proration.DESCRIPTOR),
+]
 
 
 def _screaming(name: str) -> str:
     return "".join(f"_{c}" if c.isupper() and i else c for i, c in enumerate(name)).upper()
 
 
-@pytest.mark.parametrize("own", CONTRACT, ids=lambda own: own.__name__)
-def test_an_enum_is_the_one_of_the_contract(own: type[enum.IntEnum]) -> None:
+@pytest.mark.parametrize(
+    ("own", "theirs"),
+    [*CONTRACT.items(), *MIRRORED],
+    ids=lambda one: getattr(one, "full_name", getattr(one, "__name__", "")),
+)
+def test_an_enum_is_the_one_of_the_contract(own: type[enum.IntEnum], theirs: Any) -> None:
     """Values are sent and stored as numbers, so each must mean the same on both sides."""
-    theirs = CONTRACT[own]
     prefix = f"{_screaming(theirs.name)}_"
     wanted = {value.name.removeprefix(prefix): value.number for value in theirs.values}
     found = {value.name: value.value for value in own}
