@@ -92,11 +92,12 @@ def _missed(entity: Checkout, operation: model.Operation) -> Checkout:
     return entity
 
 
-def _waits(entity: Checkout) -> bool:
+def _waits(entity: Checkout) -> int | None:
     """Also for what it led to: a completed one is linked to that once it is known."""
-    if entity.state is State.COMPLETED:
-        return not entity.payment_id and not entity.subscription_id
-    return entity.state is State.OPEN
+    is_linked = bool(entity.payment_id or entity.subscription_id)
+    if entity.state is State.OPEN or (entity.state is State.COMPLETED and not is_linked):
+        return 0
+    return None
 
 
 def refusal(checkout: Checkout, operations: Iterable[model.Operation]) -> bindings.Refusal | None:

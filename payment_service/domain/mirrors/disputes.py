@@ -124,6 +124,6 @@ RULES: base.Rules[Dispute, objects.Dispute] = base.Rules(
         state=int(one.state), user_id=one.user_id, parent_id=one.payment_id
     ),
     adopt=_adopt,
-    waits=lambda one: one.state not in _CLOSED,
+    waits=lambda one: None if one.state in _CLOSED else 0,
     kinds=frozenset({model.Kind.SUBMIT_EVIDENCE, model.Kind.ACCEPT_DISPUTE}),
 )
