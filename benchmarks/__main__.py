@@ -7,9 +7,18 @@ import argparse
 import signal
 import sys
 
-from benchmarks import create_payment, event_latency, million, neighbour, report
+from benchmarks import (
+    create_payment,
+    event_latency,
+    event_log,
+    fanout,
+    idle,
+    million,
+    neighbour,
+    report,
+)
 
-MEASUREMENTS = (create_payment, event_latency, million, neighbour)
+MEASUREMENTS = (create_payment, event_latency, fanout, event_log, idle, million, neighbour)
 
 
 def main() -> None:

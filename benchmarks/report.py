@@ -23,6 +23,20 @@ BOUNDS: dict[str, tuple[str, float]] = {
     "create_payment_p50_vs_bare_sqlite": ("≤", 3.0),
     "create_payment_1m_vs_empty": ("≥", 0.9),
     "neighbour_hang_p99_ratio": ("≤", 1.5),
+    "fanout_1000x1000_delivered_per_s": ("≥", 1_000_000),
+    "fanout_1000x1000_p99_ms": ("≤", 250),
+    "fanout_100x1000_cpu_vs_jetstream": ("≤", 0.6),
+    "fanout_100x1000_cpu_vs_nats_core": ("≤", 1.3),
+    "fanout_100x1000_p50_ms_tick0": ("≤", 3),
+    "fanout_100_filters_cpu_vs_none": ("≤", 2),
+    "publish_events_vs_blind": ("≥", 0.6),
+    "publish_events_vs_blind_postgres": ("≥", 0.6),
+    "catch_up_vs_select": ("≥", 0.5),
+    "catch_up_vs_select_postgres": ("≥", 0.5),
+    "idle_streams_kb_each": ("≤", 40),
+    "idle_streams_reconnect_s": ("≤", 5),
+    "event_log_stored_publish_vs_empty": ("≥", 0.9),
+    "event_log_stored_live_vs_empty": ("≥", 0.9),
 }
 
 

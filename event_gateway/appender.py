@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from event_gateway import window
-from event_gateway.db import append
+from event_gateway.db import append, rows
 from servicekit import clock, errors, failpoints, logs, storage
 
 # Joined batches: enough to make a commit cheap, few enough to keep it short.
@@ -40,7 +40,7 @@ class Appended:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Waiting:
-    candidates: Sequence[append.Candidate]
+    candidates: Sequence[rows.Candidate]
     size_bytes: int
     done: asyncio.Future[Appended]
 
@@ -77,7 +77,7 @@ class Appender:
         self._waiting_bytes = 0
         self._worker: asyncio.Task[None] | None = None
 
-    async def append(self, candidates: Sequence[append.Candidate]) -> Appended:
+    async def append(self, candidates: Sequence[rows.Candidate]) -> Appended:
         """Returns once *candidates* are decided and what is new of them is durable.
 
         Goes on when the caller is cancelled; what it did is found by repeating it.

@@ -37,7 +37,7 @@ from event_gateway.api import admin, consumer_admin, ingest, queries, stream
 from event_gateway.api import consumers as consuming
 from event_gateway.consumers import forwarding, group
 from event_gateway.consumers import groups as consumer_groups
-from event_gateway.db import append, consumers, epoch, read
+from event_gateway.db import consumers, epoch, read, rows
 from servicekit import auth, clock, metrics, rpc, server, storage, validation
 from servicekit.storage import notices
 
@@ -192,7 +192,7 @@ async def serve(settings: settings_module.Settings) -> int:
             if database.dialect == "postgresql":
                 await notices.listen(
                     url,
-                    append.CHANNEL,
+                    rows.CHANNEL,
                     lambda heard: follow.kick() if heard != origin else None,
                     stop,
                     on_connected=follow.kick,

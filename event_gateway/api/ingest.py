@@ -21,7 +21,7 @@ from payhub.events.v1 import (
 )
 
 from event_gateway import access, appender, cursor, grants, splice
-from event_gateway.db import append
+from event_gateway.db import append, rows
 from servicekit import auth, errors, failpoints, metrics, rpc
 
 EVENTS_MAX = 1000
@@ -149,10 +149,10 @@ def own_problem(event: event_pb2.Event) -> str | None:
     return None
 
 
-def candidate(event: event_pb2.Event) -> append.Candidate:
+def candidate(event: event_pb2.Event) -> rows.Candidate:
     """Returns what the log asks of an event that may be published."""
     body = splice.content(event)
-    return append.Candidate(
+    return rows.Candidate(
         event_id=event.id,
         tenant_id=event.tenant_id,
         type_name=event.type,

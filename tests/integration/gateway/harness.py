@@ -208,6 +208,12 @@ class Gateway:
             raise AssertionError(f"the gateway did not start: {line}{self.log()}")
         self.target, self.http = ready[1], ready[2]
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def log(self) -> str:
         """Everything it has written to stderr."""
         return pathlib.Path(self._stderr.name).read_text()
@@ -233,11 +239,15 @@ class Gateway:
             self._process.stdout.close()
         return status
 
-    def stop(self) -> None:
-        """Ends the process if it still runs."""
+    def stop_process(self) -> None:
+        """Ends the process if it still runs; it may be started again."""
         if self._process is not None and self._process.poll() is None:
             self.signal(signal.SIGTERM)
             self.ended()
+
+    def stop(self) -> None:
+        """Ends the process and what was kept of it."""
+        self.stop_process()
         self._stderr.close()
 
 

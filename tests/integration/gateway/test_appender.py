@@ -9,7 +9,7 @@ import pytest
 
 from event_gateway import appender, gateway, window
 from event_gateway.api import ingest
-from event_gateway.db import append
+from event_gateway.db import append, rows
 from servicekit import clock, errors, storage
 from tests.integration.gateway.harness import event
 
@@ -69,7 +69,7 @@ async def bench(tmp_path: pathlib.Path) -> AsyncIterator[Bench]:
     await database.close()
 
 
-def candidates(count: int, size: int = 10) -> list[append.Candidate]:
+def candidates(count: int, size: int = 10) -> list[rows.Candidate]:
     """New events of one tenant."""
     return [ingest.candidate(event("one", data=b"x" * size)) for _ in range(count)]
 
