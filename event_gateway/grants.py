@@ -1,7 +1,7 @@
-"""What the keys of plugins may publish and read.
+"""What keys may publish, and what those of plugins may read.
 
 Owns the meaning of granted event types. Called by ingest, streams and queries before
-anything is read or written. Keys that belong to no plugin are not its business: their
+anything is read or written. What keys of no plugin read is not its business: their
 scopes decide alone.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import grpc
 from payhub.events.v1 import event_pb2
 
+from event_gateway import access
 from servicekit import auth, errors
 
 
@@ -20,17 +21,21 @@ def covers(granted: Iterable[str], wanted: str) -> bool:
     )
 
 
-def check_publish(principal: auth.Principal, events: Iterable[event_pb2.Event]) -> None:
-    """Checks that a plugin publishes only what it may; else nothing of a batch is kept.
+def publish_problem(principal: auth.Principal, type_name: str) -> str:
+    """Returns why a key may not publish events of that type, or ''.
 
-    Raises:
-        errors.RpcError: PERMISSION_NOT_GRANTED.
+    A plugin publishes what it is granted, a service what its key names. Administrators and
+    the relay publish what they like.
     """
-    if not principal.plugin_id:
-        return
-    for event in events:
-        if not covers(principal.publish_types, event.type):
-            raise refusal(principal, "publish", event.type, principal.publish_types)
+    if not principal.plugin_id and (
+        principal.tenant_id == access.RELAY_TENANT or access.ADMIN in principal.scopes
+    ):
+        return ""
+    if covers(principal.publish_types, type_name):
+        return ""
+    listed = ", ".join(principal.publish_types) or "none"
+    whose = f"plugin {principal.plugin_id}" if principal.plugin_id else "this key"
+    return f"{whose} may not publish {type_name}; what it may: {listed}"
 
 
 def readable(principal: auth.Principal, spec: event_pb2.Filter) -> event_pb2.Filter:

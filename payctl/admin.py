@@ -66,6 +66,10 @@ def create(
     plugin: Annotated[
         str, typer.Option(help="The plugin that will carry it; it is good for no other.")
     ] = "",
+    publish: Annotated[
+        list[str] | None,
+        typer.Option(help="Event type that it may publish, such as user.*; may be repeated."),
+    ] = None,
     as_json: session.JsonFlag = False,
 ) -> None:
     """Make an API key and show its secret, this once."""
@@ -76,6 +80,7 @@ def create(
             scopes=scope,
             name=name,
             plugin_id=plugin,
+            publish_types=publish or (),
             timeout_s=session.connection_of(ctx).timeout_s,
         )
         if as_json:
@@ -87,6 +92,7 @@ def create(
                 "tenant": made.key.tenant_id,
                 "plugin": made.key.plugin_id,
                 "scopes": ", ".join(made.key.scopes),
+                "publishes": ", ".join(made.key.publish_types),
                 "secret": made.secret,
             }
         )

@@ -40,17 +40,24 @@ class Keys:
         scopes: Iterable[str],
         name: str,
         plugin_id: str = "",
+        publish_types: Iterable[str] = (),
         timeout_s: float | None = None,
     ) -> key_service_pb2.CreateKeyResponse:
         """Make a key. The response holds its secret, which is never shown again.
 
         With `plugin_id` it is good for that plugin alone, and for what that is granted.
+        `publish_types` are the event types that a service's key may publish, exact or as a
+        prefix such as `user.*`; without any it publishes nothing.
 
         Never repeated by the client: after OutcomeUnknown list the keys and revoke the one
         whose secret was lost.
         """
         request = key_service_pb2.CreateKeyRequest(
-            tenant_id=tenant_id, scopes=scopes, name=name, plugin_id=plugin_id
+            tenant_id=tenant_id,
+            scopes=scopes,
+            name=name,
+            plugin_id=plugin_id,
+            publish_types=publish_types,
         )
         return await self.caller.call(self._stub.CreateKey, _CREATE, request, timeout_s=timeout_s)
 

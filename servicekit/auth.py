@@ -26,7 +26,8 @@ class Principal:
     """Who calls: decided by the key alone, never by a request field.
 
     `plugin_id` is set for the key of a plugin, which publishes and reads only the event
-    types listed, whatever its scopes say: exact ones, or prefixes that end in `.*`.
+    types listed, whatever its scopes say: exact ones, or prefixes that end in `.*`. For
+    other keys `publish_types` is what their service publishes, and `read_types` is empty.
     """
 
     tenant_id: str

@@ -74,7 +74,6 @@ class IngestServicer(event_ingest_service_pb2_grpc.EventIngestServiceServicer):
         """Appends a batch; each event stands or falls by itself."""
         check_batch(request)
         principal: auth.Principal = rpc.current().principal
-        grants.check_publish(principal, request.events)
         refusals = self._refusals(request, principal)
         candidates = [
             candidate(event) for index, event in enumerate(request.events) if index not in refusals
@@ -108,6 +107,10 @@ class IngestServicer(event_ingest_service_pb2_grpc.EventIngestServiceServicer):
                     event,
                     pb.PublishResult.REJECT_REASON_TENANT_FORBIDDEN,
                     f"this key may publish for tenant {principal.tenant_id} only",
+                )
+            elif text := grants.publish_problem(principal, event.type):
+                refusals[index] = _refuse(
+                    event, pb.PublishResult.REJECT_REASON_TYPE_FORBIDDEN, text
                 )
         return refusals
 

@@ -34,6 +34,7 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
             scopes=tuple(request.scopes),
             name=request.name,
             plugin_id=request.plugin_id,
+            publish_types=tuple(request.publish_types),
         )
         return key_service_pb2.CreateKeyResponse(key=_key(key), secret=secret)
 
@@ -99,6 +100,7 @@ def _key(key: key_rows.Key) -> key_service_pb2.Key:
         name=key.name,
         create_time=snapshots.timestamp(key.created_us),
         plugin_id=key.plugin_id,
+        publish_types=key.publish_types,
     )
     if key.revoked_us:
         message.revoke_time.CopyFrom(snapshots.timestamp(key.revoked_us))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from servicekit import storage
 
-_COLUMNS = "id, tenant_id, scopes, name, sha256, created_us, revoked_us, plugin_id"
+_COLUMNS = "id, tenant_id, scopes, name, sha256, created_us, revoked_us, plugin_id, publish_types"
 _INSERT = storage.Statement(
     f"insert into api_keys ({_COLUMNS}) values (:id, :tenant_id, :scopes, :name, :sha256, "
-    ":created_us, :revoked_us, :plugin_id) on conflict do nothing"
+    ":created_us, :revoked_us, :plugin_id, :publish_types) on conflict do nothing"
 )
 _LOAD = storage.Statement(f"select {_COLUMNS} from api_keys where id = :id")
 _REVOKE = storage.Statement(
@@ -33,6 +33,7 @@ class Key:
     created_us: int
     revoked_us: int = 0
     plugin_id: str = ""
+    publish_types: tuple[str, ...] = ()
 
 
 def _from_row(row: storage.Row) -> Key:
@@ -45,6 +46,7 @@ def _from_row(row: storage.Row) -> Key:
         created_us=row[5],
         revoked_us=row[6],
         plugin_id=row[7],
+        publish_types=tuple(row[8].split()),
     )
 
 
@@ -62,6 +64,7 @@ def insert(conn: storage.Connection, key: Key) -> bool:
                 "created_us": key.created_us,
                 "revoked_us": key.revoked_us,
                 "plugin_id": key.plugin_id,
+                "publish_types": " ".join(key.publish_types),
             },
         )
         == 1

@@ -36,7 +36,13 @@ class Keys:
         self._ctx = ctx
 
     async def create(
-        self, *, tenant_id: str, scopes: tuple[str, ...], name: str, plugin_id: str = ""
+        self,
+        *,
+        tenant_id: str,
+        scopes: tuple[str, ...],
+        name: str,
+        plugin_id: str = "",
+        publish_types: tuple[str, ...] = (),
     ) -> tuple[keys.Key, str]:
         """Makes a key, for *plugin_id* alone if one is named.
 
@@ -44,8 +50,10 @@ class Keys:
             The key, and its secret, which is kept nowhere.
 
         Raises:
-            errors.RpcError: INVALID_FIELD, for a scope that no plugin's key may hold.
+            errors.RpcError: INVALID_FIELD, for a scope that no plugin's key may hold, and
+                for event types that it can't be given.
         """
+        _check_types(publish_types, scopes, plugin_id)
         if plugin_id and (foreign := set(scopes) - BOUND_SCOPES):
             text = f"a plugin's key can't hold {', '.join(sorted(foreign))}; "
             allowed = ", ".join(sorted(BOUND_SCOPES))
@@ -59,6 +67,7 @@ class Keys:
             sha256=auth.digest(secret),
             created_us=self._ctx.clock.now_us(),
             plugin_id=plugin_id,
+            publish_types=publish_types,
         )
         await self._ctx.db.write(lambda conn: keys.insert(conn, key))
         return key, secret
@@ -95,7 +104,7 @@ class Keys:
             scopes=frozenset(key.scopes),
             key_id=key.id,
             plugin_id=key.plugin_id,
-            publish_types=types.publish,
+            publish_types=types.publish if key.plugin_id else key.publish_types,
             read_types=types.read,
         )
 
@@ -125,6 +134,19 @@ class Keys:
             created_us=self._ctx.clock.now_us(),
         )
         await self._ctx.db.write(lambda conn: keys.insert(conn, key))
+
+
+def _check_types(types: tuple[str, ...], scopes: tuple[str, ...], plugin_id: str) -> None:
+    """Checks which event types a key is to publish; INVALID_FIELD."""
+    if not types:
+        return
+    if plugin_id:
+        raise errors.invalid_field("publish_types", "a plugin's key publishes what it is granted")
+    if "events:publish" not in scopes:
+        raise errors.invalid_field("publish_types", "needs the scope events:publish")
+    for index, each in enumerate(types):
+        if each.partition(".")[0] in admission.RESERVED:
+            raise errors.invalid_field(f"publish_types[{index}]", f"core alone publishes {each}")
 
 
 def read_or_make(path: pathlib.Path) -> str:

@@ -4,10 +4,15 @@ from typing import Any
 
 import grpc
 import pytest
+from payhub.events.v1 import event_ingest_service_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from tests.integration.gateway import harness
 from tests.integration.gateway.harness import event
+
+APPENDED = event_ingest_service_pb2.PublishResult.OUTCOME_APPENDED
+REJECTED = event_ingest_service_pb2.PublishResult.OUTCOME_REJECTED
+FORBIDDEN = event_ingest_service_pb2.PublishResult.REJECT_REASON_TYPE_FORBIDDEN
 
 PLUGIN = {
     "plugin_id": "balances",
@@ -27,22 +32,36 @@ async def refused(call: Any) -> Any:
     return info
 
 
-async def test_a_plugin_publishes_only_what_it_was_granted(
+async def test_a_key_publishes_only_what_it_was_granted(
     gateway: harness.Gateway, tenant: str
 ) -> None:
-    """Whatever its scopes say; of a batch with one foreign event nothing is kept."""
+    """A plugin whatever its scopes say, a service what its key names: of a batch only the
+    foreign events fall, each with its reason; administrators publish what they like.
+    """
+    granted = {"publish_types": PLUGIN["publish_types"]}
     plugin = gateway.client(gateway.keys.add(tenant, **PLUGIN))
-    good = event(tenant, type="balance.changed", entity_type="balance")
-    await plugin.publish(good)
-    await plugin.publish(event(tenant, type="user.created", entity_type="user"))
-    for foreign in ("payment.succeeded", "user.deleted", "balances.changed", "balance"):
-        other = event(tenant, type="balance.changed", entity_type="balance", entity_id="b")
-        bad = event(tenant, type=foreign)
-        info = await refused(plugin.publish(other, bad))
-        assert info.metadata["permission"] == f"events:publish:{foreign}"
-        assert info.metadata["granted"] == "balance.*, user.created"
+    service = gateway.client(gateway.keys.add(tenant, ["events:publish"], **granted))
+    nothing = gateway.client(gateway.keys.add(tenant, ["events:publish"]))
+    foreign = ("payment.succeeded", "user.deleted", "balances.changed", "balance")
+    kept = []
+    for client in (plugin, service):
+        good = [
+            event(tenant, type="balance.changed", entity_type="balance"),
+            event(tenant, type="user.created", entity_type="user"),
+        ]
+        kept += [each.id for each in good]
+        bad = [event(tenant, type=each) for each in foreign[:3]]
+        results = (await client.publish(good[0], *bad, good[1])).results
+        assert [each.outcome for each in results] == [APPENDED, *[REJECTED] * 3, APPENDED]
+        assert {each.reject_reason for each in results[1:4]} == {FORBIDDEN}
+        assert "may not publish payment.succeeded" in results[1].message
+        assert "balance.*, user.created" in results[1].message
+    (refused_all,) = (await nothing.publish(event(tenant, type="user.created"))).results
+    assert refused_all.reject_reason == FORBIDDEN
     stored = await gateway.tenant(tenant).query()
-    assert [each.type for each in stored.events] == ["balance.changed", "user.created"]
+    assert [each.id for each in stored.events] == kept
+    (admitted,) = (await gateway.tenant(tenant).publish(event(tenant))).results
+    assert admitted.outcome == APPENDED
 
 
 async def test_a_plugin_reads_only_what_it_was_granted(

@@ -153,3 +153,33 @@ async def test_a_key_does_what_its_scopes_say(
             assert refused.code is CODE.PERMISSION_DENIED
             assert refused.metadata["scope"] == "admin"
     assert service.records.of_tenant(reader.tenant, writer.tenant, other.tenant) == before
+
+
+async def test_a_services_key_names_what_it_publishes(
+    service: conftest.Service, join: conftest.Join
+) -> None:
+    """The gateway hears of the namespaces a key was made for; what core alone tells, a key
+    that publishes nothing and a plugin's key can't be given any.
+    """
+    admin = await join(service, ("admin",))
+
+    async def made(**fields: Any) -> Any:
+        wanted = {"tenant_id": admin.tenant, "scopes": ["events:publish"], "name": "n", **fields}
+        return await admin.call(admin.keys.CreateKey, keys_pb.CreateKeyRequest(**wanted))
+
+    key = await made(publish_types=["user.*", "balance.changed"])
+    assert list(key.key.publish_types) == ["user.*", "balance.changed"]
+    known = await admin.call(
+        admin.keys.IntrospectKey,
+        keys_pb.IntrospectKeyRequest(key_id=key.key.id, key_sha256=auth.digest(key.secret)),
+    )
+    assert (known.plugin_id, list(known.publish_types)) == ("", ["user.*", "balance.changed"])
+    assert not (await made()).key.publish_types
+    for field, wrong in (
+        ("publish_types[1]", {"publish_types": ["user.*", "payment.succeeded"]}),
+        ("publish_types[0]", {"publish_types": ["User"]}),
+        ("publish_types", {"publish_types": ["user.*"], "scopes": ["events:read"]}),
+        ("publish_types", {"publish_types": ["user.*"], "plugin_id": "acme"}),
+    ):
+        refused = await rig.refusal(made(**wrong))
+        assert refused.fields == [field]
