@@ -23,6 +23,7 @@ from payctl import (
     plugins,
     refunds,
     session,
+    streams,
     webhooks,
 )
 
@@ -56,7 +57,7 @@ app.command("status")(admin.status)
 
 
 # Their commands are in groups that others own.
-_ = (binding_changes, binding_files, plugin_admission, plugin_changes)
+_ = (binding_changes, binding_files, plugin_admission, plugin_changes, streams)
 
 
 def _print_version(wanted: bool) -> None:

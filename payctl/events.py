@@ -10,7 +10,7 @@ import typer
 from google.protobuf import message
 
 import payhub_client
-from payctl import money, payments, render, session
+from payctl import live, money, payments, render, session
 from payhub_client import Event, PaymentEvent, Subscription
 from payhub_client import events as client_events
 
@@ -44,9 +44,13 @@ def tail(
     stop_at_head: Annotated[
         bool, typer.Option("--stop-at-head", help="End on reaching the newest event.")
     ] = False,
+    stats: Annotated[
+        bool | None,
+        typer.Option("--stats/--no-stats", help="Show rate and lag; by default on a terminal."),
+    ] = None,
     as_json: session.JsonFlag = False,
 ) -> None:
-    """Follow events as they happen, until Ctrl-C."""
+    """Follow events as they happen, with rate and lag, until Ctrl-C."""
     if from_start and after:
         wrong = "give --from-start or --after, not both"
         raise typer.BadParameter(wrong)
@@ -63,12 +67,15 @@ def tail(
             give_up_after_s=_GIVE_UP_AFTER_S,
         )
         opened.append(subscription)
-        async with subscription:
+        view = live.View(subscription, wanted=stats)
+        async with subscription, view.running():
             async for delivery in subscription:
-                if as_json:
-                    render.line({"cursor": delivery.cursor, "event": to_dict(delivery.event)})
-                else:
-                    _write_line(delivery.event)
+                view.took()
+                with view.aside():
+                    if as_json:
+                        render.line({"cursor": delivery.cursor, "event": to_dict(delivery.event)})
+                    else:
+                        _write_line(delivery.event)
         return session.Exit.OK
 
     try:

@@ -16,7 +16,7 @@ from payhub.events.v1 import (
 )
 from payhub.payments.v1 import payment_events_pb2
 
-from payhub_client import calls, contract, requests, subscription
+from payhub_client import calls, contract, event_operations, requests, subscription
 
 if TYPE_CHECKING:
     from payhub.events.v1.event_stream_service_pb2_grpc import EventStreamServiceAsyncStub
@@ -197,6 +197,11 @@ class Events:
             on_notice=on_notice,
             give_up_after_s=give_up_after_s,
         )
+
+    @property
+    def operations(self) -> event_operations.EventOperations:
+        """What those who run the gateway see and do; needs the admin scope."""
+        return event_operations.EventOperations(caller=self.caller)
 
     @property
     def _stub(self) -> "EventStreamServiceAsyncStub":

@@ -87,6 +87,19 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """How far a reader was behind the log when the last response was made."""
+
+    entries: int
+    """Places between what it was given and the head; events that its filter leaves out count."""
+    seconds: float | None
+    """Between the log's newest event and the last one it was given; None before the first
+    event, 0 at the head."""
+    live: bool
+    """Whether the head of the log was reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What one response held: perhaps no event, only a newer cursor."""
 
@@ -128,6 +141,11 @@ class Subscription:
     _position: int = field(default=0, init=False)
     _received: str = field(default="", init=False)
     _dealt_with: str = field(default="", init=False)
+    _head_position: int = field(default=0, init=False)
+    _head_us: int = field(default=0, init=False)
+    _live: bool = field(default=False, init=False)
+    _quiet: bool = field(default=False, init=False)
+    _accepted_us: int = field(default=0, init=False)
     _pending: deque[event_pb2.Event] = field(default_factory=deque, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -142,6 +160,19 @@ class Subscription:
         Everything at or before it was handed over, and the caller has come back for more.
         """
         return self._dealt_with
+
+    @property
+    def lag(self) -> Lag:
+        """How far this reader is behind, as of the last response."""
+        if self._live and self._quiet:
+            # What lies between is nothing that the filter selects.
+            return Lag(entries=0, seconds=0.0, live=True)
+        behind_s = max(self._head_us - self._accepted_us, 0) / 1e6
+        return Lag(
+            entries=max(self._head_position - self._position, 0),
+            seconds=behind_s if self._accepted_us else None,
+            live=self._live,
+        )
 
     async def __aenter__(self) -> Self:
         """Return the subscription; its stream is opened by the first read."""
@@ -247,13 +278,19 @@ class Subscription:
             if event.position > self._position:
                 self._position = event.position
                 fresh.append(event)
+        self._head_position = response.head_position
+        self._head_us = response.head_time.ToMicroseconds()
+        self._live = response.phase == event_stream_service_pb2.SubscribeResponse.PHASE_LIVE
+        self._quiet = not response.events
+        if response.events:
+            self._accepted_us = response.events[-1].append_time.ToMicroseconds()
         cursor = response.cursor or self._received
         self._progressed = self._progressed or bool(fresh) or cursor != self._received
         self._received = cursor
         return Batch(
             events=tuple(fresh),
             cursor=cursor,
-            live=response.phase == event_stream_service_pb2.SubscribeResponse.PHASE_LIVE,
+            live=self._live,
             head_position=response.head_position,
         )
 
