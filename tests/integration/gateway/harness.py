@@ -69,6 +69,10 @@ class Keys(key_service_pb2_grpc.KeyServiceServicer):
         del answer.read_types[:]
         answer.read_types.extend(read_types)
 
+    def share(self, others: "Keys") -> None:
+        """Answers for the keys of *others* from now on, later ones too."""
+        self._keys = others._keys
+
     def revoke(self, full: str) -> None:
         """Takes a key back."""
         del self._keys[auth.parse_key(full)]
@@ -230,6 +234,10 @@ class Gateway:
         """Sends a signal to the process."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def poll(self) -> int | None:
+        """Returns the status of the process; None while it runs."""
+        return self._process.poll() if self._process is not None else 0
 
     def ended(self) -> int:
         """Waits for the process to end; returns its status."""
