@@ -6,8 +6,8 @@ Keys made before have none: they published what they liked, which now takes the 
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
