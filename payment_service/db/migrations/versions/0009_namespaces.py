@@ -6,8 +6,8 @@ Keys made before have none: they published what they liked, which now takes the 
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
