@@ -15,6 +15,7 @@ from payctl import (
     binding_changes,
     binding_files,
     bindings,
+    consumers,
     customers,
     events,
     payments,
@@ -57,7 +58,7 @@ app.command("status")(admin.status)
 
 
 # Their commands are in groups that others own.
-_ = (binding_changes, binding_files, plugin_admission, plugin_changes, streams)
+_ = (binding_changes, binding_files, consumers, plugin_admission, plugin_changes, streams)
 
 
 def _print_version(wanted: bool) -> None:

@@ -58,7 +58,7 @@ def tail(
 
     async def work(client: payhub_client.Client) -> session.Exit:
         subscription = client.events.subscribe(
-            _filter(types, entity, tenant),
+            filter_of(types, entity, tenant),
             after=after,
             start="oldest" if from_start else "newest",
             stop_at_head=stop_at_head,
@@ -100,7 +100,7 @@ def query(
     as_json: session.JsonFlag = False,
 ) -> None:
     """Show history, oldest first."""
-    where = _filter(types, entity, tenant)
+    where = filter_of(types, entity, tenant)
 
     async def work(client: payhub_client.Client) -> session.Exit:
         token = page_token
@@ -200,9 +200,10 @@ def to_dict(event: Event) -> dict[str, object]:
     return content
 
 
-def _filter(
+def filter_of(
     types: list[str] | None, entities: list[str] | None, tenants: list[str] | None
 ) -> payhub_client.EventFilter:
+    """Return the filter that options describe."""
     return payhub_client.EventFilter(
         types=types or (), entity_ids=entities or (), tenant_ids=tenants or ()
     )

@@ -75,6 +75,7 @@ _REASON_ADVICE: Mapping[str, str] = {
     "BINDING_EXISTS": "change it with `payctl bindings update`",
     "BINDING_IN_USE": "wait until its open operations have ended; `payctl status` counts them",
     "LIMIT_EXCEEDED": "`payctl bindings show` lists the limits",
+    "CONSUMER_EXISTS": "see it with `payctl events consumers show`, or choose another name",
     "ENCRYPTION_KEY_MISSING": "give the process the key that the secrets were encrypted under",
 }
 

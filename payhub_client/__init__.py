@@ -13,6 +13,7 @@ from payhub.payments.v1.refund_service_pb2 import Refund
 from payhub_client import errors, events
 from payhub_client.calls import new_key
 from payhub_client.client import Client
+from payhub_client.consumption import Consumption, Received
 from payhub_client.events import EventFilter
 from payhub_client.payments import PaymentFilter
 from payhub_client.subscription import Batch, Delivery, Notice, NoticeKind, Subscription
@@ -20,6 +21,7 @@ from payhub_client.subscription import Batch, Delivery, Notice, NoticeKind, Subs
 __all__ = [
     "Batch",
     "Client",
+    "Consumption",
     "Customer",
     "CustomerEvent",
     "Delivery",
@@ -30,6 +32,7 @@ __all__ = [
     "Payment",
     "PaymentEvent",
     "PaymentFilter",
+    "Received",
     "Refund",
     "Subscription",
     "errors",

@@ -4,8 +4,10 @@ Owns putting the API modules on one channel per target. Called by services and b
 Never opens a connection before the first call.
 """
 
+import socket
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
@@ -14,6 +16,8 @@ from payhub_client import (
     bindings,
     calls,
     channel,
+    consumers,
+    consumption,
     customers,
     events,
     inbound_webhooks,
@@ -21,7 +25,10 @@ from payhub_client import (
     plugins,
     refunds,
     retries,
+    subscription,
 )
+
+_T = TypeVar("_T")
 
 
 class Client:
@@ -70,17 +77,67 @@ class Client:
         self.plugins = plugins.Plugins(caller=caller)
         self.bindings = bindings.Bindings(caller=caller)
         self.inbound_webhooks = inbound_webhooks.InboundWebhooks(caller=caller)
-        self._events = (
-            None if events_target is None else events.Events(caller=self._caller(events_target))
-        )
+        gateway = None if events_target is None else self._caller(events_target)
+        self._events = None if gateway is None else events.Events(caller=gateway)
+        self._consumers = None if gateway is None else consumers.Consumers(caller=gateway)
 
     @property
     def events(self) -> events.Events:
         """The event log. Raises RuntimeError if the client was made without `events_target`."""
-        if self._events is None:
-            text = "the client was made without events_target, such as 127.0.0.1:50052"
-            raise RuntimeError(text)
-        return self._events
+        return _with_gateway(self._events)
+
+    @property
+    def consumers(self) -> consumers.Consumers:
+        """Durable consumers. Raises RuntimeError if the client was made without
+        `events_target`.
+        """
+        return _with_gateway(self._consumers)
+
+    def consume(
+        self,
+        consumer: str,
+        *,
+        member: str = "",
+        max_in_flight: int = 100,
+        heartbeat_s: float = 15.0,
+        extend_for_s: float = 600.0,
+        on_lost: Callable[[str, str], None] | None = None,
+        on_notice: Callable[[subscription.Notice], None] | None = None,
+    ) -> consumption.Consumption:
+        """Receive the events of a durable consumer, across reconnects.
+
+        Use it as `async with client.consume("ledger") as work: async for each in work: ...` and
+        settle each event: `await each.ack()`, or `reject`, `park`, `release`. An event comes
+        again if its settlement was lost, so deal with each by its id or version once.
+
+        Args:
+            consumer: name of a consumer that `consumers.create` made.
+            member: stable name of this process among the members; by default a new one.
+            max_in_flight: most events handed over and not settled, 1 to 10000.
+            heartbeat_s: wished interval of signs of life, 1 to 60 s.
+            extend_for_s: leases of unsettled events are extended for so long.
+            on_lost: called with lease and reason of a settlement that had no effect.
+            on_notice: called with each notice, from the receiving task; must not block.
+
+        Raises:
+            ValueError: `max_in_flight` is out of range.
+        """
+        if not 1 <= max_in_flight <= 10_000:
+            text = f"max_in_flight must be 1 to 10000, not {max_in_flight}"
+            raise ValueError(text)
+        caller = self.consumers.caller
+        return consumption.Consumption(
+            link=caller.link,
+            backoff=caller.backoff,
+            timing=caller.timing,
+            consumer=consumer,
+            member=member or f"{socket.gethostname()}-{calls.new_key()}"[:128],
+            max_in_flight=max_in_flight,
+            heartbeat_s=heartbeat_s,
+            extend_for_s=extend_for_s,
+            on_lost=on_lost,
+            on_notice=on_notice,
+        )
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -109,3 +166,10 @@ class Client:
                 connect_timeout_s=self._connect_timeout_s,
             )
         return calls.Caller(link=self._links[target], backoff=self._backoff, timing=self._timing)
+
+
+def _with_gateway(part: _T | None) -> _T:
+    if part is None:
+        text = "the client was made without events_target, such as 127.0.0.1:50052"
+        raise RuntimeError(text)
+    return part

@@ -26,7 +26,7 @@ _QUERY = contract.method(_FILE, _SERVICE, "QueryEvents")
 _GET = contract.method(_FILE, _SERVICE, "GetEvent")
 _LOG_INFO = contract.method(_FILE, _SERVICE, "GetLogInfo")
 
-_ANCHORS = {
+ANCHORS = {
     "newest": event_stream_service_pb2.StartPoint.ANCHOR_NEWEST,
     "oldest": event_stream_service_pb2.StartPoint.ANCHOR_OLDEST,
 }
@@ -183,7 +183,7 @@ class Events:
         if after:
             request.start.after_cursor = after
         else:
-            request.start.anchor = _ANCHORS[start]
+            request.start.anchor = ANCHORS[start]
         if heartbeat_s is not None:
             whole_s = int(heartbeat_s)
             request.heartbeat_interval.CopyFrom(

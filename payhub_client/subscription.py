@@ -41,7 +41,7 @@ HEALTHY_AFTER_S = 5.0
 # A bug in the gateway that every attempt meets again is not worth hiding for ever.
 INTERNAL_ERRORS_MAX = 5
 
-_RECONNECT_CODES = frozenset(
+RECONNECT_CODES = frozenset(
     {
         grpc.StatusCode.ABORTED,
         grpc.StatusCode.CANCELLED,
@@ -340,7 +340,7 @@ class Subscription:
         await self.timing.sleep(wait_s)
 
     def _may_reconnect(self, failure: errors.PayhubError) -> bool:
-        if failure.code not in _RECONNECT_CODES or errors.is_oversize(failure):
+        if failure.code not in RECONNECT_CODES or errors.is_oversize(failure):
             return False
         if isinstance(failure, errors.Internal) and self._failures > INTERNAL_ERRORS_MAX:
             return False

@@ -153,12 +153,16 @@ class Group:
         return joined
 
     def leave(self, left: member.Member, *, grace: bool = True) -> None:
-        """Takes a member out; without *grace* its leases go on as they are."""
+        """Takes a member out. One that finished gives back what it holds; without *grace* its
+        leases go on as they are.
+        """
         self.members.discard(left)
         now_us = self._time.now_us()
         for token in left.drop_waiting():
             self._machine.settle(token, policy.Verdict.RELEASE, now_us)
-        if grace:
+        if left.finished and left.error is None:
+            self._machine.give_back(left.session, now_us)
+        elif grace:
             self._machine.leave(left.session, now_us, GRACE_US)
         else:
             self._machine.members.leave(left.session)

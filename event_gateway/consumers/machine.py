@@ -224,6 +224,12 @@ class Machine:
             if lease.until_us > now_us + grace_us:
                 self.leases.move(lease, now_us + grace_us)
 
+    def give_back(self, session: members.Session, now_us: int) -> None:
+        """Takes a session out that ends in good order; what it holds counts as not delivered."""
+        self.members.leave(session)
+        for lease in self.leases.of_session(session.number):
+            self.settle(lease.token, policy.Verdict.RELEASE, now_us)
+
     def forget_events(self) -> None:
         """Drops the events themselves; they are read again when they are handed out."""
         self._kept_bytes = 0

@@ -143,9 +143,9 @@ class ConsumerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Consume(self, request_iterator, context):
-        """Joins the group for the life of the stream. Settle everything you hold
-        before ending it, or give it back with RELEASE; leases of a broken stream
-        end after 5 s.
+        """Joins the group for the life of the stream. Ending your side gives back what
+        you hold, without counting a delivery; the server then confirms what you
+        settled and ends its side. Leases of a broken stream end after 5 s.
 
         No response for 2.5 heartbeat intervals means the stream is dead. The
         deadline rule of unary calls does not apply.

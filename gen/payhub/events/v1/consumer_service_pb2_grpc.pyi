@@ -55,9 +55,9 @@ class ConsumerServiceStub:
     if there is none.
     """
     Consume: _grpc.StreamStreamMultiCallable[_consumer_service_pb2.ConsumeRequest, _consumer_service_pb2.ConsumeResponse]
-    """Joins the group for the life of the stream. Settle everything you hold
-    before ending it, or give it back with RELEASE; leases of a broken stream
-    end after 5 s.
+    """Joins the group for the life of the stream. Ending your side gives back what
+    you hold, without counting a delivery; the server then confirms what you
+    settled and ends its side. Leases of a broken stream end after 5 s.
 
     No response for 2.5 heartbeat intervals means the stream is dead. The
     deadline rule of unary calls does not apply.
@@ -104,9 +104,9 @@ class ConsumerServiceAsyncStub(ConsumerServiceStub):
     if there is none.
     """
     Consume: _aio.StreamStreamMultiCallable[_consumer_service_pb2.ConsumeRequest, _consumer_service_pb2.ConsumeResponse]  # type: ignore[assignment]
-    """Joins the group for the life of the stream. Settle everything you hold
-    before ending it, or give it back with RELEASE; leases of a broken stream
-    end after 5 s.
+    """Joins the group for the life of the stream. Ending your side gives back what
+    you hold, without counting a delivery; the server then confirms what you
+    settled and ends its side. Leases of a broken stream end after 5 s.
 
     No response for 2.5 heartbeat intervals means the stream is dead. The
     deadline rule of unary calls does not apply.
@@ -186,9 +186,9 @@ class ConsumerServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_consumer_service_pb2.ConsumeRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_consumer_service_pb2.ConsumeResponse], _abc.AsyncIterator[_consumer_service_pb2.ConsumeResponse]]:
-        """Joins the group for the life of the stream. Settle everything you hold
-        before ending it, or give it back with RELEASE; leases of a broken stream
-        end after 5 s.
+        """Joins the group for the life of the stream. Ending your side gives back what
+        you hold, without counting a delivery; the server then confirms what you
+        settled and ends its side. Leases of a broken stream end after 5 s.
 
         No response for 2.5 heartbeat intervals means the stream is dead. The
         deadline rule of unary calls does not apply.

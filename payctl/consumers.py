@@ -1,0 +1,395 @@
+"""Commands on durable consumers and their parked events.
+
+Owns their options and their display, in the group `payctl events`. Called through
+`payctl.commands`. Never receives events itself.
+"""
+
+import datetime
+from typing import Annotated, Any
+
+import typer
+from google.protobuf import duration_pb2
+from payhub.events.v1 import consumer_pb2, consumer_service_pb2
+
+import payhub_client
+from payctl import events, render, session
+from payhub_client import consumers as client_consumers
+
+app = typer.Typer(no_args_is_help=True, help="Durable consumers: place, lag, members.")
+parked = typer.Typer(no_args_is_help=True, help="Events that a consumer set aside.")
+events.app.add_typer(app, name="consumers")
+events.app.add_typer(parked, name="parked")
+
+Name = Annotated[str, typer.Argument(metavar="CONSUMER", help="Name of the consumer.")]
+Positions = Annotated[
+    list[int] | None, typer.Argument(metavar="POSITION", help="As `parked list` shows them.")
+]
+All = Annotated[bool, typer.Option("--all", help="Every parked event of the consumer.")]
+Limit = Annotated[int, typer.Option(min=1, max=100, help="Most entries to show.")]
+FromStart = Annotated[bool, typer.Option("--from-start", help="From the oldest event kept.")]
+
+_Consumer = consumer_pb2.Consumer
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    *,
+    limit: Limit = 50,
+    page_token: session.PageToken = "",
+    as_json: session.JsonFlag = False,
+) -> None:
+    """List consumers with their lag."""
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        page = await client.consumers.list_page(
+            page_size=limit, page_token=page_token, timeout_s=_timeout_s(ctx)
+        )
+        if as_json:
+            render.document(render.to_dict(page))
+            return session.Exit.OK
+        render.table(
+            [
+                "consumer",
+                ">backlog",
+                "oldest",
+                ">in flight",
+                ">retrying",
+                ">parked",
+                ">members",
+                "",
+            ],
+            [
+                [
+                    each.consumer.name,
+                    _backlog(each.status),
+                    _age(each.status.oldest_unsettled_age),
+                    str(each.status.outstanding),
+                    str(each.status.retrying),
+                    str(each.status.parked),
+                    str(each.status.members),
+                    "paused" if each.consumer.paused else "",
+                ]
+                for each in page.consumers
+            ],
+        )
+        render.more(page.next_page_token)
+        return session.Exit.OK
+
+    session.run(ctx, work, as_json=as_json)
+
+
+@app.command()
+def show(ctx: typer.Context, name: Name, as_json: session.JsonFlag = False) -> None:
+    """Show definition and status of a consumer."""
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        found = await client.consumers.get(name, timeout_s=_timeout_s(ctx))
+        if as_json:
+            render.document(render.to_dict(found))
+        else:
+            _show(found)
+        return session.Exit.OK
+
+    session.run(ctx, work, as_json=as_json)
+
+
+@app.command()
+def create(  # noqa: PLR0913
+    ctx: typer.Context,
+    name: Name,
+    *,
+    types: events.Types = None,
+    entity: events.Entities = None,
+    tenant: events.Tenants = None,
+    from_start: FromStart = False,
+    after: events.After = "",
+    ordering: Annotated[
+        str, typer.Option(help="per_entity, none or total.", metavar="ORDER")
+    ] = "per_entity",
+    park_scope: Annotated[
+        str, typer.Option(help="What a parked event holds up: entity, event or consumer.")
+    ] = "entity",
+    ack_timeout: Annotated[float | None, typer.Option(min=1, max=3600, help="Seconds.")] = None,
+    max_deliveries: Annotated[int, typer.Option(min=1, max=1000)] = 10,
+    backoff: Annotated[
+        list[float] | None, typer.Option(help="Seconds before the next delivery; in order.")
+    ] = None,
+    max_outstanding: Annotated[int, typer.Option(min=1, max=10_000)] = 1000,
+    idle_expiry: Annotated[
+        float, typer.Option(min=0, help="Delete it when unused for so many seconds; 0: never.")
+    ] = 0.0,
+    as_json: session.JsonFlag = False,
+) -> None:
+    """Make a consumer; it begins with what comes from now on unless told otherwise."""
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        made = await client.consumers.create(
+            name,
+            events.filter_of(types, entity, tenant),
+            after=after,
+            start="oldest" if from_start else "newest",
+            ordering=_choice(ordering, "per_entity", "none", "total"),
+            park_scope=_choice(park_scope, "entity", "event", "consumer"),
+            ack_timeout_s=ack_timeout,
+            max_deliveries=max_deliveries,
+            retry_backoff_s=backoff or (),
+            max_outstanding=max_outstanding,
+            idle_expiry_s=idle_expiry,
+            timeout_s=_timeout_s(ctx),
+        )
+        if as_json:
+            render.document(render.to_dict(made))
+        else:
+            render.note(f"consumer {made.name} is there")
+        return session.Exit.OK
+
+    _one_place(from_start, after)
+    session.run(ctx, work, as_json=as_json)
+
+
+@app.command()
+def delete(ctx: typer.Context, name: Name, as_json: session.JsonFlag = False) -> None:
+    """Delete a consumer, its place and its parked events."""
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        await client.consumers.delete(name, timeout_s=_timeout_s(ctx))
+        if as_json:
+            render.document({"deleted": name})
+        else:
+            render.note(f"consumer {name} is gone")
+        return session.Exit.OK
+
+    session.run(ctx, work, as_json=as_json)
+
+
+@app.command()
+def seek(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    from_start: FromStart = False,
+    after: events.After = "",
+    discard_parked: Annotated[
+        bool, typer.Option("--discard-parked", help="Drop parked events too.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would happen.")
+    ] = False,
+    key: session.KeyOption = None,
+    as_json: session.JsonFlag = False,
+) -> None:
+    """Move a consumer: to now, to the oldest event, or after a cursor."""
+    _one_place(from_start, after)
+    key = key or payhub_client.new_key()
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        moved = await client.consumers.seek(
+            name,
+            after=after,
+            start="oldest" if from_start else "newest",
+            discard_parked=discard_parked,
+            dry_run=dry_run,
+            key=key,
+            timeout_s=_timeout_s(ctx),
+        )
+        if as_json:
+            render.document(render.to_dict(moved))
+            return session.Exit.OK
+        render.fields(
+            {
+                "was at": moved.previous_cursor,
+                "would be at" if dry_run else "is at": moved.cursor,
+                "to deliver": str(moved.backlog),
+            }
+        )
+        return session.Exit.OK
+
+    session.run(ctx, work, as_json=as_json, key="" if dry_run else key)
+
+
+@app.command()
+def pause(ctx: typer.Context, name: Name, as_json: session.JsonFlag = False) -> None:
+    """Hand out nothing until `resume`."""
+    _pause(ctx, name, paused=True, as_json=as_json)
+
+
+@app.command()
+def resume(ctx: typer.Context, name: Name, as_json: session.JsonFlag = False) -> None:
+    """Go on after `pause`."""
+    _pause(ctx, name, paused=False, as_json=as_json)
+
+
+@parked.command("list")
+def list_parked(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    types: events.Types = None,
+    limit: Limit = 50,
+    page_token: session.PageToken = "",
+    as_json: session.JsonFlag = False,
+) -> None:
+    """List what a consumer set aside, and why."""
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        page = await client.consumers.parked_page(
+            name,
+            events.filter_of(types, None, None),
+            page_size=limit,
+            page_token=page_token,
+            timeout_s=_timeout_s(ctx),
+        )
+        if as_json:
+            content = render.to_dict(page)
+            shown = [
+                {**render.to_dict(each), "event": events.to_dict(each.event)}
+                for each in page.parked_events
+            ]
+            render.document({**content, "parked_events": shown})
+            return session.Exit.OK
+        render.table(
+            [">position", "type", "entity", ">attempts", "parked", "reason"],
+            [
+                [
+                    str(each.position),
+                    each.event.type,
+                    each.event.entity_id,
+                    str(each.attempts),
+                    render.moment(each.park_time),
+                    each.reason or ("behind an earlier one of its entity" if each.blocked else ""),
+                ]
+                for each in page.parked_events
+            ],
+        )
+        render.more(page.next_page_token)
+        return session.Exit.OK
+
+    session.run(ctx, work, as_json=as_json)
+
+
+@parked.command()
+def redrive(
+    ctx: typer.Context,
+    name: Name,
+    positions: Positions = None,
+    *,
+    every: All = False,
+    as_json: session.JsonFlag = False,
+) -> None:
+    """Deliver parked events again, ahead of later ones of their entity."""
+    _resolve(ctx, name, positions or [], every=every, discard=False, as_json=as_json)
+
+
+@parked.command()
+def discard(
+    ctx: typer.Context,
+    name: Name,
+    positions: Positions = None,
+    *,
+    every: All = False,
+    as_json: session.JsonFlag = False,
+) -> None:
+    """Drop parked events; what waited behind them is delivered."""
+    _resolve(ctx, name, positions or [], every=every, discard=True, as_json=as_json)
+
+
+def _resolve(
+    ctx: typer.Context,
+    name: str,
+    positions: list[int],
+    *,
+    every: bool,
+    discard: bool,
+    as_json: bool,
+) -> None:
+    if bool(positions) == every:
+        wrong = "give positions or --all"
+        raise typer.BadParameter(wrong)
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        resolved = released = 0
+        while True:
+            done = await client.consumers.resolve(
+                name,
+                positions,
+                all_of_them=every,
+                discard=discard,
+                timeout_s=_timeout_s(ctx),
+            )
+            resolved += done.resolved
+            released += done.released
+            if not done.remaining or not done.resolved:
+                break
+        if as_json:
+            render.document({"resolved": resolved, "released": released})
+        else:
+            what = "dropped" if discard else "put back"
+            more = f", and {released} that waited behind them" if released else ""
+            render.note(f"{resolved} events {what}{more}")
+        return session.Exit.OK
+
+    session.run(ctx, work, as_json=as_json)
+
+
+def _pause(ctx: typer.Context, name: str, *, paused: bool, as_json: bool) -> None:
+    async def work(client: payhub_client.Client) -> session.Exit:
+        changed = await client.consumers.pause(name, paused, timeout_s=_timeout_s(ctx))
+        if as_json:
+            render.document(render.to_dict(changed))
+        else:
+            render.note(f"consumer {name} {'is paused' if changed.paused else 'goes on'}")
+        return session.Exit.OK
+
+    session.run(ctx, work, as_json=as_json)
+
+
+def _show(found: consumer_service_pb2.GetConsumerResponse) -> None:
+    consumer, status = found.consumer, found.status
+    render.fields(
+        {
+            "consumer": consumer.name,
+            "state": "paused" if consumer.paused else "running" if status.owner else "no members",
+            "types": ", ".join(consumer.filter.types) or "all",
+            "order": _Consumer.Ordering.Name(consumer.ordering)[9:].lower(),
+            "parking": _Consumer.ParkScope.Name(consumer.park_scope)[11:].lower(),
+            "ack timeout": _age(consumer.ack_timeout),
+            "deliveries": f"at most {consumer.max_deliveries}",
+            "backoff": ", ".join(_age(each) for each in consumer.retry_backoff),
+            "made": render.moment(consumer.create_time),
+            "place": status.ack_floor_cursor,
+            "backlog": _backlog(status),
+            "oldest": _age(status.oldest_unsettled_age),
+            "in flight": str(status.outstanding),
+            "retrying": str(status.retrying),
+            "parked": str(status.parked),
+            "members": str(status.members),
+            "run by": status.owner,
+        }
+    )
+
+
+def _backlog(status: consumer_pb2.ConsumerStatus) -> str:
+    return f"{'about ' if status.backlog_estimated else ''}{status.backlog}"
+
+
+def _age(span: duration_pb2.Duration) -> str:
+    micros = span.ToMicroseconds()
+    return str(datetime.timedelta(seconds=micros // 1_000_000)) if micros else ""
+
+
+def _one_place(from_start: bool, after: str) -> None:
+    if from_start and after:
+        wrong = "give --from-start or --after, not both"
+        raise typer.BadParameter(wrong)
+
+
+def _choice(given: str, *allowed: client_consumers.Ordering | client_consumers.ParkScope) -> Any:
+    if given not in allowed:
+        wrong = f"{given!r} is not one of {', '.join(allowed)}"
+        raise typer.BadParameter(wrong)
+    return given
+
+
+def _timeout_s(ctx: typer.Context) -> float | None:
+    return session.connection_of(ctx).timeout_s

@@ -1,0 +1,348 @@
+"""A member of a durable consumer that outlives its streams.
+
+Owns joining, credit, the extension of leases and settling across broken connections and
+restarts: what was settled and not confirmed is settled again, what is at work is not handed
+over twice. Called through `Client.consume`. Never acknowledges anything by itself.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import grpc
+from google.protobuf import duration_pb2
+from grpc import aio
+from payhub.events.v1 import (
+    consumer_pb2,
+    consumer_service_pb2,
+    consumer_service_pb2_grpc,
+    event_pb2,
+)
+
+from payhub_client import calls, channel, errors, retries, subscription
+
+if TYPE_CHECKING:
+    Stream = aio.StreamStreamCall[
+        consumer_service_pb2.ConsumeRequest, consumer_service_pb2.ConsumeResponse
+    ]
+
+_Settlement = consumer_pb2.Settlement
+_Request = consumer_service_pb2.ConsumeRequest
+
+CLOSE_WITHIN_S = 5.0
+_LEASES_MAX = 1000
+
+
+@dataclass(slots=True, eq=False)
+class Received:
+    """One event to deal with. Settle it once, by `ack` or one of the others; until then its
+    lease is extended.
+    """
+
+    event: event_pb2.Event
+    attempt: int
+    """1 on the first delivery."""
+    last_reason: str
+    """Reason given with the last rejection, if any."""
+    _consumption: "Consumption" = field(repr=False)
+    lease: str = field(repr=False)
+    settled: bool = field(default=False, init=False)
+    _span_s: float = field(default=30.0, init=False, repr=False)
+    _extend_at_s: float = field(default=0.0, init=False, repr=False)
+    _extend_until_s: float = field(default=0.0, init=False, repr=False)
+
+    async def ack(self) -> None:
+        """Say that it is done. Durable a moment later, see `Consumption.flush`."""
+        await self._consumption._settle(self, _Settlement(verdict=_Settlement.VERDICT_ACK))
+
+    async def reject(self, reason: str = "", *, delay_s: float = 0.0) -> None:
+        """Ask for it again, after the consumer's backoff and not before `delay_s`."""
+        settlement = _Settlement(verdict=_Settlement.VERDICT_REJECT, reason=reason)
+        settlement.delay.CopyFrom(_duration(delay_s))
+        await self._consumption._settle(self, settlement)
+
+    async def park(self, reason: str) -> None:
+        """Set it aside for an operator: it can't be dealt with."""
+        await self._consumption._settle(
+            self, _Settlement(verdict=_Settlement.VERDICT_PARK, reason=reason)
+        )
+
+    async def release(self) -> None:
+        """Give it back unprocessed; this delivery does not count."""
+        await self._consumption._settle(self, _Settlement(verdict=_Settlement.VERDICT_RELEASE))
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Consumption:
+    """Receives events for ever: `async with client.consume(...) as work: async for each in work`.
+
+    Any number of tasks may settle; one iterates. Leaving gives back what is not settled. Raises
+    NotFound, PermissionDenied, Unauthenticated or StateConflict (another member took the name)
+    where coming back is of no use.
+    """
+
+    link: channel.Link
+    backoff: retries.Backoff
+    timing: retries.Timing
+    consumer: str
+    member: str
+    max_in_flight: int = 100
+    heartbeat_s: float = 15.0
+    extend_for_s: float = 600.0
+    on_lost: Callable[[str, str], None] | None = None
+    """Called with lease and reason of each settlement that had no effect."""
+    on_notice: Callable[[subscription.Notice], None] | None = None
+
+    _stream: "Stream | None" = field(default=None, init=False, repr=False)
+    _task: "asyncio.Task[None] | None" = field(default=None, init=False, repr=False)
+    _waiting: "asyncio.Queue[Received | None]" = field(
+        default_factory=asyncio.Queue, init=False, repr=False
+    )
+    _held: dict[str, Received] = field(default_factory=dict, init=False, repr=False)
+    _unconfirmed: dict[int, _Settlement] = field(default_factory=dict, init=False, repr=False)
+    _confirmed: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
+    _sending: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
+    _number: int = field(default=0, init=False)
+    _failures: int = field(default=0, init=False)
+    _error: errors.PayhubError | None = field(default=None, init=False, repr=False)
+    _ended: bool = field(default=False, init=False)
+
+    async def __aenter__(self) -> Self:
+        """Join in the background."""
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give back what is not settled, wait until the rest is durable, and leave."""
+        await self.close()
+
+    def __aiter__(self) -> Self:
+        """Return the iterator."""
+        return self
+
+    async def __anext__(self) -> Received:
+        """Return the next event to deal with."""
+        if self._task is None:
+            text = "use it as a context manager: async with client.consume(...) as work"
+            raise RuntimeError(text)
+        received = None if self._ended else await self._waiting.get()
+        while received is not None and received.settled:
+            received = await self._waiting.get()
+        if received is not None:
+            return received
+        self._waiting.put_nowait(None)
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+    async def flush(self) -> None:
+        """Return when everything settled so far is durable at the gateway.
+
+        Raises what ended the consumption, if that comes first.
+        """
+        while self._unconfirmed:
+            if self._error is not None:
+                raise self._error
+            self._confirmed.clear()
+            await self._confirmed.wait()
+
+    async def close(self) -> None:
+        """Leave; iteration stops. May be called again."""
+        if not self._ended:
+            self._ended = True
+            self._waiting.put_nowait(None)
+            with contextlib.suppress(TimeoutError, errors.PayhubError, asyncio.InvalidStateError):
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    if self._stream is not None:
+                        await self.flush()
+                        # Ending this side gives back what is not settled.
+                        await self._stream.done_writing()
+                        if self._task is not None:
+                            await asyncio.wait({self._task})
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._drop_stream()
+
+    async def _settle(self, received: Received, settlement: _Settlement) -> None:
+        """Send a settlement; it is sent again on the next stream if it is not confirmed."""
+        if received.settled:
+            return
+        received.settled = True
+        self._held.pop(received.event.id, None)
+        self._number += 1
+        settlement.number = self._number
+        settlement.leases.append(received.lease)
+        self._unconfirmed[self._number] = settlement
+        await self._send(_Request(settlement=settlement))
+        if not self._ended:
+            await self._send(_Request(credit=_Request.Credit(events=1)))
+
+    async def _send(self, request: _Request) -> None:
+        """Write to the stream, if there is one; its end is dealt with where it is read."""
+        async with self._sending:
+            if self._stream is not None:
+                with contextlib.suppress(aio.AioRpcError, asyncio.InvalidStateError):
+                    await self._stream.write(request)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                failure: errors.PayhubError | None = None
+                joined_s = self.timing.monotonic_s()
+                try:
+                    await self._live()
+                except aio.AioRpcError as error:
+                    failure = errors.from_rpc(error)
+                except errors.Unavailable as error:
+                    failure = error
+                except TimeoutError:
+                    failure = _unavailable("no sign of life from the gateway")
+                self._drop_stream()
+                if self._ended:
+                    return
+                if failure is not None and not _may_come_back(failure):
+                    raise failure
+                lived = self.timing.monotonic_s() - joined_s >= subscription.HEALTHY_AFTER_S
+                self._failures = 0 if lived else self._failures + 1
+                wait_s = self.backoff.wait_s(
+                    max(self._failures, 1),
+                    chance=self.timing.chance(),
+                    asked_s=failure.retry_after_s if failure else None,
+                )
+                why = failure.message if failure else "the stream ended"
+                self._tell(subscription.NoticeKind.RECONNECTING, why, wait_s)
+                await self.timing.sleep(wait_s)
+        except errors.PayhubError as failure:
+            self._error = failure
+        finally:
+            self._ended = True
+            self._waiting.put_nowait(None)
+            self._confirmed.set()
+
+    async def _live(self) -> None:
+        """Serve one stream to its end."""
+        if not await self.link.connected(self.link.connect_timeout_s):
+            raise _unavailable(f"{self.link.target} was not reached")
+        stub = consumer_service_pb2_grpc.ConsumerServiceStub(self.link.channel)
+        stream: Stream = stub.Consume(metadata=self.link.metadata(calls.new_request_id()))
+        join = _Request.Join(
+            consumer=self.consumer,
+            member=self.member,
+            credit=max(self.max_in_flight - len(self._held), 0),
+            heartbeat_interval=_duration(self.heartbeat_s),
+        )
+        async with self._sending:
+            self._stream = stream
+            await stream.write(_Request(join=join))
+            # Leases of the stream that broke end soon.
+            for held in self._held.values():
+                held._extend_at_s = 0.0
+            for settlement in list(self._unconfirmed.values()):
+                await stream.write(_Request(settlement=settlement))
+        silence_s = subscription.HEARTBEATS_UNTIL_DEAD * self.heartbeat_s
+        extending = asyncio.create_task(self._keep_extending())
+        first = True
+        try:
+            while True:
+                async with asyncio.timeout(silence_s):
+                    response = await stream.read()
+                if not isinstance(response, consumer_service_pb2.ConsumeResponse):
+                    return
+                if first:
+                    first = False
+                    stated_s = response.heartbeat_interval.ToMicroseconds() / 1e6
+                    silence_s = subscription.HEARTBEATS_UNTIL_DEAD * (stated_s or self.heartbeat_s)
+                    self._tell(subscription.NoticeKind.STARTED, f"member {self.member}", 0.0)
+                await self._accept(response)
+        finally:
+            extending.cancel()
+
+    async def _accept(self, response: consumer_service_pb2.ConsumeResponse) -> None:
+        for number in [each for each in self._unconfirmed if each <= response.settled_through]:
+            del self._unconfirmed[number]
+        self._confirmed.set()
+        if response.deliveries:
+            self._failures = 0
+        for failure in response.failures:
+            reason = consumer_pb2.SettlementFailure.Reason.Name(failure.reason)
+            if self.on_lost is not None:
+                self.on_lost(failure.lease, reason.removeprefix("REASON_"))
+        for delivery in response.deliveries:
+            self._take(delivery, response.server_time.ToMicroseconds())
+        if response.closing:
+            self._tell(subscription.NoticeKind.CLOSING, "the gateway closes", 0.0)
+            while not self._waiting.empty():
+                received = self._waiting.get_nowait()
+                if received is not None and not received.settled:
+                    await received.release()
+
+    def _take(self, delivery: consumer_pb2.Delivery, server_us: int) -> None:
+        now_s = self.timing.monotonic_s()
+        span_s = max((delivery.deadline.ToMicroseconds() - server_us) / 1e6, 0.1)
+        held = self._held.get(delivery.event.id)
+        if held is None:
+            held = Received(
+                event=delivery.event,
+                attempt=delivery.attempt,
+                last_reason=delivery.last_reason,
+                _consumption=self,
+                lease=delivery.lease,
+            )
+            held._extend_until_s = now_s + self.extend_for_s
+            self._held[delivery.event.id] = held
+            self._waiting.put_nowait(held)
+        # Else it is at work here already: only its lease is new.
+        held.lease = delivery.lease
+        held._span_s = span_s
+        held._extend_at_s = now_s + span_s / 3
+
+    async def _keep_extending(self) -> None:
+        """Extend what is at work, in time, until the task is cancelled."""
+        while True:
+            now_s = self.timing.monotonic_s()
+            due = [
+                each
+                for each in self._held.values()
+                if each._extend_at_s <= now_s < each._extend_until_s
+            ]
+            for start in range(0, len(due), _LEASES_MAX):
+                some = due[start : start + _LEASES_MAX]
+                settlement = _Settlement(
+                    verdict=_Settlement.VERDICT_EXTEND, leases=[each.lease for each in some]
+                )
+                await self._send(_Request(settlement=settlement))
+                for each in some:
+                    each._extend_at_s = now_s + each._span_s / 3
+            await asyncio.sleep(0.2)
+
+    def _tell(self, kind: subscription.NoticeKind, text: str, wait_s: float) -> None:
+        if self.on_notice is not None:
+            self.on_notice(subscription.Notice(kind=kind, text=text, wait_s=wait_s))
+
+    def _drop_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.cancel()
+
+
+def _may_come_back(failure: errors.PayhubError) -> bool:
+    return failure.code in subscription.RECONNECT_CODES and failure.retry != "never"
+
+
+def _duration(seconds: float) -> duration_pb2.Duration:
+    made = duration_pb2.Duration()
+    made.FromMicroseconds(round(seconds * 1e6))
+    return made
+
+
+def _unavailable(text: str) -> errors.Unavailable:
+    return errors.Unavailable(text, code=grpc.StatusCode.UNAVAILABLE, retry="same_key")

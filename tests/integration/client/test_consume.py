@@ -1,0 +1,163 @@
+"""Client.consume and payctl's consumers against the real gateway."""
+
+import asyncio
+import json
+import pathlib
+import signal
+
+import pytest
+from typer import testing
+
+import payhub_client
+from payctl import commands
+from payhub_client import errors
+from tests.integration.client import conftest
+from tests.integration.gateway import harness
+
+
+async def test_a_member_survives_kill_and_restart_of_the_gateway(tmp_path: pathlib.Path) -> None:
+    """Across kill -9 and a graceful restart every event is dealt with in the order of its entity;
+    slow work keeps its lease, rejected events come again, parked ones do not.
+    """
+    tenant = "t-consume"
+    with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
+        key, port = gateway.keys.add(tenant), gateway.target.rpartition(":")[2]
+
+        async def publish(first: int, last: int) -> None:
+            caller = gateway.client(key)
+            await caller.publish(
+                *(
+                    harness.event(tenant, entity_id=f"p{n}", entity_version=version)
+                    for version in range(first, last + 1)
+                    for n in range(5)
+                )
+            )
+            await caller.channel.close()
+
+        async def restart(how: signal.Signals) -> None:
+            gateway.signal(how)
+            await asyncio.to_thread(gateway.ended)
+            await asyncio.to_thread(gateway.start, EVENT_GATEWAY_GRPC_PORT=port)
+
+        async with payhub_client.Client(
+            gateway.target, key=key, events_target=gateway.target, backoff=conftest.BACKOFF
+        ) as client:
+            await client.consumers.create(
+                "work", start="oldest", ack_timeout_s=1.0, retry_backoff_s=[0.05]
+            )
+            with pytest.raises(errors.StateConflict):
+                await client.consumers.create("work", start="newest")
+            done: dict[str, list[int]] = {}
+            attempts: list[int] = []
+
+            async def read() -> None:
+                async with client.consume("work", heartbeat_s=1) as work:
+                    async for each in work:
+                        version, entity = each.event.entity_version, each.event.entity_id
+                        attempts.append(each.attempt)
+                        if version == 1 and entity == "p0" and each.attempt == 1:
+                            await asyncio.sleep(2.5)
+                            await each.reject("once more")
+                            continue
+                        seen = done.setdefault(entity, [])
+                        if version not in seen:
+                            assert version == len(seen) + 1
+                            seen.append(version)
+                        await each.ack()
+                        if sum(map(len, done.values())) == 30:
+                            await work.flush()
+                            return
+
+            reader = asyncio.create_task(read())
+            await publish(1, 2)
+            await harness.until(lambda: sum(map(len, done.values())) == 10)
+            assert max(attempts) == 2
+            await restart(signal.SIGKILL)
+            await publish(3, 4)
+            await harness.until(lambda: sum(map(len, done.values())) == 20, 30)
+            await restart(signal.SIGTERM)
+            await publish(5, 6)
+            await asyncio.wait_for(reader, 30)
+            status = (await client.consumers.get("work")).status
+            assert (status.backlog, status.parked) == (0, 0)
+
+
+async def test_leaving_gives_back_and_a_taken_name_is_told(tmp_path: pathlib.Path) -> None:
+    """What is not settled on leaving comes to another member at once, as a first delivery; the
+    loser of a name learns it.
+    """
+    with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
+        publisher = gateway.tenant("one")
+        await publisher.publish(*(harness.event("one", entity_id=f"p{n}") for n in range(3)))
+        async with payhub_client.Client(
+            gateway.target, key=publisher.key, events_target=gateway.target
+        ) as client:
+            await client.consumers.create("work", start="oldest")
+            async with client.consume("work", member="a") as work:
+                first = await anext(work)
+                await first.ack()
+                await anext(work)
+            async with client.consume("work", member="b") as work:
+                rest = [await anext(work), await anext(work)]
+                assert [each.attempt for each in rest] == [1, 1]
+                await rest[0].park("never")
+                await rest[1].ack()
+                await work.flush()
+                async with client.consume("work", member="b"):
+                    with pytest.raises(errors.StateConflict):
+                        await anext(work)
+            parked = [each async for each in client.consumers.parked("work")]
+            assert [each.reason for each in parked] == ["never"]
+            with pytest.raises(errors.NotFound):
+                async with client.consume("no-such") as nothing:
+                    await anext(nothing)
+
+
+async def test_payctl_looks_after_consumers(tmp_path: pathlib.Path) -> None:
+    """Create, list, show, pause, seek, redrive, discard and delete, for people and as JSON."""
+    with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
+        publisher = gateway.tenant("one")
+        await publisher.publish(*(harness.event("one", entity_id=f"p{n}") for n in range(3)))
+        env = {
+            "PAYHUB_TARGET": gateway.target,
+            "PAYHUB_EVENTS_TARGET": gateway.target,
+            "PAYHUB_KEY": publisher.key,
+            "NO_COLOR": "1",
+        }
+
+        async def payctl(*arguments: str, code: int = 0) -> str:
+            runner = testing.CliRunner(env=env)
+            result = await asyncio.to_thread(runner.invoke, commands.app, ["events", *arguments])
+            assert result.exit_code == code, result.output
+            return result.output
+
+        await payctl("consumers", "create", "books", "--from-start", "--types", "payment.*")
+        assert "books" in await payctl("consumers", "list")
+        shown = json.loads(await payctl("consumers", "show", "books", "--json"))
+        assert shown["status"]["backlog"] == "3"
+        assert "is paused" in await payctl("consumers", "pause", "books")
+        assert "paused" in await payctl("consumers", "list")
+        await payctl("consumers", "resume", "books")
+        async with (
+            payhub_client.Client(
+                gateway.target, key=publisher.key, events_target=gateway.target
+            ) as client,
+            client.consume("books") as work,
+        ):
+            for _ in range(3):
+                await (await anext(work)).park("no ledger")
+            await work.flush()
+        listed = await payctl("parked", "list", "books")
+        assert listed.count("no ledger") == 3
+        content = json.loads(await payctl("parked", "list", "books", "--json"))
+        position = content["parked_events"][0]["position"]
+        assert content["parked_events"][0]["event"]["type"] == "payment.created"
+        assert "1 events put back" in await payctl("parked", "redrive", "books", position)
+        assert "2 events dropped" in await payctl("parked", "discard", "books", "--all")
+        await payctl("parked", "discard", "books", code=2)
+        dry = await payctl("consumers", "seek", "books", "--from-start", "--dry-run")
+        assert "would be at" in dry
+        moved = json.loads(await payctl("consumers", "seek", "books", "--from-start", "--json"))
+        assert moved["backlog"] == "3"
+        await payctl("consumers", "delete", "books")
+        assert "RESOURCE_NOT_FOUND" in await payctl("consumers", "show", "books", "--json", code=1)
