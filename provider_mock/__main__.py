@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from provider_mock import clock, faults, http_api, oracle, provider, settings
+from provider_mock import bank, clock, control, faults, http_api, oracle, settings
+from provider_mock.webhooks import sender
 from provider_sdk import serve as sdk
 from servicekit import clock as clocks
 from servicekit import loop
@@ -22,6 +23,8 @@ from servicekit import settings as kit_settings
 # How late something that settles may be seen to have settled by those who do
 # not ask for it.
 SETTLE_EVERY_S = 0.1
+# How long a webhook that is due may wait.
+SEND_EVERY_S = 0.02
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,19 +57,45 @@ def serve(config: settings.MockSettings) -> int:
         return sdk.serve(
             upstream.UpstreamMock(config, time=time), config, service_name="provider_mock"
         )
-    mock = provider.MockProvider(config, time=time)
+    mock = bank.Bank(config, time=time)
+    sending = _sender(mock, config) if config.webhook_url else None
 
     async def settle(stop: asyncio.Event) -> None:
         await loop.run_forever(mock.settle_due, idle_s=SETTLE_EVERY_S, stop=stop, name="settle_due")
+
+    async def send(stop: asyncio.Event) -> None:
+        if sending is None:
+            return
+        try:
+            await loop.run_forever(
+                lambda: sending.run(mock.database), idle_s=SEND_EVERY_S, stop=stop, name="webhooks"
+            )
+        finally:
+            await sending.close()
 
     return sdk.serve(
         mock,
         config,
         service_name="provider_mock",
-        routes=http_api.routes(mock),
-        background=[settle],
+        routes=[*http_api.routes(mock), *control.routes(mock, sending)],
+        background=[settle, send],
         interceptors=[faults.Interceptor()],
     )
+
+
+def _sender(mock: bank.Bank, config: settings.MockSettings) -> sender.Sender:
+    sending = sender.Sender(
+        config.webhook_url,
+        retry_after_s=settings.seconds(config.webhook_retry_s),
+        now_us=mock.time.real_us,
+        secrets=mock.signing_secrets,
+    )
+    sending.behave(
+        sign_with=config.webhook_sign_with,
+        duplicate_share=config.webhook_duplicate_share,
+        wrong_signature_share=config.webhook_wrong_signature_share,
+    )
+    return sending
 
 
 def _free_port(host: str) -> int:

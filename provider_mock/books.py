@@ -58,6 +58,28 @@ def authorize(sums: Sums, amount_minor: int, *, sale: bool) -> Sums:
     )
 
 
+def require_increment(sums: Sums, amount_minor: int, total_minor: int) -> Sums:
+    """Checks that an authorization may be raised; nothing is set aside for it.
+
+    Raises:
+        StateConflict: It is not authorized, or captured or released already.
+        InvalidRequest: The total is not what there would be.
+    """
+    begun = sums.capturing_minor or sums.captured_minor or sums.releasing_minor
+    if sums.closed or begun or not sums.authorized_minor:
+        raise errors.StateConflict("only an authorization that holds everything can be raised")
+    if total_minor != sums.authorized_minor + amount_minor:
+        text = f"{sums.authorized_minor} is authorized and {amount_minor} would be added"
+        raise errors.InvalidRequest(text, [("total.amount_minor", text)])
+    return sums
+
+
+def increment(sums: Sums, amount_minor: int) -> Sums:
+    """The authorization was raised; what is closed meanwhile gives it back at once."""
+    raised = replace(sums, authorized_minor=sums.authorized_minor + amount_minor)
+    return close(raised) if raised.closed else raised
+
+
 def reserve_capture(sums: Sums, amount_minor: int) -> Sums:
     """Sets an amount aside for a capture.
 

@@ -29,6 +29,10 @@ class MockClock:
         """Returns epoch microseconds."""
         return self._base.now_us() + self._offset_us
 
+    def real_us(self) -> int:
+        """Returns the machine's epoch microseconds: what the outside world goes by."""
+        return self._base.now_us()
+
     def advance(self, seconds: float) -> None:
         """Moves it forward; what was to settle by then is due.
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from payhub.provider.v1 import operation_pb2
+
 from provider_mock import scenarios, schema
 
 
@@ -49,7 +51,9 @@ class Entry:
         amount_minor: Minor units, or None where no amount applies.
         currency: ISO 4217 code, or empty.
         final: Nothing more will be captured.
-        details: JSON of a customer.
+        details: JSON of what the operation asks for besides.
+        customer_id: Whose payment it is, if a customer's.
+        method_id: The kept method it is paid by, if one.
         force: The global switch.
         now_us: Provider's time.
         settle_after_us: How long pending takes.
@@ -70,6 +74,8 @@ class Entry:
     currency: str = ""
     final: bool = False
     details: str = ""
+    customer_id: str = ""
+    method_id: str = ""
     force: scenarios.Force | None = None
 
 
@@ -108,6 +114,18 @@ def row(entry: Entry, kind: str, outcome: scenarios.Outcome) -> schema.Operation
         details=entry.details,
         state_us=entry.now_us,
         created_us=entry.now_us,
+    )
+
+
+def with_action(row: schema.OperationRow, action: Action) -> schema.OperationRow:
+    """Returns *row* as one that waits for the payer."""
+    automatic = action.auto_us is not None
+    return row._replace(
+        action_token=action.token,
+        action_expire_us=action.expire_us,
+        due_us=action.auto_us if automatic else action.expire_us,
+        due_state="SUCCEEDED" if automatic else "DECLINED",
+        due_reason=0 if automatic else operation_pb2.DECLINE_REASON_AUTHENTICATION_FAILED,
     )
 
 

@@ -8,7 +8,7 @@ import html
 
 from starlette import requests, responses, routing
 
-from provider_mock import provider
+from provider_mock import pages, provider
 from provider_sdk import errors
 
 ADVANCE_MAX_S = 31_536_000
@@ -54,9 +54,13 @@ def routes(mock: provider.MockProvider) -> list[routing.BaseRoute]:
                 text = f"advance_s: give seconds from 0 to {ADVANCE_MAX_S}"
                 return responses.JSONResponse({"error": text}, status_code=400)
             mock.time.advance(seconds)
+            # Whoever moves time sees what came of it; nothing of it is skipped.
+            while await mock.settle_due():
+                pass
         return responses.JSONResponse({"offset_s": mock.time.offset_s})
 
     return [
+        *pages.routes(mock),
         routing.Route("/actions/{token:str}", show, methods=["GET"]),
         routing.Route("/actions/{token:str}/complete", complete, methods=["POST"]),
         routing.Route("/actions/{token:str}/fail", fail, methods=["POST"]),

@@ -12,6 +12,8 @@ from typing import NoReturn
 from payhub.provider.v1 import operation_pb2
 
 from provider_mock import books, entries, scenarios, schema, settlement
+from provider_mock.billing import disputes
+from provider_mock.objects import store
 from provider_sdk import errors
 from servicekit import storage
 
@@ -33,21 +35,14 @@ def authorize(
         Injected, Mismatch, TooLate: Nothing was recorded.
     """
     if outcome.fault in scenarios.BEFORE_COMMIT:
-        return _refuse(conn, entry, entries.Injected(outcome.fault))
+        return refuse(conn, entry, entries.Injected(outcome.fault))
     row = entries.row(entry, "SALE" if sale else "AUTHORIZE", outcome)
     if outcome.state == "DECLINED":
         row = row._replace(object_id="")
     elif action is not None:
-        automatic = action.auto_us is not None
-        row = row._replace(
-            action_token=action.token,
-            action_expire_us=action.expire_us,
-            due_us=action.auto_us if automatic else action.expire_us,
-            due_state="SUCCEEDED" if automatic else "DECLINED",
-            due_reason=0 if automatic else settlement.NOT_AUTHENTICATED,
-        )
-    if not _insert(conn, entry, row):
-        return _replay(conn, entry)
+        row = entries.with_action(row, action)
+    if not insert(conn, entry, row):
+        return replay(conn, entry)
     if outcome.state != "DECLINED":
         sums = books.Sums()
         if outcome.state == "SUCCEEDED":
@@ -59,10 +54,16 @@ def authorize(
             reference=entry.reference,
             currency=entry.currency,
             scenario=scenario,
-            **settlement.columns(sums),
+            **schema.sum_columns(sums),
             created_us=entry.now_us,
         )
         conn.run(schema.INSERT_PAYMENT, payment._asdict())
+        if entry.customer_id:
+            store.put_link(
+                conn, store.Link(entry.object_id, entry.customer_id, "", "", entry.method_id)
+            )
+    if outcome.state == "SUCCEEDED":
+        settlement.took_effect(conn, row, scenario, entry.now_us)
     return entries.Recorded(row, outcome.fault)
 
 
@@ -89,6 +90,19 @@ def refund(conn: storage.Connection, entry: entries.Entry) -> entries.Recorded:
     return _move(conn, entry, scenarios.Kind.REFUND, books.reserve_refund, settle)
 
 
+def increment(conn: storage.Connection, entry: entries.Entry, total_minor: int) -> entries.Recorded:
+    """Raises an authorization to *total_minor*; raises like `capture`."""
+
+    def reserve(sums: books.Sums, amount_minor: int) -> books.Sums:
+        return books.require_increment(sums, amount_minor, total_minor)
+
+    return _move(conn, entry, scenarios.Kind.INCREMENT, reserve, _incremented(entry))
+
+
+def _incremented(entry: entries.Entry) -> Callable[[books.Sums], books.Sums]:
+    return lambda sums: books.increment(sums, entries.amount(entry))
+
+
 def _move(
     conn: storage.Connection,
     entry: entries.Entry,
@@ -98,27 +112,36 @@ def _move(
 ) -> entries.Recorded:
     payment = _payment(conn, entry)
     if payment is None:
-        return _refuse(conn, entry, errors.NotFound(f"no payment {entry.object_id[:64]}"))
+        return refuse(conn, entry, errors.NotFound(f"no payment {entry.object_id[:64]}"))
     outcome = _outcome(entry, payment.scenario, kind)
     if outcome.fault in scenarios.BEFORE_COMMIT:
-        return _refuse(conn, entry, entries.Injected(outcome.fault))
+        return refuse(conn, entry, entries.Injected(outcome.fault))
     if payment.currency != entry.currency:
         text = f"the payment is in {payment.currency}"
         wrong = errors.InvalidRequest(text, [("amount.currency_code", text)])
-        return _refuse(conn, entry, wrong)
+        return refuse(conn, entry, wrong)
     sums = settlement.up_to_date(conn, payment, entry.now_us)
     if outcome.state != "DECLINED":
         try:
+            if kind is scenarios.Kind.REFUND:
+                disputes.require_undisputed(
+                    conn,
+                    entry.object_id,
+                    refundable_minor=sums.refundable_minor,
+                    amount_minor=entries.amount(entry),
+                )
             sums = reserve(sums, entries.amount(entry))
-        except errors.StateConflict as error:
-            return _refuse(conn, entry, error)
+        except (errors.StateConflict, errors.InvalidRequest) as error:
+            return refuse(conn, entry, error)
         if outcome.state == "SUCCEEDED":
             sums = settle(sums)
     row = entries.row(entry, kind.name, outcome)._replace(reference=payment.reference)
-    if not _insert(conn, entry, row):
-        return _replay(conn, entry)
+    if not insert(conn, entry, row):
+        return replay(conn, entry)
     if outcome.state != "DECLINED":
         settlement.update(conn, entry.object_id, sums)
+    if outcome.state == "SUCCEEDED":
+        settlement.took_effect(conn, row, payment.scenario, entry.now_us)
     return entries.Recorded(row, outcome.fault)
 
 
@@ -131,21 +154,21 @@ def void(conn: storage.Connection, entry: entries.Entry) -> entries.Recorded:
     if target is not None and target.binding_id != entry.binding_id:
         target = None
         if not entry.object_id:
-            return _refuse(conn, entry, errors.NotFound("the target is of another binding"))
+            return refuse(conn, entry, errors.NotFound("the target is of another binding"))
     if entry.object_id:
         payment = _payment(conn, entry)
         if payment is None:
-            return _refuse(conn, entry, errors.NotFound(f"no payment {entry.object_id[:64]}"))
+            return refuse(conn, entry, errors.NotFound(f"no payment {entry.object_id[:64]}"))
     else:
         payment = _payment(conn, replace(entry, object_id=target.object_id)) if target else None
     wrong_kind = target is not None and target.kind not in ("AUTHORIZE", "SALE")
     if wrong_kind or (payment is not None and payment.operation_id != entry.target_id):
         text = "not the operation that authorized the payment"
         wrong = errors.InvalidRequest(text, [("target_operation_id", text)])
-        return _refuse(conn, entry, wrong)
+        return refuse(conn, entry, wrong)
     outcome = _outcome(entry, payment.scenario if payment else "", scenarios.Kind.VOID)
     if outcome.fault in scenarios.BEFORE_COMMIT:
-        return _refuse(conn, entry, entries.Injected(outcome.fault))
+        return refuse(conn, entry, entries.Injected(outcome.fault))
     if payment is None:
         return _void_nothing(conn, entry, outcome, target)
     return _void_payment(conn, entry, outcome, payment)
@@ -159,8 +182,8 @@ def _void_nothing(
 ) -> entries.Recorded:
     """Voids what was declined or never arrived: nothing is held, nothing to release."""
     row = entries.row(entry, "VOID", outcome)
-    if not _insert(conn, entry, row):
-        return _replay(conn, entry)
+    if not insert(conn, entry, row):
+        return replay(conn, entry)
     if target is None and outcome.state != "DECLINED":
         never = replace(
             entry,
@@ -187,7 +210,7 @@ def _void_payment(
         try:
             reserved = books.reserve_void(sums)
         except errors.StateConflict as error:
-            return _refuse(conn, entry, error)
+            return refuse(conn, entry, error)
         released_minor = reserved.releasing_minor - sums.releasing_minor
         sums = reserved
     row = entries.row(
@@ -201,8 +224,8 @@ def _void_payment(
         "VOID",
         outcome,
     )
-    if not _insert(conn, entry, row):
-        return _replay(conn, entry)
+    if not insert(conn, entry, row):
+        return replay(conn, entry)
     if outcome.state == "SUCCEEDED":
         sums = books.settle_void(sums, released_minor or 0)
         settlement.end_target(conn, entry.target_id, entry.now_us)
@@ -216,7 +239,7 @@ def create_customer(
 ) -> entries.Recorded:
     """Records the making of a customer; raises like `authorize`."""
     if outcome.fault in scenarios.BEFORE_COMMIT:
-        return _refuse(conn, entry, entries.Injected(outcome.fault))
+        return refuse(conn, entry, entries.Injected(outcome.fault))
     row = entries.row(entry, "CREATE_CUSTOMER", outcome)
     if outcome.state == "DECLINED":
         row = row._replace(object_id="")
@@ -229,9 +252,9 @@ def update_customer(
     """Records new details of a customer; raises NotFound and like `authorize`."""
     known = conn.one(schema.SELECT_CUSTOMER, {"object_id": entry.object_id})
     if known is None or known[0] != entry.binding_id:
-        return _refuse(conn, entry, errors.NotFound(f"no customer {entry.object_id[:64]}"))
+        return refuse(conn, entry, errors.NotFound(f"no customer {entry.object_id[:64]}"))
     if outcome.fault in scenarios.BEFORE_COMMIT:
-        return _refuse(conn, entry, entries.Injected(outcome.fault))
+        return refuse(conn, entry, entries.Injected(outcome.fault))
     return _record_customer(conn, entry, entries.row(entry, "UPDATE_CUSTOMER", outcome), outcome)
 
 
@@ -241,21 +264,22 @@ def _record_customer(
     row: schema.OperationRow,
     outcome: scenarios.Outcome,
 ) -> entries.Recorded:
-    if not _insert(conn, entry, row):
-        return _replay(conn, entry)
+    if not insert(conn, entry, row):
+        return replay(conn, entry)
     if outcome.state == "SUCCEEDED":
         settlement.write_customer(conn, row, entry.now_us)
     return entries.Recorded(row, outcome.fault)
 
 
-def _refuse(conn: storage.Connection, entry: entries.Entry, error: Exception) -> entries.Recorded:
+def refuse(conn: storage.Connection, entry: entries.Entry, error: Exception) -> entries.Recorded:
     """Raises *error*, unless the operation took place before: then that counts."""
     if settlement.operation(conn, entry.operation_id) is not None:
-        return _replay(conn, entry)
+        return replay(conn, entry)
     raise error
 
 
-def _replay(conn: storage.Connection, entry: entries.Entry) -> entries.Recorded:
+def replay(conn: storage.Connection, entry: entries.Entry) -> entries.Recorded:
+    """Returns the operation of this id as it stands; raises Mismatch if it was another one."""
     row = settlement.bring_up_to_date(conn, entry.operation_id, entry.now_us)
     assert row is not None
     if row.fingerprint != entry.fingerprint and (row.fingerprint or not _is_target(row, entry)):
@@ -280,7 +304,8 @@ def _outcome(entry: entries.Entry, scenario_text: str, kind: scenarios.Kind) -> 
     return scenario.outcome(kind) if scenario is not None else scenarios.APPROVE
 
 
-def _insert(conn: storage.Connection, entry: entries.Entry, row: schema.OperationRow) -> bool:
+def insert(conn: storage.Connection, entry: entries.Entry, row: schema.OperationRow) -> bool:
+    """Records an operation unless there is one of this id; raises TooLate."""
     entry.ensure_in_time()
     return conn.run(schema.INSERT_OPERATION, row._asdict()) == 1
 

@@ -30,7 +30,13 @@ _ADDS = {
     "SALE": ("authorized_minor", "captured_minor"),
     "CAPTURE": ("captured_minor",),
     "REFUND": ("refunded_minor",),
+    "FOREIGN_REFUND": ("refunded_minor",),
+    "INCREMENT": ("authorized_minor",),
 }
+
+
+_OBJECT_NAMES = ("object_id", "kind", "state", "core_id", "operation_id", "parent_id")
+_OBJECTS = f"select {', '.join(_OBJECT_NAMES)} from objects order by created_us, object_id"
 
 
 class LedgerMissing(Exception):
@@ -69,6 +75,7 @@ def read(path: pathlib.Path, *, operations: bool = False) -> dict[str, Any]:
                 f"select {', '.join(schema.PaymentRow._fields)} from payments order by object_id"
             )
         ]
+        kept = connection.execute(_OBJECTS).fetchall() if _has_objects(connection) else []
         (customers,) = connection.execute("select count(*) from customers").fetchone()
     except sqlite3.Error as error:
         raise LedgerMissing(f"{path} is not a readable ledger: {error}") from error
@@ -78,12 +85,27 @@ def read(path: pathlib.Path, *, operations: bool = False) -> dict[str, Any]:
         "ledger": str(path),
         "currencies": _currencies(payments, rows),
         "customers": customers,
+        "objects": _object_counts(kept),
         "open_operations": sum(row.state in ("PENDING", "ACTION_REQUIRED") for row in rows),
         "differences": differences(payments, rows),
     }
     if operations:
         report["operations"] = [_told(row) for row in rows]
+        report["kept"] = [dict(zip(_OBJECT_NAMES, each, strict=True)) for each in kept]
     return report
+
+
+def _has_objects(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("select 1 from sqlite_master where name = 'objects'").fetchone()
+    return found is not None
+
+
+def _object_counts(kept: list[tuple[Any, ...]]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for _, kind, state, *_ in kept:
+        by_state = counts.setdefault(kind, {})
+        by_state[state] = by_state.get(state, 0) + 1
+    return counts
 
 
 def _currencies(

@@ -5,54 +5,38 @@ operation. Called by the SDK's servicer. Never keeps anything outside the
 ledger, so that a kill at any point leaves one effect or none.
 """
 
+import dataclasses
 import json
-import os
-import random
 import secrets
-import signal
-from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import ClassVar
 
-import pydantic
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 from provider_mock import (
     answers,
-    clock,
     currencies,
     entries,
-    faults,
+    keeping,
     ledger,
     scenarios,
     schema,
-    settings,
     settlement,
 )
-from provider_sdk import errors, fingerprint, provider
-from servicekit import failpoints, ids, storage
+from provider_mock.billing import due
+from provider_mock.objects import model, store
+from provider_sdk import errors, provider
+from servicekit import ids
 
-RETRY_AFTER_S = 1.0
+METHOD_PREFIX = "mpm_"
 
-
-class MockConfig(pydantic.BaseModel):
-    """Configuration of one binding; overrides the process's settings."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    force: str = pydantic.Field(
-        default="", max_length=255, description="Scenario that overrides every instrument."
-    )
-    latency_ms: float | None = pydantic.Field(default=None, ge=0, le=60_000)
-    jitter_ms: float | None = pydantic.Field(default=None, ge=0, le=60_000)
-    settle_after_s: float | None = pydantic.Field(default=None, ge=0, le=31_536_000)
+MockConfig = keeping.MockConfig
+Call = keeping.Call
 
 
-Call = provider.Call[MockConfig]
-
-
-class MockProvider(provider.Provider[MockConfig]):
+class MockProvider(keeping.Keeper):
     """A provider that does what the instrument says.
 
     Args:
@@ -80,7 +64,7 @@ class MockProvider(provider.Provider[MockConfig]):
         }
     )
     currencies = currencies.CODES
-    secret_slots = (
+    secret_slots: ClassVar[Sequence[provider.SecretSlot]] = (
         provider.SecretSlot(
             slot="api_key", description="Any text; the simulation ignores it.", required=False
         ),
@@ -88,49 +72,12 @@ class MockProvider(provider.Provider[MockConfig]):
     # The ledger forgets nothing.
     upstream_idempotency_retention_s = 10 * 365 * 86_400.0
 
-    def __init__(self, config: settings.MockSettings, *, time: clock.MockClock) -> None:
-        self.max_concurrent_calls = config.max_concurrent_calls
-        self.plugin_version = config.version or self.plugin_version
-        self.time = time
-        self._config = config
-        self._force = scenarios.force(config.force)
-        self._random = random.Random(config.seed)
-        base = config.public_url or f"http://{config.host}:{config.http_port}"
-        self._action_url = f"{base}/actions/"
-        self._database: storage.Database | None = None
-
-    async def start(self) -> None:
-        """Opens the ledger and makes its tables."""
-        path = self._config.ledger
-        self._database = await storage.open_database(f"sqlite:///{path}")
-
-        def create(conn: storage.Connection) -> None:
-            for table in schema.TABLES:
-                conn.run(table)
-
-        await self._database.write(create)
-
-    async def close(self) -> None:
-        """Closes the ledger."""
-        if self._database is not None:
-            await self._database.close()
-
-    async def validate(
-        self, config: MockConfig, secrets: Mapping[str, Sequence[provider.Secret]]
-    ) -> Sequence[provider.Diagnostic]:
-        """Checks that `force` is of the grammar."""
-        try:
-            scenarios.force(config.force)
-        except ValueError as error:
-            return [provider.Diagnostic(summary=str(error), json_pointer="/force")]
-        return ()
-
-    async def authorize(
-        self, request: pps.AuthorizePaymentRequest, call: Call
-    ) -> operation_pb2.Operation:
-        """Does what the token says."""
-        scenario = scenarios.of_token(request.payment_method)
-        outcome = self._outcome(call, scenarios.Kind.AUTHORIZE, scenario)
+    async def authorize(self, request: pps.AuthorizePaymentRequest, call: Call) -> provider.Result:
+        """Does what the token says, or the one of the kept method that is named."""
+        method, scenario = await self._instrument(request, call)
+        alone = request.off_session
+        kind = scenarios.Kind.BILL if alone else scenarios.Kind.AUTHORIZE
+        outcome = self._outcome(call, kind, scenario)
         if outcome.state == "ACTION_REQUIRED" and not call.customer_action_allowed:
             reason = operation_pb2.DECLINE_REASON_AUTHENTICATION_FAILED
             outcome = scenarios.Outcome(state="DECLINED", reason=reason)
@@ -141,6 +88,12 @@ class MockProvider(provider.Provider[MockConfig]):
             reference=request.payment_id,
             amount_minor=request.amount.amount_minor,
             currency=request.amount.currency_code,
+            details=_kept(request, method, scenario) if request.save_payment_method else "",
+        )
+        entry = dataclasses.replace(
+            entry,
+            customer_id=request.provider_customer_id,
+            method_id=method.object_id if method is not None else "",
         )
         action = self._action(entry.now_us) if outcome.state == "ACTION_REQUIRED" else None
         text = scenario.text if scenario is not None else "approve"
@@ -151,6 +104,20 @@ class MockProvider(provider.Provider[MockConfig]):
             ),
             call,
         )
+
+    async def _instrument(
+        self, request: pps.AuthorizePaymentRequest, call: Call
+    ) -> tuple[store.Kept | None, scenarios.Scenario | None]:
+        """Returns the kept method that a request names, if it does, and what decides."""
+        token = request.payment_method
+        if not token.startswith(METHOD_PREFIX):
+            return None, scenarios.of_token(token)
+        binding_id = call.binding.binding_id
+        found = await self._db.read(lambda conn: store.find(conn, token, binding_id))
+        customer_id = request.provider_customer_id
+        if found is None or found.state != "ATTACHED" or customer_id not in ("", found.customer_id):
+            return None, None
+        return found, scenarios.parse(store.body(found, model.Method).scenario)
 
     async def capture(
         self, request: pps.CapturePaymentRequest, call: Call
@@ -226,7 +193,7 @@ class MockProvider(provider.Provider[MockConfig]):
             raise errors.NotFound(f"no operation {operation_id[:64]}")
         now_us = self.time.now_us()
         if row.due_us is not None and row.due_us <= now_us:
-            row = await self._db.write(
+            row = await self.write(
                 lambda conn: settlement.bring_up_to_date(conn, operation_id, now_us)
             )
             assert row is not None
@@ -235,14 +202,20 @@ class MockProvider(provider.Provider[MockConfig]):
     async def settle_due(self) -> int:
         """Settles what is due; returns how many operations it was."""
         now_us = self.time.now_us()
-        if not await self._db.read(lambda conn: settlement.has_due(conn, now_us)):
-            return 0
-        return await self._db.write(lambda conn: settlement.settle_due(conn, now_us))
+        how = self._config.billing_rules()
+        settles = await self._db.read(lambda conn: settlement.has_due(conn, now_us))
+        happens = await self._db.read(lambda conn: due.has_due(conn, now_us))
+        done = 0
+        if settles:
+            done += await self.write(lambda conn: settlement.settle_due(conn, now_us))
+        if happens:
+            done += await self.write(lambda conn: due.run(conn, how, now_us, tell=self._tell))
+        return done
 
     async def resolve_action(self, token: str, *, completed: bool) -> schema.OperationRow:
         """The payer completed or refused an action; see `settlement.resolve_action`."""
         now_us = self.time.now_us()
-        return await self._db.write(
+        return await self.write(
             lambda conn: settlement.resolve_action(conn, token, completed=completed, now_us=now_us)
         )
 
@@ -253,87 +226,6 @@ class MockProvider(provider.Provider[MockConfig]):
             expire_us=now_us + round(self._config.action_expire_s * 1e6),
             auto_us=None if automatic_s is None else now_us + round(automatic_s * 1e6),
         )
-
-    @property
-    def _db(self) -> storage.Database:
-        if self._database is None:
-            raise RuntimeError("start() opens the ledger")
-        return self._database
-
-    async def _record(
-        self, write: Callable[[storage.Connection], entries.Recorded], call: Call
-    ) -> operation_pb2.Operation:
-        """Runs one ledger transaction with everything that may go wrong around it."""
-        await self._pause(call)
-        failpoints.hit("provider_mock.before_commit")
-        try:
-            row, fault = await self._db.write(write)
-        except entries.Injected as injected:
-            _fail_before(injected.fault)
-        except storage.CommitUnknown as error:
-            raise errors.NoAnswer("the ledger did not confirm the commit") from error
-        except storage.StorageUnavailable as error:
-            raise errors.Unreachable("the ledger can't be written") from error
-        failpoints.hit("provider_mock.after_commit")
-        if fault is not scenarios.Fault.NONE:
-            _fail_after(fault)
-        failpoints.hit("provider_mock.before_answer")
-        return answers.operation(row, action_url=self._action_url)
-
-    async def _pause(self, call: Call) -> None:
-        own = call.binding.config
-        latency_ms = self._config.latency_ms if own.latency_ms is None else own.latency_ms
-        jitter_ms = self._config.jitter_ms if own.jitter_ms is None else own.jitter_ms
-        if jitter_ms:
-            latency_ms += self._random.uniform(0.0, jitter_ms)
-        if latency_ms:
-            await self.time.sleep(latency_ms / 1e3)
-
-    def _entry(
-        self,
-        request: fingerprint.MutationRequest,
-        call: Call,
-        *,
-        object_id: str,
-        reference: str = "",
-        target_id: str = "",
-        amount_minor: int | None = None,
-        currency: str = "",
-        final: bool = False,
-        details: str = "",
-    ) -> entries.Entry:
-        own_s = call.binding.config.settle_after_s
-        settle_after_s = self._config.settle_after_s if own_s is None else own_s
-        return entries.Entry(
-            operation_id=call.operation_id,
-            binding_id=call.binding.binding_id,
-            fingerprint=fingerprint.of(request),
-            provider_operation_id=ids.new_id("mop"),
-            object_id=object_id,
-            now_us=self.time.now_us(),
-            settle_after_us=round(settle_after_s * 1e6),
-            ensure_in_time=call.ensure_in_time,
-            reference=reference,
-            target_id=target_id,
-            amount_minor=amount_minor,
-            currency=currency,
-            final=final,
-            details=details,
-            force=self._forced(call),
-        )
-
-    def _forced(self, call: Call) -> scenarios.Force | None:
-        own = call.binding.config.force
-        return scenarios.force(own) if own else self._force
-
-    def _outcome(
-        self, call: Call, kind: scenarios.Kind, scenario: scenarios.Scenario | None
-    ) -> scenarios.Outcome:
-        force = self._forced(call)
-        forced = force.outcome(kind) if force is not None else None
-        if forced is not None:
-            return forced
-        return scenario.outcome(kind) if scenario is not None else scenarios.UNKNOWN_INSTRUMENT
 
     def _customer_outcome(
         self, call: Call, kind: scenarios.Kind, details: pps.CustomerDetails
@@ -346,38 +238,20 @@ def _details(details: pps.CustomerDetails) -> str:
     return json.dumps({"name": details.name, "email": details.email, "phone": details.phone})
 
 
-def _fail_before(fault: scenarios.Fault) -> NoReturn:
-    match fault:
-        case scenarios.Fault.NOT_SENT:
-            raise errors.Unreachable("the simulated bank can't be reached")
-        case scenarios.Fault.RATE_LIMITED:
-            raise errors.RateLimited(
-                "the simulated bank limits the rate",
-                retry_after_s=RETRY_AFTER_S,
-                upstream_code="mock_rate_limited",
-            )
-        case scenarios.Fault.CREDENTIALS_REJECTED:
-            raise errors.CredentialsRejected(
-                "the simulated bank refuses the key", upstream_code="mock_bad_key"
-            )
-        case scenarios.Fault.CRASH_BEFORE:
-            _crash()
-        case _:
-            raise faults.LostAnswer(fault)
-
-
-def _fail_after(fault: scenarios.Fault) -> NoReturn:
-    match fault:
-        case scenarios.Fault.NO_ANSWER:
-            raise errors.NoAnswer("the simulated bank gave no answer")
-        case scenarios.Fault.BUG:
-            raise RuntimeError("the scenario asks for a bug")
-        case scenarios.Fault.CRASH_AFTER:
-            _crash()
-        case _:
-            raise faults.LostAnswer(fault)
-
-
-def _crash() -> NoReturn:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("SIGKILL came back")
+def _kept(
+    request: pps.AuthorizePaymentRequest,
+    method: store.Kept | None,
+    scenario: scenarios.Scenario | None,
+) -> str:
+    """Returns the details of a payment that keeps its instrument."""
+    if not request.provider_customer_id:
+        text = "keeping a payment method needs a customer"
+        raise errors.InvalidRequest(text, [("provider_customer_id", text)])
+    return json.dumps(
+        {
+            "method_id": ids.new_id("mpm") if method is None else method.object_id,
+            "customer_id": request.provider_customer_id,
+            "scenario": scenario.text if scenario is not None else "",
+            "set_default": False,
+        }
+    )

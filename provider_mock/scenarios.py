@@ -4,10 +4,12 @@ Owns the grammar of scenario tokens and the table of outcomes. Called by the
 ledger, by settings and by binding configurations. Never touches storage.
 
     token   = "tok_" clause ("+" clause)*
-    clause  = [kind "."] outcome
-    kind    = "authorize" | "capture" | "void" | "refund" | "create" | "update"
+    clause  = [kind "."] outcome | trait
+    kind    = "authorize" | "capture" | ... (see Kind)
+    trait   = "card." brand ["_" last4] | "type." name | "dispute." reason | "inquiry." reason
 
-A clause without a kind is for the authorization (of a customer: its creation).
+A clause without a kind is for the authorization (of a customer, plan or
+checkout: its creation; of a kept method: attaching it and payments by it).
 Kinds that no clause names are approved. A token of another form, with an
 outcome that its kind does not have, or with two clauses for one kind, is
 unknown: its authorization is declined with INSTRUMENT_INVALID.
@@ -17,7 +19,7 @@ import enum
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from payhub.provider.v1 import operation_pb2
@@ -39,6 +41,22 @@ class Kind(enum.StrEnum):
     REFUND = "refund"
     CREATE = "create"
     UPDATE = "update"
+    INCREMENT = "increment"
+    ATTACH = "attach"
+    DETACH = "detach"
+    DEFAULT = "default"
+    # Payments without the payer by a kept method: off session, and of invoices.
+    BILL = "bill"
+    PLAN = "plan"
+    ARCHIVE = "archive"
+    SUBSCRIBE = "subscribe"
+    CHANGE = "change"
+    CANCEL = "cancel"
+    REACTIVATE = "reactivate"
+    CHECKOUT = "checkout"
+    EXPIRE = "expire"
+    EVIDENCE = "evidence"
+    ACCEPT = "accept"
 
 
 class Fault(enum.StrEnum):
@@ -124,8 +142,14 @@ def _table() -> dict[str, Outcome]:
 
 
 OUTCOMES: Mapping[str, Outcome] = _table()
-_AMOUNT_KINDS = frozenset({Kind.AUTHORIZE, Kind.CAPTURE, Kind.REFUND})
+_AMOUNT_KINDS = frozenset({Kind.AUTHORIZE, Kind.CAPTURE, Kind.REFUND, Kind.INCREMENT, Kind.BILL})
+_BY_DEFAULT = frozenset(
+    {Kind.AUTHORIZE, Kind.CREATE, Kind.ATTACH, Kind.BILL, Kind.PLAN, Kind.CHECKOUT}
+)
 _CLAUSE = re.compile(r"(?:(?P<kind>[a-z]+)\.)?(?P<outcome>[a-z_]+)")
+_TRAIT = re.compile(
+    r"(?P<name>card|type|dispute|inquiry)\.(?P<value>[a-z]+(?:_[a-z]+)*(?:_[0-9]{4})?)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,20 +160,25 @@ class Scenario:
         text: The clauses as written, without prefix.
         named: Outcome of each kind that is named.
         default: Outcome of the clause without a kind, if there is one.
+        traits: What the instrument is, and what becomes of its payments later.
     """
 
     text: str
     named: Mapping[Kind, Outcome]
     default: Outcome | None = None
+    traits: Mapping[str, str] = field(default_factory=dict)
 
     def outcome(self, kind: Kind) -> Outcome:
         """Returns what becomes of an operation of *kind* on this instrument."""
         named = self.named.get(kind)
         if named is not None:
             return named
-        if self.default is None or kind not in (Kind.AUTHORIZE, Kind.CREATE):
+        if self.default is None or kind not in _BY_DEFAULT:
             return APPROVE
-        return self.default if _fits(self.default, kind) else UNKNOWN_INSTRUMENT
+        if _fits(self.default, kind):
+            return self.default
+        # A kept method may do what attaching it can't: `action_required` asks at each payment.
+        return UNKNOWN_INSTRUMENT if kind in (Kind.AUTHORIZE, Kind.CREATE) else APPROVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +198,7 @@ class Force:
 
 def _fits(outcome: Outcome, kind: Kind) -> bool:
     if outcome.state == "ACTION_REQUIRED":
-        return kind is Kind.AUTHORIZE
+        return kind in (Kind.AUTHORIZE, Kind.BILL)
     return not outcome.echo_delta_minor or kind in _AMOUNT_KINDS
 
 
@@ -180,7 +209,14 @@ def parse(text: str) -> Scenario | None:
         return None
     default: Outcome | None = None
     named: dict[Kind, Outcome] = {}
+    traits: dict[str, str] = {}
     for part in text.split("+"):
+        trait = _TRAIT.fullmatch(part)
+        if trait is not None:
+            if trait["name"] in traits:
+                return None
+            traits[trait["name"]] = trait["value"]
+            continue
         match = _CLAUSE.fullmatch(part)
         outcome = OUTCOMES.get(match["outcome"]) if match else None
         if match is None or outcome is None:
@@ -196,7 +232,7 @@ def parse(text: str) -> Scenario | None:
         if kind in named or not _fits(outcome, kind):
             return None
         named[kind] = outcome
-    return Scenario(text=text, named=named, default=default)
+    return Scenario(text=text, named=named, default=default, traits=traits)
 
 
 def of_token(token: str) -> Scenario | None:

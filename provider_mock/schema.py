@@ -5,6 +5,7 @@ decides anything: the ceilings are CHECK constraints here, the rules are in
 `books`.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 from provider_mock import books
@@ -80,8 +81,7 @@ TABLES = tuple(
         create table if not exists operations (
           operation_id text primary key,
           binding_id text not null,
-          kind text not null check (kind in ('AUTHORIZE', 'SALE', 'CAPTURE', 'VOID', 'REFUND',
-            'CREATE_CUSTOMER', 'UPDATE_CUSTOMER')),
+          kind text not null,
           fingerprint text not null,
           state text not null check (state in ('PENDING', 'ACTION_REQUIRED', 'SUCCEEDED',
             'DECLINED', 'VOIDED')),
@@ -111,6 +111,10 @@ TABLES = tuple(
         """
         create index if not exists operations_due on operations (due_us)
         where due_us is not null
+        """,
+        """
+        create index if not exists operations_object on operations (object_id)
+        where object_id <> ''
         """,
         """
         create table if not exists payments (
@@ -144,6 +148,33 @@ TABLES = tuple(
         """,
     )
 )
+
+
+def sum_columns(sums: books.Sums) -> dict[str, int]:
+    """Returns the columns that hold *sums*."""
+    return {field.name: int(getattr(sums, field.name)) for field in dataclasses.fields(sums)}
+
+
+_OLD_TABLE = storage.Statement(
+    "select 1 from sqlite_master where name = 'operations' and sql like '%kind in (%'"
+)
+_MODERNIZE = tuple(
+    storage.Statement(text)
+    for text in (
+        "alter table operations rename to operations_old",
+        str(TABLES[0].sqlite),
+        "insert into operations select * from operations_old",
+        "drop table operations_old",
+    )
+)
+
+
+def modernize(conn: storage.Connection) -> None:
+    """Takes over a ledger made before there were operations other than payments'."""
+    if conn.one(_OLD_TABLE) is not None:
+        for statement in _MODERNIZE:
+            conn.run(statement)
+
 
 _OPERATION_COLUMNS = ", ".join(OperationRow._fields)
 _PAYMENT_COLUMNS = ", ".join(PaymentRow._fields)

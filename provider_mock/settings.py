@@ -7,12 +7,16 @@ configuration of a binding.
 
 import pathlib
 import urllib.parse
+from typing import Literal
 
 import pydantic
 import pydantic_settings
 
 from provider_mock import scenarios
+from provider_mock.billing import rules
 from servicekit import settings
+
+_SECONDS = r"^\d{1,8}(\.\d{1,3})?(,\d{1,8}(\.\d{1,3})?){0,15}$"
 
 
 class MockSettings(settings.ServiceSettings):
@@ -32,6 +36,19 @@ class MockSettings(settings.ServiceSettings):
         public_url: Where payers reach the HTTP port, without a slash at the end.
         max_concurrent_calls: Most operations in progress.
         upstream_url: System that decides instead of the ledger; see `upstream`.
+        renew_retry_s: Pauses between a refused renewal and each further try, seconds, with
+            commas; after the last one the subscription is canceled.
+        invoice_due_s: How long a payer has before an open invoice is overdue, seconds.
+        first_payment_s: How long a subscription waits for its first payment, seconds.
+        checkout_expire_s: How long a checkout is open, seconds.
+        evidence_s: How long evidence against a dispute is taken, seconds.
+        webhook_url: Where webhooks go; `{binding_id}` is replaced. Empty: none are made.
+        webhook_delay_ms: How long each is kept back, milliseconds of real time.
+        webhook_jitter_ms: Kept back besides, from 0 to this, so that they overtake each other.
+        webhook_duplicate_share: Of the events, sent twice, 0 to 1.
+        webhook_wrong_signature_share: Of the events, sent with a wrong signature first.
+        webhook_sign_with: Which versions of the secret sign: `newest`, `oldest` or `all`.
+        webhook_retry_s: Pauses after deliveries that were not taken, seconds, with commas.
         version: What the handshake says the version is, to rehearse upgrades.
     """
 
@@ -51,9 +68,21 @@ class MockSettings(settings.ServiceSettings):
     public_url: str = ""
     max_concurrent_calls: int = pydantic.Field(default=1_000, ge=1, le=100_000)
     upstream_url: str = pydantic.Field(default="", max_length=2_048)
+    renew_retry_s: str = pydantic.Field(default="259200,432000,604800", pattern=_SECONDS)
+    invoice_due_s: float = pydantic.Field(default=86_400.0, gt=0, le=31_536_000)
+    first_payment_s: float = pydantic.Field(default=82_800.0, gt=0, le=31_536_000)
+    checkout_expire_s: float = pydantic.Field(default=86_400.0, gt=0, le=31_536_000)
+    evidence_s: float = pydantic.Field(default=604_800.0, gt=0, le=31_536_000)
+    webhook_url: str = pydantic.Field(default="", max_length=2_048)
+    webhook_delay_ms: float = pydantic.Field(default=0.0, ge=0, le=3_600_000)
+    webhook_jitter_ms: float = pydantic.Field(default=0.0, ge=0, le=3_600_000)
+    webhook_duplicate_share: float = pydantic.Field(default=0.0, ge=0, le=1)
+    webhook_wrong_signature_share: float = pydantic.Field(default=0.0, ge=0, le=1)
+    webhook_sign_with: Literal["newest", "oldest", "all"] = "newest"
+    webhook_retry_s: str = pydantic.Field(default="1,5,30,120,600,3600", pattern=_SECONDS)
     version: str = pydantic.Field(default="", pattern=r"^(\d+\.\d+\.\d+[0-9A-Za-z.+-]{0,40})?$")
 
-    @pydantic.field_validator("upstream_url")
+    @pydantic.field_validator("upstream_url", "webhook_url")
     @classmethod
     def _is_a_url(cls, value: str) -> str:
         if value:
@@ -69,3 +98,20 @@ class MockSettings(settings.ServiceSettings):
     def _force_is_a_scenario(cls, value: str) -> str:
         scenarios.force(value)
         return value
+
+    def billing_rules(self) -> rules.Rules:
+        """Returns how the provider bills."""
+        return rules.Rules(
+            retry_after_us=tuple(round(each * 1e6) for each in seconds(self.renew_retry_s)),
+            due_after_us=round(self.invoice_due_s * 1e6),
+            first_payment_us=round(self.first_payment_s * 1e6),
+            settle_after_us=round(self.settle_after_s * 1e6),
+            action_expire_us=round(self.action_expire_s * 1e6),
+            checkout_expire_us=round(self.checkout_expire_s * 1e6),
+            evidence_us=round(self.evidence_s * 1e6),
+        )
+
+
+def seconds(text: str) -> tuple[float, ...]:
+    """Returns the numbers in a list with commas."""
+    return tuple(float(each) for each in text.split(","))

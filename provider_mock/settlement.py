@@ -5,16 +5,17 @@ authorization. Called by `ledger`, by the provider's loop and by the action
 endpoint, inside a transaction. Never starts an operation.
 """
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from payhub.provider.v1 import operation_pb2
 
 from provider_mock import books, scenarios, schema
+from provider_mock.billing import checkouts, disputes, effects, invoices
+from provider_mock.objects import store
 from provider_sdk import errors
 from servicekit import storage
 
 DUE_MAX = 200
-_SUM_NAMES = tuple(field.name for field in fields(books.Sums))
 NOT_AUTHENTICATED = operation_pb2.DECLINE_REASON_AUTHENTICATION_FAILED
 _OPEN = ("PENDING", "ACTION_REQUIRED")
 
@@ -79,6 +80,9 @@ def _settle(
     if row.kind in ("CREATE_CUSTOMER", "UPDATE_CUSTOMER"):
         if succeeded:
             write_customer(conn, row, at_us)
+    elif row.kind in effects.EFFECTS:
+        if succeeded:
+            effects.carry_out(conn, row, at_us)
     elif row.object_id:
         columns = conn.one(schema.SELECT_PAYMENT, {"object_id": row.object_id})
         assert columns is not None
@@ -91,7 +95,35 @@ def _settle(
             row = row._replace(amount_minor=released_minor, echo_minor=released_minor)
     ended = row._replace(state=state, decline_reason=reason, due_us=None, state_us=at_us)
     conn.run(schema.UPDATE_OPERATION, ended._asdict())
+    if ended.kind in ("AUTHORIZE", "SALE", "CAPTURE") and ended.object_id:
+        _tell(conn, ended, reason, at_us)
     return ended
+
+
+def _tell(conn: storage.Connection, row: schema.OperationRow, reason: int, at_us: int) -> None:
+    """Lets what a payment belongs to know how it ended."""
+    link = store.link(conn, row.object_id)
+    succeeded = row.state == "SUCCEEDED"
+    if link.invoice_id:
+        invoices.payment_ended(
+            conn, link.invoice_id, row.object_id, reason=0 if succeeded else reason, at_us=at_us
+        )
+    if link.checkout_id:
+        checkouts.payment_ended(conn, link.checkout_id, succeeded=succeeded, at_us=at_us)
+    if succeeded:
+        columns = conn.one(schema.SELECT_PAYMENT, {"object_id": row.object_id})
+        assert columns is not None
+        took_effect(conn, row, schema.PaymentRow._make(columns).scenario, at_us)
+
+
+def took_effect(
+    conn: storage.Connection, row: schema.OperationRow, scenario_text: str, at_us: int
+) -> None:
+    """Does what follows from money that moved: a method is kept, a dispute opened."""
+    effects.keep_if_asked(conn, row, at_us)
+    scenario = scenarios.parse(scenario_text)
+    if scenario is not None and scenario.traits and row.kind in ("SALE", "CAPTURE"):
+        disputes.open_if_asked(conn, row.object_id, at_us=at_us)
 
 
 def _settled(row: schema.OperationRow, sums: books.Sums, *, succeeded: bool) -> books.Sums:
@@ -109,6 +141,8 @@ def _settled(row: schema.OperationRow, sums: books.Sums, *, succeeded: bool) -> 
             return books.settle_refund(sums, amount_minor)
         case "REFUND":
             return books.drop_refund(sums, amount_minor)
+        case "INCREMENT":
+            return books.increment(sums, amount_minor) if succeeded else sums
         case "VOID" if succeeded:
             return books.settle_void(sums, amount_minor)
         case "VOID":
@@ -127,26 +161,20 @@ def end_target(conn: storage.Connection, operation_id: str, now_us: int) -> None
 
 def up_to_date(conn: storage.Connection, payment: schema.PaymentRow, now_us: int) -> books.Sums:
     """Returns the sums after settling what is due on the payment."""
-    sums = payment.sums()
-    waits = sums.capturing_minor or sums.releasing_minor or sums.refunding_minor
-    if not waits and sums.authorized_minor:
-        return sums
     key = {"object_id": payment.object_id, "now_us": now_us}
-    for columns in conn.all(schema.SELECT_DUE_OF_PAYMENT, key):
+    due = conn.all(schema.SELECT_DUE_OF_PAYMENT, key)
+    if not due:
+        return payment.sums()
+    for columns in due:
         bring_up_to_date(conn, columns[0], now_us)
     settled = conn.one(schema.SELECT_PAYMENT, key)
     assert settled is not None
     return schema.PaymentRow._make(settled).sums()
 
 
-def columns(sums: books.Sums) -> dict[str, int]:
-    """Returns the columns that hold *sums*."""
-    return {name: int(getattr(sums, name)) for name in _SUM_NAMES}
-
-
 def update(conn: storage.Connection, object_id: str, sums: books.Sums) -> None:
     """Writes the sums of a payment."""
-    conn.run(schema.UPDATE_PAYMENT, {"object_id": object_id, **columns(sums)})
+    conn.run(schema.UPDATE_PAYMENT, {"object_id": object_id, **schema.sum_columns(sums)})
 
 
 def write_customer(conn: storage.Connection, row: schema.OperationRow, now_us: int) -> None:

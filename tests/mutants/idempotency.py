@@ -44,7 +44,7 @@ def _books_repeats() -> None:
 
         return again
 
-    registry.replace(ledger, "_replay", make)
+    registry.replace(ledger, "replay", make)
 
 
 class _Forgetful(dict[str, Any]):

@@ -62,7 +62,10 @@ def test_a_force_covers_every_kind_it_fits() -> None:
     assert forced.outcome(Kind.VOID) == scenarios.APPROVE
     action = scenarios.force("tok_action_required")
     assert action is not None
-    assert [k for k in Kind if action.outcome(k) is not None] == [Kind.AUTHORIZE]
+    assert [k for k in Kind if action.outcome(k) is not None] == [
+        Kind.AUTHORIZE,
+        Kind.BILL,
+    ]
     assert scenarios.force("") is None
     with pytest.raises(ValueError, match="decline_other"):
         scenarios.force("nonsense")

@@ -1,0 +1,1 @@
+"""What the simulated provider does by itself: bills, retries, expires, disputes."""

@@ -1,0 +1,1 @@
+"""What the simulated provider keeps beside payments: shapes, storage, how it is told."""

@@ -1,0 +1,1 @@
+"""What the simulated provider tells by itself: signed, queued, sent, read again."""
