@@ -28,19 +28,21 @@ class Attempt:
     Args:
         name: What it is, with its article: `a capture`.
         binding: Whom it is for.
-        method_name: Of PaymentProviderService.
+        method_name: Of the service.
         request: What to send.
+        service: The stub of the run that has it.
     """
 
     name: str
     binding: bindings.Binding
     method_name: str
     request: Any
+    service: str = "provider"
 
     @property
     def method(self) -> Any:
         """The stub's method, over the connection there is now."""
-        return getattr(self.binding.run.provider, self.method_name)
+        return getattr(getattr(self.binding.run, self.service), self.method_name)
 
     @property
     def operation_id(self) -> str:
@@ -49,9 +51,12 @@ class Attempt:
 
     async def send(self, *, timeout_s: float = 10.0) -> operation_pb2.Operation:
         """Sends it once. Raises Refused."""
-        answer = await self.binding.run.call(self.method, self.request, timeout_s=timeout_s)
-        operation: operation_pb2.Operation = answer.operation
+        operation: operation_pb2.Operation = (await self.answer(timeout_s=timeout_s)).operation
         return operation
+
+    async def answer(self, *, timeout_s: float = 10.0) -> Any:
+        """Sends it once and returns the whole answer, objects included. Raises Refused."""
+        return await self.binding.run.call(self.method, self.request, timeout_s=timeout_s)
 
     def again(self) -> "Attempt":
         """Returns the next attempt of the same operation, with a fresh fence."""

@@ -252,6 +252,26 @@ class Binding:
             built = self.voiding(target.operation_id, payment_id=payment_id, **request)
         return await self._operation(self.run.provider.VoidPayment, built, timeout_s)
 
+    def incrementing(
+        self, held: operation_pb2.Operation, amount_minor: int, total_minor: int
+    ) -> pps.IncrementAuthorizationRequest:
+        """Returns a request to raise what is authorized by *amount_minor* to *total_minor*."""
+        currency = held.amount.currency_code
+        return pps.IncrementAuthorizationRequest(
+            context=self.context(),
+            provider_payment_id=held.provider_object_id,
+            amount=self.run.money(amount_minor, currency),
+            total=self.run.money(total_minor, currency),
+        )
+
+    async def looked_up(self, operation_id: str) -> pps.GetOperationResponse:
+        """Looks an operation up, with its objects. Raises Refused."""
+        request = pps.GetOperationRequest(binding_id=self.binding_id, operation_id=operation_id)
+        answer: pps.GetOperationResponse = await self.run.call(
+            self.run.provider.GetOperation, request, timeout_s=TIMEOUT_S
+        )
+        return answer
+
     async def find(
         self, operation_id: str, *, timeout_s: float = TIMEOUT_S
     ) -> operation_pb2.Operation:

@@ -21,12 +21,14 @@ from provider_sdk.conformance import (
     checks_load,
     checks_logs,
     checks_lookup,
+    checks_mirrored,
     checks_money,
     checks_registration,
     checks_requests,
     checks_secrets,
     checks_stopping,
     checks_transport,
+    checks_webhooks,
 )
 
 _MODULES = (
@@ -48,6 +50,8 @@ _MODULES = (
     checks_fuzz,
     checks_logs,
     checks_registration,
+    checks_webhooks,
+    checks_mirrored,
     checks_later,
 )
 

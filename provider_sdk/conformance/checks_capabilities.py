@@ -8,11 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import grpc
 from payhub.plugin.v1 import capability_pb2
-from payhub.provider.v1 import operation_pb2
+from payhub.provider.v1 import billing_provider_service_pb2 as bps
+from payhub.provider.v1 import checkout_provider_service_pb2 as cps
+from payhub.provider.v1 import dispute_provider_service_pb2 as dps
+from payhub.provider.v1 import notice_provider_service_pb2 as nps
+from payhub.provider.v1 import operation_pb2, provider_object_pb2
+from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 from provider_sdk.conformance import binding as bindings
-from provider_sdk.conformance import checks, refusal
+from provider_sdk.conformance import checks, mirrored, refusal
 from provider_sdk.conformance import run as runs
 
 State = operation_pb2.Operation
@@ -118,6 +123,75 @@ async def _lookup(run: runs.Run, binding: bindings.Binding) -> None:
     run.expect_state(found, paid.state, what="the look-up of an operation")
 
 
+async def _payment_methods(run: runs.Run, binding: bindings.Binding) -> None:
+    customer_id = await mirrored.customer(binding)
+    kept = await mirrored.attach(binding, customer_id).attempt.send()
+    run.expect_state(kept, State.STATE_SUCCEEDED, what="the keeping of a payment method")
+    method_id = kept.provider_object_id
+    default = mps.SetDefaultPaymentMethodRequest(
+        context=binding.context(),
+        provider_payment_method_id=method_id,
+        provider_customer_id=customer_id,
+    )
+    chosen = await run.call(run.methods.SetDefaultPaymentMethod, default)
+    run.expect_state(chosen.operation, State.STATE_SUCCEEDED, what="the choice of a default")
+    for _ in range(2):
+        detach = mps.DetachPaymentMethodRequest(
+            context=binding.context(), provider_payment_method_id=method_id
+        )
+        gone = await run.call(run.methods.DetachPaymentMethod, detach)
+        run.expect_state(gone.operation, State.STATE_SUCCEEDED, what="a detaching, also repeated")
+
+
+async def _plans(run: runs.Run, binding: bindings.Binding) -> None:
+    price = await mirrored.plan(binding).attempt.send()
+    run.expect_state(price, State.STATE_SUCCEEDED, what="the making of a plan")
+    for _ in range(2):
+        archive = bps.ArchivePlanRequest(
+            context=binding.context(), provider_price_id=price.provider_object_id
+        )
+        archived = await run.call(run.billing.ArchivePlan, archive)
+        run.expect_state(archived.operation, State.STATE_SUCCEEDED, what="an archiving")
+        if not archived.objects or archived.objects[0].plan.active:
+            raise checks.Failed(
+                "an archived price is answered as active, or not at all",
+                fix="answer with the price as it is now",
+            )
+
+
+async def _subscriptions(run: runs.Run, binding: bindings.Binding) -> None:
+    making = await mirrored.subscription(binding)
+    begun = mirrored.made(await making.attempt.answer(), making)
+    for at_period_end, ended in ((True, False), (False, True), (False, True)):
+        cancel = mirrored.cancel(binding, begun.provider_object_id, at_period_end=at_period_end)
+        answer = await cancel.answer()
+        run.expect_state(answer.operation, State.STATE_SUCCEEDED, what="a cancellation")
+        told = answer.objects[0].subscription if answer.objects else None
+        canceled = provider_object_pb2.SubscriptionObject.STATE_CANCELED
+        if told is None or (told.state == canceled) != ended:
+            raise checks.Failed(
+                f"a cancellation {'at the end of the period' if at_period_end else 'now'} left "
+                f"the subscription in state {told.state if told else '(not told)'}",
+                fix="end it now or with the period, as asked, and answer with the subscription",
+            )
+
+
+async def _checkout(run: runs.Run, binding: bindings.Binding) -> None:
+    making = mirrored.checkout(binding)
+    opened = mirrored.made(await making.attempt.answer(), making)
+    if not opened.checkout.redirect_url and not opened.checkout.client_secret:
+        raise checks.Failed(
+            "an open checkout has neither a redirect_url nor a client_secret",
+            fix="say where the payer goes",
+        )
+    for _ in range(2):
+        expire = cps.ExpireCheckoutRequest(
+            context=binding.context(), provider_checkout_id=opened.provider_object_id
+        )
+        ended = await run.call(run.checkouts.ExpireCheckout, expire)
+        run.expect_state(ended.operation, State.STATE_SUCCEEDED, what="an expiring, also repeated")
+
+
 _WORKS: Mapping[capability_pb2.Capability, Try] = {
     _C.CAPABILITY_MANUAL_CAPTURE: _manual_capture,
     _C.CAPABILITY_SALE: _sale,
@@ -130,6 +204,10 @@ _WORKS: Mapping[capability_pb2.Capability, Try] = {
     _C.CAPABILITY_CUSTOMERS: _customers,
     _C.CAPABILITY_UPSTREAM_IDEMPOTENCY: _idempotency,
     _C.CAPABILITY_OPERATION_LOOKUP: _lookup,
+    _C.CAPABILITY_PAYMENT_METHODS: _payment_methods,
+    _C.CAPABILITY_PLANS: _plans,
+    _C.CAPABILITY_SUBSCRIPTIONS: _subscriptions,
+    _C.CAPABILITY_CHECKOUT: _checkout,
 }
 
 
@@ -209,4 +287,47 @@ async def _uses(
         (_C.CAPABILITY_REFUND, stub.RefundPayment, binding.refunding(payment_id)),
         (_C.CAPABILITY_CUSTOMERS, stub.CreateCustomer, _new_customer(run, binding)),
         (_C.CAPABILITY_CUSTOMERS, stub.UpdateCustomer, update),
+        *_further_uses(run, binding, payment_id),
+    ]
+
+
+def _further_uses(
+    run: runs.Run, binding: bindings.Binding, payment_id: str
+) -> list[tuple[capability_pb2.Capability, object, object]]:
+    alone, saving = binding.authorization(), binding.authorization()
+    alone.off_session = True
+    saving.save_payment_method = True
+    saving.provider_customer_id = "conformance"
+    attach = mirrored.attach(binding, "conformance").attempt
+    plan, checkout = mirrored.plan(binding).attempt, mirrored.checkout(binding).attempt
+    cancel = mirrored.cancel(binding, "conformance", at_period_end=False)
+    accept = dps.AcceptDisputeRequest(context=binding.context(), provider_dispute_id="conformance")
+    increment = pps.IncrementAuthorizationRequest(
+        context=binding.context(),
+        provider_payment_id=payment_id,
+        amount=run.money(10),
+        total=run.money(run.profile.amount_minor + 10),
+    )
+    reference = provider_object_pb2.ObjectReference(
+        kind="OBJECT_KIND_PAYMENT", provider_object_id=payment_id
+    )
+    fetch = nps.FetchObjectRequest(binding_id=binding.binding_id, reference=reference)
+    webhook = nps.WebhookRequest(body=b"{}")
+    webhook.receive_time.GetCurrentTime()
+    verify = nps.VerifyWebhookRequest(binding_id=binding.binding_id, request=webhook)
+    return [
+        (_C.CAPABILITY_OFF_SESSION, run.provider.AuthorizePayment, alone),
+        (_C.CAPABILITY_SAVE_PAYMENT_METHOD, run.provider.AuthorizePayment, saving),
+        (
+            _C.CAPABILITY_INCREMENTAL_AUTHORIZATION,
+            run.provider.IncrementAuthorization,
+            increment,
+        ),
+        (_C.CAPABILITY_PAYMENT_METHODS, attach.method, attach.request),
+        (_C.CAPABILITY_PLANS, plan.method, plan.request),
+        (_C.CAPABILITY_SUBSCRIPTIONS, cancel.method, cancel.request),
+        (_C.CAPABILITY_CHECKOUT, checkout.method, checkout.request),
+        (_C.CAPABILITY_DISPUTES, run.disputes.AcceptDispute, accept),
+        (_C.CAPABILITY_OBJECT_FETCH, run.notices.FetchObject, fetch),
+        (_C.CAPABILITY_WEBHOOKS, run.notices.VerifyWebhook, verify),
     ]

@@ -8,7 +8,6 @@ from provider_sdk.conformance import checks
 
 _TLS = "the suite speaks plaintext only; mutual TLS is not part of the contract yet"
 _LISTING = "transaction listing is not part of the contract yet"
-_WEBHOOKS = "webhooks are not part of the contract yet"
 _HOOKS = "hooks are not part of the contract yet"
 
 MUTUAL_TLS = checks.later(
@@ -21,31 +20,10 @@ CLIENT_CERTIFICATE = checks.later(
     title="Refuses a client certificate that is not core's.",
     reason=_TLS,
 )
-OLD_SECRET_VERIFIES = checks.later(
-    number=25,
-    part="b",
-    title="A webhook signed with the old secret verifies until that expires, and not after.",
-    reason=_WEBHOOKS,
-)
 LISTING = checks.later(
     number=60,
     title="Transactions are listed page by page, each of one's own exactly once.",
     reason=_LISTING,
-)
-SIGNATURES = checks.later(
-    number=61,
-    title="A right webhook signature verifies, a tampered, old or foreign one does not.",
-    reason=_WEBHOOKS,
-)
-PARSING = checks.later(
-    number=62,
-    title="ParseWebhook needs no binding, survives any bytes and gives a stable event id.",
-    reason=_WEBHOOKS,
-)
-VERIFIED_TWICE = checks.later(
-    number=63,
-    title="The same webhook verified twice gives equal operations.",
-    reason=_WEBHOOKS,
 )
 PURE_HOOKS = checks.later(
     number=71,

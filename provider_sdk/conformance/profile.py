@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
@@ -114,6 +114,22 @@ class Registration(_Part):
     environment: dict[str, str]
 
 
+class Webhooks(_Part):
+    """How the provider signs its webhooks, and one of them.
+
+    Args:
+        slot: The secret that signs.
+        scheme: `standard` is that of Standard Webhooks, `stripe` a header `t=...,v1=...`.
+        header: Its name for the scheme `stripe`; `stripe-signature` by default.
+        body: An event, with `{event_id}`, `{binding_id}`, `{now_s}` and `{now_us}`.
+    """
+
+    slot: Annotated[str, pydantic.Field(min_length=1)]
+    scheme: Literal["standard", "stripe"]
+    header: str = ""
+    body: Annotated[str, pydantic.Field(min_length=2, max_length=65_536)]
+
+
 class Account(_Part):
     """A second merchant account at the same provider.
 
@@ -147,6 +163,7 @@ class Profile(_Part):
         upstream: How to point it at the upstream double.
         previous: How to start the version before.
         registration: How to make it register itself.
+        webhooks: How it signs webhooks; needed where it declares them.
     """
 
     plugin_id: Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -164,6 +181,7 @@ class Profile(_Part):
     upstream: Upstream | None = None
     previous: Previous | None = None
     registration: Registration | None = None
+    webhooks: Webhooks | None = None
 
     @pydantic.field_validator("instruments")
     @classmethod

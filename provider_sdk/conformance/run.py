@@ -17,7 +17,12 @@ import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 from payhub.plugin.v1 import capability_pb2, plugin_service_pb2_grpc
 from payhub.plugin.v1 import plugin_service_pb2 as ps
+from payhub.provider.v1 import billing_provider_service_pb2_grpc as billing_grpc
+from payhub.provider.v1 import checkout_provider_service_pb2_grpc as checkout_grpc
+from payhub.provider.v1 import dispute_provider_service_pb2_grpc as dispute_grpc
+from payhub.provider.v1 import notice_provider_service_pb2_grpc as notice_grpc
 from payhub.provider.v1 import operation_pb2, payment_provider_service_pb2_grpc
+from payhub.provider.v1 import payment_method_provider_service_pb2_grpc as methods_grpc
 from payhub.type.v1 import money_pb2
 
 from provider_sdk.conformance import binding, channels, checks, expectations, process, refusal
@@ -99,6 +104,11 @@ class Run:
         self.channel: Any = None
         self.plugin: Any = None
         self.provider: Any = None
+        self.methods: Any = None
+        self.billing: Any = None
+        self.checkouts: Any = None
+        self.disputes: Any = None
+        self.notices: Any = None
         self.health: Any = None
 
     async def open(self) -> None:
@@ -113,6 +123,11 @@ class Run:
         self.channel = channels.open_channel(self.target, self.canaries)
         self.plugin = plugin_service_pb2_grpc.PluginServiceStub(self.channel)
         self.provider = payment_provider_service_pb2_grpc.PaymentProviderServiceStub(self.channel)
+        self.methods = methods_grpc.PaymentMethodProviderServiceStub(self.channel)
+        self.billing = billing_grpc.BillingProviderServiceStub(self.channel)
+        self.checkouts = checkout_grpc.CheckoutProviderServiceStub(self.channel)
+        self.disputes = dispute_grpc.DisputeProviderServiceStub(self.channel)
+        self.notices = notice_grpc.NoticeProviderServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
     async def close(self) -> None:

@@ -22,6 +22,8 @@ MODULES = (
     "faults",
     "lookup",
     "load",
+    "webhooks",
+    "mirrored",
 )
 
 
