@@ -27,6 +27,7 @@ OPEN = frozenset(
     {_O.STATE_IN_FLIGHT, _O.STATE_PENDING, _O.STATE_REQUIRES_ACTION, _O.STATE_IN_DOUBT}
 )
 WITHOUT_EFFECT = frozenset({_O.STATE_DECLINED, _O.STATE_NOT_SENT, _O.STATE_SUPERSEDED})
+ADOPTED = "provider"
 INITIAL = frozenset({_O.KIND_AUTHORIZE, _O.KIND_SALE})
 _WITH_AMOUNT = frozenset({"AUTHORIZE", "SALE", "INCREMENT", "CAPTURE", "REFUND"})
 
@@ -202,7 +203,8 @@ def _against_ledger(book: stored.Payments, report: dict[str, Any]) -> Iterator[s
 
 
 def _against_entry(operation: stored.Operation, entry: dict[str, Any] | None) -> Iterator[str]:
-    if operation.state in OPEN:
+    # What the provider began by itself, it does not know by our id.
+    if operation.state in OPEN or operation.actor == ADOPTED:
         return
     state = entry["state"] if entry else None
     if state not in _LEDGER_STATES[operation.state]:

@@ -53,6 +53,7 @@ class Operation(NamedTuple):
     created_us: int
     binding_id: str
     counted_day: str
+    actor: str
 
 
 class Refund(NamedTuple):

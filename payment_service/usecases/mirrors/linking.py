@@ -105,7 +105,10 @@ def _of_payment(conn: storage.Connection, scope: scopes.Scope, seen: objects.Pay
 
 
 def _of_checkout(conn: storage.Connection, scope: scopes.Scope, seen: objects.Checkout) -> Found:
-    """What a checkout of somebody else has led to is not asked for."""
+    """What a checkout of somebody else has led to is not asked for.
+
+    A payment may not know its checkout; that tells of both when it is fetched.
+    """
     known = provider_objects.find(conn, scope.owner, seen.reference)
     if not known and not seen.core_id.startswith("chk_"):
         return Found(links=base.Links())
@@ -120,7 +123,8 @@ def _of_checkout(conn: storage.Connection, scope: scopes.Scope, seen: objects.Ch
         payment_id=payment_id,
         subscription_id=subscription_id,
     )
-    return Found(links=links, missing=(*payment, *subscription))
+    own = (seen.reference,) if payment else ()
+    return Found(links=links, missing=(*own, *subscription))
 
 
 def _of_dispute(conn: storage.Connection, scope: scopes.Scope, seen: objects.Dispute) -> Found:

@@ -283,6 +283,7 @@ def _operation(
         created_us=1,
         binding_id="b-1",
         counted_day=DAY if kind in invariants.INITIAL else "",
+        actor="key:1",
     )
 
 

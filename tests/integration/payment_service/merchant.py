@@ -82,8 +82,12 @@ class Bank(
         answer: notice_provider_service_pb2.FetchObjectResponse = await super().FetchObject(
             request, context
         )
-        for identity in self.related.get(request.reference.provider_object_id, []):
-            answer.related.append(self.objects[identity])
+        checkout = request.reference.provider_object_id
+        for identity in self.related.get(checkout, []):
+            # A payment does not know its checkout; who asks for that is told of both.
+            told = answer.related.add()
+            told.CopyFrom(self.objects[identity])
+            told.payment.provider_checkout_id = checkout
         return answer
 
     async def CreateCheckout(

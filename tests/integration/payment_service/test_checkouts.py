@@ -28,14 +28,16 @@ async def shop(database_url: str) -> AsyncIterator[merchant.Merchant]:
         yield running
 
 
-def completes(shop: merchant.Merchant, checkout: merchant.Checkout, state: Any = None) -> str:
-    """The payer pays; returns the payment at the provider."""
+def completes(
+    shop: merchant.Merchant, checkout: merchant.Checkout, state: Any = None, **content: Any
+) -> str:
+    """The payer pays; returns the payment at the provider, which does not name its checkout."""
     identity = checkout.mirror.provider_object_id
     payment = shop.bank.has_payment(
         f"pay_of_{identity}",
         1000,
         _O.STATE_SUCCEEDED if state is None else state,
-        provider_checkout_id=identity,
+        **content,
     )
     shop.bank.put(
         identity,
@@ -60,6 +62,9 @@ async def test_a_checkout_is_made_paid_and_leads_to_a_payment(shop: merchant.Mer
     assert sent.amount == rig.money(1000)
     payment = completes(shop, made)
     checkout = made.mirror.provider_object_id
+    (alone,) = await shop.hears(_K.PAYMENT, payment)
+    assert alone.verdict is base.Verdict.FOREIGN
+    assert await shop.tell(shop.bank.objects[checkout]) == ["missing"]
     told = await asyncio.gather(
         shop.hears(_K.CHECKOUT, checkout),
         shop.hears(_K.PAYMENT, payment),
@@ -94,7 +99,8 @@ async def test_what_a_payer_does_at_a_checkout_is_followed(shop: merchant.Mercha
     it, can't be confirmed or canceled here, and every step is told.
     """
     made = await shop.check_out()
-    payment = completes(shop, made, _O.STATE_DECLINED)
+    identity = made.mirror.provider_object_id
+    payment = completes(shop, made, _O.STATE_DECLINED, provider_checkout_id=identity)
     await shop.hears(_K.PAYMENT, payment)
     (failed,) = (await shop.caller.list()).payments
     failed = await shop.caller.get(failed.id)
@@ -209,3 +215,55 @@ async def test_what_no_checkout_can_be_is_refused_by_its_field(shop: merchant.Me
     async with rig.Caller(shop.caller.target, "") as nobody:
         refused = await rig.refusal(nobody.call(shop.checkouts.GetCheckout, request))
         assert refused.reason == "KEY_INVALID"
+
+
+async def test_a_checkout_of_a_plan_leads_to_a_subscription_and_its_payment(
+    shop: merchant.Merchant,
+) -> None:
+    """All three are here, linked, without any webhook: what waits is asked for."""
+    customer, plan = await shop.customer(), await shop.plan(1000)
+    made = await shop.check_out(customer_id=customer.id, plan_id=plan.id, quantity=2)
+    sent = shop.bank.calls[-1][1]
+    assert sent.provider_price_id == plan.prices[0].provider_object_id
+    assert (sent.quantity, made.plan_id, made.quantity) == (2, plan.id, 2)
+    subscription, invoice = shop.bank.new_id("subscr"), shop.bank.new_id("bill")
+    shop.bank.put(
+        subscription,
+        subscription={
+            "state": provider_object_pb2.SubscriptionObject.STATE_ACTIVE,
+            "provider_customer_id": customer.provider_customer_id,
+            "provider_price_id": sent.provider_price_id,
+            "quantity": 2,
+            "provider_invoice_id": invoice,
+        },
+    )
+    shop.bank.bill(subscription, invoice, rig.money(2000))
+    payment = shop.bank.has_payment("pay_of_bill", 2000, provider_invoice_id=invoice)
+    shop.bank.put(invoice, invoice={"provider_payment_id": payment})
+    identity = made.mirror.provider_object_id
+    done = {"state": _C.STATE_COMPLETED, "provider_subscription_id": subscription, "paid": True}
+    shop.bank.put(identity, checkout=done)
+
+    async def linked() -> merchant.Checkout | None:
+        found = await shop.checkout(made.id)
+        return found if found.subscription_id else None
+
+    checkout = await rig.until(linked)
+    assert rig.state(checkout) == "COMPLETED"
+    known = await shop.subscription(checkout.subscription_id)
+    assert (rig.state(known), known.plan_id) == ("ACTIVE", plan.id)
+
+    async def adopted() -> Any:
+        found = (await shop.caller.list(customer_id=customer.id)).payments
+        return found[0] if found else None
+
+    paid = await shop.caller.get((await rig.until(adopted)).id)
+    assert (rig.state(paid), paid.amount) == ("SUCCEEDED", rig.money(2000))
+    assert paid.references.subscription_id == known.id
+    bill = await shop.ask("GetInvoice", invoice_id=paid.invoice_id)
+    assert bill.payment_id == paid.id
+    refused = await rig.refusal(shop.caller.cancel(paid.id))
+    assert refused.metadata["allowed_actions"] == "refund"
+    await shop.ask("ArchivePlan", plan_id=plan.id)
+    gone = await rig.refusal(shop.check_out(customer_id=customer.id, plan_id=plan.id))
+    assert gone.metadata["state"] == "STATE_ARCHIVED"
