@@ -267,6 +267,19 @@ class Caller:
         payment: Payment = (await self.call(self.payments.CapturePayment, request)).payment
         return payment
 
+    async def increment(
+        self, payment_id: str, amount_minor: int, currency: str = "EUR", *, key: str = ""
+    ) -> Payment:
+        """Has more held."""
+        request = payments_pb.IncrementAuthorizationRequest(
+            idempotency_key=key or new_key(),
+            payment_id=payment_id,
+            amount=money(amount_minor, currency),
+        )
+        answer = await self.call(self.payments.IncrementAuthorization, request)
+        payment: Payment = answer.payment
+        return payment
+
     async def cancel(self, payment_id: str, key: str = "", reason: str = "") -> Payment:
         """Cancels."""
         request = payments_pb.CancelPaymentRequest(

@@ -100,22 +100,6 @@ class Holder(sidecars.Sidecar):
         return pb.GetOperationResponse(operation=found)
 
 
-def increment(
-    caller: rig.Caller,
-    payment_id: str,
-    amount_minor: int,
-    key: str = "",
-    currency: str = "EUR",
-) -> Any:
-    """Asks for more to be held."""
-    request = payments_pb.IncrementAuthorizationRequest(
-        idempotency_key=key or rig.new_key(),
-        payment_id=payment_id,
-        amount=rig.money(amount_minor, currency),
-    )
-    return caller.call(caller.payments.IncrementAuthorization, request)
-
-
 async def test_what_is_held_rises_by_increments_and_can_be_captured(database_url: str) -> None:
     """Twice, repeated by key, declined, in doubt: the amount is what the provider holds."""
     async with Holder() as bank, inside.running(database_url, bank.target) as service:
@@ -124,21 +108,21 @@ async def test_what_is_held_rises_by_increments_and_can_be_captured(database_url
         held = await caller.create(manual=True)
         assert rig.actions(held) == {"CAPTURE": 1000, "CANCEL": 0, "INCREMENT": 0}
         key = rig.new_key()
-        more = (await increment(caller, held.id, 500, key)).payment
-        assert (await increment(caller, held.id, 500, key)).payment == more
+        more = await caller.increment(held.id, 500, key=key)
+        assert await caller.increment(held.id, 500, key=key) == more
         assert (more.amount.amount_minor, more.amounts.authorized_minor) == (1500, 1500)
         bank.does = "decline"
-        refused = (await increment(caller, held.id, 400)).payment
+        refused = await caller.increment(held.id, 400)
         assert rig.operations(refused)[-1] == ("INCREMENT", "DECLINED")
         assert (rig.state(refused), refused.amount.amount_minor) == ("AUTHORIZED", 1500)
         bank.does = "forget to answer"
-        doubt = (await increment(caller, held.id, 200)).payment
+        doubt = await caller.increment(held.id, 200)
         assert rig.operations(doubt)[-1] == ("INCREMENT", "IN_DOUBT")
         assert (rig.state(doubt), rig.actions(doubt)) == ("AUTHORIZED", {})
         for call in (
             caller.capture(held.id),
             caller.cancel(held.id),
-            increment(caller, held.id, 1),
+            caller.increment(held.id, 1),
         ):
             assert (await rig.refusal(call)).reason == "STATE_CONFLICT"
         bank.does = "succeed"
@@ -147,7 +131,7 @@ async def test_what_is_held_rises_by_increments_and_can_be_captured(database_url
         assert list(bank.held.values()) == [1700]
         paid = await caller.capture(held.id)
         assert (rig.state(paid), rig.amounts(paid)[:2]) == ("SUCCEEDED", (1700, 1700))
-        again = await rig.refusal(increment(caller, held.id, 1))
+        again = await rig.refusal(caller.increment(held.id, 1))
         assert again.metadata["allowed_actions"] == "refund"
 
 
@@ -158,7 +142,7 @@ async def test_concurrent_increments_begin_one_at_a_time(database_url: str) -> N
         caller = service.caller
         held = await caller.create(manual=True)
         bank.answers = asyncio.Event()
-        calls = [increment(caller, held.id, 100) for _ in range(6)]
+        calls = [caller.increment(held.id, 100) for _ in range(6)]
         first = [asyncio.create_task(call) for call in calls]
         done, _ = await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         assert isinstance(next(iter(done)).exception(), rig.Refused)
@@ -181,7 +165,7 @@ async def test_a_wrong_amount_stays_in_doubt_for_an_operator(database_url: str) 
         caller = service.caller
         held = await caller.create(manual=True)
         bank.does = "book another amount"
-        doubt = (await increment(caller, held.id, 200)).payment
+        doubt = await caller.increment(held.id, 200)
         assert rig.operations(doubt)[-1] == ("INCREMENT", "IN_DOUBT")
         assert doubt.operations[-1].failure.reason == "ANSWER_MISMATCH"
         assert (rig.state(doubt), rig.amounts(doubt)[0]) == ("AUTHORIZED", 1000)
@@ -212,11 +196,11 @@ async def test_what_no_increment_is_is_refused(
         refused = await rig.refusal(caller.call(caller.payments.IncrementAuthorization, request))
         assert refused.code is grpc.StatusCode.INVALID_ARGUMENT, what
         assert refused.fields == fields, what
-    found = await rig.refusal(increment(stranger, held.id, 1))
+    found = await rig.refusal(stranger.increment(held.id, 1))
     assert found.code is grpc.StatusCode.NOT_FOUND
-    assert (await rig.refusal(increment(reader, held.id, 1))).reason == "SCOPE_MISSING"
+    assert (await rig.refusal(reader.increment(held.id, 1))).reason == "SCOPE_MISSING"
     async with rig.Caller(service.target, "") as nobody:
-        assert (await rig.refusal(increment(nobody, held.id, 1))).reason == "KEY_INVALID"
+        assert (await rig.refusal(nobody.increment(held.id, 1))).reason == "KEY_INVALID"
     assert service.records.of_tenant(caller.tenant, stranger.tenant) == before
 
 
@@ -228,7 +212,7 @@ async def test_a_provider_that_cannot_is_not_asked(database_url: str) -> None:
     ):
         await inside.connected(service)
         held = await service.caller.create(manual=True)
-        refused = await rig.refusal(increment(service.caller, held.id, 1))
+        refused = await rig.refusal(service.caller.increment(held.id, 1))
         assert refused.reason == "CAPABILITY_MISSING"
         assert refused.metadata["capability"] == "INCREMENTAL_AUTHORIZATION"
         assert await service.caller.get(held.id) == held

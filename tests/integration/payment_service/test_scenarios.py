@@ -137,6 +137,33 @@ async def test_every_outcome_of_a_capture(hasty: conftest.Service, join: conftes
     await asyncio.gather(*(one(outcome) for outcome in OUTCOMES))
 
 
+async def test_every_outcome_of_an_increment(hasty: conftest.Service, join: conftest.Join) -> None:
+    """What is held rises only with success; meanwhile and in doubt nothing is taken from it."""
+    caller = await join(hasty)
+
+    async def one(outcome: str) -> None:
+        now, last = states_of(outcome)
+        payment = await caller.create(f"tok_approve+increment.{outcome}", manual=True)
+        raised = await caller.increment(payment.id, 500)
+        assert rig.operations(raised)[-1] == ("INCREMENT", now), outcome
+        if now in ("PENDING", "IN_DOUBT"):
+            assert rig.actions(raised) == {}, outcome
+            assert rig.amounts(raised)[0] == 1000, outcome
+        after = await ends(caller, payment.id, "INCREMENT", last)
+        held = 1500 if last == "SUCCEEDED" else 1000
+        assert (rig.state(after), after.amount.amount_minor) == ("AUTHORIZED", held), outcome
+        assert rig.amounts(after)[0] == held, outcome
+        if last == "IN_DOUBT":
+            return
+        assert rig.actions(after) == {"CAPTURE": held, "CANCEL": 0, "INCREMENT": 0}, outcome
+        doubt = ["payment.in_doubt"] if now == "IN_DOUBT" else []
+        failed = "payment.resolved" if doubt else "payment.increment_failed"
+        ended = "payment.incremented" if last == "SUCCEEDED" else failed
+        assert hasty.records.story(after)[2:] == [*doubt, ended], outcome
+
+    await asyncio.gather(*(one(outcome) for outcome in OUTCOMES))
+
+
 async def test_every_outcome_of_a_void(hasty: conftest.Service, join: conftest.Join) -> None:
     """A void reserves the whole rest until it is known to have ended, and then frees it."""
     caller = await join(hasty)
