@@ -170,8 +170,13 @@ def sync(entity: Any) -> str:
 
 
 @contextlib.asynccontextmanager
-async def running(database_url: str, **changes: Any) -> AsyncIterator[Billing]:
-    """Runs a service and its provider on an empty database."""
+async def running(
+    database_url: str, *, rehearsed: bool = True, **changes: Any
+) -> AsyncIterator[Billing]:
+    """Runs a service and its provider on an empty database.
+
+    Rehearsed, every transaction runs twice and one after the other.
+    """
     # Long enough for a doubt to be seen before it is looked up.
     changes.setdefault("resolver_doubt_first_s", 0.5)
     async with (

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
+import pytest
 import pytest_asyncio
 from payhub.payments.v1 import payment_pb2
 
@@ -20,7 +21,7 @@ async def bill(database_url: str) -> AsyncIterator[billing.Billing]:
 
 
 async def test_a_payment_method_is_kept_made_default_and_taken_away(
-    bill: billing.Billing,
+    bill: billing.Billing, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Each change is one operation and tells it; one of a customer's methods is default."""
     customer = await bill.customer()
@@ -66,6 +67,9 @@ async def test_a_payment_method_is_kept_made_default_and_taken_away(
     assert again.metadata["state"] == "STATE_DETACHED"
     envelopes = bill.records.rows("select envelope from outbox")
     assert not any(SECRET.encode() in bytes(row[0]) for row in envelopes)
+    printed = "".join(capfd.readouterr())
+    assert "AttachPaymentMethod" in printed
+    assert SECRET not in printed
 
 
 async def test_what_became_of_a_payment_method_is_told_apart(bill: billing.Billing) -> None:

@@ -276,6 +276,46 @@ async def test_snapshots_in_any_order_end_in_the_same_state(bill: billing.Billin
     assert ends == [("CANCELED", ["STATE_PAID", "STATE_VOID"], "VOID")] * 4
 
 
+async def test_snapshots_that_come_at_once_make_each_entity_once(database_url: str) -> None:
+    """Concurrent webhooks of one customer wait for each other, and none is lost."""
+    async with billing.running(database_url, rehearsed=False) as bill:
+        customer, plan = await bill.customer(), await bill.plan(900)
+        bill.bank.unpaid = True
+        made = await bill.subscribe(customer.id, plan.id)
+        name = made.mirror.provider_object_id
+        told = bill.bank.pay(name)
+        for number in range(4):
+            told.append(bill.bank.bill(name, f"bill_more_{number}", rig.money(900)))
+            told.append(bill.bank.put(f"bill_more_{number}", invoice={"state": _I.STATE_VOID}))
+            newest = {"provider_invoice_id": f"bill_more_{number}", "quantity": number + 1}
+            told.append(bill.bank.put(name, subscription=newest))
+            told.append(
+                bill.bank.put(
+                    f"pm_{number}",
+                    payment_method={
+                        "provider_customer_id": customer.provider_customer_id,
+                        "is_default": True,
+                    },
+                )
+            )
+        order = told * 2
+        random.Random(7).shuffle(order)
+        await asyncio.gather(*[bill.tell(one) for one in order])
+        after = await bill.subscription(made.id)
+        assert (rig.state(after), after.quantity) == ("ACTIVE", 4)
+        bill.records.story(after)
+        found = (await bill.ask("ListInvoices", subscription_id=made.id)).invoices
+        assert len({one.mirror.provider_object_id for one in found}) == len(found) == 5
+        latest = next(one for one in found if one.id == after.latest_invoice_id)
+        assert latest.mirror.provider_object_id == "bill_more_3"
+        methods = (await bill.methods(customer.id)).payment_methods
+        assert [one.is_default for one in methods].count(True) == 1
+        default = next(one for one in methods if one.is_default)
+        assert default.mirror.provider_object_id == "pm_3"
+        for entity in (*found, *methods):
+            bill.records.story(entity)
+
+
 async def test_two_snapshots_of_one_moment_are_told_apart_by_asking(
     bill: billing.Billing,
 ) -> None:

@@ -82,6 +82,8 @@ class Upstream(
         self.now_us = START_US
         self.frozen = False
         self.unpaid = False
+        # Changes what an answer tells first, so that it is not true.
+        self.twist: Callable[[_P.ProviderObject], object] | None = None
         self.objects: dict[str, _P.ProviderObject] = {}
         self.script: dict[str, list[str]] = defaultdict(list)
         # Every effect, by (RPC, operation id), and every call.
@@ -158,6 +160,8 @@ class Upstream(
             else:
                 self.effects.append((name, operation_id))
                 operation.provider_object_id, told = effect()
+                if self.twist is not None:
+                    self.twist(told[0])
             operation.state_time.FromMicroseconds(self.now_us)
             self._done[operation_id] = (operation, told)
         operation, told = self._done[operation_id]
