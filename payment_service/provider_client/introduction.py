@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
-from payhub.plugin.v1 import plugin_service_pb2, plugin_service_pb2_grpc
+from payhub.plugin.v1 import capability_pb2, plugin_service_pb2, plugin_service_pb2_grpc
 
 import payment_service
 from payment_service.domain import plugins
@@ -24,6 +24,7 @@ CORE_CAPABILITIES = (
     plugin_service_pb2.CORE_CAPABILITY_CUSTOMER_ACTION,
     plugin_service_pb2.CORE_CAPABILITY_PENDING_OPERATIONS,
 )
+_CAP = capability_pb2
 HANDSHAKE_TIMEOUT_S = 2.0
 SCHEMA_TIMEOUT_S = 5.0
 
@@ -97,12 +98,30 @@ def mismatch(answered: Handshake, expected: plugin_service_pb2.PluginIdentity) -
     return None
 
 
+# Capabilities that mean nothing without the service which serves them.
+_RESTS_ON: dict[int, str] = {
+    capability: f"payhub.provider.v1.{service}"
+    for service, capabilities in {
+        "PaymentMethodProviderService": (_CAP.CAPABILITY_PAYMENT_METHODS,),
+        "BillingProviderService": (_CAP.CAPABILITY_PLANS, _CAP.CAPABILITY_SUBSCRIPTIONS),
+        "CheckoutProviderService": (_CAP.CAPABILITY_CHECKOUT,),
+        "DisputeProviderService": (_CAP.CAPABILITY_DISPUTES,),
+        "NoticeProviderService": (_CAP.CAPABILITY_WEBHOOKS, _CAP.CAPABILITY_OBJECT_FETCH),
+    }.items()
+    for capability in capabilities
+}
+
+
 def known_of(handshake: Handshake) -> Known:
     """Returns what a handshake says."""
     return Known(
         plugin_version=handshake.identity.plugin_version,
         instance_id=handshake.identity.instance_id,
-        capabilities=frozenset(c.capability for c in handshake.capabilities if c.enabled),
+        capabilities=frozenset(
+            each.capability
+            for each in handshake.capabilities
+            if each.enabled and _RESTS_ON.get(each.capability, SERVICES[0]) in handshake.services
+        ),
         currencies=frozenset(handshake.currency_codes),
         schema_digest=handshake.schema_digest,
         calls_max=handshake.max_concurrent_calls,

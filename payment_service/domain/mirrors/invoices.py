@@ -72,6 +72,9 @@ def _show(before: Invoice, seen: objects.Invoice, links: base.Links) -> Invoice:
 
 
 def _adopt(new: base.New, seen: objects.Invoice, links: base.Links) -> Invoice | None:
+    """An account may be shared: what is billed to nobody known here is somebody else's."""
+    if not links.customer_id and not links.subscription_id:
+        return None
     return Invoice(
         id=new.id,
         tenant_id=new.tenant_id,

@@ -33,6 +33,9 @@ _SHOWN_BY: Mapping[int, frozenset[model.Kind]] = {
     _CAP.CAPABILITY_SUBSCRIPTIONS: frozenset({model.Kind.CREATE_SUBSCRIPTION}),
     _CAP.CAPABILITY_CHECKOUT: frozenset({model.Kind.CREATE_CHECKOUT}),
     _CAP.CAPABILITY_DISPUTES: _MONEY_IN,
+    _CAP.CAPABILITY_OBJECT_FETCH: frozenset(
+        {model.Kind.CREATE_PLAN, model.Kind.CREATE_SUBSCRIPTION, model.Kind.CREATE_CHECKOUT}
+    ),
 }
 # Conveniences of configuring; no payment rests on them.
 _FREE_TO_GO = frozenset({_CAP.CAPABILITY_CREDENTIAL_CHECK, _CAP.CAPABILITY_OVERLAPPING_SECRETS})

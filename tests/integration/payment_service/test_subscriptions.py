@@ -357,7 +357,11 @@ async def test_what_the_provider_made_by_itself_becomes_known(bill: billing.Bill
     stranger = bill.bank.put(
         "sub_of_stranger", subscription=content | {"provider_customer_id": "cust_of_nobody"}
     )
-    assert await bill.tell(stranger) == ["foreign"]
+    alien = bill.bank.put(
+        "bill_of_stranger",
+        invoice={"state": _I.STATE_PAID, "provider_customer_id": "cust_of_nobody"},
+    )
+    assert await bill.tell(stranger, alien) == ["foreign", "foreign"]
     overdue = bill.bank.put("bill_there", invoice={"overdue": True})
     assert await bill.tell(overdue) == ["applied"]
     failed = bill.bank.put("bill_there", invoice={"attempt_count": 1, "decline": _declined()})
