@@ -164,6 +164,10 @@ class Resolver:
                 version=operation.version + 1,
             )
         report = await provider.look_up(operation)
+        if operation.state is model.OperationState.IN_DOUBT and report.tells_nothing:
+            await self._settler.look_later(operation)
+            self._looked.labels(outcomes.Verdict.REPEAT.value).inc()
+            return False
         verdict = await self._settle(operation, report)
         self._looked.labels(verdict.value).inc()
         return verdict is outcomes.Verdict.APPLIED

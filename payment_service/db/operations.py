@@ -51,7 +51,7 @@ _CLAIM_DUE = storage.Statement(
 )
 _SCHEDULE = storage.Statement(
     "update operations set next_check_us = :next_check_us "
-    "where entity_id = :entity_id and id = :id and state <= 4"
+    "where entity_id = :entity_id and id = :id and state <= 4 and version = :version"
 )
 _HURRY = storage.Statement(
     "update operations set next_check_us = :now_us where entity_id = :entity_id and state in "
@@ -180,10 +180,15 @@ def claim_due(
 
 
 def schedule(conn: storage.Connection, operation: model.Operation, next_check_us: int) -> None:
-    """Sets when an open operation is looked at next; 0 for not by itself."""
+    """Sets when an open operation is looked at next, 0 for not by itself; if it is as given."""
     conn.run(
         _SCHEDULE,
-        {"next_check_us": next_check_us, "entity_id": operation.entity_id, "id": operation.id},
+        {
+            "next_check_us": next_check_us,
+            "entity_id": operation.entity_id,
+            "id": operation.id,
+            "version": operation.version,
+        },
     )
 
 

@@ -44,6 +44,11 @@ class Report:
     seen: tuple[objects.Seen, ...] = ()
     state_time_us: int = 0
 
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether a doubt is after it what it was before."""
+        return self.outcome is Outcome.UNKNOWN and not self.needs_operator and not self.seen
+
 
 class Verdict(enum.Enum):
     """What became of a report."""

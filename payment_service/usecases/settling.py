@@ -306,6 +306,19 @@ class Settler:
             check_us = 0
         operations.schedule(conn, operation, check_us)
 
+    async def look_later(self, operation: model.Operation) -> None:
+        """A look told nothing new of *operation*, which is in doubt: the next one is later.
+
+        Unlike `settle` it neither locks nor reads: while a provider hangs, there are many
+        such looks a second, and payments of others wait behind them. Changes nothing if
+        something has become known meanwhile.
+        """
+        now_us = self._ctx.clock.now_us()
+        check_us = context.next_check_us(self._ctx.schedule, operation, now_us)
+        await self._ctx.db.write(
+            lambda conn: operations.schedule(conn, operation, check_us), one_statement=True
+        )
+
     def _keep(
         self,
         conn: storage.Connection,

@@ -2,10 +2,15 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import grpc
+import pytest
 
 from deploy import stack
+from payment_service.db import payments
+from payment_service.domain import model, outcomes
+from payment_service.provider_client import reading
 from tests.integration.payment_service import conftest, inside, rig
 
 
@@ -143,6 +148,36 @@ async def test_looking_at_a_doubt_makes_the_resolver_look(
         assert rig.state(doubt) == "IN_DOUBT"
         assert rig.state(await caller.create("tok_no_answer", key=key)) == "IN_DOUBT"
         await caller.becomes(doubt.id, "SUCCEEDED")
+
+
+async def test_looks_that_tell_nothing_leave_the_payment_alone(
+    database_url: str, bank: stack.Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a provider hangs, looking at doubts neither locks nor reads; later they are settled."""
+    read: list[str] = []
+    looks: list[str] = []
+    load = payments.load
+
+    def noted(conn: Any, tenant_id: str, payment_id: str, **options: Any) -> Any:
+        read.append(payment_id)
+        return load(conn, tenant_id, payment_id, **options)
+
+    async def hangs(operation: model.Operation) -> outcomes.Report:
+        looks.append(operation.id)
+        return reading.unknown(operation.version, "no answer")
+
+    async def looked() -> bool:
+        return len(looks) >= 3
+
+    async with inside.running(database_url, bank.target(stack.MOCK)) as service:
+        provider = service.parts.ctx.providers.find("mock")
+        with monkeypatch.context() as patch:
+            patch.setattr(provider, "look_up", hangs)
+            patch.setattr(payments, "load", noted)
+            doubt = await service.caller.create("tok_no_answer")
+            await rig.until(looked)
+            assert not read
+        await service.caller.becomes(doubt.id, "SUCCEEDED")
 
 
 async def test_a_provider_that_dies_leaves_doubts_that_are_settled_as_its_books_say(
