@@ -27,6 +27,8 @@ class Tally:
 
     latencies_s: list[float] = field(default_factory=list)
     failed: int = 0
+    # With those that only warm up.
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ async def call(
         good = answer.payment.state == payment_pb2.Payment.STATE_SUCCEEDED
     except grpc.aio.AioRpcError:
         good = False
+    tally.calls += 1
     if measured:
         tally.latencies_s.append(time.perf_counter() - started_s)
         tally.failed += not good
@@ -100,6 +103,7 @@ def summary(tally: Tally, run_s: float) -> dict[str, float]:
     """Returns the figures of one run."""
     ordered = sorted(tally.latencies_s) or [0.0]
     return {
+        "calls": tally.calls,
         "count": len(tally.latencies_s),
         "failed": tally.failed,
         "per_s": len(tally.latencies_s) / run_s,

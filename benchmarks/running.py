@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+import psutil
 import psycopg
 
 from deploy import stack
@@ -20,6 +22,27 @@ from tests import postgres
 
 DATABASES = ("sqlite", "postgres")
 LOAD_GRACE_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What is called, and the processes that work for it, by name."""
+
+    target: str
+    key: str = ""
+    pids: Mapping[str, int]
+
+    def load(self, **options: float | str) -> dict[str, float]:
+        """Runs one load; its figures hold `cpu_us_<process>` for each call, too."""
+        before_s = self._cpu_s()
+        figures = load(self.target, self.key, **options)
+        for name, spent_s in self._cpu_s().items():
+            figures[f"cpu_us_{name}"] = (spent_s - before_s[name]) / figures["calls"] * 1e6
+        return figures
+
+    def _cpu_s(self) -> dict[str, float]:
+        times = {name: psutil.Process(pid).cpu_times() for name, pid in self.pids.items()}
+        return {name: spent.user + spent.system for name, spent in times.items()}
 
 
 @contextlib.contextmanager
@@ -65,14 +88,15 @@ def payhub(
 
 
 @contextlib.contextmanager
-def bare() -> Iterator[str]:
-    """Runs the bare proxy and its backend; yields the proxy's address."""
+def bare() -> Iterator[Side]:
+    """Runs the bare proxy and its backend."""
     with contextlib.ExitStack() as cleanup:
-        backend = _role(cleanup, "backend")
-        yield _role(cleanup, "proxy", "--backend", backend)
+        backend, backend_pid = _role(cleanup, "backend")
+        proxy, proxy_pid = _role(cleanup, "proxy", "--backend", backend)
+        yield Side(target=proxy, pids={"proxy": proxy_pid, "backend": backend_pid})
 
 
-def _role(cleanup: contextlib.ExitStack, *arguments: str) -> str:
+def _role(cleanup: contextlib.ExitStack, *arguments: str) -> tuple[str, int]:
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.bare", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -82,7 +106,7 @@ def _role(cleanup: contextlib.ExitStack, *arguments: str) -> str:
     cleanup.callback(process.terminate)
     assert process.stdout is not None
     cleanup.callback(process.stdout.close)
-    return f"127.0.0.1:{process.stdout.readline().split()[1]}"
+    return f"127.0.0.1:{process.stdout.readline().split()[1]}", process.pid
 
 
 def _load(target: str, key: str, options: Mapping[str, float | str]) -> subprocess.Popen[str]:
