@@ -33,18 +33,20 @@ from event_gateway import (
 from event_gateway import (
     settings as settings_module,
 )
-from event_gateway.api import admin, consumer_admin, ingest, queries, stream
+from event_gateway.api import admin, consumer_admin, ingest, queries, stream, webhooks
 from event_gateway.api import consumers as consuming
 from event_gateway.consumers import forwarding, group
 from event_gateway.consumers import groups as consumer_groups
 from event_gateway.db import consumers, epoch, read, rows
+from event_gateway.webhooks_out import pool, sender, worker
+from event_gateway.webhooks_out import secrets as webhook_secrets
 from servicekit import auth, clock, metrics, rpc, server, storage, validation
 from servicekit.storage import notices
 
 MIGRATIONS = pathlib.Path(__file__).parent / "db" / "migrations"
 
 INGEST_SERVICE = ingest_pb.DESCRIPTOR.services_by_name["EventIngestService"].full_name
-SERVICES = (stream.SERVICE, INGEST_SERVICE, admin.SERVICE, consuming.SERVICE)
+SERVICES = (stream.SERVICE, INGEST_SERVICE, admin.SERVICE, consuming.SERVICE, webhooks.SERVICE)
 
 
 class SchemaOutdated(Exception):
@@ -182,7 +184,28 @@ async def serve(settings: settings_module.Settings) -> int:
             running, forward, time=time, members_per_tenant_max=settings.streams_per_tenant_max
         )
         manage = consumer_admin.Administration(checked, running, time=time)
+        around = worker.Surroundings(
+            database=database,
+            send=sender.Sender(private=settings.webhook_private_targets, time=time),
+            vault=webhook_secrets.Vault(_encryption_keys(settings)),
+            time=time,
+            disable_after_s=settings.webhook_disable_after_s,
+            on_event=follow.kick,
+        )
+        stack.push_async_callback(around.send.close)
+        sending = pool.Pool(around, running, log_s=settings.webhook_log_s)
+        hooks = webhooks.Webhooks(
+            around,
+            checked,
+            running,
+            sending,
+            plain_http=settings.webhook_plain_http,
+            private=settings.webhook_private_targets,
+        )
         _watch(registry, log, running)
+        registry.gauge("payhub_gateway_webhooks", "Endpoints sent to from here.").set_function(
+            lambda: sending.count
+        )
 
         async def close_streams(stop: asyncio.Event) -> None:
             await stop.wait()
@@ -210,6 +233,7 @@ async def serve(settings: settings_module.Settings) -> int:
             servicers=[
                 lambda grpc_server: stream.register(grpc_server, subscribe, pages),
                 lambda grpc_server: consumer_admin.register(grpc_server, members, manage),
+                lambda grpc_server: webhooks.register(grpc_server, hooks),
                 lambda grpc_server: (
                     event_ingest_service_pb2_grpc.add_EventIngestServiceServicer_to_server(
                         publish, grpc_server
@@ -236,11 +260,12 @@ async def serve(settings: settings_module.Settings) -> int:
                 close_streams,
                 follow.run,
                 running.run,
+                sending.run,
                 *(recheck.run for recheck in rechecks),
                 tidy.run,
                 hear,
             ],
-            on_drain=[running.drain, writer.drain],
+            on_drain=[sending.drain, running.drain, writer.drain],
             on_serving=listening,
             registry=registry,
             ready_checks={"event_log": ready},
@@ -279,6 +304,13 @@ def _policy(settings: settings_module.Settings) -> retention.Policy:
         for_consumers=settings.retention_for_consumers,
         dedup_s=settings.dedup_s,
         lead_s=settings.retention_lead_s,
+    )
+
+
+def _encryption_keys(settings: settings_module.Settings) -> list[str]:
+    text = settings.encryption_keys
+    return webhook_secrets.find_keys(
+        text.get_secret_value() if text else None, settings.encryption_key_file
     )
 
 

@@ -4,6 +4,8 @@ Owns names, defaults and limits. Loaded once by `__main__`; nothing else reads
 the environment.
 """
 
+import pathlib
+
 import pydantic
 import pydantic_settings
 
@@ -67,6 +69,28 @@ class Settings(settings.ServiceSettings):
     # The ids of events are remembered for this long, and as long as the event is kept:
     # what is published again within it is answered with the first copy. 0: for ever.
     dedup_s: float = pydantic.Field(default=90 * 86_400.0, ge=0)
+
+    # Keys that encrypt the secrets of webhook endpoints, newest first; or a file that is made if
+    # it is missing. SQLite: gateway.key beside the log. Without keys no endpoint can be made.
+    encryption_keys: pydantic.SecretStr | None = None
+    encryption_key_path: pathlib.Path | None = None
+    # What is allowed beside https URLs to public addresses.
+    webhook_plain_http: bool = False
+    webhook_private_targets: bool = False
+    # An endpoint to which nothing could be delivered for so long is disabled.
+    webhook_disable_after_s: float = pydantic.Field(default=5 * 86_400.0, gt=0)
+    # How long attempts stay in the delivery log.
+    webhook_log_s: float = pydantic.Field(default=30 * 86_400.0, ge=3600)
+
+    @property
+    def encryption_key_file(self) -> pathlib.Path | None:
+        """Where the encryption keys are, if they are in a file."""
+        if self.encryption_key_path is not None:
+            return self.encryption_key_path
+        url = self.database_url.get_secret_value()
+        if not url.startswith("sqlite:///"):
+            return None
+        return pathlib.Path(url.removeprefix("sqlite:///")).with_name("gateway.key")
 
     @property
     def migrates(self) -> bool:

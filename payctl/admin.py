@@ -59,7 +59,7 @@ def create(
         list[str],
         typer.Option(
             help="payments:read, payments:write, events:read, events:publish, "
-            "plugins:register or admin; may be repeated."
+            "plugins:register, webhooks:manage or admin; may be repeated."
         ),
     ],
     tenant: Annotated[str, typer.Option(help="Tenant that it acts for.")] = "default",

@@ -26,6 +26,7 @@ from payhub_client import (
     refunds,
     retries,
     subscription,
+    webhooks,
 )
 
 _T = TypeVar("_T")
@@ -79,6 +80,7 @@ class Client:
         self.inbound_webhooks = inbound_webhooks.InboundWebhooks(caller=caller)
         gateway = None if events_target is None else self._caller(events_target)
         self._events = None if gateway is None else events.Events(caller=gateway)
+        self._webhooks = None if gateway is None else webhooks.Webhooks(caller=gateway)
         self._consumers = None if gateway is None else consumers.Consumers(caller=gateway)
 
     @property
@@ -92,6 +94,13 @@ class Client:
         `events_target`.
         """
         return _with_gateway(self._consumers)
+
+    @property
+    def webhooks(self) -> webhooks.Webhooks:
+        """Webhook endpoints. Raises RuntimeError if the client was made without
+        `events_target`.
+        """
+        return _with_gateway(self._webhooks)
 
     def consume(
         self,

@@ -5,8 +5,6 @@ gRPC behind the pipeline. The database decides; whoever runs the consumer takes
 over what changed.
 """
 
-import base64
-import binascii
 from typing import Any
 
 import grpc
@@ -17,7 +15,7 @@ from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
 from event_gateway import cursor, grants, matching, places, problems, splice
 from event_gateway.api import consumers as consuming
-from event_gateway.api import queries
+from event_gateway.api import pages, queries
 from event_gateway.consumers import definition, groups
 from event_gateway.db import commands, consumers, progress, read
 from servicekit import auth, clock, errors, rpc, storage
@@ -56,6 +54,9 @@ class Administration:
         """Makes a consumer, or finds an equal one."""
         principal: auth.Principal = rpc.current().principal
         made = definition.complete(request.consumer)
+        if made.name.startswith(consuming.RESERVED):
+            text = f"must not start with {consuming.RESERVED}"
+            raise errors.invalid_field("consumer.name", text)
         queries.checked_tenants(principal, made.filter)
         made.filter.CopyFrom(grants.readable(principal, made.filter))
         floor = await self._position(made.start, "consumer.start")
@@ -100,13 +101,13 @@ class Administration:
     ) -> pb.ListConsumersResponse:
         """Returns a page by name."""
         principal: auth.Principal = rpc.current().principal
-        after = _decode_name(request.page_token)
+        after = pages.decode_name(request.page_token)
         size = request.page_size or PAGE_SIZE_DEFAULT
 
         def page(conn: storage.Connection) -> pb.ListConsumersResponse:
             rows = consumers.page(conn, principal.tenant_id, KIND, after=after, rows=size + 1)
             shown = [self._described(conn, each) for each in rows[:size]]
-            token = _encode_name(rows[size - 1].name) if len(rows) > size else ""
+            token = pages.encode_name(rows[size - 1].name) if len(rows) > size else ""
             return pb.ListConsumersResponse(consumers=shown, next_page_token=token)
 
         return await self._database.read(page)
@@ -150,7 +151,7 @@ class Administration:
         principal: auth.Principal = rpc.current().principal
 
         def delete(conn: storage.Connection) -> None:
-            stored = consumers.lock(conn, principal.tenant_id, _text(request.name))
+            stored = consumers.lock(conn, principal.tenant_id, pages.text(request.name))
             if stored is None or stored.kind != KIND:
                 return
             consuming.check_access(principal, definition.read(stored))
@@ -173,7 +174,7 @@ class Administration:
         def seek(conn: storage.Connection) -> pb.SeekConsumerResponse:
             command = None
             if not request.dry_run:
-                command = _command(principal, "SeekConsumer", request)
+                command = pages.command(principal, "SeekConsumer", request)
                 done = commands.recall(conn, command)
                 if done is not None:
                     return pb.SeekConsumerResponse.FromString(done)
@@ -213,7 +214,7 @@ class Administration:
         fingerprint = cursor.fingerprint(
             request.consumer.encode(), request.filter.SerializeToString(deterministic=True)
         )
-        after = self._parked_after(request.page_token, fingerprint)
+        after = pages.position_of(request.page_token, fingerprint, otherwise=-1)
         size = request.page_size or PAGE_SIZE_DEFAULT
 
         def page(conn: storage.Connection) -> list[progress.Parked]:
@@ -292,17 +293,6 @@ class Administration:
                 status.oldest_unsettled_age.FromMicroseconds(max(age_us, 0))
         return pb.GetConsumerResponse(consumer=definition.shown(stored), status=status)
 
-    def _parked_after(self, token: str, fingerprint: bytes) -> int:
-        if not token:
-            return -1
-        try:
-            page = cursor.decode_page(token)
-        except cursor.MalformedError:
-            raise problems.page_token_invalid() from None
-        if page.fingerprint != fingerprint:
-            raise problems.page_token_invalid()
-        return page.cursor.position
-
 
 def register(server: grpc.aio.Server, members: consuming.Consuming, admin: Administration) -> None:
     """Adds ConsumerService to *server*; what carries events is spliced, as in streams."""
@@ -339,41 +329,22 @@ def register(server: grpc.aio.Server, members: consuming.Consuming, admin: Admin
 
 
 def _found(conn: storage.Connection, principal: auth.Principal, name: str) -> consumers.Stored:
-    stored = consumers.get(conn, principal.tenant_id, _text(name))
+    stored = consumers.get(conn, principal.tenant_id, pages.text(name))
     if stored is None or stored.kind != KIND:
         raise errors.not_found("consumer", name)
     return stored
 
 
 def _locked(conn: storage.Connection, principal: auth.Principal, name: str) -> consumers.Stored:
-    stored = consumers.lock(conn, principal.tenant_id, _text(name))
+    stored = consumers.lock(conn, principal.tenant_id, pages.text(name))
     if stored is None or stored.kind != KIND:
         raise errors.not_found("consumer", name)
     return stored
 
 
-def _text(name: str) -> str:
-    # PostgreSQL has no text with NUL in it, so no consumer has that name.
-    return name.replace("\0", "\ufffd")
-
-
 def _check_etag(given: str, stored: consumers.Stored) -> None:
     if given and given != str(stored.revision):
         raise problems.stale(given, str(stored.revision))
-
-
-def _command(
-    principal: auth.Principal, name: str, request: pb.SeekConsumerRequest
-) -> commands.Command:
-    bare = pb.SeekConsumerRequest()
-    bare.CopyFrom(request)
-    bare.idempotency_key = ""
-    return commands.Command(
-        tenant_id=principal.tenant_id,
-        command=name,
-        key=_text(request.idempotency_key),
-        fingerprint=cursor.fingerprint(bare.SerializeToString(deterministic=True)),
-    )
 
 
 def _parked(row: progress.Parked) -> consumer_pb2.ParkedEvent:
@@ -396,14 +367,3 @@ def _selected(spec: event_pb2.Filter, parked: consumer_pb2.ParkedEvent) -> bool:
     event = parked.event
     matcher = matching.Matcher((event.tenant_id,), spec)
     return matcher.matches(event.tenant_id, event.type, event.entity_type, event.entity_id)
-
-
-def _encode_name(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode()
-
-
-def _decode_name(token: str) -> str:
-    try:
-        return base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True).decode()
-    except (UnicodeError, binascii.Error):
-        raise problems.page_token_invalid() from None

@@ -22,6 +22,8 @@ from servicekit import auth, clock, errors, rpc
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ConsumerService"].full_name
 
+# Consumers of that name belong to webhook endpoints.
+RESERVED = "whe_"
 BATCH_EVENTS_DEFAULT = 64
 # A stream that says nothing is no member.
 _JOIN_WITHIN_S = 10.0
@@ -148,6 +150,8 @@ class Consuming:
         self, principal: auth.Principal, name: str, metadata: Iterable[tuple[str, Any]]
     ) -> group.Group | groups.Elsewhere:
         _check_text("consumer", name)
+        if name.startswith(RESERVED):
+            raise errors.not_found("consumer", name)
         found = await self._groups.find(principal.tenant_id, name)
         forwarded = any(key == forwarding.HEADER for key, _ in metadata)
         if isinstance(found, groups.Elsewhere) and (forwarded or not found.endpoint):

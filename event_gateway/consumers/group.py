@@ -202,6 +202,13 @@ class Group:
         to.session.grant(events)
         self._used()
 
+    def stop_credit(self, of: member.Member) -> None:
+        """Takes back what a member was handed and has not taken, and all of its credit."""
+        for token in of.drop_waiting():
+            self._machine.settle(token, policy.Verdict.RELEASE, self._time.now_us())
+        of.session.credit = 0
+        self._used()
+
     async def durable(self) -> None:
         """Returns when everything settled so far is on disk.
 

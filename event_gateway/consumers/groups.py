@@ -129,7 +129,7 @@ class Groups:
         """Writes what is left of every consumer and gives it back."""
         self._draining = True
         running = list(self._groups.values())
-        await asyncio.gather(*(self._give_back(each) for each in running))
+        await asyncio.gather(*(self.give_back(each) for each in running))
 
     async def _acquire(self, key: _Key) -> group.Group | Elsewhere:
         tenant_id, name = key
@@ -193,9 +193,10 @@ class Groups:
 
     async def _let_go(self, which: Callable[[group.Group], bool]) -> None:
         for running in [each for each in self._groups.values() if which(each)]:
-            await self._give_back(running)
+            await self.give_back(running)
 
-    async def _give_back(self, running: group.Group) -> None:
+    async def give_back(self, running: group.Group) -> None:
+        """Ends a consumer here, its changes written; others may run it at once."""
         await running.close()
         key = (running.stored.tenant_id, running.stored.name)
         try:

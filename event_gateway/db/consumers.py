@@ -99,6 +99,7 @@ _UPDATE = storage.Statement(
     f"revision = revision + 1, change_count = change_count + 1 {_ONE}"
 )
 _TOUCH = storage.Statement(f"update consumer set change_count = change_count + 1 {_ONE}")
+_SET_KIND = storage.Statement(f"update consumer set kind = :kind {_ONE}")
 _SEEK = storage.Statement(
     "update consumer set floor = :floor, runs = :runs, generation = generation + 1, "
     f"change_count = change_count + 1 {_ONE}"
@@ -205,6 +206,11 @@ def update(
     """Replaces the definition of a consumer that `lock` returned."""
     params = {"definition": definition, "idle_expiry_us": idle_expiry_us, **_name(stored)}
     conn.run(_UPDATE, params)
+
+
+def set_kind(conn: storage.Connection, stored: Stored, kind: str) -> None:
+    """Changes who looks for the consumer to run it."""
+    conn.run(_SET_KIND, {"kind": kind, **_name(stored)})
 
 
 def touch(conn: storage.Connection, stored: Stored) -> None:

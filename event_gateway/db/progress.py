@@ -100,6 +100,9 @@ _PARKED_SOME = storage.Statement(
     f"{_PARKED} and position in (select value from json_each(:positions)) order by position",
     postgresql=f"{_PARKED} and position = any(cast(:positions as bigint[])) order by position",
 )
+_PARKED_SINCE = storage.Statement(
+    f"{_PARKED} and parked_us >= :since_us and skipped = 0 order by position limit :rows"
+)
 _ROOTS_OF = storage.Statement(
     f"select count(*) from consumer_parked where {_ONE} and entity_key = :entity_key "
     "and blocked = 0 and skipped = 0"
@@ -204,6 +207,14 @@ def parked(
     """Returns up to *rows* parked events behind position *after*."""
     params = {"tenant_id": tenant_id, "name": name, "after": after, "rows": rows}
     return [_parked(row) for row in conn.all(_PARKED_PAGE, params)]
+
+
+def parked_since(
+    conn: storage.Connection, tenant_id: str, name: str, *, since_us: int, rows: int
+) -> list[Parked]:
+    """Returns up to *rows* events that were parked at or after a moment."""
+    params = {"tenant_id": tenant_id, "name": name, "since_us": since_us, "rows": rows}
+    return [_parked(row) for row in conn.all(_PARKED_SINCE, params)]
 
 
 def parked_at(

@@ -20,6 +20,7 @@ SCOPES = (
     "events:read",
     "events:publish",
     "plugins:register",
+    "webhooks:manage",
     "admin",
 )
 SYSTEM_TENANT = "system"

@@ -4,6 +4,7 @@ import asyncio
 import json
 import pathlib
 import signal
+from collections.abc import Awaitable, Callable
 
 import pytest
 from typer import testing
@@ -12,7 +13,7 @@ import payhub_client
 from payctl import commands
 from payhub_client import errors
 from tests.integration.client import conftest
-from tests.integration.gateway import harness
+from tests.integration.gateway import harness, receiving
 
 
 async def test_a_member_survives_kill_and_restart_of_the_gateway(tmp_path: pathlib.Path) -> None:
@@ -111,6 +112,67 @@ async def test_leaving_gives_back_and_a_taken_name_is_told(tmp_path: pathlib.Pat
             with pytest.raises(errors.NotFound):
                 async with client.consume("no-such") as nothing:
                     await anext(nothing)
+
+
+async def test_payctl_looks_after_webhooks(tmp_path: pathlib.Path) -> None:
+    """Create, list, show, test, pause, rotate, see deliveries, send again and delete."""
+    env = {
+        "EVENT_GATEWAY_WEBHOOK_PLAIN_HTTP": "true",
+        "EVENT_GATEWAY_WEBHOOK_PRIVATE_TARGETS": "true",
+    }
+    url = f"sqlite:///{tmp_path}/events.db"
+    async with receiving.receiver() as hook:
+        with harness.running(url, **env) as gateway:
+            publisher = gateway.tenant("one", (*harness.ALL, "webhooks:manage"))
+            shell = {
+                "PAYHUB_TARGET": gateway.target,
+                "PAYHUB_EVENTS_TARGET": gateway.target,
+                "PAYHUB_KEY": publisher.key,
+                "NO_COLOR": "1",
+            }
+
+            async def payctl(*arguments: str, code: int = 0) -> str:
+                result = await asyncio.to_thread(
+                    testing.CliRunner(env=shell).invoke,
+                    commands.app,
+                    ["webhooks", "out", *arguments],
+                )
+                assert result.exit_code == code, result.output
+                return result.output
+
+            made = json.loads(await payctl("create", hook.url, "--types", "payment.*", "--json"))
+            endpoint = made["endpoint"]["id"]
+            assert made["secret"].startswith("whsec_")
+            assert hook.url in await payctl("list")
+            assert "yes" in await payctl("test", endpoint)
+            sent = harness.event("one")
+            await publisher.publish(sent)
+            await harness.until(lambda: len(hook.got) == 2)
+
+            async def logged() -> bool:
+                return "DELIVERED" in await payctl("deliveries", endpoint)
+
+            await harness.until(logged)
+            await harness.until(_async(payctl, "retry", endpoint, "--event", sent.id))
+            await harness.until(lambda: len(hook.got) == 3)
+            assert "whsec_" in await payctl("rotate-secret", endpoint)
+            await payctl("pause", endpoint)
+            assert "paused" in await payctl("show", endpoint)
+            await payctl("enable", endpoint)
+            await payctl("update", endpoint, "--description", "shop")
+            assert "shop" in await payctl("show", endpoint)
+            hook.answer = 500
+            assert "HTTP 500" in await payctl("test", endpoint, code=3)
+            await payctl("retry", endpoint, code=2)
+            await payctl("delete", endpoint)
+            assert "(none)" in await payctl("list")
+
+
+def _async(payctl: Callable[..., Awaitable[str]], *arguments: str) -> Callable[[], Awaitable[bool]]:
+    async def sent_again() -> bool:
+        return "1 events" in await payctl(*arguments)
+
+    return sent_again
 
 
 async def test_payctl_looks_after_consumers(tmp_path: pathlib.Path) -> None:

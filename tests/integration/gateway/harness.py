@@ -34,6 +34,8 @@ from payhub.events.v1 import (
     event_ingest_service_pb2_grpc,
     event_pb2,
     event_stream_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
 )
 from payhub.events.v1 import (
     event_stream_service_pb2 as stream_pb,
@@ -110,6 +112,7 @@ class Client:
         )
         self.metadata = (("authorization", f"Bearer {key}"),) if key else ()
         self.ingest = event_ingest_service_pb2_grpc.EventIngestServiceStub(self.channel)
+        self.hooks = webhook_service_pb2_grpc.WebhookServiceStub(self.channel)
         self.consumers = consumer_service_pb2_grpc.ConsumerServiceStub(self.channel)
         self.streams = event_stream_service_pb2_grpc.EventStreamServiceStub(self.channel)
         self.admin = event_admin_service_pb2_grpc.EventAdminServiceStub(self.channel)
@@ -167,6 +170,13 @@ class Client:
         request = getattr(consumer_pb, f"{method}Request")(**fields)
         return await getattr(self.consumers, method)(
             request, metadata=self.metadata, timeout=TIMEOUT_S
+        )
+
+    async def hook(self, method: str, **fields: Any) -> Any:
+        """A method of WebhookService."""
+        request = getattr(webhook_service_pb2, f"{method}Request")(**fields)
+        return await getattr(self.hooks, method)(
+            request, metadata=self.metadata, timeout=2 * TIMEOUT_S
         )
 
 

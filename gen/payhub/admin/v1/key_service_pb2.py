@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from payhub.options.v1 import options_pb2 as payhub_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!payhub/admin/v1/key_service.proto\x12\x0fpayhub.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpayhub/options/v1/options.proto\"\x9a\x02\n\x03Key\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n\ttenant_id\x18\x02 \x01(\tR\x08tenantId\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0brevoke_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\x12\x1b\n\tplugin_id\x18\x07 \x01(\tR\x08pluginId\x12#\n\rpublish_types\x18\x08 \x03(\tR\x0cpublishTypes\"\x9c\x03\n\x10\x43reateKeyRequest\x12=\n\ttenant_id\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$R\x08tenantId\x12}\n\x06scopes\x18\x02 \x03(\tBe\xbaHb\x92\x01_\x08\x01\x10\x08\x18\x01\"WrUR\rpayments:readR\x0epayments:writeR\x0b\x65vents:readR\x0e\x65vents:publishR\x10plugins:registerR\x05\x61\x64minR\x06scopes\x12\x1e\n\x04name\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x04name\x12\x46\n\tplugin_id\x18\x04 \x01(\tB)\xbaH&r!2\x1f^[a-z][a-z0-9.-]{1,61}[a-z0-9]$\xd8\x01\x01R\x08pluginId\x12\x62\n\rpublish_types\x18\x05 \x03(\tB=\xbaH:\x92\x01\x37\x10 \x18\x01\"1r/\x18\x80\x01\x32*^([a-z][a-z0-9_]*\\.)+([a-z][a-z0-9_]*|\\*)$R\x0cpublishTypes\"Y\n\x11\x43reateKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x14.payhub.admin.v1.KeyR\x03key\x12\x1c\n\x06secret\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01R\x06secret\"\x89\x01\n\x0fListKeysRequest\x12$\n\ttenant_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x08tenantId\x12\'\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"d\n\x10ListKeysResponse\x12(\n\x04keys\x18\x01 \x03(\x0b\x32\x14.payhub.admin.v1.KeyR\x04keys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n\x10RevokeKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\";\n\x11RevokeKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x14.payhub.admin.v1.KeyR\x03key\"d\n\x14IntrospectKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12*\n\nkey_sha256\x18\x02 \x01(\x0c\x42\x0b\xbaH\x04z\x02h \x88\xb5\x18\x01R\tkeySha256\"\xc5\x01\n\x15IntrospectKeyResponse\x12\x16\n\x06\x61\x63tive\x18\x01 \x01(\x08R\x06\x61\x63tive\x12\x1b\n\ttenant_id\x18\x02 \x01(\tR\x08tenantId\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes\x12\x1b\n\tplugin_id\x18\x04 \x01(\tR\x08pluginId\x12#\n\rpublish_types\x18\x05 \x03(\tR\x0cpublishTypes\x12\x1d\n\nread_types\x18\x06 \x03(\tR\treadTypes2\xd0\x03\n\nKeyService\x12n\n\tCreateKey\x12!.payhub.admin.v1.CreateKeyRequest\x1a\".payhub.admin.v1.CreateKeyResponse\"\x1a\x90\x02\x00\x8a\xb5\x18\x08\n\x02\x08\x05\x12\x02\x08\x1e\x92\xb5\x18\x07\n\x05\x61\x64min\x12k\n\x08ListKeys\x12 .payhub.admin.v1.ListKeysRequest\x1a!.payhub.admin.v1.ListKeysResponse\"\x1a\x90\x02\x01\x8a\xb5\x18\x08\n\x02\x08\x05\x12\x02\x08\x1e\x92\xb5\x18\x07\n\x05\x61\x64min\x12n\n\tRevokeKey\x12!.payhub.admin.v1.RevokeKeyRequest\x1a\".payhub.admin.v1.RevokeKeyResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x05\x12\x02\x08\x1e\x92\xb5\x18\x07\n\x05\x61\x64min\x12u\n\rIntrospectKey\x12%.payhub.admin.v1.IntrospectKeyRequest\x1a&.payhub.admin.v1.IntrospectKeyResponse\"\x15\x90\x02\x01\x8a\xb5\x18\x08\n\x02\x08\x02\x12\x02\x08\n\x92\xb5\x18\x02\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!payhub/admin/v1/key_service.proto\x12\x0fpayhub.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpayhub/options/v1/options.proto\"\x9a\x02\n\x03Key\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n\ttenant_id\x18\x02 \x01(\tR\x08tenantId\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0brevoke_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\x12\x1b\n\tplugin_id\x18\x07 \x01(\tR\x08pluginId\x12#\n\rpublish_types\x18\x08 \x03(\tR\x0cpublishTypes\"\xae\x03\n\x10\x43reateKeyRequest\x12=\n\ttenant_id\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$R\x08tenantId\x12\x8e\x01\n\x06scopes\x18\x02 \x03(\tBv\xbaHs\x92\x01p\x08\x01\x10\x08\x18\x01\"hrfR\rpayments:readR\x0epayments:writeR\x0b\x65vents:readR\x0e\x65vents:publishR\x10plugins:registerR\x0fwebhooks:manageR\x05\x61\x64minR\x06scopes\x12\x1e\n\x04name\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x04name\x12\x46\n\tplugin_id\x18\x04 \x01(\tB)\xbaH&r!2\x1f^[a-z][a-z0-9.-]{1,61}[a-z0-9]$\xd8\x01\x01R\x08pluginId\x12\x62\n\rpublish_types\x18\x05 \x03(\tB=\xbaH:\x92\x01\x37\x10 \x18\x01\"1r/\x18\x80\x01\x32*^([a-z][a-z0-9_]*\\.)+([a-z][a-z0-9_]*|\\*)$R\x0cpublishTypes\"Y\n\x11\x43reateKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x14.payhub.admin.v1.KeyR\x03key\x12\x1c\n\x06secret\x18\x02 \x01(\tB\x04\x88\xb5\x18\x01R\x06secret\"\x89\x01\n\x0fListKeysRequest\x12$\n\ttenant_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x08tenantId\x12\'\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"d\n\x10ListKeysResponse\x12(\n\x04keys\x18\x01 \x03(\x0b\x32\x14.payhub.admin.v1.KeyR\x04keys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n\x10RevokeKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\";\n\x11RevokeKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x14.payhub.admin.v1.KeyR\x03key\"d\n\x14IntrospectKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12*\n\nkey_sha256\x18\x02 \x01(\x0c\x42\x0b\xbaH\x04z\x02h \x88\xb5\x18\x01R\tkeySha256\"\xc5\x01\n\x15IntrospectKeyResponse\x12\x16\n\x06\x61\x63tive\x18\x01 \x01(\x08R\x06\x61\x63tive\x12\x1b\n\ttenant_id\x18\x02 \x01(\tR\x08tenantId\x12\x16\n\x06scopes\x18\x03 \x03(\tR\x06scopes\x12\x1b\n\tplugin_id\x18\x04 \x01(\tR\x08pluginId\x12#\n\rpublish_types\x18\x05 \x03(\tR\x0cpublishTypes\x12\x1d\n\nread_types\x18\x06 \x03(\tR\treadTypes2\xd0\x03\n\nKeyService\x12n\n\tCreateKey\x12!.payhub.admin.v1.CreateKeyRequest\x1a\".payhub.admin.v1.CreateKeyResponse\"\x1a\x90\x02\x00\x8a\xb5\x18\x08\n\x02\x08\x05\x12\x02\x08\x1e\x92\xb5\x18\x07\n\x05\x61\x64min\x12k\n\x08ListKeys\x12 .payhub.admin.v1.ListKeysRequest\x1a!.payhub.admin.v1.ListKeysResponse\"\x1a\x90\x02\x01\x8a\xb5\x18\x08\n\x02\x08\x05\x12\x02\x08\x1e\x92\xb5\x18\x07\n\x05\x61\x64min\x12n\n\tRevokeKey\x12!.payhub.admin.v1.RevokeKeyRequest\x1a\".payhub.admin.v1.RevokeKeyResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\x05\x12\x02\x08\x1e\x92\xb5\x18\x07\n\x05\x61\x64min\x12u\n\rIntrospectKey\x12%.payhub.admin.v1.IntrospectKeyRequest\x1a&.payhub.admin.v1.IntrospectKeyResponse\"\x15\x90\x02\x01\x8a\xb5\x18\x08\n\x02\x08\x02\x12\x02\x08\n\x92\xb5\x18\x02\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEKEYREQUEST'].fields_by_name['tenant_id']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\035r\0332\031^[a-z0-9][a-z0-9-]{0,62}$'
   _globals['_CREATEKEYREQUEST'].fields_by_name['scopes']._loaded_options = None
-  _globals['_CREATEKEYREQUEST'].fields_by_name['scopes']._serialized_options = b'\272Hb\222\001_\010\001\020\010\030\001\"WrUR\rpayments:readR\016payments:writeR\013events:readR\016events:publishR\020plugins:registerR\005admin'
+  _globals['_CREATEKEYREQUEST'].fields_by_name['scopes']._serialized_options = b'\272Hs\222\001p\010\001\020\010\030\001\"hrfR\rpayments:readR\016payments:writeR\013events:readR\016events:publishR\020plugins:registerR\017webhooks:manageR\005admin'
   _globals['_CREATEKEYREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_CREATEKEYREQUEST'].fields_by_name['plugin_id']._loaded_options = None
@@ -69,21 +69,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEY']._serialized_start=150
   _globals['_KEY']._serialized_end=432
   _globals['_CREATEKEYREQUEST']._serialized_start=435
-  _globals['_CREATEKEYREQUEST']._serialized_end=847
-  _globals['_CREATEKEYRESPONSE']._serialized_start=849
-  _globals['_CREATEKEYRESPONSE']._serialized_end=938
-  _globals['_LISTKEYSREQUEST']._serialized_start=941
-  _globals['_LISTKEYSREQUEST']._serialized_end=1078
-  _globals['_LISTKEYSRESPONSE']._serialized_start=1080
-  _globals['_LISTKEYSRESPONSE']._serialized_end=1180
-  _globals['_REVOKEKEYREQUEST']._serialized_start=1182
-  _globals['_REVOKEKEYREQUEST']._serialized_end=1234
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=1236
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=1295
-  _globals['_INTROSPECTKEYREQUEST']._serialized_start=1297
-  _globals['_INTROSPECTKEYREQUEST']._serialized_end=1397
-  _globals['_INTROSPECTKEYRESPONSE']._serialized_start=1400
-  _globals['_INTROSPECTKEYRESPONSE']._serialized_end=1597
-  _globals['_KEYSERVICE']._serialized_start=1600
-  _globals['_KEYSERVICE']._serialized_end=2064
+  _globals['_CREATEKEYREQUEST']._serialized_end=865
+  _globals['_CREATEKEYRESPONSE']._serialized_start=867
+  _globals['_CREATEKEYRESPONSE']._serialized_end=956
+  _globals['_LISTKEYSREQUEST']._serialized_start=959
+  _globals['_LISTKEYSREQUEST']._serialized_end=1096
+  _globals['_LISTKEYSRESPONSE']._serialized_start=1098
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1198
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1200
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1252
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1254
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1313
+  _globals['_INTROSPECTKEYREQUEST']._serialized_start=1315
+  _globals['_INTROSPECTKEYREQUEST']._serialized_end=1415
+  _globals['_INTROSPECTKEYRESPONSE']._serialized_start=1418
+  _globals['_INTROSPECTKEYRESPONSE']._serialized_end=1615
+  _globals['_KEYSERVICE']._serialized_start=1618
+  _globals['_KEYSERVICE']._serialized_end=2082
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,1 @@
+"""Webhooks out: a tenant's events, sent to URLs over HTTP."""

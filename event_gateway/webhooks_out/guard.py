@@ -1,0 +1,129 @@
+"""Where webhooks may go: what of a URL and of an address is refused.
+
+Owns the rules against requests into private networks. Called by the API when a URL
+is stored and by the sender for each connection: a name is resolved once, every
+address is checked, and exactly these are connected to.
+"""
+
+import ipaddress
+import socket
+import urllib.parse
+from typing import Any
+
+import aiohttp
+import aiohttp.abc
+import aiohttp.resolver
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class BlockedAddress(OSError):
+    """The target lies where no webhook may go."""
+
+
+def problem(url: str, *, plain_http: bool, private: bool) -> str | None:
+    """Returns what is wrong with a URL, or None.
+
+    Args:
+        url: What a tenant wants to be called at.
+        plain_http: Whether http is allowed beside https.
+        private: Whether private, loopback and link-local addresses are allowed.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme != "https" and not (plain_http and parts.scheme == "http"):
+        return "must be an https URL" if not plain_http else "must be an https or http URL"
+    if not host or parts.username is not None or parts.password is not None or parts.fragment:
+        return "must have a host, and no user, password or fragment"
+    if port == 0:
+        return "has a port that nothing listens on"
+    if not url.isascii() or any(ord(each) <= 0x20 for each in url):
+        return "must be in ASCII, without blanks"
+    if not private:
+        name = host.rstrip(".").lower()
+        if name == "localhost" or name.endswith((".localhost", ".local", ".internal")):
+            return "must not name this host or its network"
+        if _literal(host) and not is_public(host):
+            return "must not lie in a private, loopback or link-local network"
+    return None
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the public internet."""
+    try:
+        found = ipaddress.ip_address(address.split("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if inner is None and found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if found.teredo is not None or (inner is not None and not is_public(str(inner))):
+            return False
+        if found.is_site_local:
+            return False
+    return found.is_global and not (found.is_multicast or found.is_reserved)
+
+
+class Resolver(aiohttp.abc.AbstractResolver):
+    """Resolves names for the sender, and lets no forbidden address through.
+
+    Args:
+        private: Whether private, loopback and link-local addresses are allowed.
+        inner: Who resolves.
+    """
+
+    def __init__(self, *, private: bool, inner: aiohttp.abc.AbstractResolver | None = None) -> None:
+        self._private = private
+        self._inner = inner or aiohttp.resolver.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[aiohttp.abc.ResolveResult]:
+        """Returns the addresses of *host*; all of them must be allowed."""
+        found = await self._inner.resolve(host, port, family)
+        for each in found:
+            if not self._private and not is_public(each["host"]):
+                raise BlockedAddress("the name leads into a private network")
+        return found
+
+    async def close(self) -> None:
+        """Closes the inner resolver."""
+        await self._inner.close()
+
+
+def check_literal(host: str, *, private: bool) -> None:
+    """Checks an address in a URL, which no resolver sees.
+
+    Raises:
+        BlockedAddress: It is not allowed.
+    """
+    if not private and _literal(host) and not is_public(host):
+        raise BlockedAddress("the address lies in a private network")
+
+
+def _literal(host: str) -> bool:
+    """Whether *host* is an address in any spelling that a socket takes, such as `127.1`."""
+    try:
+        ipaddress.ip_address(host.split("%")[0])
+    except ValueError:
+        pass
+    else:
+        return True
+    try:
+        socket.inet_aton(host)
+    except OSError:
+        return False
+    return True
+
+
+def session_options(private: bool) -> dict[str, Any]:
+    """Returns the connector of a session that goes only where it may."""
+    return {
+        "connector": aiohttp.TCPConnector(
+            resolver=Resolver(private=private), use_dns_cache=False, limit=0
+        )
+    }

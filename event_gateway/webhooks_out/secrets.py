@@ -1,0 +1,130 @@
+"""Secrets of endpoints at rest: encrypted under keys that the gateway is given.
+
+Owns the encryption keys and the form in which secrets are kept. Called by the API
+and by workers. Never logs a value.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+import grpc
+from cryptography import fernet
+
+from servicekit import errors
+
+KEYS_MAX = 16
+VARIABLE = "EVENT_GATEWAY_ENCRYPTION_KEYS"
+# A rotation keeps the one before; what is older goes.
+SECRETS_MAX = 2
+
+
+class KeyProblem(Exception):
+    """The encryption keys are malformed, or their file can't be read or made."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """One secret; `expire_us` is 0 for the newest one."""
+
+    value: str = dataclasses.field(repr=False)
+    expire_us: int = 0
+
+
+class Vault:
+    """Encrypts and decrypts the secrets of endpoints.
+
+    Args:
+        keys: Fernet keys, newest first; the first encrypts, all decrypt. None: it refuses.
+
+    Raises:
+        KeyProblem: One is malformed.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        if len(keys) > KEYS_MAX:
+            raise KeyProblem(f"{VARIABLE}: holds {len(keys)} keys; at most {KEYS_MAX} are taken")
+        try:
+            opened = [fernet.Fernet(key) for key in keys]
+        except ValueError:
+            raise KeyProblem(f"{VARIABLE}: a key is not 32 bytes in URL-safe base64") from None
+        self._all = fernet.MultiFernet(opened) if opened else None
+
+    def seal(self, endpoint_id: str, secrets: Sequence[Secret]) -> bytes:
+        """Returns *secrets* as ciphertext that opens for this endpoint only.
+
+        Raises:
+            errors.RpcError: ENCRYPTION_KEY_MISSING.
+        """
+        content = [[each.value, each.expire_us] for each in secrets]
+        text = json.dumps({"endpoint_id": endpoint_id, "secrets": content})
+        return self._keys(endpoint_id).encrypt(text.encode())
+
+    def open(self, endpoint_id: str, sealed: bytes) -> list[Secret]:
+        """Returns what `seal` was given.
+
+        Raises:
+            errors.RpcError: ENCRYPTION_KEY_MISSING, no key fits.
+        """
+        try:
+            content = json.loads(self._keys(endpoint_id).decrypt(sealed))
+        except fernet.InvalidToken:
+            raise _missing(endpoint_id) from None
+        if content["endpoint_id"] != endpoint_id:
+            raise _missing(endpoint_id)
+        return [Secret(value=value, expire_us=expire_us) for value, expire_us in content["secrets"]]
+
+    def _keys(self, endpoint_id: str) -> fernet.MultiFernet:
+        if self._all is None:
+            raise _missing(endpoint_id)
+        return self._all
+
+
+def live(secrets: Sequence[Secret], now_us: int) -> list[str]:
+    """Returns the secrets that sign now, newest first."""
+    return [each.value for each in secrets if not each.expire_us or each.expire_us > now_us]
+
+
+def rotated(secrets: Sequence[Secret], fresh: str, expire_us: int) -> list[Secret]:
+    """Returns *secrets* with *fresh* before them; the newest so far signs until *expire_us*."""
+    kept = [dataclasses.replace(each, expire_us=expire_us) for each in secrets[:1]]
+    return [Secret(value=fresh), *kept][:SECRETS_MAX]
+
+
+def find_keys(text: str | None, path: pathlib.Path | None) -> list[str]:
+    """Returns the encryption keys of this installation, newest first; none if none is given.
+
+    Args:
+        text: The setting: keys separated by commas, spaces or lines.
+        path: A file to read instead; made, readable by its owner only, if it is missing.
+
+    Raises:
+        KeyProblem: The file can't be read or made.
+    """
+    if text is not None:
+        return [key for key in re.split(r"[\s,]+", text) if key]
+    if path is None:
+        return []
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with os.fdopen(os.open(path, flags, 0o600), "w") as file:
+                file.write(fernet.Fernet.generate_key().decode() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        return path.read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise KeyProblem(f"can't read or make the encryption keys in {path}") from problem
+
+
+def _missing(endpoint_id: str) -> errors.RpcError:
+    return errors.RpcError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "ENCRYPTION_KEY_MISSING",
+        f"the gateway has no key for the secrets of webhook endpoints: set {VARIABLE}",
+        metadata={"endpoint_id": endpoint_id},
+    )

@@ -1,0 +1,399 @@
+"""Webhooks out, sent to a real HTTP server, on both databases: the paragraph row by row."""
+
+import asyncio
+import base64
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from aiohttp import web
+from cryptography import fernet
+from payhub.events.v1 import webhook_pb2
+from payhub.payments.v1 import payment_events_pb2
+
+from tests.integration.gateway import harness, receiving
+from tests.integration.gateway.harness import event
+
+State = webhook_pb2.WebhookEndpoint
+Delivery = webhook_pb2.WebhookDelivery
+FAST = [{"nanos": 100_000_000}]
+SETTINGS = {
+    "EVENT_GATEWAY_WEBHOOK_PLAIN_HTTP": "true",
+    "EVENT_GATEWAY_WEBHOOK_PRIVATE_TARGETS": "true",
+    "EVENT_GATEWAY_ENCRYPTION_KEYS": fernet.Fernet.generate_key().decode(),
+    "EVENT_GATEWAY_CONSUMER_LEASE_S": "2",
+}
+ALL = (*harness.ALL, "webhooks:manage")
+
+
+@pytest.fixture(scope="module")
+def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Gateway]:
+    """A gateway on SQLite that may send to this host."""
+    folder = tmp_path_factory.mktemp("webhooks")
+    with harness.running(f"sqlite:///{folder}/events.db", **SETTINGS) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[receiving.Receiver]:
+    """A running receiver."""
+    async with receiving.receiver() as made:
+        yield made
+
+
+async def make(client: harness.Client, url: str, **over: Any) -> Any:
+    """Makes an endpoint; returns the answer, with its secret."""
+    fields = {"url": url, "types": ["payment.*"], "retry_schedule": FAST, **over}
+    return await client.hook("CreateWebhookEndpoint", endpoint=fields, idempotency_key=url)
+
+
+async def logged(client: harness.Client, made: Any, **where: Any) -> list[Any]:
+    """Returns the delivery log of an endpoint."""
+    answer = await client.hook("ListWebhookDeliveries", endpoint_id=made.endpoint.id, **where)
+    return list(answer.deliveries)
+
+
+async def events_about(client: harness.Client) -> list[str]:
+    """Returns the types of the events about endpoints."""
+    page = await client.query(filter={"types": ["webhook_endpoint.*"]})
+    assert [each.entity_version for each in page.events] == list(range(1, len(page.events) + 1))
+    return [each.type.partition(".")[2] for each in page.events]
+
+
+async def test_signed_events_reach_their_endpoint(
+    database_url: str, hook: receiving.Receiver
+) -> None:
+    """Id, time and a signature that the reference library accepts; the payload as JSON; a
+    killed gateway sends what was not confirmed, and the secret is nowhere in the clear.
+    """
+    with harness.running(database_url, **SETTINGS) as gateway:
+        client = gateway.tenant("one", ALL)
+        made = await make(client, hook.url)
+        again = await make(client, hook.url)
+        assert (again.endpoint, again.secret) == (made.endpoint, made.secret)
+        payload = payment_events_pb2.PaymentEvent()
+        payload.payment.id = "pay_1"
+        sent = event(
+            "one",
+            data=payload.SerializeToString(),
+            content_type="application/protobuf",
+            data_schema=payload.DESCRIPTOR.full_name,
+        )
+        await client.publish(sent, event("one", type="refund.created"))
+        await harness.until(lambda: len(hook.got) == 1)
+        (got,) = hook.got
+        assert got.event_id == sent.id
+        assert abs(int(got.headers["webhook-timestamp"]) - time.time()) < 30
+        assert got.verified(made.secret)
+        assert not got.verified("whsec_" + base64.b64encode(b"x" * 32).decode())
+        assert got.body["type"] == "payment.created"
+        assert got.body["data"]["payload"]["payment"] == {"id": "pay_1"}
+        assert got.body["data"]["entity_id"] == "pay_1"
+
+        hook.answer = 500
+        later = event("one", entity_id="pay_2")
+        await client.publish(later)
+        await harness.until(lambda: len(hook.got) >= 2)
+        gateway.signal(signal.SIGKILL)
+        await asyncio.to_thread(gateway.ended)
+        hook.answer = 200
+        seen = len(hook.got)
+        gateway.start()
+        client = gateway.client(client.key)
+        await harness.until(lambda: later.id in {each.event_id for each in hook.got[seen:]}, 20)
+
+        async def delivered() -> bool:
+            states = [each.state for each in await logged(client, made)]
+            return states == [Delivery.STATE_DELIVERED] * 2
+
+        await harness.until(delivered)
+        assert await events_about(client) == ["created"]
+        assert made.secret not in gateway.log()
+    if database_url.startswith("sqlite"):
+        path = database_url.removeprefix("sqlite:///")
+        with open(path, "rb") as file:  # noqa: ASYNC230, PTH123
+            assert made.secret.encode()[10:] not in file.read()
+
+
+async def test_only_2xx_is_success_and_attempts_are_logged(
+    sending: harness.Gateway, tenant: str, hook: receiving.Receiver
+) -> None:
+    """Redirects and errors are tried again by the schedule, then given up; the log shows status
+    and the beginning of the answer; what failed can be sent again.
+    """
+    client = sending.tenant(tenant, ALL)
+    made = await make(client, hook.url, retry_schedule=FAST * 2)
+    moved = web.Response(status=302, headers={"location": hook.url})
+    hook.answers = [lambda _: moved, 404, 500]
+    sent = event(tenant)
+    await client.publish(sent)
+
+    async def failed() -> bool:
+        return [each.state for each in await logged(client, made)] == [Delivery.STATE_FAILED]
+
+    await harness.until(failed)
+    assert len(hook.got) == 3
+    assert {each.event_id for each in hook.got} == {sent.id}
+    (found,) = await logged(client, made, event_id=sent.id)
+    assert [each.status_code for each in found.attempts] == [302, 404, 500]
+    assert [each.number for each in found.attempts] == [1, 2, 3]
+    assert found.attempts[1].response_excerpt == "thanks  a lot"
+    gaps = [b.at_s - a.at_s for a, b in zip(hook.got, hook.got[1:], strict=False)]
+    assert all(gap >= 0.08 for gap in gaps)
+
+    async def given_up() -> bool:
+        found = (await client.hook("GetWebhookEndpoint", id=made.endpoint.id)).status
+        return (found.failed, found.queued, found.HasField("failing_since")) == (1, 0, True)
+
+    await harness.until(given_up)
+    retry = {"endpoint_id": made.endpoint.id, "failed_since": {"seconds": 1}}
+    queued = await client.hook("RetryWebhookDeliveries", **retry, idempotency_key="r1")
+    assert queued.queued == 1
+    assert await client.hook("RetryWebhookDeliveries", **retry, idempotency_key="r1") == queued
+    await harness.until(lambda: len(hook.got) == 4)
+    assert not await logged(client, made, state=Delivery.STATE_PENDING)
+
+    async def replayed(**selection: Any) -> None:
+        before = len(hook.got)
+        answer = await client.hook(
+            "RetryWebhookDeliveries",
+            endpoint_id=made.endpoint.id,
+            idempotency_key=str(selection),
+            **selection,
+        )
+        assert answer.queued == 1
+        await harness.until(lambda: len(hook.got) == before + 1)
+        assert hook.got[-1].event_id == sent.id
+
+    async def settled() -> bool:
+        found = (await client.hook("GetWebhookEndpoint", id=made.endpoint.id)).status
+        return (found.failed, found.queued) == (0, 0)
+
+    await harness.until(settled)
+    await replayed(event_id=sent.id)
+    await harness.until(settled)
+    await replayed(replay_from={"anchor": "ANCHOR_OLDEST"})
+    await harness.until(settled)
+    with pytest.raises(grpc.RpcError) as unknown:
+        await client.hook(
+            "RetryWebhookDeliveries",
+            endpoint_id=made.endpoint.id,
+            event_id="evt_none",
+            idempotency_key="x",
+        )
+    assert unknown.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_retry_after_throttles_the_endpoint(
+    sending: harness.Gateway, tenant: str, hook: receiving.Receiver
+) -> None:
+    """429 and 503 with Retry-After: nothing more goes to the endpoint until then."""
+    client = sending.tenant(tenant, ALL)
+    await make(client, hook.url, max_in_flight=1)
+    hook.answers = [lambda _: web.Response(status=429, headers={"retry-after": "2"})]
+    await client.publish(event(tenant))
+    await harness.until(lambda: len(hook.got) == 1)
+    await client.publish(event(tenant, entity_id="pay_2"))
+    await harness.until(lambda: len(hook.got) == 3, 20)
+    assert hook.got[1].at_s - hook.got[0].at_s >= 1.9
+
+
+async def test_410_and_long_failure_disable(tmp_path: Any, hook: receiving.Receiver) -> None:
+    """A receiver that is gone, or fails for too long, is disabled with an event; enabled again
+    it gets what comes from then on.
+    """
+    url = f"sqlite:///{tmp_path}/events.db"
+    limits = {**SETTINGS, "EVENT_GATEWAY_WEBHOOK_DISABLE_AFTER_S": "0.5"}
+    with harness.running(url, **limits) as gateway:
+        client = gateway.tenant("one", ALL)
+        made = await make(client, hook.url, retry_schedule=FAST * 20)
+
+        async def state() -> Any:
+            return (await client.hook("GetWebhookEndpoint", id=made.endpoint.id)).endpoint
+
+        async def is_disabled() -> bool:
+            return bool((await state()).state == State.STATE_DISABLED)
+
+        async def enable() -> None:
+            change = {"id": made.endpoint.id, "state": State.STATE_ENABLED}
+            await client.hook(
+                "UpdateWebhookEndpoint", endpoint=change, update_mask={"paths": ["state"]}
+            )
+
+        hook.answer = 500
+        await client.publish(event("one"))
+        await harness.until(is_disabled)
+        assert (await state()).disabled_reason.endswith("last: HTTP 500")
+        missed = event("one", entity_id="pay_2")
+        await client.publish(missed)
+        await enable()
+        hook.answer = 410
+        fresh = event("one", entity_id="pay_3")
+        await client.publish(fresh)
+        await harness.until(is_disabled, 25)
+        assert (await state()).disabled_reason == "it answered 410 Gone"
+        assert hook.got[-1].event_id == fresh.id
+        assert missed.id not in {each.event_id for each in hook.got}
+        assert await events_about(client) == ["created", "disabled", "updated", "disabled"]
+
+
+async def test_rotation_signs_with_both_for_a_while(
+    sending: harness.Gateway, tenant: str, hook: receiving.Receiver
+) -> None:
+    """During the overlap both secrets verify; without one only the new secret does."""
+    client = sending.tenant(tenant, ALL)
+    made = await make(client, hook.url)
+    rotate = {"id": made.endpoint.id, "idempotency_key": "k1"}
+    fresh = (await client.hook("RotateWebhookSecret", **rotate)).secret
+    assert (await client.hook("RotateWebhookSecret", **rotate)).secret == fresh
+    tested = await client.hook("SendTestWebhook", id=made.endpoint.id)
+    assert (tested.delivered, tested.attempt.status_code) == (True, 200)
+    assert hook.got[0].body["type"] == "webhook.test"
+    assert hook.got[0].verified(made.secret)
+    assert hook.got[0].verified(fresh)
+    last = await client.hook(
+        "RotateWebhookSecret", id=made.endpoint.id, overlap={}, idempotency_key="k2"
+    )
+    await client.hook("SendTestWebhook", id=made.endpoint.id)
+    assert hook.got[1].verified(last.secret)
+    assert not hook.got[1].verified(fresh)
+    assert await events_about(client) == ["created", "secret_rotated", "secret_rotated"]
+
+
+async def test_a_dead_endpoint_delays_no_other_and_order_is_a_choice(
+    sending: harness.Gateway, tenant: str, hook: receiving.Receiver
+) -> None:
+    """One that never answers holds its own requests, at most max_in_flight; an ordered one gets
+    the events of an entity one after the other.
+    """
+    client = sending.tenant(tenant, ALL)
+    async with receiving.receiver() as dead, receiving.receiver() as ordered:
+        dead.hold = asyncio.Event()
+        await make(client, dead.url, max_in_flight=2, timeout={"seconds": 30})
+        await make(client, hook.url)
+        await make(client, ordered.url, ordered=True, retry_schedule=FAST * 5)
+        ordered.answers = [500, 500]
+        made = [event(tenant, entity_id="a", entity_version=n) for n in range(1, 21)]
+        await client.publish(*made)
+        await harness.until(lambda: len(hook.got) == 20)
+        await harness.until(lambda: len(ordered.got) == 22)
+        versions = [each.body["data"]["entity_version"] for each in ordered.got]
+        assert versions == [1, 1, 1, *range(2, 21)]
+        await harness.until(lambda: len(dead.got) == 2)
+        assert dead.most_open == 2
+
+
+async def test_targets_in_private_networks_are_refused(
+    tmp_path: Any, hook: receiving.Receiver
+) -> None:
+    """By default only https to public addresses: refused when stored, and when a name leads
+    there later; a time-out and a closed port are named.
+    """
+    url = f"sqlite:///{tmp_path}/events.db"
+    with harness.running(url, EVENT_GATEWAY_WEBHOOK_PLAIN_HTTP="true") as gateway:
+        client = gateway.tenant("one", ALL)
+        for target in (
+            hook.url,
+            "http://localhost/",
+            "https://10.1.2.3/",
+            "https://169.254.169.254/latest",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://2130706433/",
+            "https://user:pw@example.com/",
+            "ftp://example.com/",
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                await make(client, target)
+            assert "endpoint.url" in harness.violations(refused.value), target
+        # A name that resolves to this host, as one under an attacker's control would.
+        made = await make(client, f"http://ip6-loopback.:{hook.port}/")
+        tested = await client.hook("SendTestWebhook", id=made.endpoint.id)
+        assert tested.attempt.transport_error in ("BLOCKED_ADDRESS", "DNS")
+        assert not hook.got
+        assert (tmp_path / "gateway.key").stat().st_mode & 0o077 == 0
+
+
+async def test_bad_answers_are_bounded_and_named(
+    sending: harness.Gateway, tenant: str, hook: receiving.Receiver
+) -> None:
+    """A slow receiver is a TIMEOUT, a closed port CONNECT, and of a huge answer only the
+    beginning is read; pausing keeps events, deleting drops them.
+    """
+    client = sending.tenant(tenant, ALL)
+    closed = await make(client, "http://127.0.0.1:9/")
+    tested = await client.hook("SendTestWebhook", id=closed.endpoint.id)
+    assert tested.attempt.transport_error == "CONNECT"
+    made = await make(client, hook.url, timeout={"seconds": 1})
+    hook.answers = [lambda _: web.Response(text="x" * 5_000_000)]
+    tested = await client.hook("SendTestWebhook", id=made.endpoint.id)
+    assert (tested.delivered, len(tested.attempt.response_excerpt)) == (True, 1024)
+    hook.hold = asyncio.Event()
+    tested = await client.hook("SendTestWebhook", id=made.endpoint.id)
+    assert tested.attempt.transport_error == "TIMEOUT"
+    hook.hold.set()
+    hook.hold = None
+    seen = len(hook.got)
+
+    async def pause(state: int) -> None:
+        change = {"id": made.endpoint.id, "state": state}
+        await client.hook(
+            "UpdateWebhookEndpoint", endpoint=change, update_mask={"paths": ["state"]}
+        )
+
+    await pause(State.STATE_PAUSED)
+    kept = event(tenant)
+    await client.publish(kept)
+
+    async def queued() -> bool:
+        status = (await client.hook("GetWebhookEndpoint", id=made.endpoint.id)).status
+        return bool(status.queued == 1)
+
+    await harness.until(queued)
+    await pause(State.STATE_ENABLED)
+    await harness.until(lambda: len(hook.got) > seen, 25)
+    assert hook.got[-1].event_id == kept.id
+    for _ in range(2):
+        await client.hook("DeleteWebhookEndpoint", id=made.endpoint.id)
+    with pytest.raises(grpc.RpcError) as gone:
+        await client.hook("GetWebhookEndpoint", id=made.endpoint.id)
+    assert gone.value.code() == grpc.StatusCode.NOT_FOUND
+    other = sending.tenant(f"{tenant}-2", ALL)
+    with pytest.raises(grpc.RpcError) as foreign:
+        await other.hook("GetWebhookEndpoint", id=closed.endpoint.id)
+    assert foreign.value.code() == grpc.StatusCode.NOT_FOUND
+    with pytest.raises(grpc.RpcError) as scope:
+        await sending.tenant(tenant).hook("ListWebhookEndpoints")
+    assert harness.reason(scope.value) == "SCOPE_MISSING"
+
+
+async def test_replicas_share_endpoints_and_take_over(
+    new_postgres_database: Any, hook: receiving.Receiver
+) -> None:
+    """When the replica that sends is killed another one goes on; nothing is lost."""
+    url = new_postgres_database()
+    keys = harness.Keys()
+    keys.start()
+    gateways = [harness.Gateway(keys, url, **SETTINGS) for _ in range(2)]
+    try:
+        for each in gateways:
+            each.start()
+        key = keys.add("one", ALL)
+        client = gateways[0].client(key)
+        made = await make(client, hook.url)
+        await client.publish(*(event("one", entity_id=f"p{n}") for n in range(10)))
+        await harness.until(lambda: len({each.event_id for each in hook.got}) == 10)
+        at = 0 if f'"consumer":"{made.endpoint.id}"' in gateways[0].log() else 1
+        gateways[at].signal(signal.SIGKILL)
+        await asyncio.to_thread(gateways[at].ended)
+        other = gateways[1 - at].client(key)
+        await other.publish(*(event("one", entity_id=f"q{n}") for n in range(10)))
+        await harness.until(lambda: len({each.event_id for each in hook.got}) == 20, 20)
+        await harness.until(lambda: f'"consumer":"{made.endpoint.id}"' in gateways[1 - at].log())
+    finally:
+        for each in gateways:
+            each.stop()
+        keys.stop()

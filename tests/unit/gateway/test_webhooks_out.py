@@ -1,0 +1,202 @@
+"""Webhooks out: signatures, schedule, targets, payloads; nothing is sent here."""
+
+import json
+
+import pytest
+import standardwebhooks
+from payhub.events.v1 import event_pb2
+from payhub.events.v1 import webhook_pb2 as pb
+
+from event_gateway.consumers import definition as consumer_definition
+from event_gateway.consumers import machine, members, place, policy, records
+from event_gateway.db import consumers
+from event_gateway.webhooks_out import definition, guard, payload, secrets, sender, signing
+from servicekit import clock, errors
+
+OPEN = {"plain_http": False, "private": False}
+HOUR_S = 3600.0
+
+
+def stored(endpoint: pb.WebhookEndpoint) -> consumers.Stored:
+    """The consumer behind an endpoint, as it would be stored."""
+    return consumers.Stored(
+        tenant_id="one",
+        name="whe_1",
+        kind=definition.KIND,
+        definition=definition.consumer("whe_1", endpoint),
+        revision=1,
+        generation=1,
+        change_count=1,
+        floor=0,
+        runs=b"",
+        owner="",
+        owner_endpoint="",
+        term=0,
+        members=0,
+        outstanding=0,
+        create_us=0,
+    )
+
+
+def test_the_signature_is_that_of_the_standard() -> None:
+    """The published example of Standard Webhooks comes out, and every secret signs."""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    body = b'{"test": 2432232314}'
+    made = signing.headers(
+        [secret, signing.new_secret()],
+        message_id="msg_p5jXN8AQM9LWM0D4loKWxJek",
+        sent_s=1614265330,
+        body=body,
+    )
+    first, second = made["webhook-signature"].split()
+    assert first == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    assert second != first
+    fresh = signing.new_secret()
+    now_s = clock.SystemClock().now_us() // 1_000_000
+    headers = signing.headers([fresh], message_id="m", sent_s=now_s, body=body)
+    assert standardwebhooks.Webhook(fresh).verify(body, headers) == json.loads(body)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+def test_the_default_schedule_lasts_for_days(chance: float) -> None:
+    """Ten attempts over about 75 hours, each wait spread by a fifth at most, then given up."""
+    endpoint = definition.complete(pb.WebhookEndpoint(url="https://example.com/"), **OPEN)
+    time = clock.FakeClock()
+    who = members.Members()
+    session = who.join("http", 8)
+    on = machine.Machine(
+        consumer_definition.read(stored(endpoint)).rules,
+        place.Place(0),
+        records.Known(retries=(), blocked_keys=(), parked=0),
+        incarnation="i",
+        who=who,
+    )
+    on.feed([(1, "a", b"x")], 1, time.now_us())
+    waits: list[float] = []
+    sent_s = time.monotonic_s()
+    while True:
+        handed = on.deliver(time.now_us(), [session], 1)
+        if not handed:
+            due_us = on.next_us()
+            if due_us is None:
+                break
+            time.advance((due_us - time.now_us()) / 1e6)
+            continue
+        waits.append(time.monotonic_s() - sent_s)
+        sent_s = time.monotonic_s()
+        session.grant(1)
+        lease = handed[0].lease.token
+        on.settle(lease, policy.Verdict.REJECT, time.now_us(), chance=chance, reason="HTTP 500")
+    assert len(waits) == 10
+    factor = 0.8 + 0.4 * chance
+    assert waits[1:] == pytest.approx([each * factor for each in definition.SCHEDULE_S])
+    assert sum(waits) == pytest.approx(75.6 * HOUR_S * factor, rel=0.01)
+    (park,) = on.changes().parks
+    assert park.reason == "HTTP 500 (after 10 deliveries)"
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("172.16.5.4", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1", False),
+        ("fc00::1", False),
+        ("ff02::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::", False),
+        ("nonsense", False),
+    ],
+)
+def test_only_public_addresses_pass(address: str, public: bool) -> None:
+    """Whatever is private, local, shared, reserved or wraps such an address does not."""
+    assert guard.is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "https://",
+        "https://u@example.com/",
+        "https://example.com/#x",
+        "https://127.1/",
+        "https://0x7f000001/",
+        "https://localhost./",
+        "https://printer.local/",
+        "https://metadata.google.internal/",
+        "https://exa mple.com/",
+        "https://example.com:99999/",
+        "//example.com/",
+    ],
+)
+def test_urls_that_are_not_called(url: str) -> None:
+    """Wrong schemes, credentials, names of this host and odd spellings are refused."""
+    assert guard.problem(url, **OPEN) is not None
+    assert guard.problem("https://example.com:8443/hook?a=b", **OPEN) is None
+
+
+def test_secrets_open_for_their_endpoint_only() -> None:
+    """A ciphertext moved to another endpoint, or read with another key, does not open."""
+    from cryptography import fernet
+
+    old, new = (fernet.Fernet.generate_key().decode() for _ in range(2))
+    held = [secrets.Secret(value="whsec_a"), secrets.Secret(value="whsec_b", expire_us=5)]
+    sealed = secrets.Vault([old]).seal("whe_1", held)
+    assert secrets.Vault([new, old]).open("whe_1", sealed) == held
+    assert secrets.live(held, 4) == ["whsec_a", "whsec_b"]
+    assert secrets.live(held, 5) == ["whsec_a"]
+    assert [each.value for each in secrets.rotated(held, "whsec_c", 9)] == ["whsec_c", "whsec_a"]
+    for vault, endpoint_id in (([new], "whe_1"), ([old], "whe_2"), ([], "whe_1")):
+        with pytest.raises(errors.RpcError) as refused:
+            secrets.Vault(vault).open(endpoint_id, sealed)
+        assert refused.value.reason == "ENCRYPTION_KEY_MISSING"
+    assert "whsec_a" not in repr(held)
+
+
+def test_payloads_become_json_or_base64() -> None:
+    """JSON as it is, what can't be decoded as base64, nothing when thin; the excerpt of an
+    answer has no control characters.
+    """
+    event = event_pb2.Event(
+        id="evt_1", type="a.b", content_type="application/json", data=b'{"x": [1]}'
+    )
+    assert json.loads(payload.body(event, thin=False))["data"]["payload"] == {"x": [1]}
+    assert "payload" not in json.loads(payload.body(event, thin=True))["data"]
+    for data, content_type in ((b"{", "application/json"), (b"\xff\xff", "application/protobuf")):
+        event.data, event.content_type = data, content_type
+        assert set(json.loads(payload.body(event, thin=False))["data"]["payload"]) == {"base64"}
+    assert sender.clean(b"a\x00b\x1b[31m\xff" + b"x" * 5000).startswith(
+        "a b [31m\N{REPLACEMENT CHARACTER}x"
+    )
+    assert len(sender.clean(b"x" * 5000)) == 1024
+
+
+def test_what_an_endpoint_may_say() -> None:
+    """Defaults are filled in, the gateway's own fields refused, a change keeps the rest."""
+    given = pb.WebhookEndpoint(url="https://example.com/", types=["payment.*"])
+    made = definition.complete(given, **OPEN)
+    assert (made.max_in_flight, made.timeout.seconds, len(made.retry_schedule)) == (8, 15, 9)
+    with pytest.raises(errors.RpcError):
+        definition.check_new(pb.WebhookEndpoint(id="whe_1"))
+    off = definition.disabled(made, "tired")
+    changed = definition.change(off, pb.WebhookEndpoint(description="x"), ["description"], **OPEN)
+    assert (changed.description, changed.disabled_reason) == ("x", "tired")
+    on = definition.change(off, pb.WebhookEndpoint(state=1), ["state"], **OPEN)
+    assert (on.state, on.disabled_reason) == (pb.WebhookEndpoint.STATE_ENABLED, "")
+    with pytest.raises(errors.RpcError):
+        definition.change(off, given, ["ordered"], **OPEN)
+    rules = consumer_definition.read(stored(off)).rules
+    assert rules.paused
