@@ -46,7 +46,7 @@ async def create_plan(
     }
     return await answers.send(
         account,
-        calling.Deadline(call.timeout_s),
+        calling.Deadline(calling.REQUEST_MAX_S),
         call,
         lambda: account.api.prices.create_async(params, {"idempotency_key": call.operation_id}),
         objects.plan,
@@ -60,7 +60,7 @@ async def archive_plan(
     params = {"active": False, "metadata": marks.done(call.operation_id, "archive")}
     return await answers.send(
         account,
-        calling.Deadline(call.timeout_s),
+        calling.Deadline(calling.REQUEST_MAX_S),
         call,
         lambda: account.api.prices.update_async(
             request.provider_price_id, params, {"idempotency_key": call.operation_id}
@@ -88,7 +88,7 @@ async def create_subscription(
         params["default_payment_method"] = request.provider_payment_method_id
     return await _subscription(
         account,
-        calling.Deadline(call.timeout_s),
+        calling.Deadline(calling.REQUEST_MAX_S),
         call,
         lambda: account.api.subscriptions.create_async(
             params, {"idempotency_key": call.operation_id}
@@ -100,7 +100,7 @@ async def change_subscription(
     account: transport.Account, request: bps.ChangeSubscriptionRequest, call: calling.Call
 ) -> calls.Answer:
     """Replaces the one item of a Subscription."""
-    deadline = calling.Deadline(call.timeout_s)
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     subscription_id = request.provider_subscription_id
     now = await calling.read(
         account, deadline, lambda: account.api.subscriptions.retrieve_async(subscription_id)
@@ -122,7 +122,7 @@ async def cancel_subscription(
     account: transport.Account, request: bps.CancelSubscriptionRequest, call: calling.Call
 ) -> calls.Answer:
     """Ends a Subscription now or with its period; one that has ended stays as it is."""
-    deadline = calling.Deadline(call.timeout_s)
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     subscription_id = request.provider_subscription_id
     now = await calling.read(
         account, deadline, lambda: account.api.subscriptions.retrieve_async(subscription_id)
@@ -156,7 +156,7 @@ async def reactivate_subscription(
         "metadata": marks.done(call.operation_id, "reactivate"),
         "expand": EXPANDED,
     }
-    deadline = calling.Deadline(call.timeout_s)
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     return await _update(account, deadline, call, request.provider_subscription_id, params)
 
 

@@ -16,6 +16,9 @@ import stripe
 from provider_sdk import errors, provider
 from provider_stripe import config, failures, transport
 
+# As long as Stripe itself may take. A caller that goes earlier is told that nobody knows, and
+# the request goes on: broken off it might have had its effect all the same.
+REQUEST_MAX_S = 80.0
 REPEATS_MAX = 2
 REPEAT_PAUSE_S = 0.5
 

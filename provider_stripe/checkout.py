@@ -19,7 +19,7 @@ async def create(
     params = _params(request, call.operation_id)
     return await answers.send(
         account,
-        calling.Deadline(call.timeout_s),
+        calling.Deadline(calling.REQUEST_MAX_S),
         call,
         lambda: account.api.checkout.sessions.create_async(
             params, {"idempotency_key": call.operation_id}
@@ -79,7 +79,7 @@ async def expire(
     account: transport.Account, request: cps.ExpireCheckoutRequest, call: calling.Call
 ) -> calls.Answer:
     """Ends an open Session; one that has expired stays as it is."""
-    deadline = calling.Deadline(call.timeout_s)
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     session_id = request.provider_checkout_id
     now = await calling.read(
         account, deadline, lambda: account.api.checkout.sessions.retrieve_async(session_id)

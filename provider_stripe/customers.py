@@ -52,7 +52,7 @@ async def _customer(
     account: transport.Account, call: calling.Call, request: answers.Sent
 ) -> operation_pb2.Operation:
     try:
-        reply = await calling.send(account, calling.Deadline(call.timeout_s), call, request)
+        reply = await calling.send(account, calling.Deadline(calling.REQUEST_MAX_S), call, request)
     except failures.Declined as declined:
         return payments.declined_operation(declined.decline)
     return of_customer(reply, call.operation_id)
@@ -77,7 +77,7 @@ async def attach(
     Several requests, each with a key of its own derived from the operation's: a repeat goes
     on where the one before stopped.
     """
-    deadline = calling.Deadline(call.timeout_s)
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     key = call.operation_id
     try:
         method_id = request.token
@@ -124,7 +124,7 @@ async def set_default(
     account: transport.Account, request: mps.SetDefaultPaymentMethodRequest, call: calling.Call
 ) -> calls.Answer:
     """Makes a PaymentMethod the one invoices of its Customer are paid by."""
-    deadline = calling.Deadline(call.timeout_s)
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     method_id = request.provider_payment_method_id
     try:
         await _make_default(account, deadline, call, request.provider_customer_id, method_id)
@@ -162,7 +162,7 @@ async def detach(
     account: transport.Account, request: mps.DetachPaymentMethodRequest, call: calling.Call
 ) -> calls.Answer:
     """Takes a PaymentMethod from its Customer; one that has none is detached already."""
-    deadline = calling.Deadline(call.timeout_s)
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     method_id = request.provider_payment_method_id
     now = await calling.read(
         account, deadline, lambda: account.api.payment_methods.retrieve_async(method_id)

@@ -53,7 +53,7 @@ async def submit(
     }
     return await answers.send(
         account,
-        calling.Deadline(call.timeout_s),
+        calling.Deadline(calling.REQUEST_MAX_S),
         call,
         lambda: account.api.disputes.update_async(
             request.provider_dispute_id, params, {"idempotency_key": call.operation_id}
@@ -67,7 +67,7 @@ async def accept(
     account: transport.Account, request: dps.AcceptDisputeRequest, call: calling.Call
 ) -> calls.Answer:
     """Closes a Dispute, which is lost then; one that is lost stays as it is."""
-    deadline = calling.Deadline(call.timeout_s)
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     dispute_id = request.provider_dispute_id
     now = await calling.read(
         account,

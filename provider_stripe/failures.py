@@ -18,16 +18,21 @@ from provider_stripe import declines
 RETRY_AFTER_S = 1.0
 RETRY_AFTER_MAX_S = 3_600.0
 
-# The object's state forbids it: an answer, not an error.
+# An authorization that came to its end: a refusal by whoever held the money.
+_EXPIRED = frozenset(
+    {
+        "authorization_expired",
+        "capture_charge_authorization_expired",
+        "charge_expired_for_capture",
+    }
+)
+# The object's state forbids it, and nothing was done.
 _FORBIDDEN = frozenset(
     {
         "amount_too_large",
-        "authorization_expired",
-        "capture_charge_authorization_expired",
         "charge_already_captured",
         "charge_already_refunded",
         "charge_disputed",
-        "charge_expired_for_capture",
         "charge_invalid_parameter",
         "charge_not_refundable",
         "dispute_already_closed",
@@ -97,8 +102,10 @@ def of(error: Exception) -> errors.ProviderError | Declined:
 
 
 def _answered(error: stripe.StripeError, status: int) -> errors.ProviderError | Declined:
-    code = str(error.code or f"http_{status}")
-    if status < 300 or status >= 500:
+    told = _body(error)
+    code = str(error.code or told.get("code") or f"http_{status}")
+    if status < 300 or status >= 500 or not told:
+        # Without an error of Stripe's form, something on the way answered instead.
         return errors.NoAnswer("Stripe failed; what it did is unknown", upstream_code=code)
     if isinstance(error, stripe.IdempotencyError):
         return errors.Mismatch(
@@ -114,13 +121,15 @@ def _answered(error: stripe.StripeError, status: int) -> errors.ProviderError | 
             retry_after_s=_retry_after_s(_header(error, "retry-after")),
             upstream_code=code,
         )
-    if code in _FORBIDDEN:
+    if code in _EXPIRED:
         return Declined(declines.not_allowed(code))
+    if code in _FORBIDDEN:
+        return errors.StateConflict("the object's state at Stripe forbids it", upstream_code=code)
     if code in declines.TABLE:
-        return Declined(declines.of_error(_body(error)))
+        return Declined(declines.of_error(told))
     if status == 404 or code == "resource_missing":
         return errors.NotFound("Stripe has no such object", upstream_code=code)
-    param = str(_body(error).get("param") or "")
+    param = str(told.get("param") or "")
     text = f"Stripe does not take this value ({code})"
     field = _FIELDS.get(param, param or "request")
     return errors.InvalidRequest(text, [(field[:128], text)])

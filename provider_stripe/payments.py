@@ -28,7 +28,7 @@ async def authorize(
     try:
         answer = await calling.send(
             account,
-            calling.Deadline(call.timeout_s),
+            calling.Deadline(calling.REQUEST_MAX_S),
             call,
             lambda: account.api.payment_intents.create_async(
                 params, {"idempotency_key": call.operation_id}
@@ -95,7 +95,7 @@ async def capture(
     try:
         answer = await calling.send(
             account,
-            calling.Deadline(call.timeout_s),
+            calling.Deadline(calling.REQUEST_MAX_S),
             call,
             lambda: account.api.payment_intents.capture_async(
                 request.provider_payment_id, params, {"idempotency_key": call.operation_id}
@@ -118,7 +118,7 @@ async def increment(
     try:
         answer = await calling.send(
             account,
-            calling.Deadline(call.timeout_s),
+            calling.Deadline(calling.REQUEST_MAX_S),
             call,
             lambda: account.api.payment_intents.increment_authorization_async(
                 request.provider_payment_id, params, {"idempotency_key": call.operation_id}
@@ -131,7 +131,7 @@ async def increment(
 
 async def void(account: transport.Account, intent_id: str, call: Call) -> operation_pb2.Operation:
     """Cancels a PaymentIntent, or says that it can't be any more."""
-    deadline = calling.Deadline(call.timeout_s)
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     try:
         answer = await calling.send(
             account,
@@ -141,12 +141,12 @@ async def void(account: transport.Account, intent_id: str, call: Call) -> operat
                 intent_id, {}, {"idempotency_key": call.operation_id}
             ),
         )
-    except failures.Declined as declined:
+    except errors.StateConflict:
         answer = await calling.read(
             account, deadline, lambda: account.api.payment_intents.retrieve_async(intent_id)
         )
         if answer.told.get("status") != "canceled":
-            return declined_operation(declined.decline, intent_id)
+            raise
     return of_void(answer, call.operation_id)
 
 
@@ -166,7 +166,7 @@ async def refund(
     try:
         answer = await calling.send(
             account,
-            calling.Deadline(call.timeout_s),
+            calling.Deadline(calling.REQUEST_MAX_S),
             call,
             lambda: account.api.refunds.create_async(
                 params, {"idempotency_key": call.operation_id}
@@ -277,7 +277,7 @@ def declined_operation(
 async def _retrieve(account: transport.Account, call: Call, intent_id: str) -> calling.Reply:
     return await calling.read(
         account,
-        calling.Deadline(call.timeout_s),
+        calling.Deadline(calling.REQUEST_MAX_S),
         lambda: account.api.payment_intents.retrieve_async(intent_id),
     )
 

@@ -4,9 +4,10 @@ Owns the accounts of the bindings in force. Called by the SDK's servicers. Never
 anything beside: Stripe is the state.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from payhub.plugin.v1 import capability_pb2
+from payhub.plugin.v1 import capability_pb2, plugin_service_pb2
 from payhub.provider.v1 import billing_provider_service_pb2 as bps
 from payhub.provider.v1 import checkout_provider_service_pb2 as cps
 from payhub.provider.v1 import dispute_provider_service_pb2 as dps
@@ -15,7 +16,7 @@ from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 from payhub.provider.v1 import provider_object_pb2 as pb
 
-from provider_sdk import calls, provider
+from provider_sdk import calls, errors, provider
 from provider_stripe import (
     billing,
     calling,
@@ -36,6 +37,7 @@ from provider_stripe import (
 VERSION = "0.1.0"
 # Stripe may drop keys after 24 hours.
 IDEMPOTENCY_RETENTION_S = 86_400.0
+BOUND_MAX = 100_000
 
 _PREFIXES = {config.API_KEY: ("sk_", "rk_"), config.WEBHOOK_SECRET: ("whsec_",)}
 
@@ -93,6 +95,9 @@ class StripeProvider(provider.Provider[config.StripeConfig]):
             connections_max=told.connections_max,
         )
         self._accounts: dict[tuple[str, int], transport.Account] = {}
+        # Stripe knows idempotency keys per account; that an id came with another binding is
+        # seen as long as this process remembers.
+        self._bound: OrderedDict[str, str] = OrderedDict()
 
     async def start(self) -> None:
         """Opens the pool of connections."""
@@ -110,6 +115,12 @@ class StripeProvider(provider.Provider[config.StripeConfig]):
         for known in [key for key in self._accounts if key[0] == binding.binding_id]:
             del self._accounts[known]
         self._accounts[binding.binding_id, binding.generation] = account
+
+    async def probe(self) -> provider.Readiness | provider.Health:
+        """Says whether Stripe answers."""
+        if await self._transport.reachable():
+            return plugin_service_pb2.ProbeResponse.READINESS_READY
+        return provider.Health(reasons=("Stripe can't be reached",))
 
     async def remove_binding(self, binding_id: str) -> None:
         """Forgets the client of a binding."""
@@ -132,6 +143,19 @@ class StripeProvider(provider.Provider[config.StripeConfig]):
         key = secrets[config.API_KEY][0].reveal().decode()
         return transport.Account(self._transport, key, told)
 
+    def _of(self, call: Call) -> transport.Account:
+        """Returns the account of an operation, which is always the same.
+
+        Raises:
+            Mismatch: The operation came with another binding before.
+        """
+        binding_id = self._bound.setdefault(call.operation_id, call.binding.binding_id)
+        if binding_id != call.binding.binding_id:
+            raise errors.Mismatch("the operation id was used with another binding")
+        if len(self._bound) > BOUND_MAX:
+            self._bound.popitem(last=False)
+        return self._account(call.binding)
+
     def _account(self, binding: Binding) -> transport.Account:
         found = self._accounts.get((binding.binding_id, binding.generation))
         # A call that began under an older generation goes on with its own credentials.
@@ -141,7 +165,7 @@ class StripeProvider(provider.Provider[config.StripeConfig]):
 
     async def authorize(self, request: pps.AuthorizePaymentRequest, call: Call) -> calls.Result:
         """Makes and confirms a PaymentIntent; a method that was kept comes along."""
-        operation, reply = await payments.authorize(self._account(call.binding), request, call)
+        operation, reply = await payments.authorize(self._of(call), request, call)
         method = reply.told.get("payment_method") if reply is not None else None
         if not request.save_payment_method or reply is None or not isinstance(method, dict):
             return operation
@@ -151,17 +175,17 @@ class StripeProvider(provider.Provider[config.StripeConfig]):
 
     async def capture(self, request: pps.CapturePaymentRequest, call: Call) -> calls.Result:
         """Captures, and releases the remainder."""
-        return await payments.capture(self._account(call.binding), request, call)
+        return await payments.capture(self._of(call), request, call)
 
     async def increment(
         self, request: pps.IncrementAuthorizationRequest, call: Call
     ) -> calls.Result:
         """Raises an authorization."""
-        return await payments.increment(self._account(call.binding), request, call)
+        return await payments.increment(self._of(call), request, call)
 
     async def void(self, request: pps.VoidPaymentRequest, call: Call) -> calls.Result:
         """Cancels a PaymentIntent, found by the operation that made it if need be."""
-        account = self._account(call.binding)
+        account = self._of(call)
         intent_id = request.provider_payment_id
         if not intent_id:
             hints = pps.OperationHints(method="AuthorizePayment")
@@ -173,7 +197,7 @@ class StripeProvider(provider.Provider[config.StripeConfig]):
 
     async def refund(self, request: pps.RefundPaymentRequest, call: Call) -> calls.Result:
         """Makes a Refund."""
-        return await payments.refund(self._account(call.binding), request, call)
+        return await payments.refund(self._of(call), request, call)
 
     async def look_up(
         self,
@@ -191,79 +215,79 @@ class StripeProvider(provider.Provider[config.StripeConfig]):
 
     async def create_customer(self, request: pps.CreateCustomerRequest, call: Call) -> calls.Result:
         """Makes a Customer."""
-        return await customers.create(self._account(call.binding), request, call)
+        return await customers.create(self._of(call), request, call)
 
     async def update_customer(self, request: pps.UpdateCustomerRequest, call: Call) -> calls.Result:
         """Replaces what Stripe knows of a Customer."""
-        return await customers.update(self._account(call.binding), request, call)
+        return await customers.update(self._of(call), request, call)
 
     async def attach_payment_method(
         self, request: mps.AttachPaymentMethodRequest, call: Call
     ) -> calls.Result:
         """Keeps a PaymentMethod at its Customer."""
-        return await customers.attach(self._account(call.binding), request, call)
+        return await customers.attach(self._of(call), request, call)
 
     async def detach_payment_method(
         self, request: mps.DetachPaymentMethodRequest, call: Call
     ) -> calls.Result:
         """Takes a PaymentMethod from its Customer."""
-        return await customers.detach(self._account(call.binding), request, call)
+        return await customers.detach(self._of(call), request, call)
 
     async def set_default_payment_method(
         self, request: mps.SetDefaultPaymentMethodRequest, call: Call
     ) -> calls.Result:
         """Makes a PaymentMethod the default of its Customer."""
-        return await customers.set_default(self._account(call.binding), request, call)
+        return await customers.set_default(self._of(call), request, call)
 
     # Billing, checkout, disputes ------------------------------------------------------
 
     async def create_plan(self, request: bps.CreatePlanRequest, call: Call) -> calls.Result:
         """Makes a recurring Price."""
-        return await billing.create_plan(self._account(call.binding), request, call)
+        return await billing.create_plan(self._of(call), request, call)
 
     async def archive_plan(self, request: bps.ArchivePlanRequest, call: Call) -> calls.Result:
         """Makes a Price inactive."""
-        return await billing.archive_plan(self._account(call.binding), request, call)
+        return await billing.archive_plan(self._of(call), request, call)
 
     async def create_subscription(
         self, request: bps.CreateSubscriptionRequest, call: Call
     ) -> calls.Result:
         """Makes a Subscription."""
-        return await billing.create_subscription(self._account(call.binding), request, call)
+        return await billing.create_subscription(self._of(call), request, call)
 
     async def change_subscription(
         self, request: bps.ChangeSubscriptionRequest, call: Call
     ) -> calls.Result:
         """Moves a Subscription to another Price or quantity."""
-        return await billing.change_subscription(self._account(call.binding), request, call)
+        return await billing.change_subscription(self._of(call), request, call)
 
     async def cancel_subscription(
         self, request: bps.CancelSubscriptionRequest, call: Call
     ) -> calls.Result:
         """Ends a Subscription."""
-        return await billing.cancel_subscription(self._account(call.binding), request, call)
+        return await billing.cancel_subscription(self._of(call), request, call)
 
     async def reactivate_subscription(
         self, request: bps.ReactivateSubscriptionRequest, call: Call
     ) -> calls.Result:
         """Takes back a cancellation at the end of the period."""
-        return await billing.reactivate_subscription(self._account(call.binding), request, call)
+        return await billing.reactivate_subscription(self._of(call), request, call)
 
     async def create_checkout(self, request: cps.CreateCheckoutRequest, call: Call) -> calls.Result:
         """Makes a Checkout Session."""
-        return await checkout.create(self._account(call.binding), request, call)
+        return await checkout.create(self._of(call), request, call)
 
     async def expire_checkout(self, request: cps.ExpireCheckoutRequest, call: Call) -> calls.Result:
         """Ends an open Checkout Session."""
-        return await checkout.expire(self._account(call.binding), request, call)
+        return await checkout.expire(self._of(call), request, call)
 
     async def submit_evidence(self, request: dps.SubmitEvidenceRequest, call: Call) -> calls.Result:
         """Submits evidence against a Dispute."""
-        return await disputes.submit(self._account(call.binding), request, call)
+        return await disputes.submit(self._of(call), request, call)
 
     async def accept_dispute(self, request: dps.AcceptDisputeRequest, call: Call) -> calls.Result:
         """Closes a Dispute."""
-        return await disputes.accept(self._account(call.binding), request, call)
+        return await disputes.accept(self._of(call), request, call)
 
     # Notices ---------------------------------------------------------------------------
 

@@ -5,18 +5,31 @@ no module global of the SDK: keys never meet.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 import stripe
 
-from provider_sdk import errors
+from provider_sdk import errors, tracing
 from provider_stripe import config
 
 # The version whose shapes `objects` reads; the SDK declares the same.
 API_VERSION = "2026-10-28.endive"
 # A call that would wait longer for its turn is told to come back.
 PACE_WAIT_MAX_S = 1.0
+PROBE_MAX_S = 1.0
+
+
+class _Http(stripe.AIOHTTPClient):
+    """The SDK's own transport, which also carries the trace of the call on."""
+
+    async def request_stream_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> Any:
+        if trace := tracing.current():
+            headers = {**headers, tracing.HEADER: trace}
+        return await super().request_stream_async(method, url, headers, post_data)
 
 
 class Transport:
@@ -39,6 +52,17 @@ class Transport:
         connector = aiohttp.TCPConnector(limit=self._connections_max)
         self._session = aiohttp.ClientSession(connector=connector)
 
+    async def reachable(self) -> bool:
+        """Whether whoever is at Stripe's address answers at all; needs no key."""
+        if self._session is None:
+            return False
+        timeout = aiohttp.ClientTimeout(total=PROBE_MAX_S)
+        try:
+            async with self._session.get(f"{self._api_base}/healthcheck", timeout=timeout):
+                return True
+        except (aiohttp.ClientError, OSError):
+            return False
+
     async def close(self) -> None:
         """Ends every connection."""
         if self._session is not None:
@@ -53,7 +77,7 @@ class Transport:
         # Deadlines are the operation's; only connecting has one of its own, because what
         # was not connected was not sent.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s)
-        http = stripe.AIOHTTPClient(timeout=timeout, session=self._session)
+        http = _Http(timeout=timeout, session=self._session)
         return stripe.StripeClient(
             key,
             stripe_account=account or None,

@@ -30,9 +30,9 @@ class Canaries:
         self._forms: dict[bytes, str] = {}
         self._leaks: dict[str, Where] = {}
 
-    def new(self, slot: str) -> bytes:
+    def new(self, slot: str, prefix: str = "") -> bytes:
         """Returns a fresh random value for *slot* and watches for it."""
-        value = f"canary_{secrets.token_urlsafe(24)}".encode()
+        value = f"{prefix}canary_{secrets.token_urlsafe(24)}".encode()
         self.watch(slot, value)
         return value
 

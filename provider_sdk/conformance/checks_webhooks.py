@@ -29,7 +29,7 @@ async def old_secret_verifies(run: runs.Run) -> None:
     """Configures two versions and verifies what each signed, before and after the old expires."""
     slot = webhooks.slot(run)
     binding = await run.new_binding(configure=False)
-    old, new = binding.secrets[slot], run.canaries.new(slot)
+    old, new = binding.secrets[slot], run.new_secret(slot)
     run.canaries.watch(slot, new)
     expire_s = int(time.time()) + 3_600
     for generation, until_s in ((1, expire_s), (2, int(time.time()) - 1)):
@@ -105,7 +105,7 @@ async def signatures(run: runs.Run) -> None:
     await event.expect(unsigned, FAILED, MALFORMED, what="a webhook without signature", fix=fix)
     if not all(one.canary for one in run.profile.secrets.values()):
         return
-    secret = run.canaries.new(webhooks.slot(run))
+    secret = run.new_secret(webhooks.slot(run))
     other.secrets = {**other.secrets, webhooks.slot(run): secret}
     await other.configure()
     await event.expect(

@@ -61,15 +61,19 @@ class Secret(_Part):
     Args:
         env: Name of an environment variable.
         canary: The suite makes up a random value, for a provider that takes any.
+        prefix: What such a value begins with, if the provider looks at that.
     """
 
     env: str = ""
     canary: bool = False
+    prefix: Annotated[str, pydantic.Field(max_length=32, pattern=r"^[A-Za-z0-9_-]*$")] = ""
 
     @pydantic.model_validator(mode="after")
     def _is_one(self) -> Self:
         if bool(self.env) == self.canary:
             raise ValueError("give either `env: NAME` or `canary: true`")
+        if self.env and self.prefix:
+            raise ValueError("`prefix` goes with `canary: true`")
         return self
 
 
@@ -77,6 +81,8 @@ class Upstream(_Part):
     """How the provider is pointed at the suite's upstream double.
 
     Args:
+        double: A double of your own, `module:Class`, for a provider that speaks to a system
+            with another API; the class is a subclass of `upstream.Upstream`.
         command: Starts it; the profile's command by default.
         environment: Added to the profile's.
         config: Added to the profile's.
@@ -84,6 +90,7 @@ class Upstream(_Part):
         secrets: Added to the profile's.
     """
 
+    double: Annotated[str, pydantic.Field(pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_]\w*)?$")] = ""
     command: Command | None = None
     environment: dict[str, str] = {}
     config: dict[str, Any] = {}
@@ -293,7 +300,11 @@ def values(secrets: Mapping[str, Secret], canaries: canaries_module.Canaries) ->
     """Returns the value of each slot, and has *canaries* look out for it."""
     found = {}
     for slot, secret in secrets.items():
-        value = os.environ.get(secret.env, "").encode() if secret.env else canaries.new(slot)
+        value = (
+            os.environ.get(secret.env, "").encode()
+            if secret.env
+            else canaries.new(slot, secret.prefix)
+        )
         canaries.watch(slot, value)
         found[slot] = value
     return found

@@ -211,6 +211,11 @@ class Run:
             await made.configure(generation=generation)
         return made
 
+    def new_secret(self, slot: str) -> bytes:
+        """Returns another value that a slot takes, and looks out for it."""
+        known = self.profile.secrets.get(slot)
+        return self.canaries.new(slot, known.prefix if known is not None else "")
+
     async def clean(self) -> None:
         """Removes the bindings made so far, as far as the provider lets it."""
         made, self._made = self._made, []

@@ -7,6 +7,7 @@ start.
 
 import contextlib
 import enum
+import importlib
 import pathlib
 import tempfile
 from collections.abc import AsyncIterator
@@ -143,7 +144,7 @@ class Sites:
 
     async def _double(self, profile: profiles.Profile) -> upstreams.Upstream:
         """Starts an upstream double that knows the profile's instruments."""
-        double = upstreams.Upstream(instruments=profile.instruments)
+        double = _double_class(profile)(instruments=profile.instruments)
         await double.start()
         self._stack.push_async_callback(double.close)
         return double
@@ -249,3 +250,23 @@ class Sites:
             )
             self._folder = pathlib.Path(self._stack.enter_context(folder))
         return self._folder
+
+
+def _double_class(profile: profiles.Profile) -> type[upstreams.Upstream]:
+    """Returns the class of the profile's double.
+
+    Raises:
+        profiles.ProfileInvalid: There is no such class.
+    """
+    named = profile.upstream.double if profile.upstream is not None else ""
+    if not named:
+        return upstreams.Upstream
+    module, _, name = named.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        problem = f"upstream.double: {named} can't be imported: {error}"
+        raise profiles.ProfileInvalid([problem]) from error
+    if not (isinstance(found, type) and issubclass(found, upstreams.Upstream)):
+        raise profiles.ProfileInvalid([f"upstream.double: {named} is no subclass of Upstream"])
+    return found

@@ -289,14 +289,14 @@ class Upstream:
 
     async def _exchange(self, connection: link.Link, request: h11.Request, body: bytes) -> bool:
         """Answers one request; False if the connection can't be used any more."""
-        exchange = _exchange(request, body)
+        exchange = self.read(request, body)
         self.exchanges.append(exchange)
         self.request_count += 1
         self.mutation_count += exchange.what is MUTATIONS
         fault = self._fault if self._fault and self._fault.strikes(exchange) else None
         if fault is None:
-            return await self._respond(connection, exchange, self._act(exchange))
-        answer = self._act(exchange) if fault.acts else None
+            return await self._respond(connection, exchange, self.act(exchange))
+        answer = self.act(exchange) if fault.acts else None
         if fault.held or fault.delay_s:
             until = fault.lifted.wait() if fault.held else asyncio.sleep(fault.delay_s)
             if not await connection.wait(until):
@@ -310,9 +310,18 @@ class Upstream:
             return await self._respond(
                 connection, exchange, (fault.status, fault.body), headers=fault.headers
             )
-        return await self._respond(connection, exchange, answer or self._act(exchange))
+        return await self._respond(connection, exchange, answer or self.act(exchange))
 
-    def _act(self, exchange: Exchange) -> tuple[int, bytes]:
+    def read(self, request: h11.Request, body: bytes) -> Exchange:
+        """Returns what a request is; a double with another API reads it otherwise."""
+        return _exchange(request, body)
+
+    def act(self, exchange: Exchange) -> tuple[int, bytes]:
+        """Does what a request asks, at once and whole; returns status and body.
+
+        A double with another API does it otherwise: it sets `acted`, and adds to
+        `psp.effects` what was booked, once per key.
+        """
         try:
             match exchange.what:
                 case Only.MUTATIONS:
