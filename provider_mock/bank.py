@@ -222,13 +222,13 @@ class Bank(provider.MockProvider):
     async def create_checkout(self, request: cps.CreateCheckoutRequest, call: Call) -> sdk.Result:
         """Does what the description says."""
         single = request.WhichOneof("subject") == "amount"
-        expires = request.HasField("expire_time")
+        expires_us = times.micros(request.expire_time, field="expire_time")
         asked = {
             "customer_id": request.provider_customer_id,
             "price_id": request.provider_price_id,
             "quantity": request.quantity or 1,
             "trial_days": request.trial_days,
-            "expire_us": times.micros(request.expire_time, field="expire_time") if expires else 0,
+            "expire_us": self._own_us(expires_us) if expires_us else 0,
             "token": ids.new_id("pay").removeprefix("pay_"),
             "embedded": request.embedded,
             "scenario": _clauses(request.description),
@@ -293,6 +293,10 @@ class Bank(provider.MockProvider):
         if found is None:
             raise errors.NotFound(f"no {kind.lower()} {reference.provider_object_id[:64]}")
         return found
+
+    def _own_us(self, real_us: int) -> int:
+        """Returns a moment of the machine's clock as the provider's own, moved one, has it."""
+        return real_us + self.time.now_us() - self.time.real_us()
 
     async def _operate(
         self,
