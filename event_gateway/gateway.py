@@ -191,6 +191,11 @@ async def serve(settings: settings_module.Settings) -> int:
             time=time,
             disable_after_s=settings.webhook_disable_after_s,
             on_event=follow.kick,
+            counter=registry.counter(
+                "payhub_gateway_webhook_attempts_total",
+                "Webhooks sent, by what came of them.",
+                ("outcome",),
+            ),
         )
         stack.push_async_callback(around.send.close)
         sending = pool.Pool(around, running, log_s=settings.webhook_log_s)

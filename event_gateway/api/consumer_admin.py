@@ -106,7 +106,9 @@ class Administration:
 
         def page(conn: storage.Connection) -> pb.ListConsumersResponse:
             rows = consumers.page(conn, principal.tenant_id, KIND, after=after, rows=size + 1)
-            shown = [self._described(conn, each) for each in rows[:size]]
+            shown = [
+                self._described(conn, each, consumers.BACKLOG_ROWS_EACH) for each in rows[:size]
+            ]
             token = pages.encode_name(rows[size - 1].name) if len(rows) > size else ""
             return pb.ListConsumersResponse(consumers=shown, next_page_token=token)
 
@@ -270,11 +272,16 @@ class Administration:
         return (await self._places.start(start, path)).position
 
     def _described(
-        self, conn: storage.Connection, stored: consumers.Stored
+        self,
+        conn: storage.Connection,
+        stored: consumers.Stored,
+        rows_max: int = consumers.BACKLOG_ROWS_MAX,
     ) -> pb.GetConsumerResponse:
         read_as = definition.read(stored)
         retrying, extra, parked = progress.counts(conn, stored.tenant_id, stored.name)
-        backlog = consumers.backlog(conn, read_as.matcher.selection, stored.place, retries=extra)
+        backlog = consumers.backlog(
+            conn, read_as.matcher.selection, stored.place, retries=extra, rows_max=rows_max
+        )
         status = consumer_pb2.ConsumerStatus(
             ack_floor_cursor=cursor.encode(self._places.epoch, stored.floor),
             backlog=backlog.count,

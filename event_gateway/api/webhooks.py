@@ -122,7 +122,9 @@ class Webhooks:
             rows = webhooks.page(conn, principal.tenant_id, after=after, rows=size + 1)
             token = pages.encode_name(rows[size - 1].endpoint_id) if len(rows) > size else ""
             return pb.ListWebhookEndpointsResponse(
-                endpoints=[_described(conn, each) for each in rows[:size]],
+                endpoints=[
+                    _described(conn, each, consumers.BACKLOG_ROWS_EACH) for each in rows[:size]
+                ],
                 next_page_token=token,
             )
 
@@ -384,7 +386,9 @@ def _locked(
 
 
 def _described(
-    conn: storage.Connection, stored: webhooks.Endpoint
+    conn: storage.Connection,
+    stored: webhooks.Endpoint,
+    rows_max: int = consumers.BACKLOG_ROWS_MAX,
 ) -> pb.GetWebhookEndpointResponse:
     status = messages.WebhookEndpointStatus()
     behind = consumers.get(conn, stored.tenant_id, stored.endpoint_id)
@@ -393,7 +397,9 @@ def _described(
         selection = consumer_definition.read(behind).matcher.selection
         status.failed = parked
         if definition.read(stored).state != messages.WebhookEndpoint.STATE_DISABLED:
-            status.queued = consumers.backlog(conn, selection, behind.place, retries=extra).count
+            status.queued = consumers.backlog(
+                conn, selection, behind.place, retries=extra, rows_max=rows_max
+            ).count
     if stored.failing_since_us:
         status.failing_since.CopyFrom(splice.timestamp(stored.failing_since_us))
     if stored.success_us:

@@ -53,8 +53,8 @@ class Groups:
 
     @property
     def streams(self) -> list[member.Member]:
-        """Every member of every consumer."""
-        return [each for one in self._groups.values() for each in one.members]
+        """Every member with a stream: those that a key opened, and stays open."""
+        return [each for one in self._groups.values() for each in one.members if each.key_digest]
 
     @property
     def count(self) -> int:

@@ -14,6 +14,8 @@ from servicekit import storage
 
 # Rows looked at to tell how far behind a consumer is.
 BACKLOG_ROWS_MAX = 10_000
+# The same for each of many.
+BACKLOG_ROWS_EACH = 1_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,15 +296,20 @@ def lowest_floor(conn: storage.Connection) -> int | None:
 
 
 def backlog(
-    conn: storage.Connection, selection: read.Selection, at: place.Place, *, retries: int
+    conn: storage.Connection,
+    selection: read.Selection,
+    at: place.Place,
+    *,
+    retries: int,
+    rows_max: int = BACKLOG_ROWS_MAX,
 ) -> Backlog:
-    """Counts what matches behind a place and is not settled; looks at a bounded part."""
+    """Counts what matches behind a place and is not settled; looks at *rows_max* events."""
     head = read.state(conn).head
     tenants = list(selection.tenants)
     params: dict[str, object] = {
         "tenants": json.dumps(tenants) if conn.dialect == "sqlite" else tenants,
         "after": at.floor,
-        "rows": BACKLOG_ROWS_MAX,
+        "rows": rows_max,
     }
     rows = conn.all(_BACKLOG, params)
     count = oldest = 0
@@ -310,7 +317,7 @@ def backlog(
         if selection.matches(row[1], row[2], row[3], row[4]) and not at.covers(row[0]):
             count += 1
             oldest = oldest or row[0]
-    if len(rows) < BACKLOG_ROWS_MAX or rows[-1][0] >= head:
+    if len(rows) < rows_max or rows[-1][0] >= head:
         return Backlog(count=count + retries, estimated=False, oldest=oldest)
     share = (head - at.floor) / (rows[-1][0] - at.floor)
     return Backlog(count=round(count * share) + retries, estimated=True, oldest=oldest)

@@ -8,7 +8,6 @@ address is checked, and exactly these are connected to.
 import ipaddress
 import socket
 import urllib.parse
-from typing import Any
 
 import aiohttp
 import aiohttp.abc
@@ -120,10 +119,10 @@ def _literal(host: str) -> bool:
     return True
 
 
-def session_options(private: bool) -> dict[str, Any]:
+def connector(
+    *, private: bool, inner: aiohttp.abc.AbstractResolver | None = None
+) -> aiohttp.TCPConnector:
     """Returns the connector of a session that goes only where it may."""
-    return {
-        "connector": aiohttp.TCPConnector(
-            resolver=Resolver(private=private), use_dns_cache=False, limit=0
-        )
-    }
+    return aiohttp.TCPConnector(
+        resolver=Resolver(private=private, inner=inner), use_dns_cache=False, limit=0
+    )

@@ -13,6 +13,7 @@ import urllib.parse
 from collections.abc import Sequence
 
 import aiohttp
+import aiohttp.abc
 
 from event_gateway.webhooks_out import guard, signing
 from servicekit import clock
@@ -55,6 +56,11 @@ class Answer:
         return self.status == _GONE
 
     @property
+    def outcome(self) -> str:
+        """What happened, for counting: `2xx` and so on, or the problem."""
+        return self.problem.lower() or f"{self.status // 100}xx"
+
+    @property
     def text(self) -> str:
         """What happened, in a few words."""
         return self.problem or f"HTTP {self.status}"
@@ -66,13 +72,20 @@ class Sender:
     Args:
         private: Whether private, loopback and link-local addresses are allowed.
         time: For timestamps.
+        resolver: Who resolves names; the system by default.
     """
 
-    def __init__(self, *, private: bool, time: clock.Clock) -> None:
+    def __init__(
+        self,
+        *,
+        private: bool,
+        time: clock.Clock,
+        resolver: aiohttp.abc.AbstractResolver | None = None,
+    ) -> None:
         self._private = private
         self._time = time
         self._session = aiohttp.ClientSession(
-            **guard.session_options(private),
+            connector=guard.connector(private=private, inner=resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,

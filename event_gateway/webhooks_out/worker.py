@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
+import prometheus_client
 from payhub.events.v1 import consumer_pb2, webhook_pb2
 from payhub.events.v1 import consumer_service_pb2 as service_pb
 
@@ -33,6 +34,7 @@ class Surroundings:
     Attributes:
         disable_after_s: An endpoint is disabled when nothing was delivered for so long.
         on_event: Called after an event was appended to the log.
+        counter: Of attempts, by what came of them.
     """
 
     database: storage.Database
@@ -41,6 +43,7 @@ class Surroundings:
     time: clock.Clock
     disable_after_s: float
     on_event: Callable[[], None]
+    counter: prometheus_client.Counter
 
 
 class Worker:
@@ -135,6 +138,7 @@ class Worker:
             body=payload.body(delivery.event, thin=endpoint.thin),
             timeout_s=endpoint.timeout.ToMicroseconds() / 1e6,
         )
+        self._around.counter.labels(answer.outcome).inc()
         await self._record(delivery, endpoint, answer)
         if answer.delivered:
             self._settle(delivery, policy.Verdict.ACK)

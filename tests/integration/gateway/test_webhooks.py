@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import aiohttp.abc
 import grpc
 import pytest
 from aiohttp import web
@@ -14,6 +15,8 @@ from cryptography import fernet
 from payhub.events.v1 import webhook_pb2
 from payhub.payments.v1 import payment_events_pb2
 
+from event_gateway.webhooks_out import sender, signing
+from servicekit import clock
 from tests.integration.gateway import harness, receiving
 from tests.integration.gateway.harness import event
 
@@ -397,3 +400,55 @@ async def test_replicas_share_endpoints_and_take_over(
         for each in gateways:
             each.stop()
         keys.stop()
+
+
+class _Names(aiohttp.abc.AbstractResolver):
+    """A name server under an attacker's control."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self.asked = 0
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[Any]:
+        """Returns the addresses, whatever is asked."""
+        self.asked += 1
+        return [
+            {"hostname": host, "host": one, "port": port, "family": 2, "proto": 0, "flags": 0}
+            for one in self.addresses
+        ]
+
+    async def close(self) -> None:
+        """Has nothing to close."""
+
+
+async def test_a_name_is_resolved_once_and_its_addresses_are_checked(
+    hook: receiving.Receiver,
+) -> None:
+    """A name that leads into a private network is not connected to, nor one that leads there
+    beside a public address; an allowed one is asked for once per connection.
+    """
+    for addresses in (("127.0.0.1",), ("93.184.215.14", "127.0.0.1")):
+        names = _Names(*addresses)
+        send = sender.Sender(private=False, time=clock.SystemClock(), resolver=names)
+        answer = await send.send(
+            f"http://receiver.example:{hook.port}/",
+            secrets=[signing.new_secret()],
+            message_id="evt_1",
+            body=b"{}",
+            timeout_s=5,
+        )
+        await send.close()
+        assert (answer.problem, answer.status, names.asked) == ("BLOCKED_ADDRESS", 0, 1)
+    assert not hook.got
+    names = _Names("127.0.0.1")
+    send = sender.Sender(private=True, time=clock.SystemClock(), resolver=names)
+    answer = await send.send(
+        f"http://receiver.example:{hook.port}/",
+        secrets=[signing.new_secret()],
+        message_id="evt_1",
+        body=b"{}",
+        timeout_s=5,
+    )
+    await send.close()
+    assert (answer.delivered, names.asked) == (True, 1)
+    assert hook.got[0].headers["host"] == f"receiver.example:{hook.port}"
