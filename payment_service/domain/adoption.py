@@ -10,6 +10,7 @@ from dataclasses import replace
 from payment_service.domain import actions, changes, commands, model, outcomes, transitions
 from payment_service.domain.mirrors import objects
 
+_P = model.PaymentState
 _S = model.OperationState
 _OUTCOMES = {
     _S.PENDING: outcomes.Outcome.PENDING,
@@ -17,6 +18,13 @@ _OUTCOMES = {
     _S.SUCCEEDED: outcomes.Outcome.SUCCEEDED,
     _S.DECLINED: outcomes.Outcome.DECLINED,
     _S.SUPERSEDED: outcomes.Outcome.VOIDED,
+}
+_STATES = {
+    _S.PENDING: _P.PROCESSING,
+    _S.REQUIRES_ACTION: _P.REQUIRES_ACTION,
+    _S.SUCCEEDED: _P.SUCCEEDED,
+    _S.DECLINED: _P.FAILED,
+    _S.SUPERSEDED: _P.CANCELED,
 }
 _UNEXPLAINED = model.Failure(kind=model.FailureKind.DECLINED, reason="OTHER")
 
@@ -27,8 +35,8 @@ def adopt(payment: model.Payment, operation: model.Operation) -> changes.Change:
 
 
 def differs(payment: model.Payment, seen: objects.Payment) -> bool:
-    """Whether a snapshot tells another state than the payment's newest attempt is in."""
-    return newest(payment).state is not seen.state
+    """Whether a snapshot tells another state than the payment is in."""
+    return newest(payment).state is _S.IN_FLIGHT or payment.state is not _STATES[seen.state]
 
 
 def follow(
@@ -39,8 +47,9 @@ def follow(
     *again* is a new SALE, for a provider that tries a payment again that had failed.
     """
     found: list[changes.Change] = []
-    ended = (_S.SUPERSEDED, _S.DECLINED)
-    if payment.state is model.PaymentState.FAILED and seen.state not in ended:
+    if payment.state is _P.FAILED and seen.state is _S.SUPERSEDED:
+        return [_given_up(payment, now_us)]
+    if payment.state is _P.FAILED and seen.state is not _S.DECLINED:
         if actions.is_full(payment):
             return []
         found.append(_tried_again(payment, again, now_us))
@@ -61,10 +70,22 @@ def newest(payment: model.Payment) -> model.Operation:
     return next(o for o in reversed(payment.operations) if o.kind in model.INITIAL_KINDS)
 
 
+def _given_up(payment: model.Payment, now_us: int) -> changes.Change:
+    after = replace(
+        payment,
+        state=_P.CANCELED,
+        failure=None,
+        version=payment.version + 1,
+        updated_us=now_us,
+    )
+    step = changes.Step(event_type="payment.canceled", before=payment, after=after)
+    return changes.Change(payment=after, steps=(step,))
+
+
 def _tried_again(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
     after = replace(
         payment,
-        state=model.PaymentState.PROCESSING,
+        state=_P.PROCESSING,
         failure=None,
         version=payment.version + 1,
         updated_us=now_us,

@@ -7,8 +7,9 @@ second, in whatever process, finds nothing to do.
 
 from dataclasses import replace
 
-from payment_service.db import payments, retry_policies
+from payment_service.db import mirrors, payments, retry_policies
 from payment_service.domain import changes, commands, model, retries, routing
+from payment_service.domain.mirrors import payment_methods
 from payment_service.usecases import changing, context, daily, events, intents, settling
 from servicekit import errors, logs, storage
 
@@ -104,6 +105,10 @@ class Retrying:
             payment = payments.load(conn, before.tenant_id, before.id, lock=True)
             if payment is None or not _waits(payment, slot_us):
                 return None
+            if not _is_kept(conn, payment):
+                _log.warning("its payment method was detached", payment_id=payment.id)
+                retry_policies.move(conn, payment.tenant_id, payment.id, slot_us, 0)
+                return None
             change = commands.confirm(payment, operation, now_us, payment.payment_method_id)
             if isinstance(change, changes.Refusal):
                 # It has as many operations as it may have.
@@ -132,6 +137,13 @@ def _waits(payment: model.Payment, slot_us: int) -> bool:
     idle = not any(operation.is_open for operation in payment.operations)
     failed = payment.state is model.PaymentState.FAILED
     return failed and idle and payment.next_retry_us == slot_us
+
+
+def _is_kept(conn: storage.Connection, payment: model.Payment) -> bool:
+    """Whether the payment method may still be charged: nobody's is who took it away."""
+    rules = payment_methods.RULES
+    method = mirrors.load(conn, rules, payment.tenant_id, payment.payment_method_id)
+    return method is not None and method.state is payment_methods.State.ACTIVE
 
 
 def _last(payment: model.Payment) -> model.Operation:

@@ -1,6 +1,7 @@
 """Checkouts: pages of a provider, and the payments that they lead to."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -122,6 +123,44 @@ async def test_what_a_payer_does_at_a_checkout_is_followed(shop: merchant.Mercha
     ]
     waiting = shop.records.rows("select count(*) from operations where next_check_us > 0")
     assert waiting == [(0,)]
+
+
+async def test_snapshots_in_any_order_end_where_the_provider_is(
+    shop: merchant.Merchant,
+) -> None:
+    """Shuffled and repeated, a payment and its checkout converge to the newest."""
+    chance = random.Random(7)
+    for end in (_O.STATE_SUCCEEDED, _O.STATE_DECLINED):
+        made = await shop.check_out()
+        identity = made.mirror.provider_object_id
+        told = []
+        for state in (_O.STATE_PENDING, _O.STATE_DECLINED, _O.STATE_ACTION_REQUIRED, end):
+            payment = completes(shop, made, state, provider_checkout_id=identity)
+            told += [_copy(shop, payment), _copy(shop, identity)]
+        if end == _O.STATE_SUCCEEDED:
+            for refunded in (100, 300):
+                shop.bank.has_payment(payment, 1000, end, refunded_minor=refunded)
+                told.append(_copy(shop, payment))
+        shuffled = [*told, *told]
+        chance.shuffle(shuffled)
+        for one in shuffled:
+            await shop.tell(one)
+        checkout = await shop.checkout(made.id)
+        assert rig.state(checkout) == "COMPLETED"
+        paid = await shop.caller.get(checkout.payment_id)
+        story = shop.records.story(paid)
+        if end == _O.STATE_SUCCEEDED:
+            assert (rig.state(paid), paid.amounts.foreign_refunded_minor) == ("SUCCEEDED", 300)
+            assert story.count("payment.succeeded") == 1
+        else:
+            assert rig.state(paid) == "FAILED"
+    assert shop.records.rows("select count(*) from payments") == [(2,)]
+
+
+def _copy(shop: merchant.Merchant, identity: str) -> Any:
+    made = provider_object_pb2.ProviderObject()
+    made.CopyFrom(shop.bank.objects[identity])
+    return made
 
 
 async def test_the_customer_is_made_first_and_once_per_user(shop: merchant.Merchant) -> None:

@@ -171,7 +171,9 @@ async def test_a_soft_refusal_is_tried_again_as_the_policy_says(
 async def test_a_cancellation_or_a_callers_own_try_stops_the_policy(
     shop: paying.Paying, clock: paying.Clock
 ) -> None:
-    """No try follows one that is canceled; a caller's confirmation starts the waits anew."""
+    """No try follows one that is canceled, or whose payment method was detached; a caller's
+    confirmation starts the waits anew.
+    """
     method = await shop.attach((await shop.customer()).id)
     await shop.set_policy(60)
     shop.bank.script["AuthorizePayment"] = ["soft"] * 3
@@ -187,6 +189,16 @@ async def test_a_cancellation_or_a_callers_own_try_stops_the_policy(
     paid = await shop.caller.becomes(again.id, "SUCCEEDED")
     assert shop.outcomes(paid) == ["DECLINED", "DECLINED", "SUCCEEDED"]
     assert len((await shop.caller.get(canceled.id)).operations) == 1
+    shop.bank.script["AuthorizePayment"] = ["soft"]
+    last = await shop.pay(method)
+    await shop.change_method("DetachPaymentMethod", method.id)
+    clock.advance(61)
+
+    async def given_up() -> bool:
+        return not (await shop.caller.get(last.id)).HasField("next_retry_time")
+
+    await rig.until(given_up)
+    assert len((await shop.caller.get(last.id)).operations) == 1
 
 
 async def test_many_replicas_make_one_try_of_one_slot(
