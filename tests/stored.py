@@ -87,6 +87,14 @@ class Mirror(NamedTuple):
     version: int
 
 
+class Webhook(NamedTuple):
+    """Of the table `inbound_webhooks`."""
+
+    id: str
+    tenant_id: str
+    state: int
+
+
 class Key(NamedTuple):
     """Of the table `idempotency_keys`."""
 
@@ -162,6 +170,7 @@ class Payments(NamedTuple):
     refunds: list[Refund]
     customers: list[Customer]
     mirrors: list[Mirror]
+    webhooks: list[Webhook]
     keys: list[Key]
     plugins: list[Plugin]
     bindings: list[Binding]
@@ -203,6 +212,7 @@ def payments(url: str) -> Payments:
             refunds=_all(select, "refunds", Refund, "id"),
             customers=_all(select, "customers", Customer, "id"),
             mirrors=_all(select, "mirrors", Mirror, "id"),
+            webhooks=_all(select, "inbound_webhooks", Webhook, "id"),
             keys=_all(select, "idempotency_keys", Key, "key"),
             plugins=_all(select, "plugins", Plugin, "plugin_id"),
             bindings=_all(select, "bindings", Binding, "binding_id"),

@@ -105,6 +105,10 @@ def check(book: stored.Payments) -> list[str]:
     for mirror in book.mirrors:
         events = by_entity.pop((mirror.tenant_id, MIRRORS[mirror.kind], mirror.id), [])
         found += _dense(mirror.id, mirror.version, events)
+    for webhook in book.webhooks:
+        # Told once, when it is done with; one that came twice is told by the first.
+        events = by_entity.pop((webhook.tenant_id, "webhook", webhook.id), [])
+        found += _dense(webhook.id, min(len(events), 1), events)
     for plugin in book.plugins:
         events = by_entity.pop((SYSTEM, "plugin", plugin.plugin_id), [])
         found += _dense(plugin.plugin_id, plugin.revision, events)

@@ -32,6 +32,7 @@ _TABLES: dict[str, type[Any]] = {
     "refunds": stored.Refund,
     "customers": stored.Customer,
     "mirrors": stored.Mirror,
+    "inbound_webhooks": stored.Webhook,
     "idempotency_keys": stored.Key,
     "plugins": stored.Plugin,
     "bindings": stored.Binding,
@@ -163,6 +164,7 @@ class Installation:
             "refunds": [("default", "ref_one", "pay_sale", "op_refund", 300, "EUR", 2)],
             "customers": [("default", "cus_one", _C.SYNC_STATE_SYNCED, 2)],
             "mirrors": [],
+            "inbound_webhooks": [],
             "idempotency_keys": [
                 ("default", "Create", "k1", "pay_sale"),
                 ("default", "Refund", "k2", "ref_one"),

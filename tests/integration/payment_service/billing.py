@@ -7,7 +7,7 @@ Called by their tests. Every transaction is run twice, so that none depends on i
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from payhub.payments.v1 import invoice_service_pb2 as invoices_pb
@@ -38,6 +38,16 @@ class Billing:
     def caller(self) -> rig.Caller:
         """Who calls."""
         return self.service.caller
+
+    @contextlib.asynccontextmanager
+    async def stranger(self) -> AsyncIterator["Billing"]:
+        """Returns the same service as another tenant calls it."""
+        _, secret = await self.service.parts.keys.create(
+            tenant_id="t-other", scopes=rig.PAY, name="k"
+        )
+        async with rig.Caller(self.caller.target, secret, "t-other") as caller:
+            service = inside.InProcess(parts=self.service.parts, caller=caller)
+            yield replace(self, service=service)
 
     async def customer(self) -> rig.Customer:
         """Returns a customer whom the provider knows."""

@@ -124,13 +124,7 @@ async def test_what_the_provider_can_not_or_nobody_may_is_refused(
     assert nul.fields == ["token"]
     missing = await rig.refusal(bill.attach(f"cus_{'0' * 32}"))
     assert missing.code is grpc.StatusCode.NOT_FOUND
-    _, secret = await bill.service.parts.keys.create(tenant_id="t-other", scopes=rig.PAY, name="k")
-    async with rig.Caller(bill.caller.target, secret, "t-other") as stranger:
-        other = billing.Billing(
-            service=billing.inside.InProcess(parts=bill.service.parts, caller=stranger),
-            bank=bill.bank,
-            records=bill.records,
-        )
+    async with bill.stranger() as other:
         for call in (
             other.method(method.id),
             other.methods(customer.id),

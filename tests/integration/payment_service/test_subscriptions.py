@@ -225,6 +225,21 @@ async def test_a_subscription_needs_customer_plan_and_price(bill: billing.Billin
         assert refused.code is code, fields
     assert bill.records.rows("select count(*) from mirrors") == stored
     made = await bill.subscribe(customer.id, plan.id)
+    async with bill.stranger() as others:
+        own, own_plan = await others.customer(), await others.plan(900)
+        for call in (
+            others.ask("GetPlan", plan_id=plan.id),
+            others.ask("ArchivePlan", plan_id=plan.id),
+            others.subscribe(own.id, plan.id),
+            others.subscribe(customer.id, own_plan.id),
+            others.subscription(made.id),
+            others.ask("CancelSubscription", subscription_id=made.id),
+            others.ask("GetInvoice", invoice_id=made.latest_invoice_id),
+        ):
+            assert (await rig.refusal(call)).code is grpc.StatusCode.NOT_FOUND
+        assert not (await others.ask("ListSubscriptions")).subscriptions
+        assert not (await others.ask("ListInvoices", customer_id=customer.id)).invoices
+        assert [one.id for one in (await others.ask("ListPlans")).plans] == [own_plan.id]
     mixed = await rig.refusal(
         bill.ask("ChangeSubscriptionPlan", subscription_id=made.id, plan_id=dollars.id)
     )
