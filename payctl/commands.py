@@ -15,16 +15,24 @@ from payctl import (
     binding_changes,
     binding_files,
     bindings,
+    checkouts,
     consumers,
     customers,
+    disputes,
     events,
+    increments,
+    invoices,
+    methods,
     payments,
+    plans,
     plugin_admission,
     plugin_changes,
     plugins,
     refunds,
+    retry_policy,
     session,
     streams,
+    subscriptions,
     webhooks,
 )
 
@@ -41,6 +49,13 @@ app = typer.Typer(
     ),
 )
 app.add_typer(customers.app, name="customers")
+app.add_typer(methods.app, name="methods")
+app.add_typer(plans.app, name="plans")
+app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(invoices.app, name="invoices")
+app.add_typer(checkouts.app, name="checkout")
+app.add_typer(disputes.app, name="disputes")
+app.add_typer(retry_policy.app, name="retry-policy")
 app.add_typer(events.app, name="events")
 app.add_typer(admin.keys, name="keys")
 app.add_typer(plugins.app, name="plugins")
@@ -50,6 +65,7 @@ app.command("pay")(payments.pay)
 app.command("show")(payments.show)
 app.command("list")(payments.list_)
 app.command("confirm")(payments.confirm)
+app.command("increment")(increments.increment)
 app.command("capture")(payments.capture)
 app.command("cancel")(payments.cancel)
 app.command("refund")(refunds.refund)

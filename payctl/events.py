@@ -4,7 +4,7 @@ Owns their options and their display. Called through `payctl.commands`. Never st
 cursor: `tail` prints the last one on stderr when it ends.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from google.protobuf import message
@@ -218,19 +218,36 @@ def _payload(event: Event) -> message.Message | None:
 
 def _write_line(event: Event) -> None:
     content = _payload(event)
-    summary: list[str] = []
-    state = render.state("")
+    state, summary = "", ""
     if isinstance(content, PaymentEvent):
-        state = render.state(payments.state_name(content.payment))
+        state = payments.state_name(content.payment)
         amount = content.refund.amount if content.HasField("refund") else content.payment.amount
-        summary = [money.show(amount.amount_minor, amount.currency_code)]
+        summary = money.show(amount.amount_minor, amount.currency_code)
+    elif content is not None:
+        state, summary = _billed(content, event.entity_type)
     render.text_line(
         render.moment(event.occur_time),
         f"{event.type:<24}",
         event.entity_id,
         f"v{event.entity_version}",
-        state,
-        *summary,
+        render.state(state),
+        summary,
+    )
+
+
+def _billed(content: message.Message, entity_type: str) -> tuple[str, str]:
+    """Return state and amount of what an event tells of, each empty if it has none."""
+    if entity_type not in content.DESCRIPTOR.fields_by_name:
+        return "", ""
+    entity: Any = getattr(content, entity_type)
+    fields = entity.DESCRIPTOR.fields_by_name
+    known = fields["state"].enum_type if "state" in fields else None
+    value = known.values_by_number.get(entity.state) if known is not None else None
+    name = next((each for each in ("amount", "amount_due") if each in fields), "")
+    amount = getattr(entity, name) if name and entity.HasField(name) else None
+    return (
+        value.name.removeprefix("STATE_") if value is not None else "",
+        money.show(amount.amount_minor, amount.currency_code) if amount is not None else "",
     )
 
 

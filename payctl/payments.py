@@ -15,8 +15,15 @@ import payhub_client
 from payctl import money, render, session
 from payhub_client import Payment
 
+DEFAULT_TOKEN = "tok_approve"
+
 PaymentId = Annotated[str, typer.Argument(help="The payment, pay_...")]
 Amount = Annotated[str, typer.Argument(help="Amount in major units, such as 12.50.")]
+Method = Annotated[
+    str | None,
+    typer.Option(help=f"Payment method token of the provider; {DEFAULT_TOKEN} if absent."),
+]
+MethodId = Annotated[str, typer.Option(help="A kept payment method, pmt_..., instead.")]
 
 _STATES = {
     name.removeprefix("STATE_").lower(): cast("payment_pb2.Payment.State", value)
@@ -34,9 +41,14 @@ def pay(  # noqa: PLR0913  # one argument per option
     amount: Amount,
     currency: Annotated[str, typer.Argument(help="ISO 4217 code, such as EUR.")],
     *,
-    method: Annotated[
-        str, typer.Option(help="Payment method token of the provider.")
-    ] = "tok_approve",
+    method: Method = None,
+    method_id: MethodId = "",
+    off_session: Annotated[
+        bool, typer.Option("--off-session", help="The payer is not there; needs --method-id.")
+    ] = False,
+    save_method: Annotated[
+        bool, typer.Option("--save-method", help="Keep the payment method at --customer.")
+    ] = False,
     manual: Annotated[bool, typer.Option("--manual", help="Hold now, capture later.")] = False,
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Create only; send it later with confirm.")
@@ -54,6 +66,7 @@ def pay(  # noqa: PLR0913  # one argument per option
     code = currency.upper()
     amount_minor = parsed(amount, code)
     metadata = session.pairs(meta)
+    token = _token(method, method_id)
 
     once = key or payhub_client.new_key()
 
@@ -61,7 +74,10 @@ def pay(  # noqa: PLR0913  # one argument per option
         payment = await client.payments.create(
             amount_minor=amount_minor,
             currency=code,
-            payment_method="" if no_confirm else method,
+            payment_method="" if no_confirm else token,
+            payment_method_id=method_id,
+            off_session=off_session,
+            save_payment_method=save_method,
             confirm=not no_confirm,
             manual_capture=manual,
             customer_id=customer,
@@ -73,7 +89,7 @@ def pay(  # noqa: PLR0913  # one argument per option
             idempotency_key=once,
             timeout_s=session.connection_of(ctx).timeout_s,
         )
-        return _shown(payment, as_json=as_json, code=of_state(payment))
+        return shown(payment, as_json=as_json, code=of_state(payment))
 
     session.run(ctx, work, as_json=as_json, key=once)
 
@@ -85,7 +101,7 @@ def show(ctx: typer.Context, payment_id: PaymentId, as_json: session.JsonFlag = 
         payment = await client.payments.get(
             payment_id, timeout_s=session.connection_of(ctx).timeout_s
         )
-        return _shown(payment, as_json=as_json, code=session.Exit.OK)
+        return shown(payment, as_json=as_json, code=session.Exit.OK)
 
     session.run(ctx, work, as_json=as_json)
 
@@ -143,22 +159,25 @@ def confirm(
     ctx: typer.Context,
     payment_id: PaymentId,
     *,
-    method: Annotated[str, typer.Option(help="Payment method token.")] = "tok_approve",
+    method: Method = None,
+    method_id: MethodId = "",
     key: session.KeyOption = None,
     as_json: session.JsonFlag = False,
 ) -> None:
     """Send a created or failed payment to the provider."""
+    token = _token(method, method_id)
 
     once = key or payhub_client.new_key()
 
     async def work(client: payhub_client.Client) -> session.Exit:
         payment = await client.payments.confirm(
             payment_id,
-            payment_method=method,
+            payment_method=token,
+            payment_method_id=method_id,
             idempotency_key=once,
             timeout_s=session.connection_of(ctx).timeout_s,
         )
-        return _shown(payment, as_json=as_json, code=of_state(payment))
+        return shown(payment, as_json=as_json, code=of_state(payment))
 
     session.run(ctx, work, as_json=as_json, key=once)
 
@@ -191,8 +210,8 @@ def capture(
             idempotency_key=once,
             timeout_s=timeout_s,
         )
-        code = _of_last_operation(payment, _Operation.KIND_CAPTURE)
-        return _shown(payment, as_json=as_json, code=code)
+        code = of_last_operation(payment, _Operation.KIND_CAPTURE)
+        return shown(payment, as_json=as_json, code=code)
 
     session.run(ctx, work, as_json=as_json, key=once)
 
@@ -217,8 +236,8 @@ def cancel(
             timeout_s=session.connection_of(ctx).timeout_s,
         )
         done = payment.state == Payment.STATE_CANCELED
-        code = session.Exit.OK if done else _of_last_operation(payment, _Operation.KIND_VOID)
-        return _shown(payment, as_json=as_json, code=code)
+        code = session.Exit.OK if done else of_last_operation(payment, _Operation.KIND_VOID)
+        return shown(payment, as_json=as_json, code=code)
 
     session.run(ctx, work, as_json=as_json, key=once)
 
@@ -255,7 +274,8 @@ def state_name(payment: Payment) -> str:
     return names.get(payment.state, str(payment.state))
 
 
-def _of_last_operation(payment: Payment, kind: payment_pb2.Operation.Kind) -> session.Exit:
+def of_last_operation(payment: Payment, kind: payment_pb2.Operation.Kind) -> session.Exit:
+    """Return what became of a payment's newest operation of a kind."""
     last = next((each for each in reversed(payment.operations) if each.kind == kind), None)
     if last is None:
         return session.Exit.UNDECIDED
@@ -265,7 +285,8 @@ def _of_last_operation(payment: Payment, kind: payment_pb2.Operation.Kind) -> se
     return session.Exit.REFUSED if refused else session.Exit.UNDECIDED
 
 
-def _shown(payment: Payment, *, as_json: bool, code: session.Exit) -> session.Exit:
+def shown(payment: Payment, *, as_json: bool, code: session.Exit) -> session.Exit:
+    """Write a payment with what it means, and return `code`."""
     if as_json:
         render.document(render.to_dict(payment))
         return code
@@ -281,6 +302,8 @@ def _shown(payment: Payment, *, as_json: bool, code: session.Exit) -> session.Ex
             "capture pending": _unless_zero(sums.capture_pending_minor, currency),
             "refunded": _unless_zero(sums.refunded_minor, currency),
             "refund pending": _unless_zero(sums.refund_pending_minor, currency),
+            "disputed": _unless_zero(sums.disputed_minor, currency),
+            "refunded elsewhere": _unless_zero(sums.foreign_refunded_minor, currency),
             "failure": failure_text(payment.failure),
             "payer must go to": payment.action.redirect_url,
             "provider": payment.provider,
@@ -353,6 +376,13 @@ def _action(action: payment_pb2.AvailableAction, currency: str) -> str:
 
 def _unless_zero(amount_minor: int, currency: str) -> str:
     return money.show(amount_minor, currency) if amount_minor else ""
+
+
+def _token(method: str | None, method_id: str) -> str:
+    if method is not None and method_id:
+        wrong = "give --method or --method-id, not both"
+        raise typer.BadParameter(wrong)
+    return "" if method_id else method or DEFAULT_TOKEN
 
 
 def _state_named(name: str) -> payment_pb2.Payment.State:

@@ -31,6 +31,25 @@ _STATE_STYLES = {
     "CANCELED": "dim",
     "SUPERSEDED": "dim",
     "IN_DOUBT": "bold magenta",
+    "ACTIVE": "green",
+    "TRIALING": "cyan",
+    "PAST_DUE": "bold red",
+    "PAUSED": "yellow",
+    "DETACHED": "dim",
+    "ARCHIVED": "dim",
+    "DRAFT": "blue",
+    "OPEN": "yellow",
+    "PAID": "green",
+    "UNCOLLECTIBLE": "red",
+    "VOID": "dim",
+    "COMPLETED": "green",
+    "EXPIRED": "dim",
+    "WARNING": "yellow",
+    "NEEDS_RESPONSE": "bold yellow",
+    "UNDER_REVIEW": "yellow",
+    "WON": "green",
+    "LOST": "red",
+    "WARNING_CLOSED": "dim",
 }
 
 # Wide enough for ids where no terminal says how wide it is.
@@ -123,9 +142,12 @@ def more(page_token: str) -> None:
         note(f"more: --page-token {page_token}")
 
 
-def failure(found: errors.PayhubError, *, as_json: bool) -> None:
-    """Tell what went wrong and what to do next, on stderr."""
-    advice = advice_on(found)
+def failure(found: errors.PayhubError, *, as_json: bool, look: str = "payctl show") -> None:
+    """Tell what went wrong and what to do next, on stderr.
+
+    `look` is the command that shows the thing it went wrong with.
+    """
+    advice = advice_on(found).replace("`payctl show`", f"`{look}`")
     if as_json:
         content = {
             "error": {

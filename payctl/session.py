@@ -87,11 +87,12 @@ def run(
     *,
     as_json: bool,
     key: str = "",
+    look: str = "payctl show",
 ) -> None:
     """Run `command` with a client and end with its exit code; errors go to stderr.
 
     `key` is the idempotency key of a mutation: whoever interrupts it learns how to find out
-    what became of it.
+    what became of it. `look` is the command that errors advise to look with.
     """
     connection = connection_of(ctx)
 
@@ -102,7 +103,7 @@ def run(
     try:
         code = asyncio.run(connected())
     except errors.PayhubError as failure:
-        render.failure(failure, as_json=as_json)
+        render.failure(failure, as_json=as_json, look=look)
         raise typer.Exit(code_of(failure)) from None
     except KeyboardInterrupt:
         if not key:

@@ -16,16 +16,23 @@ from payhub_client import (
     bindings,
     calls,
     channel,
+    checkouts,
     consumers,
     consumption,
     customers,
+    disputes,
     events,
     inbound_webhooks,
+    invoices,
+    payment_methods,
     payments,
+    plans,
     plugins,
     refunds,
     retries,
+    retry_policies,
     subscription,
+    subscriptions,
     webhooks,
 )
 
@@ -73,6 +80,13 @@ class Client:
         self.payments = payments.Payments(caller=caller)
         self.refunds = refunds.Refunds(caller=caller)
         self.customers = customers.Customers(caller=caller)
+        self.payment_methods = payment_methods.PaymentMethods(caller=caller)
+        self.plans = plans.Plans(caller=caller)
+        self.subscriptions = subscriptions.Subscriptions(caller=caller)
+        self.invoices = invoices.Invoices(caller=caller)
+        self.checkouts = checkouts.Checkouts(caller=caller)
+        self.disputes = disputes.Disputes(caller=caller)
+        self.retry_policy = retry_policies.RetryPolicies(caller=caller)
         self.keys = admin.Keys(caller=caller)
         self.status = admin.Status(caller=caller)
         self.plugins = plugins.Plugins(caller=caller)

@@ -14,7 +14,7 @@ from payhub.events.v1 import (
     event_stream_service_pb2,
     event_stream_service_pb2_grpc,
 )
-from payhub.payments.v1 import payment_events_pb2
+from payhub.payments.v1 import billing_events_pb2, payment_events_pb2
 
 from payhub_client import calls, contract, event_operations, requests, subscription
 
@@ -31,12 +31,30 @@ ANCHORS = {
     "oldest": event_stream_service_pb2.StartPoint.ANCHOR_OLDEST,
 }
 
-Payload = payment_events_pb2.PaymentEvent | payment_events_pb2.CustomerEvent
+Payload = (
+    payment_events_pb2.PaymentEvent
+    | payment_events_pb2.CustomerEvent
+    | billing_events_pb2.PaymentMethodEvent
+    | billing_events_pb2.PlanEvent
+    | billing_events_pb2.SubscriptionEvent
+    | billing_events_pb2.InvoiceEvent
+    | billing_events_pb2.CheckoutEvent
+    | billing_events_pb2.DisputeEvent
+    | billing_events_pb2.WebhookEvent
+)
 
-_PAYLOADS: dict[str, type[Payload]] = {
-    "payhub.payments.v1.PaymentEvent": payment_events_pb2.PaymentEvent,
-    "payhub.payments.v1.CustomerEvent": payment_events_pb2.CustomerEvent,
-}
+_KINDS: tuple[type[Payload], ...] = (
+    payment_events_pb2.PaymentEvent,
+    payment_events_pb2.CustomerEvent,
+    billing_events_pb2.PaymentMethodEvent,
+    billing_events_pb2.PlanEvent,
+    billing_events_pb2.SubscriptionEvent,
+    billing_events_pb2.InvoiceEvent,
+    billing_events_pb2.CheckoutEvent,
+    billing_events_pb2.DisputeEvent,
+    billing_events_pb2.WebhookEvent,
+)
+_PAYLOADS: dict[str, type[Payload]] = {kind.DESCRIPTOR.full_name: kind for kind in _KINDS}
 
 
 class UnknownPayloadError(ValueError):
@@ -44,7 +62,7 @@ class UnknownPayloadError(ValueError):
 
 
 def payload(event: event_pb2.Event) -> Payload:
-    """Return the decoded payload of a `payment.*`, `refund.*` or `customer.*` event.
+    """Return the decoded payload of an event of the payment domain, such as `invoice.paid`.
 
     Raises UnknownPayloadError for other schemas and for bytes that do not decode: skip such
     an event or decode `event.data` by `event.data_schema` yourself.

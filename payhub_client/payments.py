@@ -1,4 +1,4 @@
-"""Payments: create, confirm, capture, cancel, get, list.
+"""Payments: create, confirm, increment, capture, cancel, get, list.
 
 Owns the shape of these calls for Python. Called by services through `Client.payments`.
 Never retries, times or maps errors itself: `calls` does.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FILE, _SERVICE = payment_service_pb2.DESCRIPTOR, "PaymentService"
 _CREATE = contract.method(_FILE, _SERVICE, "CreatePayment")
 _CONFIRM = contract.method(_FILE, _SERVICE, "ConfirmPayment")
+_INCREMENT = contract.method(_FILE, _SERVICE, "IncrementAuthorization")
 _CAPTURE = contract.method(_FILE, _SERVICE, "CapturePayment")
 _CANCEL = contract.method(_FILE, _SERVICE, "CancelPayment")
 _GET = contract.method(_FILE, _SERVICE, "GetPayment")
@@ -60,6 +61,9 @@ class Payments:
         amount_minor: int,
         currency: str,
         payment_method: str = "",
+        payment_method_id: str = "",
+        off_session: bool = False,
+        save_payment_method: bool = False,
         confirm: bool = True,
         manual_capture: bool = False,
         customer_id: str = "",
@@ -78,7 +82,13 @@ class Payments:
         Args:
             amount_minor: in the smallest unit of `currency`: 1050 is EUR 10.50 or JPY 1050.
             currency: ISO 4217 code, upper case.
-            payment_method: token of the provider; needed with `confirm`.
+            payment_method: token of the provider; this or `payment_method_id` is needed with
+                `confirm`.
+            payment_method_id: payment method kept with `Client.payment_methods`, of the
+                customer given here.
+            off_session: the payer is not there and can't act; a soft refusal is tried again by
+                the tenant's retry policy. Needs `payment_method_id`.
+            save_payment_method: keep the payment method at the customer, for payments to come.
             confirm: send it at once.
             manual_capture: only hold the money; capture it later.
             customer_id: customer made with `Client.customers`.
@@ -113,6 +123,9 @@ class Payments:
             description=description,
             return_url=return_url,
             confirm=confirm,
+            payment_method_id=payment_method_id,
+            off_session=off_session,
+            save_payment_method=save_payment_method,
         )
         response = await self.caller.call(
             self._stub.CreatePayment, _CREATE, request, timeout_s=timeout_s, key=key
@@ -123,21 +136,52 @@ class Payments:
         self,
         payment_id: str,
         *,
-        payment_method: str,
+        payment_method: str = "",
+        payment_method_id: str = "",
         return_url: str = "",
         idempotency_key: str | None = None,
         timeout_s: float | None = None,
     ) -> payment_pb2.Payment:
-        """Send a created or failed payment to the provider with `payment_method`."""
+        """Send a created or failed payment to the provider.
+
+        Exactly one is given: `payment_method`, a token of the provider, or `payment_method_id`,
+        kept with `Client.payment_methods` at the payment's customer.
+        """
         key = idempotency_key or calls.new_key()
         request = payment_service_pb2.ConfirmPaymentRequest(
             idempotency_key=key,
             payment_id=payment_id,
             payment_method=payment_method,
+            payment_method_id=payment_method_id,
             return_url=return_url,
         )
         response = await self.caller.call(
             self._stub.ConfirmPayment, _CONFIRM, request, timeout_s=timeout_s, key=key
+        )
+        return response.payment
+
+    async def increment_authorization(
+        self,
+        payment_id: str,
+        *,
+        amount_minor: int,
+        currency: str,
+        idempotency_key: str | None = None,
+        timeout_s: float | None = None,
+    ) -> payment_pb2.Payment:
+        """Hold `amount_minor` more, in the payment's `currency`, where the provider can.
+
+        The payment's amount rises once its newest INCREMENT operation has succeeded: read
+        that one's state.
+        """
+        key = idempotency_key or calls.new_key()
+        request = payment_service_pb2.IncrementAuthorizationRequest(
+            idempotency_key=key,
+            payment_id=payment_id,
+            amount=requests.money(amount_minor, currency),
+        )
+        response = await self.caller.call(
+            self._stub.IncrementAuthorization, _INCREMENT, request, timeout_s=timeout_s, key=key
         )
         return response.payment
 

@@ -8,7 +8,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from google.protobuf import timestamp_pb2
+from google.protobuf import duration_pb2, timestamp_pb2
 from payhub.payments.v1 import payment_pb2
 from payhub.type.v1 import money_pb2
 
@@ -17,6 +17,7 @@ from payhub_client import errors
 _T = TypeVar("_T")
 
 _INT64_MAX = 2**63 - 1
+_UINT32_MAX = 2**32 - 1
 
 
 def money(amount_minor: int, currency: str) -> money_pb2.Money:
@@ -39,6 +40,28 @@ def money_or_all(amount_minor: int | None, currency: str) -> money_pb2.Money | N
             raise _invalid("amount.amount_minor", "is needed beside currency")
         return None
     return money(amount_minor, currency)
+
+
+def count(number: int, *, field: str) -> int:
+    """Return `number` for a field that counts; one that does not fit is refused."""
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise _invalid(field, "must be a whole number")
+    if not 0 <= number <= _UINT32_MAX:
+        raise _invalid(field, "must not be negative, and fit 32 bits")
+    return number
+
+
+def one_of(field: str, **given: object) -> None:
+    """Refuse anything but one value among those that exclude each other; None is no value."""
+    if sum(value is not None for value in given.values()) != 1:
+        raise _invalid(field, f"needs exactly one of {' and '.join(given)}")
+
+
+def duration(length: datetime.timedelta) -> duration_pb2.Duration:
+    """Return `length` as a duration."""
+    made = duration_pb2.Duration()
+    made.FromTimedelta(length)
+    return made
 
 
 def several(values: Iterable[_T], *, field: str) -> tuple[_T, ...]:

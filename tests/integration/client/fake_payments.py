@@ -35,6 +35,8 @@ from payhub.payments.v1 import (
 )
 from payhub.type.v1 import money_pb2
 
+from tests.integration.client import fake_billing
+
 Payment = payment_pb2.Payment
 Operation = payment_pb2.Operation
 
@@ -109,6 +111,7 @@ class FakePayments(
     refunds: dict[str, refund_service_pb2.Refund] = field(default_factory=dict)
     customers: dict[str, customer_service_pb2.Customer] = field(default_factory=dict)
     keys: dict[str, key_service_pb2.Key] = field(default_factory=dict)
+    billing: fake_billing.FakeBilling = field(default_factory=fake_billing.FakeBilling)
     answer_bytes: int = 0
     requests: list[message.Message] = field(default_factory=list)
     _by_key: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -202,6 +205,23 @@ class FakePayments(
             return payment_service_pb2.ConfirmPaymentResponse(payment=found)
 
         return self._handle("ConfirmPayment", request, context, effect)
+
+    def IncrementAuthorization(self, request, context):  # noqa: D102
+        def make() -> str:
+            payment = self.payments[request.payment_id]
+            assert request.amount.currency_code == payment.amount.currency_code
+            payment.amount.amount_minor += request.amount.amount_minor
+            payment.amounts.authorized_minor += request.amount.amount_minor
+            kind, state = Operation.KIND_INCREMENT, Operation.STATE_SUCCEEDED
+            payment.operations.add(id=_id("op"), kind=kind, state=state, amount=request.amount)
+            return payment.id
+
+        def effect() -> message.Message:
+            key = request.idempotency_key
+            found = self.payments[self._once("IncrementAuthorization", key, make)]
+            return payment_service_pb2.IncrementAuthorizationResponse(payment=found)
+
+        return self._handle("IncrementAuthorization", request, context, effect)
 
     def CapturePayment(self, request, context):  # noqa: D102
         def make() -> str:
@@ -375,6 +395,7 @@ def serving(port: int = 0) -> Iterator[FakePayments]:
     customer_service_pb2_grpc.add_CustomerServiceServicer_to_server(fake, server)
     key_service_pb2_grpc.add_KeyServiceServicer_to_server(fake, server)
     status_service_pb2_grpc.add_StatusServiceServicer_to_server(fake, server)
+    fake.billing.register(server, fake._handle)
     fake.target = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     server.start()
     try:
