@@ -7,7 +7,7 @@ but what to sign webhooks with.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import billing_provider_service_pb2 as bps
@@ -24,8 +24,6 @@ from provider_mock.webhooks import reading, sender
 from provider_sdk import errors, fingerprint, times
 from provider_sdk import provider as sdk
 from servicekit import ids
-
-WEBHOOK_SECRET = "webhook_secret"
 
 Call = provider.Call
 Binding = sdk.Binding[provider.MockConfig]
@@ -46,14 +44,6 @@ class Bank(provider.MockProvider):
         capability_pb2.CAPABILITY_WEBHOOKS,
         capability_pb2.CAPABILITY_OBJECT_FETCH,
     }
-    secret_slots: ClassVar[Sequence[sdk.SecretSlot]] = (
-        *provider.MockProvider.secret_slots,
-        sdk.SecretSlot(
-            slot=WEBHOOK_SECRET,
-            description="Signs webhooks: `whsec_` and base64, or any text.",
-            required=False,
-        ),
-    )
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -61,7 +51,7 @@ class Bank(provider.MockProvider):
 
     async def configure(self, binding: Binding) -> None:
         """Notes what the binding's webhooks are signed with."""
-        self._signing[binding.binding_id] = binding.secrets.get(WEBHOOK_SECRET, ())
+        self._signing[binding.binding_id] = binding.secrets.get(provider.WEBHOOK_SECRET, ())
 
     async def remove_binding(self, binding_id: str) -> None:
         """Forgets it."""
@@ -269,7 +259,7 @@ class Bank(provider.MockProvider):
         self, request: nps.VerifyWebhookRequest, binding: Binding
     ) -> nps.VerifyWebhookResponse:
         """Checks a webhook's signature and reads it."""
-        held = binding.secrets.get(WEBHOOK_SECRET, ())
+        held = binding.secrets.get(provider.WEBHOOK_SECRET, ())
         return reading.verify(request, [secret.reveal() for secret in held])
 
     async def fetch_object(

@@ -31,6 +31,7 @@ from provider_sdk import errors, provider
 from servicekit import ids
 
 METHOD_PREFIX = "mpm_"
+WEBHOOK_SECRET = "webhook_secret"
 
 MockConfig = keeping.MockConfig
 Call = keeping.Call
@@ -67,6 +68,11 @@ class MockProvider(keeping.Keeper):
     secret_slots: ClassVar[Sequence[provider.SecretSlot]] = (
         provider.SecretSlot(
             slot="api_key", description="Any text; the simulation ignores it.", required=False
+        ),
+        provider.SecretSlot(
+            slot=WEBHOOK_SECRET,
+            description="Signs webhooks: `whsec_` and base64, or any text.",
+            required=False,
         ),
     )
     # The ledger forgets nothing.
