@@ -180,6 +180,12 @@ def note(conn: storage.Connection, event: Event, *, due_us: int | None, status: 
     )
 
 
+def put_off(conn: storage.Connection, event: Event, *, due_us: int | None, status: str) -> None:
+    """Notes that *event* was not sent, without counting it as an attempt."""
+    kept = {"event_id": event.event_id, "attempts": event.attempts}
+    conn.run(_UPDATE, {**kept, "due_us": due_us, "status": status})
+
+
 def fraction(event_id: str, what: str) -> float:
     """Returns a number from 0 up to 1 that is always the same for an event and a purpose."""
     digest = hashlib.blake2b(f"{what}\n{event_id}".encode(), digest_size=8).digest()

@@ -20,6 +20,10 @@ from servicekit import logs, storage
 
 SEND_MAX = 32
 TIMEOUT_S = 10.0
+# After a restart nobody has said yet what to sign with.
+UNCONFIGURED_PAUSE_US = 200_000
+UNCONFIGURED_MAX_US = 86_400_000_000
+NO_SECRET = "no secret"
 
 SignWith = Literal["newest", "oldest", "all"]
 Secrets = Mapping[str, Sequence[calls.Secret]]
@@ -106,7 +110,7 @@ class Sender:
         elif self.manners.sign_with == "oldest":
             keys = keys[-1:]
         if not keys:
-            return "no secret"
+            return NO_SECRET
         if wrong_signature:
             keys = [randomness.token_bytes(32)]
         body = event.body.encode()
@@ -126,19 +130,32 @@ class Sender:
             return type(error).__name__
 
     async def _deliver(self, database: storage.Database, event: journal.Event) -> None:
+        if event.binding_id not in self._secrets():
+            await self._wait(database, event)
+            return
         first = event.attempts == 0
         forged = first and self._falls_on(event, "sign", self.manners.wrong_signature_share)
         status = await self.send(event, wrong_signature=forged)
         if first and self._falls_on(event, "twice", self.manners.duplicate_share):
             await self.send(event)
         due_us = None
-        if not status.startswith("2") and event.attempts < len(self._retry_after_s):
+        again = status != NO_SECRET and event.attempts < len(self._retry_after_s)
+        if not status.startswith("2") and again:
             # A forgery is refused, and the provider knows nothing of it: it sends at once.
             pause_s = 0.0 if forged else self._retry_after_s[event.attempts]
             due_us = self._now_us() + round(pause_s * 1e6)
         await database.write(lambda conn: journal.note(conn, event, due_us=due_us, status=status))
         if not status.startswith("2"):
             _log.info("webhook not taken", event_id=event.event_id, status=status, forged=forged)
+
+    async def _wait(self, database: storage.Database, event: journal.Event) -> None:
+        """Puts off an event of a binding that is not configured (yet): no try is used up."""
+        now_us = self._now_us()
+        kept = now_us - event.created_us < UNCONFIGURED_MAX_US
+        due_us = now_us + UNCONFIGURED_PAUSE_US if kept else None
+        await database.write(
+            lambda conn: journal.put_off(conn, event, due_us=due_us, status="not configured")
+        )
 
     def _falls_on(self, event: journal.Event, what: str, share: float) -> bool:
         return journal.fraction(event.event_id, what) < share

@@ -206,3 +206,35 @@ async def test_time_tells_of_itself(told: Told) -> None:
     assert [one.kind for one in verified.refetch] == [provider_object_pb2.OBJECT_KIND_DISPUTE]
     fetched = await shop.fetch("dispute", verified.refetch[0].provider_object_id)
     assert fetched.object.dispute.provider_payment_id == sale.provider_object_id
+
+
+async def test_a_killed_provider_still_tells(
+    start_mock: Callable[..., rig.MockProcess], letters: inbox.Inbox
+) -> None:
+    """What was queued before a kill is sent once core has configured the binding again."""
+    env = {"PROVIDER_MOCK_WEBHOOK_URL": letters.url, "PROVIDER_MOCK_WEBHOOK_RETRY_S": "0.05"}
+    process = start_mock({**env, "PROVIDER_MOCK_WEBHOOK_DELAY_MS": "600"})
+    core = rig.Core(process.target)
+    await core.connect()
+    await _configure(core, 2)
+    paid = await core.authorize(sale=True)
+    process.kill()
+    await core.close()
+    assert letters.got == []
+    process = start_mock(env)
+    reborn = rig.Core(process.target)
+    reborn.binding_id = core.binding_id
+    shop = further.Shop(reborn, process.http)
+
+    def held_back() -> bool:
+        events = shop.press("/control/webhooks", method="GET")["events"]
+        return [one["status"] for one in events] == ["not configured"]
+
+    await rig.until(held_back)
+    await reborn.connect()
+    await _configure(reborn, 2)
+    told = Told(shop=shop, inbox=letters)
+    request, _ = await told.first("sale.succeeded")
+    verified = await told.verify(request)
+    assert [one.operation_id for one in verified.operations] == [paid.operation_id]
+    await reborn.close()
