@@ -11,19 +11,27 @@ from payment_service.db import operations, rows
 from payment_service.domain import model
 from servicekit import storage
 
-COLUMNS = (
+# Of every payment, and those that most payments leave at the table's defaults.
+_PLAIN = (
     "id, tenant_id, state, amount_minor, currency, capture_method, provider, binding_id, "
     "provider_payment_id, customer_id, user_id, subscription_id, order_id, metadata, "
     "description, action, failure, cancel_requested, authorized_minor, captured_minor, "
     "capture_reserved_minor, refunded_minor, refund_reserved_minor, version, created_us, "
-    "updated_us, revision, payment_method_id, off_session, next_retry_us, invoice_id, "
-    "checkout_id, foreign_refunded_minor, disputed_minor, provider_time_us, saves_method"
+    "updated_us, revision"
 ).split(", ")
+_MORE = (
+    "payment_method_id, off_session, next_retry_us, invoice_id, checkout_id, "
+    "foreign_refunded_minor, disputed_minor, provider_time_us, saves_method"
+).split(", ")
+COLUMNS = (*_PLAIN, *_MORE)
 _WIDTH = len(COLUMNS)
 
-_VALUES = ", ".join(f":{name}" for name in COLUMNS)
+_INSERT = "insert into payments ({}) select {} where {{if_first}}"
 INSERT = storage.Statement(
-    f"insert into payments ({', '.join(COLUMNS)}) select {_VALUES} where {{if_first}}"
+    _INSERT.format(", ".join(_PLAIN), ", ".join(f":{name}" for name in _PLAIN))
+)
+_INSERT_WHOLE = storage.Statement(
+    _INSERT.format(", ".join(COLUMNS), ", ".join(f":{name}" for name in COLUMNS))
 )
 UPDATE = storage.Statement(
     "update payments set state = :state, provider_payment_id = :provider_payment_id, "
@@ -55,11 +63,27 @@ _TO_CANCEL = storage.Statement(
 )
 
 
+def insert(payment: model.Payment) -> tuple[storage.Statement, storage.Params]:
+    """Returns what inserts a new payment; a plain one names none of its rare columns."""
+    keeps = payment.payment_method_id or payment.off_session or payment.saves_method
+    if not keeps and not payment.is_adopted:
+        return INSERT, params(payment)
+    whole = {
+        **params(payment),
+        **_changing_seldom(payment),
+        "off_session": int(payment.off_session),
+        "saves_method": int(payment.saves_method),
+        "invoice_id": payment.invoice_id,
+        "checkout_id": payment.checkout_id,
+    }
+    return _INSERT_WHOLE, whole
+
+
 def params(payment: model.Payment) -> storage.Params:
-    """Returns a payment as the parameters of INSERT."""
+    """Returns a plain payment as the parameters of INSERT."""
     references = payment.references
     return {
-        **update_params(payment),
+        **_changing(payment),
         "currency": payment.currency,
         "capture_method": int(payment.capture_method),
         "provider": payment.provider,
@@ -71,15 +95,25 @@ def params(payment: model.Payment) -> storage.Params:
         "metadata": rows.dump_map(references.metadata),
         "description": payment.description,
         "created_us": payment.created_us,
-        "off_session": int(payment.off_session),
-        "saves_method": int(payment.saves_method),
-        "invoice_id": payment.invoice_id,
-        "checkout_id": payment.checkout_id,
     }
 
 
-def update_params(payment: model.Payment) -> dict[str, object]:
+def update_params(payment: model.Payment) -> storage.Params:
     """Returns a payment as the parameters of UPDATE."""
+    return {**_changing(payment), **_changing_seldom(payment)}
+
+
+def _changing_seldom(payment: model.Payment) -> dict[str, object]:
+    return {
+        "foreign_refunded_minor": payment.foreign_refunded_minor,
+        "disputed_minor": payment.disputed_minor,
+        "payment_method_id": payment.payment_method_id,
+        "next_retry_us": payment.next_retry_us,
+        "provider_time_us": payment.provider_time_us,
+    }
+
+
+def _changing(payment: model.Payment) -> dict[str, object]:
     return {
         "id": payment.id,
         "tenant_id": payment.tenant_id,
@@ -94,11 +128,6 @@ def update_params(payment: model.Payment) -> dict[str, object]:
         "capture_reserved_minor": payment.capture_reserved_minor,
         "refunded_minor": payment.refunded_minor,
         "refund_reserved_minor": payment.refund_reserved_minor,
-        "foreign_refunded_minor": payment.foreign_refunded_minor,
-        "disputed_minor": payment.disputed_minor,
-        "payment_method_id": payment.payment_method_id,
-        "next_retry_us": payment.next_retry_us,
-        "provider_time_us": payment.provider_time_us,
         "version": payment.version,
         "revision": payment.revision,
         "updated_us": payment.updated_us,

@@ -100,7 +100,7 @@ def _adopt(
     changing.write(
         conn,
         [
-            (payments.INSERT, payments.params(change.payment)),
+            payments.insert(change.payment),
             (outbox.APPEND_IF_FIRST, outbox.params(entry)),
             (operations.INSERT, operations.params(operation)),
         ],

@@ -112,7 +112,7 @@ class Payments:
         (entry,) = events.of_change(change, caller.cause(request.key), self._ctx.new_id)
         batch: changing.Batch = [
             (idempotency.CLAIM, idempotency.params(claim)),
-            (payments.INSERT, payments.params(payment)),
+            payments.insert(payment),
             (outbox.APPEND_IF_FIRST, outbox.params(entry)),
         ]
         if operation is not None:
