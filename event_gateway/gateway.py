@@ -35,7 +35,7 @@ from event_gateway import (
 )
 from event_gateway.api import admin, consumer_admin, ingest, queries, stream, webhooks
 from event_gateway.api import consumers as consuming
-from event_gateway.consumers import forwarding, group
+from event_gateway.consumers import forwarding, source
 from event_gateway.consumers import groups as consumer_groups
 from event_gateway.db import consumers, epoch, read, rows
 from event_gateway.webhooks_out import pool, sender, worker
@@ -101,7 +101,7 @@ async def serve(settings: settings_module.Settings) -> int:
         )
         origin = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         running = consumer_groups.Groups(
-            group.Surroundings(
+            source.Surroundings(
                 database=database,
                 log=log,
                 time=time,
@@ -183,7 +183,12 @@ async def serve(settings: settings_module.Settings) -> int:
         members = consuming.Consuming(
             running, forward, time=time, members_per_tenant_max=settings.streams_per_tenant_max
         )
-        manage = consumer_admin.Administration(checked, running, time=time)
+        manage = consumer_admin.Administration(
+            checked,
+            running,
+            time=time,
+            kept_s=settings.retention_s * settings.retention_for_consumers,
+        )
         around = worker.Surroundings(
             database=database,
             send=sender.Sender(private=settings.webhook_private_targets, time=time),

@@ -360,6 +360,7 @@ def _show(found: consumer_service_pb2.GetConsumerResponse) -> None:
             "place": status.ack_floor_cursor,
             "backlog": _backlog(status),
             "oldest": _age(status.oldest_unsettled_age),
+            "deleted unread in": _age(status.retention_headroom),
             "in flight": str(status.outstanding),
             "retrying": str(status.retrying),
             "parked": str(status.parked),

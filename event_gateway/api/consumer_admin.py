@@ -38,15 +38,22 @@ class Administration:
         checked: Checks start points.
         running: Told when a row has changed.
         time: For creation times.
+        kept_s: How long the log keeps what a consumer has not dealt with, seconds; 0: for ever.
     """
 
     def __init__(
-        self, checked: places.Places, running: groups.Groups, *, time: clock.Clock
+        self,
+        checked: places.Places,
+        running: groups.Groups,
+        *,
+        time: clock.Clock,
+        kept_s: float = 0.0,
     ) -> None:
         self._places = checked
         self._database = checked.database
         self._groups = running
         self._time = time
+        self._kept_us = round(kept_s * 1e6)
 
     async def create(
         self, request: pb.CreateConsumerRequest, context: _Context
@@ -298,6 +305,9 @@ class Administration:
                 event = stream_pb.GetEventResponse.FromString(chunk).event
                 age_us = self._time.now_us() - event.append_time.ToMicroseconds()
                 status.oldest_unsettled_age.FromMicroseconds(max(age_us, 0))
+                if self._kept_us and age_us > 0.75 * self._kept_us:
+                    left_us = max(self._kept_us - age_us, 0)
+                    status.retention_headroom.FromMicroseconds(left_us)
         return pb.GetConsumerResponse(consumer=definition.shown(stored), status=status)
 
 

@@ -89,11 +89,15 @@ class Consuming:
             tenants=tenants,
         )
         reading = asyncio.create_task(self._listen(requests, found, joined))
+        ended_well = False
         try:
             await self._serve(context, join, found, joined)
+            if joined.finished:
+                await asyncio.sleep(forwarding.BREAK_S)
+                ended_well = True
         finally:
             reading.cancel()
-            found.leave(joined)
+            found.leave(joined, give_back=ended_well)
 
     async def fetch(self, request: pb.FetchRequest, context: _Context) -> bytes:
         """Returns a batch as soon as there is something, or an empty one."""

@@ -10,17 +10,23 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
 from payhub.events.v1 import event_pb2
-from payhub.events.v1 import webhook_pb2 as messages
 from payhub.events.v1 import webhook_service_pb2 as pb
 
 from event_gateway import cursor, places, problems, splice
-from event_gateway.api import pages
-from event_gateway.consumers import definition as consumer_definition
-from event_gateway.consumers import groups, records
-from event_gateway.db import commands, consumers, progress, webhooks
-from event_gateway.webhooks_out import changes, definition, payload, pool, secrets, signing, worker
+from event_gateway.api import pages, webhook_views
+from event_gateway.consumers import groups
+from event_gateway.db import commands, consumers, webhooks
+from event_gateway.webhooks_out import (
+    changes,
+    definition,
+    payload,
+    pool,
+    replay,
+    secrets,
+    signing,
+    worker,
+)
 from servicekit import auth, errors, ids, rpc, storage
 
 SERVICE = pb.DESCRIPTOR.services_by_name["WebhookService"].full_name
@@ -28,7 +34,6 @@ SERVICE = pb.DESCRIPTOR.services_by_name["WebhookService"].full_name
 ENDPOINTS_MAX = 100
 PAGE_SIZE_DEFAULT = 50
 OVERLAP_S = 86_400.0
-RETRIED_MAX = 1_000
 TEST_TYPE = "webhook.test"
 _NEWEST = 2**63 - 1
 
@@ -75,7 +80,7 @@ class Webhooks:
         endpoint_id = ids.new_id(definition.ID_PREFIX)
         secret = signing.new_secret()
         sealed = self._around.vault.seal(endpoint_id, [secrets.Secret(value=secret)])
-        command = _command(principal, "CreateWebhookEndpoint", request)
+        command = pages.command(principal, "CreateWebhookEndpoint", request)
         by = self._by(principal, request.idempotency_key)
 
         def create(conn: storage.Connection) -> webhooks.Endpoint | None:
@@ -107,7 +112,7 @@ class Webhooks:
         """Returns an endpoint and how it does."""
         principal: auth.Principal = rpc.current().principal
         return await self._database.read(
-            lambda conn: _described(conn, _found(conn, principal, request.id))
+            lambda conn: webhook_views.described(conn, _found(conn, principal, request.id))
         )
 
     async def list(
@@ -123,7 +128,8 @@ class Webhooks:
             token = pages.encode_name(rows[size - 1].endpoint_id) if len(rows) > size else ""
             return pb.ListWebhookEndpointsResponse(
                 endpoints=[
-                    _described(conn, each, consumers.BACKLOG_ROWS_EACH) for each in rows[:size]
+                    webhook_views.described(conn, each, consumers.BACKLOG_ROWS_EACH)
+                    for each in rows[:size]
                 ],
                 next_page_token=token,
             )
@@ -180,7 +186,7 @@ class Webhooks:
         if request.HasField("overlap"):
             overlap_us = request.overlap.ToMicroseconds()
         fresh = signing.new_secret()
-        command = _command(principal, "RotateWebhookSecret", request)
+        command = pages.command(principal, "RotateWebhookSecret", request)
         by = self._by(principal, request.idempotency_key)
         vault = self._around.vault
 
@@ -243,7 +249,9 @@ class Webhooks:
             problem=answer.problem,
             excerpt=answer.excerpt,
         )
-        return pb.SendTestWebhookResponse(attempt=_attempt(attempt), delivered=answer.delivered)
+        return pb.SendTestWebhookResponse(
+            attempt=webhook_views.attempt(attempt), delivered=answer.delivered
+        )
 
     async def deliveries(
         self, request: pb.ListWebhookDeliveriesRequest, context: _Context
@@ -270,7 +278,7 @@ class Webhooks:
 
         rows = await self._database.read(page)
         response = pb.ListWebhookDeliveriesResponse(
-            deliveries=[_delivery(request.endpoint_id, each) for each in rows[:size]]
+            deliveries=[webhook_views.delivery(request.endpoint_id, each) for each in rows[:size]]
         )
         if len(rows) > size:
             last = rows[size - 1].position
@@ -286,7 +294,7 @@ class Webhooks:
         floor = 0
         if kind == "replay_from":
             floor = (await self._places.start(request.replay_from, "replay_from")).position
-        command = _command(principal, "RetryWebhookDeliveries", request)
+        command = pages.command(principal, "RetryWebhookDeliveries", request)
 
         def retry(conn: storage.Connection) -> int:
             before = commands.recall(conn, command)
@@ -296,15 +304,12 @@ class Webhooks:
             behind = consumers.lock(conn, principal.tenant_id, request.endpoint_id)
             assert behind is not None, "it is made and deleted with its endpoint"
             if kind == "event_id":
-                queued = _again(conn, behind, request.event_id)
+                queued = replay.one(conn, behind, pages.text(request.event_id))
             elif kind == "failed_since":
                 since_us = request.failed_since.ToMicroseconds()
-                queued = _again_since(conn, behind, since_us)
+                queued = replay.given_up_since(conn, behind, since_us)
             else:
-                matcher = consumer_definition.read(behind).matcher
-                place = consumers.place_at(floor)
-                queued = consumers.backlog(conn, matcher.selection, place, retries=0).count
-                consumers.seek(conn, behind, floor, discard_parked=False)
+                queued = replay.everything_after(conn, behind, floor)
             commands.keep(conn, command, str(queued).encode())
             return queued
 
@@ -330,43 +335,6 @@ class Webhooks:
         )
 
 
-def _again(conn: storage.Connection, behind: consumers.Stored, event_id: str) -> int:
-    """Queues one event of the tenant that the endpoint wants; NOT_FOUND if there is none."""
-    parked = [
-        each
-        for each in progress.parked(conn, behind.tenant_id, behind.name, after=-1, rows=RETRIED_MAX)
-        if each.event is not None and event_pb2.Event.FromString(each.event).id == event_id
-    ]
-    if parked:
-        return progress.resolve(conn, behind, parked, again=True)[0]
-    found = webhooks.event_at(conn, behind.tenant_id, pages.text(event_id))
-    if found is None:
-        raise errors.not_found("event", event_id)
-    position, entity_type, entity_id, type_name = found
-    matcher = consumer_definition.read(behind).matcher
-    if not matcher.matches(behind.tenant_id, type_name, entity_type, entity_id):
-        raise errors.invalid_field("event_id", "is of a type that the endpoint does not want")
-    if not behind.place.covers(position):
-        return 0
-    webhooks.send_again(
-        conn,
-        behind.tenant_id,
-        behind.name,
-        position=position,
-        entity_key=records.entity_key(behind.tenant_id, entity_type, entity_id),
-    )
-    consumers.touch(conn, behind)
-    return 1
-
-
-def _again_since(conn: storage.Connection, behind: consumers.Stored, since_us: int) -> int:
-    """Queues what was given up at or after a moment."""
-    chosen = progress.parked_since(
-        conn, behind.tenant_id, behind.name, since_us=since_us, rows=RETRIED_MAX
-    )
-    return progress.resolve(conn, behind, chosen, again=True)[0]
-
-
 def _found(
     conn: storage.Connection, principal: auth.Principal, endpoint_id: str
 ) -> webhooks.Endpoint:
@@ -383,57 +351,6 @@ def _locked(
     if stored is None:
         raise errors.not_found("webhook endpoint", endpoint_id)
     return stored
-
-
-def _described(
-    conn: storage.Connection,
-    stored: webhooks.Endpoint,
-    rows_max: int = consumers.BACKLOG_ROWS_MAX,
-) -> pb.GetWebhookEndpointResponse:
-    status = messages.WebhookEndpointStatus()
-    behind = consumers.get(conn, stored.tenant_id, stored.endpoint_id)
-    if behind is not None:
-        _, extra, parked = progress.counts(conn, stored.tenant_id, stored.endpoint_id)
-        selection = consumer_definition.read(behind).matcher.selection
-        status.failed = parked
-        if definition.read(stored).state != messages.WebhookEndpoint.STATE_DISABLED:
-            status.queued = consumers.backlog(
-                conn, selection, behind.place, retries=extra, rows_max=rows_max
-            ).count
-    if stored.failing_since_us:
-        status.failing_since.CopyFrom(splice.timestamp(stored.failing_since_us))
-    if stored.success_us:
-        status.last_success_time.CopyFrom(splice.timestamp(stored.success_us))
-    return pb.GetWebhookEndpointResponse(endpoint=definition.shown(stored), status=status)
-
-
-def _delivery(endpoint_id: str, row: webhooks.Delivery) -> messages.WebhookDelivery:
-    shown = messages.WebhookDelivery(
-        endpoint_id=endpoint_id,
-        event_id=row.event_id,
-        event_type=row.event_type,
-        position=row.position,
-        state=messages.WebhookDelivery.State.Name(row.state),
-        attempts=[_attempt(each) for each in row.attempts],
-    )
-    if row.next_us:
-        shown.next_attempt_time.CopyFrom(splice.timestamp(row.next_us))
-    return shown
-
-
-def _attempt(row: webhooks.Attempt) -> messages.WebhookAttempt:
-    return messages.WebhookAttempt(
-        number=row.number,
-        send_time=splice.timestamp(row.sent_us),
-        elapsed=consumer_definition.duration(row.elapsed_us),
-        status_code=row.status,
-        transport_error=row.problem,
-        response_excerpt=row.excerpt,
-    )
-
-
-def _command(principal: auth.Principal, name: str, request: Message) -> commands.Command:
-    return pages.command(principal, name, request)
 
 
 def register(server: grpc.aio.Server, serves: Webhooks) -> None:

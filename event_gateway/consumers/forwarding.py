@@ -18,6 +18,8 @@ from servicekit import errors, server
 
 # Says that a call was forwarded already.
 HEADER = "x-payhub-forwarded"
+# A stream that breaks looks like one that its client has ended, until the cancellation comes.
+BREAK_S = 0.05
 _PASSED_ON = ("authorization", "x-request-id")
 
 
@@ -66,6 +68,7 @@ class Forwarder:
             await call.write(first)
             async for request in requests:
                 await call.write(request)
+            await asyncio.sleep(BREAK_S)
             await call.done_writing()
 
         sending = asyncio.ensure_future(up())

@@ -6,15 +6,12 @@ machine; nothing is promised to a member before it is on disk.
 """
 
 import asyncio
-import dataclasses
-import functools
-import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 
-from event_gateway import problems, window
-from event_gateway.consumers import definition, machine, member, members, policy, records
-from event_gateway.db import consumers, progress, read
-from servicekit import auth, clock, errors, failpoints, ids, logs, storage
+from event_gateway import problems
+from event_gateway.consumers import definition, machine, member, members, policy, records, source
+from event_gateway.db import consumers, progress
+from servicekit import auth, errors, failpoints, ids, logs, storage
 
 # Settlements are written after this, or when there are so many.
 WRITE_EVERY_S = 0.1
@@ -28,29 +25,9 @@ GRACE_US = 5_000_000
 IDLE_S = 10.0
 MEMBERS_MAX = 1_000
 _HANDED_OUT_MAX = 256
-_FETCHED_MAX = 64
-_ROWS_MAX = 2_000
-_PAGE_EVENTS_MAX = 1_000
-_PAGE_BYTES_MAX = 4 * 1024 * 1024
 _RETRY_S = 0.5
 
 _log = logs.get_logger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What every group of a process uses.
-
-    Attributes:
-        reads: Bounds reads of history, for all groups together.
-        chance: A random number from 0 to 1.
-    """
-
-    database: storage.Database
-    log: window.Window
-    time: clock.Clock
-    reads: asyncio.Semaphore
-    chance: Callable[[], float] = random.random
 
 
 class Group:
@@ -65,7 +42,7 @@ class Group:
 
     def __init__(
         self,
-        around: Surroundings,
+        around: source.Surroundings,
         stored: consumers.Stored,
         known: records.Known,
         *,
@@ -152,15 +129,15 @@ class Group:
         self._used()
         return joined
 
-    def leave(self, left: member.Member, *, grace: bool = True) -> None:
-        """Takes a member out. One that finished gives back what it holds; without *grace* its
-        leases go on as they are.
+    def leave(self, left: member.Member, *, grace: bool = True, give_back: bool = False) -> None:
+        """Takes a member out, which may *give back* what it holds; without *grace* its leases go
+        on as they are.
         """
         self.members.discard(left)
         now_us = self._time.now_us()
         for token in left.drop_waiting():
             self._machine.settle(token, policy.Verdict.RELEASE, now_us)
-        if left.finished and left.error is None:
+        if give_back:
             self._machine.give_back(left.session, now_us)
         elif grace:
             self._machine.leave(left.session, now_us, GRACE_US)
@@ -327,36 +304,17 @@ class Group:
             pass
 
     async def _read_on(self) -> bool:
-        log, at = self._around.log, self._machine.read_upto
-        if at >= log.head or not (self.members or self._machine.outstanding):
+        at = self._machine.read_upto
+        if at >= self._around.log.head or not (self.members or self._machine.outstanding):
             return False
-        matches = self._definition.matcher.matches
-        if at >= log.start:
-            rows = log.since(at)
-            upto = log.head if len(rows) <= _ROWS_MAX else rows[_ROWS_MAX - 1][0]
-            found: Sequence[tuple[int, str, str, str, str, bytes]] = [
-                row for row in rows[:_ROWS_MAX] if matches(row[1], row[2], row[3], row[4])
-            ]
-        else:
-            async with self._around.reads:
-                page = await self._around.database.read(
-                    lambda conn: read.page(
-                        conn,
-                        self._definition.matcher.selection,
-                        after=at,
-                        upto=log.head,
-                        events_max=_PAGE_EVENTS_MAX,
-                        bytes_max=_PAGE_BYTES_MAX,
-                    )
-                )
-            if page.state.oldest > at:
-                self._machine.skip_lost(page.state.oldest, self._time.now_us())
-                _log.warning("a consumer missed deleted history", consumer=self.stored.name)
-                return True
-            found, upto = page.entries, page.upto
+        found = await source.read_on(self._around, self._definition.matcher, at)
+        if found.oldest > at:
+            self._machine.skip_lost(found.oldest, self._time.now_us())
+            _log.warning("a consumer missed deleted history", consumer=self.stored.name)
+            return True
         self._machine.feed(
-            ((row[0], records.entity_key(row[1], row[3], row[4]), row[5]) for row in found),
-            upto,
+            ((row[0], records.entity_key(row[1], row[3], row[4]), row[5]) for row in found.rows),
+            found.upto,
             self._time.now_us(),
         )
         return True
@@ -379,22 +337,13 @@ class Group:
     async def _missing(self, out: Collection[records.Handout]) -> dict[int, bytes]:
         """Returns the events of *out* that are not in memory."""
         wanted = [each.entry.position for each in out if each.entry.chunk is None]
-        found: dict[int, bytes] = {}
-        tenant_id, name = self.stored.tenant_id, self.stored.name
         try:
-            for start in range(0, len(wanted), _FETCHED_MAX):
-                some = wanted[start : start + _FETCHED_MAX]
-                found |= await self._around.database.read(
-                    functools.partial(
-                        progress.events, tenant_id=tenant_id, name=name, positions=some
-                    )
-                )
+            return await source.fetch(self._around, self.stored.tenant_id, self.stored.name, wanted)
         except storage.StorageError:
             for each in out:
                 self._machine.settle(each.lease.token, policy.Verdict.RELEASE, self._time.now_us())
                 each.session.grant(1)
             raise
-        return found
 
     def _write_due(self) -> float:
         """Returns in how many seconds something has to be written."""

@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
-from event_gateway.consumers import group, member
+from event_gateway.consumers import group, member, source
 from event_gateway.db import commands, consumers, progress, read
 from servicekit import clock, errors, logs, storage
 
@@ -38,7 +38,7 @@ class Groups:
         lease_s: How long others wait for a process that died, seconds.
     """
 
-    def __init__(self, around: group.Surroundings, *, owner: str, lease_s: float) -> None:
+    def __init__(self, around: source.Surroundings, *, owner: str, lease_s: float) -> None:
         self.owner = owner
         self._lease_s = lease_s
         # Where the other replicas reach this one; known once it listens.
@@ -190,6 +190,12 @@ class Groups:
         for tenant_id, name in gone:
             _log.info("deleted a consumer that nobody used", consumer=name, tenant_id=tenant_id)
         await self._around.database.write(commands.forget_old)
+        for tenant_id, name in await self._around.database.read(consumers.nearly_overtaken):
+            _log.warning(
+                "a consumer is about to miss events: retention comes near its place",
+                consumer=name,
+                tenant_id=tenant_id,
+            )
 
     async def _let_go(self, which: Callable[[group.Group], bool]) -> None:
         for running in [each for each in self._groups.values() if which(each)]:

@@ -135,6 +135,9 @@ _IDLE = storage.Statement(
     "select tenant_id, name from consumer where idle_expiry_us > 0 and lease_until_us <= {now_us} "
     "and active_us + idle_expiry_us <= {now_us} limit 100"
 )
+_NEARLY_OVERTAKEN = storage.Statement(
+    "select tenant_id, name from consumer where floor < :bound order by floor limit 20"
+)
 _LOWEST = storage.Statement("select min(floor) from consumer where kind <> ''")
 _BACKLOG = storage.Statement(
     "select position, tenant_id, type, entity_type, entity_id from event_log "
@@ -287,6 +290,15 @@ def delete_idle(conn: storage.Connection) -> list[tuple[str, str]]:
     for tenant_id, name in gone:
         delete(conn, tenant_id, name)
     return gone
+
+
+def nearly_overtaken(conn: storage.Connection) -> list[tuple[str, str]]:
+    """Returns up to 20 consumers in the oldest quarter of a log that deletes events."""
+    state = read.state(conn)
+    if not state.oldest:
+        return []
+    bound = state.oldest + (state.head - state.oldest) // 4
+    return [(row[0], row[1]) for row in conn.all(_NEARLY_OVERTAKEN, {"bound": bound})]
 
 
 def lowest_floor(conn: storage.Connection) -> int | None:

@@ -96,8 +96,7 @@ class Worker:
                 await joined.wait(_LOOK_EVERY_S)
             await self.finish()
         finally:
-            joined.finished = True
-            self._group.leave(joined)
+            self._group.leave(joined, give_back=True)
 
     async def finish(self) -> None:
         """Returns when every request under way has ended."""

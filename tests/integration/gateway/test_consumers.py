@@ -127,8 +127,12 @@ async def test_consume_delivers_in_order_and_keeps_the_place(
     again = consuming.Member(client, name, "two")
     assert (await again.got(1))[0].event.id == live.id
     await again.ack(*again.deliveries)
-    found = await status(client)
-    assert (found.backlog, found.members > 0, found.owner != "") == (0, True, True)
+
+    async def seen() -> bool:
+        found = await status(client)
+        return (found.backlog, found.members, found.owner != "") == (0, 1, True)
+
+    await harness.until(seen)
     await again.leave()
 
 

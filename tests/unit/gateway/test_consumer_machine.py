@@ -207,6 +207,26 @@ def test_a_block_that_ended_meanwhile_parks_nothing() -> None:
     assert positions(_reloaded(store).deliver(0, [session], 10)) == [2]
 
 
+def test_parking_that_fails_to_write_drops_nothing() -> None:
+    """Until a parked event is written it is neither settled nor lost: the next write holds it,
+    and a process that dies before delivers it again.
+    """
+    store, on, session = started([(1, "a"), (2, "a"), (3, "b")])
+    one, three = on.deliver(0, [session], 10)
+    on.settle(one.lease.token, PARK, 0, reason="no")
+    on.settle(three.lease.token, ACK, 0)
+    failed = on.changes()
+    on.restore(failed)
+    assert on.unsaved > 0
+    assert positions(_reloaded(store).deliver(0, [_member()], 10)) == [1, 3]
+    store.flush(on)
+    assert [(at, park.blocked) for at, park in sorted(store.parked.items())] == [
+        (1, False),
+        (2, True),
+    ]
+    assert _reloaded(store).deliver(0, [_member()], 10) == []
+
+
 def test_scopes_of_parking() -> None:
     """EVENT parks the event alone; CONSUMER stops everything until it is resolved."""
     store, on, session = started(

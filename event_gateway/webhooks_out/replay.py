@@ -1,0 +1,62 @@
+"""Sending again: what was given up, and what was delivered before.
+
+Owns the choice of events to queue once more. Called by the API inside its
+transaction. Never sends anything.
+"""
+
+from payhub.events.v1 import event_pb2
+
+from event_gateway.consumers import definition, records
+from event_gateway.db import consumers, progress, webhooks
+from servicekit import errors, storage
+
+RETRIED_MAX = 1_000
+
+
+def one(conn: storage.Connection, behind: consumers.Stored, event_id: str) -> int:
+    """Queues one event that the endpoint wants; returns 0 if it waits to be sent anyway.
+
+    Raises:
+        errors.RpcError: RESOURCE_NOT_FOUND, or INVALID_FIELD for one it does not want.
+    """
+    parked = [
+        each
+        for each in progress.parked(conn, behind.tenant_id, behind.name, after=-1, rows=RETRIED_MAX)
+        if each.event is not None and event_pb2.Event.FromString(each.event).id == event_id
+    ]
+    if parked:
+        return progress.resolve(conn, behind, parked, again=True)[0]
+    found = webhooks.event_at(conn, behind.tenant_id, event_id)
+    if found is None:
+        raise errors.not_found("event", event_id)
+    position, entity_type, entity_id, type_name = found
+    matcher = definition.read(behind).matcher
+    if not matcher.matches(behind.tenant_id, type_name, entity_type, entity_id):
+        raise errors.invalid_field("event_id", "is of a type that the endpoint does not want")
+    if not behind.place.covers(position):
+        return 0
+    webhooks.send_again(
+        conn,
+        behind.tenant_id,
+        behind.name,
+        position=position,
+        entity_key=records.entity_key(behind.tenant_id, entity_type, entity_id),
+    )
+    consumers.touch(conn, behind)
+    return 1
+
+
+def given_up_since(conn: storage.Connection, behind: consumers.Stored, since_us: int) -> int:
+    """Queues what was given up at or after a moment, at most RETRIED_MAX events."""
+    chosen = progress.parked_since(
+        conn, behind.tenant_id, behind.name, since_us=since_us, rows=RETRIED_MAX
+    )
+    return progress.resolve(conn, behind, chosen, again=True)[0]
+
+
+def everything_after(conn: storage.Connection, behind: consumers.Stored, floor: int) -> int:
+    """Moves the endpoint's place; returns about how many events that sends."""
+    matcher = definition.read(behind).matcher
+    backlog = consumers.backlog(conn, matcher.selection, consumers.place_at(floor), retries=0)
+    consumers.seek(conn, behind, floor, discard_parked=False)
+    return backlog.count
