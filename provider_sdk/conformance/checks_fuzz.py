@@ -13,9 +13,16 @@ from google.protobuf import message_factory, text_format
 from google.protobuf.message import Message
 from payhub.plugin.v1 import plugin_service_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as ps
-from payhub.provider.v1 import payment_provider_service_pb2
+from payhub.provider.v1 import (
+    billing_provider_service_pb2,
+    checkout_provider_service_pb2,
+    dispute_provider_service_pb2,
+    notice_provider_service_pb2,
+    payment_method_provider_service_pb2,
+    payment_provider_service_pb2,
+)
 
-from provider_sdk.conformance import attempts, checks, fuzz
+from provider_sdk.conformance import attempts, checks, fuzz, mirrored, webhooks
 from provider_sdk.conformance import binding as bindings
 from provider_sdk.conformance import run as runs
 
@@ -32,8 +39,19 @@ BUGS = frozenset(
         grpc.StatusCode.DEADLINE_EXCEEDED,
     }
 )
-_PLUGIN = plugin_service_pb2.DESCRIPTOR.services_by_name["PluginService"]
-_PROVIDER = payment_provider_service_pb2.DESCRIPTOR.services_by_name["PaymentProviderService"]
+# By the stub of the run. One that is not offered must refuse as well as one that is.
+_SERVICES = {
+    stub: module.DESCRIPTOR.services_by_name[name]
+    for stub, module, name in (
+        ("plugin", plugin_service_pb2, "PluginService"),
+        ("provider", payment_provider_service_pb2, "PaymentProviderService"),
+        ("methods", payment_method_provider_service_pb2, "PaymentMethodProviderService"),
+        ("billing", billing_provider_service_pb2, "BillingProviderService"),
+        ("checkouts", checkout_provider_service_pb2, "CheckoutProviderService"),
+        ("disputes", dispute_provider_service_pb2, "DisputeProviderService"),
+        ("notices", notice_provider_service_pb2, "NoticeProviderService"),
+    )
+}
 
 
 @checks.check(
@@ -50,8 +68,8 @@ async def fuzzed(run: runs.Run) -> None:
     words = (binding.binding_id, victim.binding_id, *run.profile.instruments.values())
     valid = await _valid(binding, victim)
     methods = [
-        (stub, method)
-        for stub, service in ((run.plugin, _PLUGIN), (run.provider, _PROVIDER))
+        (getattr(run, stub), method)
+        for stub, service in _SERVICES.items()
         for method in service.methods
         if method.name not in LEFT_OUT
     ]
@@ -95,6 +113,16 @@ async def _valid(binding: bindings.Binding, victim: bindings.Binding) -> dict[st
     }
     for attempt in await attempts.of_every_kind(binding):
         found[attempt.method_name] = attempt.request
+    for making in await mirrored.of_every_kind(binding):
+        found[making.attempt.method_name] = making.attempt.request
+    if binding.run.profile.webhooks is not None:
+        event = webhooks.Webhook(binding.run, binding)
+        found["VerifyWebhook"] = notice_provider_service_pb2.VerifyWebhookRequest(
+            binding_id=binding.binding_id, request=event.request()
+        )
+        found["ParseWebhook"] = notice_provider_service_pb2.ParseWebhookRequest(
+            request=event.request()
+        )
     return found
 
 

@@ -90,7 +90,14 @@ def _set(
     if field.type == FieldDescriptor.TYPE_MESSAGE:
         if depth >= DEPTH_MAX:
             return
-        if field.is_repeated:
+        entry = field.message_type
+        if entry is not None and entry.GetOptions().map_entry:
+            key, value = entry.fields_by_name["key"], entry.fields_by_name["value"]
+            for _ in range(choose.randint(0, ITEMS_MAX)):
+                # Maps of messages would need more; the contract has none.
+                pair = _value(key, choose, words), _value(value, choose, words)
+                getattr(made, field.name)[pair[0]] = pair[1]
+        elif field.is_repeated:
             for _ in range(choose.randint(0, ITEMS_MAX)):
                 _fill(getattr(made, field.name).add(), choose, words, depth=depth + 1)
         else:
