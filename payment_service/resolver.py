@@ -3,8 +3,8 @@
 Owns the loop over due operations: abandoned ones become IN_DOUBT, doubts and
 pending ones are looked up at the provider, waiting cancellations are carried
 out, objects that wait for the provider are fetched. Run inside payment_service;
-several replicas share the work by leases. Never sends an operation again, never
-guesses: what a look-up can't tell stays.
+several replicas share the work by leases. Never guesses: what neither a look-up nor, where
+that is safe, a repeat can tell stays.
 
 A look that takes long goes on by itself: a provider that hangs keeps nobody waiting whose
 operations are at another one.
@@ -17,10 +17,10 @@ from typing import Any
 
 import prometheus_client
 
-from payment_service.db import mirrors, operations
+from payment_service.db import mirrors, operations, payments
 from payment_service.domain import model, outcomes
 from payment_service.domain.mirrors import base
-from payment_service.usecases import cancellations, context, settling
+from payment_service.usecases import cancellations, context, resending, settling
 from payment_service.usecases.mirrors import renewing
 from servicekit import logs, loop
 
@@ -49,6 +49,7 @@ class Resolver:
         self._settler = settler
         self._cancellations = cancellations_
         self._renewing = renewing.Renewing(ctx)
+        self._resender = resending.Resender(ctx)
         self._under_way: set[asyncio.Task[bool]] = set()
         self._carried_out: set[str] = set()
         self._looked = prometheus_client.Counter(
@@ -163,7 +164,11 @@ class Resolver:
                 state=model.OperationState.IN_DOUBT,
                 version=operation.version + 1,
             )
-        report = await provider.look_up(operation)
+        report = await provider.look_up(operation, await self._object_id(operation))
+        if resending.may_help(provider, operation, report, self._ctx.clock.now_us()):
+            report = await self._ctx.tracker.shielded(
+                self._resender.resend(provider, operation, report)
+            )
         if operation.state is model.OperationState.IN_DOUBT and report.tells_nothing:
             await self._settler.look_later(operation)
             self._looked.labels(outcomes.Verdict.REPEAT.value).inc()
@@ -171,6 +176,15 @@ class Resolver:
         verdict = await self._settle(operation, report)
         self._looked.labels(verdict.value).inc()
         return verdict is outcomes.Verdict.APPLIED
+
+    async def _object_id(self, operation: model.Operation) -> str:
+        """Returns what an authorization or sale made at its provider, if core has heard of it."""
+        is_doubt = operation.state is model.OperationState.IN_DOUBT
+        if is_doubt or operation.kind not in model.INITIAL_KINDS:
+            return ""
+        return await self._ctx.db.read(
+            lambda conn: payments.provider_id(conn, operation.tenant_id, operation.entity_id)
+        )
 
     async def _settle(
         self, operation: model.Operation, report: outcomes.Report

@@ -57,6 +57,10 @@ _HURRY = storage.Statement(
     "update operations set next_check_us = :now_us where entity_id = :entity_id and state in "
     "(1, 4) and next_check_us > :now_us and (state = 4 or not_after_us < :now_us)"
 )
+_FENCE = storage.Statement(
+    "update operations set not_after_us = :not_after_us where entity_id = :entity_id "
+    "and id = :id and version = :version and state = 4"
+)
 _INSERT_REPORT = storage.Statement(
     "insert into reports (id, tenant_id, entity_id, operation_id, outcome, detail, created_us) "
     "values (:id, :tenant_id, :entity_id, :operation_id, :outcome, :detail, :created_us)"
@@ -190,6 +194,17 @@ def schedule(conn: storage.Connection, operation: model.Operation, next_check_us
             "version": operation.version,
         },
     )
+
+
+def fence(conn: storage.Connection, operation: model.Operation) -> bool:
+    """Notes when a new attempt of a doubt expires; False if it is no doubt any more."""
+    values = {
+        "not_after_us": operation.not_after_us,
+        "entity_id": operation.entity_id,
+        "id": operation.id,
+        "version": operation.version,
+    }
+    return bool(conn.run(_FENCE, values))
 
 
 def hurry(conn: storage.Connection, entity_id: str, *, now_us: int) -> None:

@@ -63,6 +63,17 @@ _TO_CANCEL = storage.Statement(
 )
 
 
+_PROVIDER_ID = storage.Statement(
+    "select provider_payment_id from payments where tenant_id = :tenant_id and id = :id"
+)
+
+
+def provider_id(conn: storage.Connection, tenant_id: str, payment_id: str) -> str:
+    """Returns a payment's id at its provider, '' while it is not known."""
+    row = conn.one(_PROVIDER_ID, {"tenant_id": tenant_id, "id": payment_id})
+    return "" if row is None else str(row[0])
+
+
 def insert(payment: model.Payment) -> tuple[storage.Statement, storage.Params]:
     """Returns what inserts a new payment; a plain one names none of its rare columns."""
     keeps = payment.payment_method_id or payment.off_session or payment.saves_method

@@ -227,14 +227,19 @@ class ProviderClient:
             self.known.capabilities if self.known else frozenset(),
         )
 
-    async def look_up(self, operation: model.Operation) -> signs.Reply:
-        """Asks what became of *operation* and returns what is known."""
+    async def look_up(self, operation: model.Operation, object_id: str) -> signs.Reply:
+        """Asks what became of *operation* and returns what is known.
+
+        *object_id* is what it made at the provider, '' while core has not heard of it.
+        """
         failed = await self.ensure_configured(operation.binding_id, operation.tenant_id)
         if failed is not None:
             report = reading.unknown(operation.version, failed[0])
             return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
         request = provider_pb2.GetOperationRequest(
-            binding_id=operation.binding_id, operation_id=operation.id
+            binding_id=operation.binding_id,
+            operation_id=operation.id,
+            hints=requests.hints(operation, object_id),
         )
         try:
             stub = self._stubs[requests.Service.PAYMENT]

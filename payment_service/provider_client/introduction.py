@@ -71,6 +71,8 @@ class Known:
     currencies: frozenset[str]
     schema_digest: str = ""
     calls_max: int = 0
+    # How long the provider takes a repeat of an operation for the same one.
+    remembers_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,7 @@ def known_of(handshake: Handshake) -> Known:
         currencies=frozenset(handshake.currency_codes),
         schema_digest=handshake.schema_digest,
         calls_max=handshake.max_concurrent_calls,
+        remembers_s=handshake.upstream_idempotency_retention.ToMicroseconds() / 1_000_000,
     )
 
 

@@ -159,6 +159,13 @@ class Provider(asking.Asking):
         known = self._known
         return known is None or not known.currencies or currency in known.currencies
 
+    def remembers_s(self) -> float:
+        """Returns for how many seconds a repeat of an operation is taken for the same one."""
+        known = self._known
+        if known is None or self.lacks(capability_pb2.CAPABILITY_UPSTREAM_IDEMPOTENCY):
+            return 0.0
+        return known.remembers_s
+
     async def execute(self, operation: model.Operation) -> outcomes.Report:
         """Sends *operation* and returns what is known afterwards. Never raises."""
         started_s = time.perf_counter()
@@ -170,9 +177,10 @@ class Provider(asking.Asking):
         self._count(operation.kind.name.lower(), report, started_s)
         return report
 
-    async def look_up(self, operation: model.Operation) -> outcomes.Report:
+    async def look_up(self, operation: model.Operation, object_id: str = "") -> outcomes.Report:
         """Asks what became of *operation* and returns what is known. Never raises.
 
+        *object_id* is what it made at the provider, '' while core has not heard of it.
         Breakers don't keep it back: it is how uncertainty ends.
         """
         started_s = time.perf_counter()
@@ -180,7 +188,7 @@ class Provider(asking.Asking):
             return reading.unknown(operation.version, "as many look-ups as allowed are under way")
         self._looking += 1
         try:
-            report = await self._look_up(operation)
+            report = await self._look_up(operation, object_id)
         except Exception:
             _log.exception("a look-up failed in core", operation_id=operation.id)
             report = reading.unknown(operation.version, "a fault in core")
@@ -309,11 +317,11 @@ class Provider(asking.Asking):
         report = reading.not_sent(operation.version, reason, self.detail)
         return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
 
-    async def _look_up(self, operation: model.Operation) -> outcomes.Report:
+    async def _look_up(self, operation: model.Operation, object_id: str) -> outcomes.Report:
         chosen = await self._answering()
         if chosen is None:
             return reading.unknown(operation.version, self.detail or "no connection")
-        reply = await chosen.client.look_up(operation)
+        reply = await chosen.client.look_up(operation, object_id)
         if reply.sign is signs.Sign.CONTRACT:
             self._fault(chosen, reply.text)
         return reply.report
@@ -400,4 +408,9 @@ class Provider(asking.Asking):
                 currencies &= other.currencies
             else:
                 currencies = currencies or other.currencies
-        return replace(first, capabilities=capabilities, currencies=currencies)
+        return replace(
+            first,
+            capabilities=capabilities,
+            currencies=currencies,
+            remembers_s=min(known.remembers_s for known in all_known),
+        )

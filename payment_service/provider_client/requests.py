@@ -307,6 +307,41 @@ def reactivate_subscription(provider_subscription_id: str) -> bytes:
     ).SerializeToString()
 
 
+# Where a request names the object that it changes, the most telling first.
+_CHANGED = (
+    "provider_payment_id",
+    "provider_subscription_id",
+    "provider_payment_method_id",
+    "provider_checkout_id",
+    "provider_dispute_id",
+)
+_CHANGED_BY = {
+    model.Kind.UPDATE_CUSTOMER: "provider_customer_id",
+    model.Kind.ARCHIVE_PLAN: "provider_price_id",
+}
+# These name a payment method that pays, not one that they change.
+_MAKES = frozenset({model.Kind.CREATE_SUBSCRIPTION})
+
+
+def hints(
+    operation: model.Operation, object_id: str
+) -> payment_provider_service_pb2.OperationHints:
+    """Returns what helps to find *operation*; *object_id* is what it made, once known."""
+    method = METHODS[operation.kind]
+    request = method.request.FromString(operation.request)
+    names = (_CHANGED_BY[operation.kind],) if operation.kind in _CHANGED_BY else _CHANGED
+    if not object_id and operation.kind not in _MAKES:
+        object_id = next((found for name in names if (found := getattr(request, name, ""))), "")
+    found = payment_provider_service_pb2.OperationHints(
+        provider_object_id=object_id,
+        method=method.name,
+        provider_customer_id=getattr(request, "provider_customer_id", ""),
+    )
+    found.create_time.FromMicroseconds(operation.created_us)
+    found.not_after.FromMicroseconds(operation.not_after_us)
+    return found
+
+
 def with_context(operation: model.Operation, *, generation: int) -> Message:
     """Returns the stored request of *operation* with the context of its newest attempt."""
     request = METHODS[operation.kind].request.FromString(operation.request)

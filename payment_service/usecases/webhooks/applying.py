@@ -149,7 +149,7 @@ class Applier:
             provider = self._ctx.providers.find(operation.provider)
             if provider is None:
                 raise _NotNow(f"provider {operation.provider} is not set up")
-            report = await provider.look_up(operation)
+            report = await provider.look_up(operation, message.provider_object_id)
             if report.outcome is outcomes.Outcome.UNKNOWN:
                 raise _NotNow(f"looking {operation_id} up failed: {report.detail}")
             told.operations.append((operation, report))

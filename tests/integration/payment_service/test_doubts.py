@@ -162,7 +162,7 @@ async def test_looks_that_tell_nothing_leave_the_payment_alone(
         read.append(payment_id)
         return load(conn, tenant_id, payment_id, **options)
 
-    async def hangs(operation: model.Operation) -> outcomes.Report:
+    async def hangs(operation: model.Operation, object_id: str) -> outcomes.Report:
         looks.append(operation.id)
         return reading.unknown(operation.version, "no answer")
 

@@ -46,7 +46,7 @@ class Core(rig.Core):
         )
         return await super().configure(config, generation=generation, **binding)
 
-    async def order(self, what: str, method: str = "POST", **body: Any) -> dict[str, Any]:
+    async def order(self, what: str, method: str = "POST", /, **body: Any) -> dict[str, Any]:
         """Orders the double."""
         return await running.order(self._double, what, method, **body)
 

@@ -1,0 +1,93 @@
+"""Resending: the same operation once more, where a look-up can't tell what became of it.
+
+Owns when that is safe, and noting the new fence before anything is sent. Called by the
+resolver for doubts only. Never sends another request than the stored one, never under another
+id, never when the provider may have forgotten the id, and never for a payment that is no
+longer wanted.
+"""
+
+from dataclasses import replace
+
+from payhub.plugin.v1 import capability_pb2
+
+from payment_service.db import operations, payments
+from payment_service.domain import model, outcomes
+from payment_service.provider_client import pool, reading
+from payment_service.usecases import context
+from servicekit import failpoints, logs, storage
+
+_log = logs.get_logger(__name__)
+
+# Of how long the provider remembers an operation's id. What is left is for clocks that
+# differ and for the request's own way.
+SHARE = 0.75
+
+_RESULTS = frozenset(
+    {
+        outcomes.Outcome.SUCCEEDED,
+        outcomes.Outcome.DECLINED,
+        outcomes.Outcome.PENDING,
+        outcomes.Outcome.ACTION_REQUIRED,
+        outcomes.Outcome.VOIDED,
+    }
+)
+
+
+def may_help(
+    provider: pool.Provider, operation: model.Operation, report: outcomes.Report, now_us: int
+) -> bool:
+    """Whether sending a doubt again can end it, and can't do anything twice.
+
+    It helps where the provider takes a repeat for the same operation and has no look-up that
+    would say for certain that it did not take place.
+    """
+    if operation.state is not model.OperationState.IN_DOUBT or operation.failure is not None:
+        return False
+    if report.outcome is not outcomes.Outcome.UNKNOWN or report.needs_operator:
+        return False
+    if not provider.lacks(capability_pb2.CAPABILITY_OPERATION_LOOKUP):
+        return False
+    until_us = operation.created_us + round(SHARE * provider.remembers_s() * 1_000_000)
+    # Before its fence the first attempt may still be on its way.
+    return operation.not_after_us < now_us < until_us
+
+
+class Resender:
+    """Sends doubts again.
+
+    Args:
+        ctx: What lies outside.
+    """
+
+    def __init__(self, ctx: context.Context) -> None:
+        self._ctx = ctx
+
+    async def resend(
+        self, provider: pool.Provider, operation: model.Operation, report: outcomes.Report
+    ) -> outcomes.Report:
+        """Sends *operation* again and returns what is known then.
+
+        Only a result counts. A failure speaks of this attempt alone: that it had no effect
+        says nothing of the one before, so the doubt stays.
+        """
+        now_us = self._ctx.clock.now_us()
+        again = replace(
+            operation, not_after_us=now_us + round(self._ctx.provider_timeout_s * 1_000_000)
+        )
+        if not await self._ctx.db.write(lambda conn: self._note(conn, again)):
+            return report
+        _log.info("sending again", operation_id=operation.id, attempt=operation.attempts)
+        failpoints.hit("payment_service.before_resend")
+        answered = await provider.execute(again)
+        if answered.outcome in _RESULTS:
+            return answered
+        detail = f"sent again: {answered.outcome.value}: {answered.detail}"
+        return reading.unknown(operation.version, detail[:256])
+
+    def _note(self, conn: storage.Connection, again: model.Operation) -> bool:
+        """Notes the new fence; False if the operation or its payment have moved on."""
+        if again.kind in model.INITIAL_KINDS:
+            payment = payments.load(conn, again.tenant_id, again.entity_id, lock=True)
+            if payment is None or payment.cancel_requested:
+                return False
+        return operations.fence(conn, again)
