@@ -161,8 +161,8 @@ async def test_deliveries_repeat_until_taken_and_misbehave_on_demand(told: Told)
 
     told.inbox.got.clear()
     told.shop.press("/control/webhooks?duplicate_share=1&wrong_signature_share=1")
-    await told.shop.core.authorize(sale=True)
     told.inbox.refusals = 1
+    await told.shop.core.authorize(sale=True)
     await rig.until(lambda: len(told.inbox.got) >= 3)
     verdicts = []
     for _, headers, body in told.inbox.got[:3]:
