@@ -1,4 +1,4 @@
-"""The event gateway's process: `python -m event_gateway [serve|migrate|new-epoch]`.
+"""The event gateway's process: `python -m event_gateway [command]`.
 
 Owns the command line and the exit status. Reads the environment once, through
 `event_gateway.settings`.
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from payhub.options.v1 import options_pb2
 
 from event_gateway import gateway, settings
+from event_gateway.webhooks_out import secrets
 from servicekit import logs, server, storage
 from servicekit import settings as process_settings
 
@@ -25,12 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "command",
         nargs="?",
         default="serve",
-        choices=("serve", "migrate", "new-epoch"),
+        choices=("serve", "migrate", "new-epoch", "new-encryption-key", "rotate-encryption-key"),
         help="serve (default); migrate: bring the database's schema up to date and exit; "
         "new-epoch: after restoring an older log, tell readers and producers that it lost "
-        "events, and exit",
+        "events, and exit; new-encryption-key: print a fresh key for the secrets of webhook "
+        "endpoints; rotate-encryption-key: encrypt them under the newest key",
     )
     command = parser.parse_args(arguments).command
+    if command == "new-encryption-key":
+        sys.stdout.write(f"{secrets.new_key()}\n")
+        return 0
     configured = process_settings.load(settings.Settings)
     logs.configure(
         service="event_gateway",
@@ -46,7 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             epoch = server.run(gateway.begin_epoch(configured))
             sys.stdout.write(f"the log's epoch is now {epoch}\n")
             return 0
+        if command == "rotate-encryption-key":
+            count = server.run(gateway.rotate_encryption_key(configured))
+            sys.stdout.write(f"the secrets of {count} endpoints are under the newest key\n")
+            return 0
         return server.run(gateway.serve(configured))
+    except secrets.KeyProblem as failure:
+        logs.get_logger(__name__).error("can't use the encryption keys", problem=str(failure))
+        logs.flush()
+        return 1
     except (gateway.SchemaOutdated, storage.StorageError) as failure:
         logs.get_logger(__name__).error("can't open the event log", problem=str(failure))
         logs.flush()

@@ -6,6 +6,7 @@ gateway in their own process. Never reads the environment.
 
 import asyncio
 import contextlib
+import functools
 import os
 import pathlib
 import secrets
@@ -38,9 +39,10 @@ from event_gateway.api import consumers as consuming
 from event_gateway.consumers import forwarding, source
 from event_gateway.consumers import groups as consumer_groups
 from event_gateway.db import consumers, epoch, read, rows
+from event_gateway.db import webhooks as endpoints
 from event_gateway.webhooks_out import pool, sender, worker
 from event_gateway.webhooks_out import secrets as webhook_secrets
-from servicekit import auth, clock, metrics, rpc, server, storage, validation
+from servicekit import auth, clock, errors, metrics, rpc, server, storage, validation
 from servicekit.storage import notices
 
 MIGRATIONS = pathlib.Path(__file__).parent / "db" / "migrations"
@@ -297,6 +299,30 @@ async def begin_epoch(settings: settings_module.Settings) -> str:
         await check_schema(database)
         fresh = secrets.randbits(32)
         return cursor.epoch_text(await database.write(lambda conn: epoch.begin(conn, fresh)))
+    finally:
+        await database.close()
+
+
+async def rotate_encryption_key(settings: settings_module.Settings) -> int:
+    """Encrypts the secrets of every webhook endpoint under the newest key; returns how many.
+
+    Raises:
+        webhook_secrets.KeyProblem: A key is malformed, or one does not open with any.
+        SchemaOutdated: There are no endpoints.
+        storage.StorageError: The database can't be opened.
+    """
+    vault = webhook_secrets.Vault(_encryption_keys(settings))
+    database = await storage.open_database(settings.database_url.get_secret_value(), pool_size=2)
+    try:
+        await check_schema(database)
+        count, after = 0, ("", "")
+        while found := await database.write(
+            functools.partial(endpoints.seal_anew, after=after, sealed=vault.renewed)
+        ):
+            count, after = count + len(found), found[-1]
+        return count
+    except errors.RpcError as refusal:
+        raise webhook_secrets.KeyProblem(refusal.message) from None
     finally:
         await database.close()
 

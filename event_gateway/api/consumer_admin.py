@@ -207,7 +207,7 @@ class Administration:
         if request.dry_run:
             return await self._database.read(seek)
         try:
-            response = await self._database.write(seek)
+            response = await commands.carry_out(self._database, seek)
         except commands.KeyReused:
             raise problems.key_reused() from None
         self._groups.poke(principal.tenant_id, request.name)

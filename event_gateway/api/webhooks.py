@@ -319,7 +319,7 @@ class Webhooks:
 
     async def _write(self, fn: Callable[[storage.Connection], Any]) -> Any:
         try:
-            done = await self._database.write(fn)
+            done = await commands.carry_out(self._database, fn)
         except commands.KeyReused:
             raise problems.key_reused() from None
         self._around.on_event()

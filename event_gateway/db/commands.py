@@ -5,8 +5,12 @@ command out. Never keeps a secret: results are ids, places and counts.
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import TypeVar
 
 from servicekit import storage
+
+T = TypeVar("T")
 
 # The contract promises 30 days.
 KEPT_US = 40 * 86_400 * 1_000_000
@@ -26,13 +30,18 @@ class KeyReused(Exception):
     """The key came with another request before."""
 
 
+class KeyTaken(Exception):
+    """The same request was carried out at the same time: ask again, and find its result."""
+
+
 _FIND = storage.Statement(
     "select fingerprint, result from command_key where tenant_id = :tenant_id "
     "and command = :command and idempotency_key = :key"
 )
 _KEEP = storage.Statement(
     "insert into command_key (tenant_id, command, idempotency_key, fingerprint, result, create_us) "
-    "values (:tenant_id, :command, :key, :fingerprint, :result, {now_us})"
+    "values (:tenant_id, :command, :key, :fingerprint, :result, {now_us}) "
+    "on conflict (tenant_id, command, idempotency_key) do nothing"
 )
 _FORGET = storage.Statement("delete from command_key where create_us < {now_us} - :kept_us")
 
@@ -55,8 +64,12 @@ def recall(conn: storage.Connection, command: Command) -> bytes | None:
 
 
 def keep(conn: storage.Connection, command: Command, result: bytes) -> None:
-    """Remembers *result*; of two requests at once, one fails in the database."""
-    conn.run(
+    """Remembers *result*.
+
+    Raises:
+        KeyTaken: Another request with this key did so meanwhile; nothing must be written.
+    """
+    kept = conn.run(
         _KEEP,
         {
             "tenant_id": command.tenant_id,
@@ -66,6 +79,20 @@ def keep(conn: storage.Connection, command: Command, result: bytes) -> None:
             "result": result,
         },
     )
+    if not kept:
+        raise KeyTaken(command.key)
+
+
+async def carry_out(database: storage.Database, fn: Callable[[storage.Connection], T]) -> T:
+    """Runs a transaction that calls `recall` and `keep`, again if its key was taken meanwhile.
+
+    Raises:
+        KeyReused: As `recall`.
+    """
+    try:
+        return await database.write(fn)
+    except KeyTaken:
+        return await database.write(fn)
 
 
 def forget_old(conn: storage.Connection) -> int:

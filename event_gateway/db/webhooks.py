@@ -6,12 +6,13 @@ clear.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from servicekit import storage
 
 ATTEMPTS_SHOWN_MAX = 20
 DELETED_MAX = 1_000
+SEALED_MAX = 50
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,15 @@ _CHANGE = storage.Statement(
     "update webhook_endpoint set definition = :definition, secrets = :secrets, "
     f"revision = revision + 1, failing_since_us = :failing_since_us {_ONE}"
 )
+_SEALED = storage.Statement(
+    "select tenant_id, endpoint_id, secrets from webhook_endpoint "
+    "where (tenant_id, endpoint_id) > (:tenant_id, :endpoint_id) "
+    "order by tenant_id, endpoint_id limit :rows",
+    postgresql="select tenant_id, endpoint_id, secrets from webhook_endpoint "
+    "where (tenant_id, endpoint_id) > (:tenant_id, :endpoint_id) "
+    "order by tenant_id, endpoint_id limit :rows for update",
+)
+_SEAL = storage.Statement(f"update webhook_endpoint set secrets = :secrets {_ONE}")
 _DELETE = storage.Statement(f"delete from webhook_endpoint {_ONE}")
 _DELETE_DELIVERIES = storage.Statement(
     "delete from webhook_delivery where endpoint_id = :endpoint_id"
@@ -203,6 +213,25 @@ def change(
         **_which(stored),
     }
     conn.run(_CHANGE, params)
+
+
+def seal_anew(
+    conn: storage.Connection, after: tuple[str, str], sealed: Callable[[str, bytes], bytes]
+) -> list[tuple[str, str]]:
+    """Replaces the secrets of up to SEALED_MAX endpoints behind (tenant, id) *after* by what
+    *sealed* makes of an id and its secrets; returns which.
+    """
+    rows = conn.all(_SEALED, {"tenant_id": after[0], "endpoint_id": after[1], "rows": SEALED_MAX})
+    for tenant_id, endpoint_id, held in rows:
+        conn.run(
+            _SEAL,
+            {
+                "tenant_id": tenant_id,
+                "endpoint_id": endpoint_id,
+                "secrets": sealed(endpoint_id, bytes(held)),
+            },
+        )
+    return [(row[0], row[1]) for row in rows]
 
 
 def delete(conn: storage.Connection, stored: Endpoint) -> None:

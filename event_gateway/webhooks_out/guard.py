@@ -13,6 +13,8 @@ import aiohttp
 import aiohttp.abc
 import aiohttp.resolver
 
+# Of a process, over all endpoints; each has its own limit far below.
+CONNECTIONS_MAX = 10_000
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -124,5 +126,5 @@ def connector(
 ) -> aiohttp.TCPConnector:
     """Returns the connector of a session that goes only where it may."""
     return aiohttp.TCPConnector(
-        resolver=Resolver(private=private, inner=inner), use_dns_cache=False, limit=0
+        resolver=Resolver(private=private, inner=inner), use_dns_cache=False, limit=CONNECTIONS_MAX
     )

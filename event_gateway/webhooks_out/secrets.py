@@ -77,10 +77,23 @@ class Vault:
             raise _missing(endpoint_id)
         return [Secret(value=value, expire_us=expire_us) for value, expire_us in content["secrets"]]
 
+    def renewed(self, endpoint_id: str, sealed: bytes) -> bytes:
+        """Returns the same secrets under the newest key.
+
+        Raises:
+            errors.RpcError: ENCRYPTION_KEY_MISSING, no key fits.
+        """
+        return self.seal(endpoint_id, self.open(endpoint_id, sealed))
+
     def _keys(self, endpoint_id: str) -> fernet.MultiFernet:
         if self._all is None:
             raise _missing(endpoint_id)
         return self._all
+
+
+def new_key() -> str:
+    """Returns a fresh encryption key."""
+    return fernet.Fernet.generate_key().decode()
 
 
 def live(secrets: Sequence[Secret], now_us: int) -> list[str]:
@@ -113,7 +126,7 @@ def find_keys(text: str | None, path: pathlib.Path | None) -> list[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             with os.fdopen(os.open(path, flags, 0o600), "w") as file:
-                file.write(fernet.Fernet.generate_key().decode() + "\n")
+                file.write(new_key() + "\n")
                 file.flush()
                 os.fsync(file.fileno())
         return path.read_text(encoding="ascii").split()

@@ -2,7 +2,10 @@
 
 import asyncio
 import base64
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -376,7 +379,9 @@ async def test_bad_answers_are_bounded_and_named(
 async def test_replicas_share_endpoints_and_take_over(
     new_postgres_database: Any, hook: receiving.Receiver
 ) -> None:
-    """When the replica that sends is killed another one goes on; nothing is lost."""
+    """When the replica that sends is killed another one goes on; nothing is lost. Requests with
+    one idempotency key that race make one endpoint.
+    """
     url = new_postgres_database()
     keys = harness.Keys()
     keys.start()
@@ -386,7 +391,12 @@ async def test_replicas_share_endpoints_and_take_over(
             each.start()
         key = keys.add("one", ALL)
         client = gateways[0].client(key)
-        made = await make(client, hook.url)
+        clients = [each.client(key) for each in gateways]
+        raced = await asyncio.gather(*(make(clients[n % 2], hook.url) for n in range(6)))
+        made = raced[0]
+        assert {(each.endpoint.id, each.secret) for each in raced} == {
+            (made.endpoint.id, made.secret)
+        }
         await client.publish(*(event("one", entity_id=f"p{n}") for n in range(10)))
         await harness.until(lambda: len({each.event_id for each in hook.got}) == 10)
         at = 0 if f'"consumer":"{made.endpoint.id}"' in gateways[0].log() else 1
@@ -452,3 +462,46 @@ async def test_a_name_is_resolved_once_and_its_addresses_are_checked(
     await send.close()
     assert (answer.delivered, names.asked) == (True, 1)
     assert hook.got[0].headers["host"] == f"receiver.example:{hook.port}"
+
+
+async def test_encryption_keys_rotate(tmp_path: Any, hook: receiving.Receiver) -> None:
+    """Secrets written under an old key open while that is listed; after the command the new one
+    is enough. A malformed key is one line of the log and status 1.
+    """
+    url = f"sqlite:///{tmp_path}/events.db"
+    keys = harness.Keys()
+    keys.start()
+    old, new = (run("new-encryption-key").stdout.strip() for _ in range(2))
+    env = {**SETTINGS, "EVENT_GATEWAY_ENCRYPTION_KEYS": old}
+    gateway = harness.Gateway(keys, url, **env)
+    try:
+        gateway.start()
+        key = keys.add("one", ALL)
+        made = await make(gateway.client(key), hook.url)
+        gateway.signal(signal.SIGTERM)
+        await asyncio.to_thread(gateway.ended)
+        both = {"EVENT_GATEWAY_DATABASE_URL": url, "EVENT_GATEWAY_ENCRYPTION_KEYS": f"{new},{old}"}
+        assert "1 endpoints" in run("rotate-encryption-key", **both).stdout
+        gateway.start(EVENT_GATEWAY_ENCRYPTION_KEYS=new)
+        again = await make(gateway.client(key), hook.url)
+        assert again.secret == made.secret
+    finally:
+        gateway.stop()
+        keys.stop()
+    broken = run("serve", EVENT_GATEWAY_DATABASE_URL=url, EVENT_GATEWAY_ENCRYPTION_KEYS="nonsense")
+    assert broken.returncode == 1
+    assert "EVENT_GATEWAY_ENCRYPTION_KEYS" in broken.stderr
+    assert "Traceback" not in broken.stderr
+
+
+def run(command: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command of the gateway to its end."""
+    plain = {name: value for name, value in os.environ.items() if "EVENT_GATEWAY" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "event_gateway", command],
+        env={**plain, "EVENT_GATEWAY_GRPC_PORT": "0", "EVENT_GATEWAY_HTTP_PORT": "0", **env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
