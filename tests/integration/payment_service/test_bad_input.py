@@ -117,7 +117,7 @@ def _calls(caller: rig.Caller) -> dict[str, tuple[Any, Any, list[str]]]:
         "confirm": (
             pay.ConfirmPayment,
             confirm(payment_id=PAYMENT_ID),
-            ["idempotency_key", "payment_method"],
+            ["idempotency_key"],
         ),
         "confirm what": (
             pay.ConfirmPayment,

@@ -113,7 +113,7 @@ async def test_refusals_name_the_way_out(caller: rig.Caller, admin: binding_rig.
     assert (await rig.refusal(admin.schema(version="9.9.9"))).reason == "VERSION_UNKNOWN"
     schema = await admin.schema()
     assert '"force"' in schema.json_schema
-    assert [each.slot for each in schema.secret_slots] == ["api_key"]
+    assert {each.slot for each in schema.secret_slots} == {"api_key", "webhook_secret"}
 
 
 async def test_of_concurrent_changes_one_wins(caller: rig.Caller, admin: binding_rig.Admin) -> None:
