@@ -170,6 +170,9 @@ def seek(
     *,
     from_start: FromStart = False,
     after: events.After = "",
+    since: Annotated[
+        datetime.datetime | None, typer.Option(help="To what was accepted since then, UTC.")
+    ] = None,
     discard_parked: Annotated[
         bool, typer.Option("--discard-parked", help="Drop parked events too.")
     ] = False,
@@ -179,14 +182,18 @@ def seek(
     key: session.KeyOption = None,
     as_json: session.JsonFlag = False,
 ) -> None:
-    """Move a consumer: to now, to the oldest event, or after a cursor."""
-    _one_place(from_start, after)
+    """Move a consumer: to now, to the oldest event, to a time, or after a cursor."""
+    if [from_start, bool(after), since is not None].count(True) > 1:
+        wrong = "give one of --from-start, --after, --since"
+        raise typer.BadParameter(wrong)
+    moment = since.replace(tzinfo=datetime.UTC) if since else None
     key = key or payhub_client.new_key()
 
     async def work(client: payhub_client.Client) -> session.Exit:
         moved = await client.consumers.seek(
             name,
             after=after,
+            since=moment,
             start="oldest" if from_start else "newest",
             discard_parked=discard_parked,
             dry_run=dry_run,

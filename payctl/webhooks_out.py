@@ -306,6 +306,9 @@ def retry(
     failed_since: Annotated[
         datetime.datetime | None, typer.Option(help="What was given up since then, UTC.")
     ] = None,
+    since: Annotated[
+        datetime.datetime | None, typer.Option(help="Everything accepted since then, UTC.")
+    ] = None,
     after: Annotated[str, typer.Option("--after", help="Everything after this cursor.")] = "",
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Everything that is kept.")
@@ -314,17 +317,20 @@ def retry(
     as_json: session.JsonFlag = False,
 ) -> None:
     """Send again, with the same webhook-id."""
-    if [bool(event), failed_since is not None, bool(after), from_start].count(True) != 1:
-        wrong = "give one of --event, --failed-since, --after, --from-start"
+    ways = [bool(event), failed_since is not None, since is not None, bool(after), from_start]
+    if ways.count(True) != 1:
+        wrong = "give one of --event, --failed-since, --since, --after, --from-start"
         raise typer.BadParameter(wrong)
     key = key or payhub_client.new_key()
-    since = failed_since.replace(tzinfo=datetime.UTC) if failed_since else None
+    failed = failed_since.replace(tzinfo=datetime.UTC) if failed_since else None
+    replay = since.replace(tzinfo=datetime.UTC) if since else None
 
     async def work(client: payhub_client.Client) -> session.Exit:
         queued = await client.webhooks.retry(
             endpoint,
             event_id=event,
-            failed_since=since,
+            failed_since=failed,
+            replay_since=replay,
             replay_after=after,
             replay_all=from_start,
             key=key,

@@ -4,6 +4,7 @@ Owns the shape of these calls for Python. Called by subscribers through `Client.
 and by payctl. Receiving events is in `payhub_client.consumption`.
 """
 
+import datetime
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +17,7 @@ from payhub.events.v1 import (
     event_stream_service_pb2,
 )
 
-from payhub_client import calls, contract, events
+from payhub_client import calls, contract, events, requests
 
 if TYPE_CHECKING:
     from payhub.events.v1.consumer_service_pb2_grpc import ConsumerServiceAsyncStub
@@ -36,10 +37,15 @@ Ordering = Literal["per_entity", "none", "total"]
 ParkScope = Literal["entity", "event", "consumer"]
 
 
-def start_point(start: Start, after: str) -> event_stream_service_pb2.StartPoint:
-    """Return the place after the cursor `after`, or where `start` says."""
+def start_point(
+    start: Start, after: str, since: datetime.datetime | None = None
+) -> event_stream_service_pb2.StartPoint:
+    """Return the place after the cursor `after`, at a moment, or where `start` says."""
     if after:
         return event_stream_service_pb2.StartPoint(after_cursor=after)
+    if since is not None:
+        moment = requests.timestamp(since, field="since")
+        return event_stream_service_pb2.StartPoint(from_time=moment)
     return event_stream_service_pb2.StartPoint(anchor=events.ANCHORS[start])
 
 
@@ -138,17 +144,20 @@ class Consumers:
         name: str,
         *,
         after: str = "",
+        since: datetime.datetime | None = None,
         start: Start = "newest",
         discard_parked: bool = False,
         dry_run: bool = False,
         key: str = "",
         timeout_s: float | None = None,
     ) -> consumer_service_pb2.SeekConsumerResponse:
-        """Move the place; with `dry_run` only tell what that would do."""
+        """Move the place: after a cursor, to the first event accepted at or after a moment, or
+        where `start` says; with `dry_run` only tell what that would do.
+        """
         key = key or calls.new_key()
         request = consumer_service_pb2.SeekConsumerRequest(
             name=name,
-            target=start_point(start, after),
+            target=start_point(start, after, since),
             discard_parked=discard_parked,
             dry_run=dry_run,
             idempotency_key=key,

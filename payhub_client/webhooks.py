@@ -173,12 +173,14 @@ class Webhooks:
         event_id: str = "",
         failed_since: datetime.datetime | None = None,
         replay_after: str = "",
+        replay_since: datetime.datetime | None = None,
         replay_all: bool = False,
         key: str = "",
         timeout_s: float | None = None,
     ) -> int:
         """Send again, and return how many events: one, what failed for good since a time, or
-        everything after a cursor or from the oldest event on. Exactly one of these is given.
+        everything after a cursor, since a time, or from the oldest event on. Exactly one of these
+        is given.
         """
         key = key or calls.new_key()
         request = webhook_service_pb2.RetryWebhookDeliveriesRequest(
@@ -189,8 +191,9 @@ class Webhooks:
             request.event_id = event_id
         elif since is not None:
             request.failed_since.CopyFrom(since)
-        elif replay_after or replay_all:
-            request.replay_from.CopyFrom(consumers.start_point("oldest", replay_after))
+        elif replay_after or replay_all or replay_since is not None:
+            place = consumers.start_point("oldest", replay_after, replay_since)
+            request.replay_from.CopyFrom(place)
         answer = await self.caller.call(
             self._stub.RetryWebhookDeliveries, _RETRY, request, timeout_s=timeout_s, key=key
         )

@@ -164,6 +164,7 @@ async def test_payctl_looks_after_webhooks(tmp_path: pathlib.Path) -> None:
             hook.answer = 500
             assert "HTTP 500" in await payctl("test", endpoint, code=3)
             await payctl("retry", endpoint, code=2)
+            assert "1 events" in await payctl("retry", endpoint, "--since", "2026-01-01")
             await payctl("delete", endpoint)
             assert "(none)" in await payctl("list")
 
@@ -219,6 +220,8 @@ async def test_payctl_looks_after_consumers(tmp_path: pathlib.Path) -> None:
         await payctl("parked", "discard", "books", code=2)
         dry = await payctl("consumers", "seek", "books", "--from-start", "--dry-run")
         assert "would be at" in dry
+        assert "to deliver" in await payctl("consumers", "seek", "books", "--since", "2026-01-01")
+        await payctl("consumers", "seek", "books", "--since", "2026-01-01", "--from-start", code=2)
         moved = json.loads(await payctl("consumers", "seek", "books", "--from-start", "--json"))
         assert moved["backlog"] == "3"
         await payctl("consumers", "delete", "books")
