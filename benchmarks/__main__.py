@@ -16,9 +16,19 @@ from benchmarks import (
     million,
     neighbour,
     report,
+    webhook_ingest,
 )
 
-MEASUREMENTS = (create_payment, event_latency, fanout, event_log, idle, million, neighbour)
+MEASUREMENTS = (
+    create_payment,
+    event_latency,
+    fanout,
+    event_log,
+    idle,
+    million,
+    neighbour,
+    webhook_ingest,
+)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ BOUNDS: dict[str, tuple[str, float]] = {
     "create_payment_p50_vs_bare_sqlite": ("≤", 3.0),
     "create_payment_1m_vs_empty": ("≥", 0.9),
     "neighbour_hang_p99_ratio": ("≤", 1.5),
+    "webhook_ingest_vs_bare": ("≥", 0.12),
     "fanout_1000x1000_delivered_per_s": ("≥", 1_000_000),
     "fanout_1000x1000_p99_ms": ("≤", 250),
     "fanout_100x1000_cpu_vs_jetstream": ("≤", 0.6),

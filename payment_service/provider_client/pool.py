@@ -8,6 +8,7 @@ only where it is certain that nothing was done.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,6 +32,8 @@ from servicekit import clock as clocks
 from servicekit import logs
 
 _log = logs.get_logger(__name__)
+
+VERIFYING_MAX = 1_000
 
 # Instances one operation is offered to.
 TRIED_MAX = 3
@@ -100,6 +103,7 @@ class Provider(asking.Asking):
         self._awaited: asyncio.Task[None] | None = None
         self._active = 0
         self._looking = 0
+        self._noticing: Counter[str] = Counter()
 
     def settle(self, situation: Situation) -> None:
         """Takes note of what the catalog says, or of links that came and went."""
@@ -208,9 +212,11 @@ class Provider(asking.Asking):
             client.NotConfigured: It could not be given the binding.
             grpc.aio.AioRpcError: Whatever the instance says.
         """
-        if self._looking >= self._tools.bounds.lookups_max:
-            raise asking.Unreachable("as many look-ups as allowed are under way")
-        self._looking += 1
+        # Reading a webhook asks nobody upstream; how many come at once is bounded at the door.
+        most = self._tools.bounds.lookups_max if method == "FetchObject" else VERIFYING_MAX
+        if self._noticing[method] >= most:
+            raise asking.Unreachable(f"{most} calls of {method} are under way, as many as allowed")
+        self._noticing[method] += 1
         try:
             chosen = await self._answering()
             if chosen is None:
@@ -219,7 +225,7 @@ class Provider(asking.Asking):
                 method, request, binding_id=binding_id, tenant_id=tenant_id, timeout_s=timeout_s
             )
         finally:
-            self._looking -= 1
+            self._noticing[method] -= 1
 
     def _count(self, call: str, report: outcomes.Report, started_s: float) -> None:
         seconds = time.perf_counter() - started_s
