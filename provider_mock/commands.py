@@ -165,12 +165,18 @@ class Commands:
         """Returns the webhooks there are, the oldest first."""
         return await self._ledger.read(lambda conn: journal.listed(conn, limit))
 
+    async def waiting(self) -> int:
+        """Returns how many webhooks have not been taken, and not been given up either."""
+        return await self._ledger.read(journal.waiting)
+
     async def webhook(self, event_id: str) -> journal.Event | None:
         """Returns a webhook."""
         return await self._ledger.read(lambda conn: journal.one(conn, event_id))
 
     async def effects(self) -> dict[str, Any]:
-        """Returns how many operations and objects there are, by kind and state."""
+        """Returns how many operations and objects there are, by kind and state, and how many
+        webhooks wait.
+        """
 
         def read(conn: storage.Connection) -> dict[str, Any]:
             counts: dict[str, Any] = {"operations": {}, "objects": {}}
@@ -179,7 +185,7 @@ class Commands:
                 for kind, state, count in conn.all(statement):
                     by_kind[kind][state] = count
                 counts[name] = dict(by_kind)
-            return counts
+            return {**counts, "webhooks_waiting": journal.waiting(conn)}
 
         return await self._ledger.read(read)
 

@@ -66,7 +66,7 @@ def routes(mock: bank.Bank, sending: sender.Sender | None) -> list[routing.BaseR
         events = await acting.webhooks(EVENTS_MAX)
         return {
             "manners": dataclasses.asdict(sending.manners),
-            "waiting": sum(event.due_us is not None for event in events),
+            "waiting": await acting.waiting(),
             "events": [_told(event) for event in events],
         }
 

@@ -1,7 +1,8 @@
 """Pays a file of orders through a running Payhub and checks every result.
 
-Run as `python -m examples.demo [--orders FILE]`. Each line of the file is one order, a
-JSON object:
+Run as `python -m examples.demo [--orders FILE] [--subscriptions FILE]`. Subscriptions are
+lived through after the orders, on the provider's clock; `subscriptions` describes their file.
+Each line of the orders is one order, a JSON object:
 
     id              unique name of the order; sent as the payment's `order_id`
     note            what was bought, where, and how it went, for people
@@ -15,9 +16,13 @@ JSON object:
                       cancel                       refund {amount_minor?, reason?}
                       act {answer}: the payer's answer at the provider, approve or decline
                       await {state}: go on when the payment is in this state
+                      dispute {reason?, amount_minor?, inquiry?}: the payer's bank opens one
+                      evidence {texts}             accept
+                      decide {won}: the payer's bank decides
     expect          how it must end: `state`, `authorized_minor`, `captured_minor`,
                     `refunded_minor`; where there are any `refunds` (their states, oldest
-                    first), `failure_reason` (of a failed payment), and
+                    first), `disputes` (likewise) with `disputed_minor` (held back or lost),
+                    `failure_reason` (of a failed payment), and
                     `operations_in_doubt` (kinds that must stay unresolved, because the
                     provider contradicts itself and only a person may decide)
 

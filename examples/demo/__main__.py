@@ -6,9 +6,12 @@ Owns the order of things and the exit code: 0 if everything is as expected, 1 if
 
 import argparse
 import asyncio
+import base64
 import collections
 import dataclasses
+import json
 import pathlib
+import secrets
 import shutil
 import sys
 import time
@@ -20,9 +23,21 @@ from rich import console
 
 import payhub_client
 from deploy import stack
-from examples.demo import board, feed, ledger, orders, pay, verify
+from examples.demo import (
+    bank,
+    billing,
+    board,
+    feed,
+    ledger,
+    orders,
+    pay,
+    subscriptions,
+    verify,
+    verify_billing,
+)
 
 ORDERS = pathlib.Path(__file__).resolve().parent.parent / "orders.jsonl"
+SUBSCRIPTIONS = ORDERS.with_name("subscriptions.jsonl")
 VAR = stack.ROOT / "var" / "demo"
 CONCURRENCY = 16
 CATCH_UP_TIMEOUT_S = 10.0
@@ -36,7 +51,28 @@ QUICK: Mapping[str, str] = {
     "PAYMENT_SERVICE_RESOLVER_DOUBT_FIRST_S": "0.3",
     "PAYMENT_SERVICE_RESOLVER_PENDING_FIRST_S": "0.4",
     "PAYMENT_SERVICE_RESOLVER_LONGEST_S": "1",
+    # A payer who never answers is still expected when the provider's clock has passed months.
+    "PROVIDER_MOCK_ACTION_EXPIRE_S": str(365 * bank.DAY_S),
+    # Hundreds of orders at once are told by as many webhooks, each verified and looked up.
+    "PAYMENT_SERVICE_PROVIDER_LOOKUPS_MAX": "200",
+    # What the provider does by itself is told by webhooks: some late, some twice.
+    "PROVIDER_MOCK_WEBHOOK_JITTER_MS": "50",
+    "PROVIDER_MOCK_WEBHOOK_DUPLICATE_SHARE": "0.1",
+    "PROVIDER_MOCK_WEBHOOK_RETRY_S": "0.2,0.5,1,2,5",
 }
+
+
+def settings(ports: Mapping[str, stack.Ports]) -> dict[str, str]:
+    """Returns what the processes need besides: webhooks, signed with a secret of this run."""
+    secret = base64.b64encode(secrets.token_bytes(24)).decode()
+    http = ports[stack.PAYMENTS].http
+    return {
+        **QUICK,
+        "PAYMENT_SERVICE_PROVIDER_SECRETS": json.dumps(
+            {"mock": {"webhook_secret": f"whsec_{secret}"}}
+        ),
+        "PROVIDER_MOCK_WEBHOOK_URL": f"http://127.0.0.1:{http}/webhooks/mock/{{binding_id}}",
+    }
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -44,6 +80,8 @@ class Outcome:
     """Everything that is compared in the end."""
 
     paid: list[pay.Paid]
+    stories: list[billing.Story]
+    others: dict[str, int]
     customers: list[customer_service_pb2.Customer]
     seen: list[event_pb2.Event]
     stored: list[event_pb2.Event]
@@ -51,14 +89,23 @@ class Outcome:
     unseen: list[str]
 
 
-async def run(running: stack.Stack, loaded: Sequence[orders.Order], shown: board.Board) -> Outcome:
-    """Pays all orders, with a subscriber at the side, and reads back what there is."""
+async def run(
+    running: stack.Stack,
+    loaded: Sequence[orders.Order],
+    book: subscriptions.Book,
+    shown: board.Board,
+) -> Outcome:
+    """Pays all orders, then lives through the subscriptions, with a subscriber at the side,
+    and reads back what there is.
+    """
     async with payhub_client.Client(
         running.target(stack.PAYMENTS),
         key=running.dev_key(),
         events_target=running.target(stack.GATEWAY),
     ) as client:
-        shop = pay.Shop(client, concurrency=CONCURRENCY)
+        provider = bank.Bank(running.http_url(stack.MOCK))
+        shop = pay.Shop(client, provider, concurrency=CONCURRENCY)
+        years = billing.Years(client, provider, shown.subscription_done)
 
         async def one(order: orders.Order) -> pay.Paid:
             paid = await shop.pay(order)
@@ -67,12 +114,19 @@ async def run(running: stack.Stack, loaded: Sequence[orders.Order], shown: board
 
         async with feed.Feed(client, shown.event) as follower:
             paid = await asyncio.gather(*(one(order) for order in loaded))
+            shown.subscriptions_begin(len(book.subscriptions), book.last_day)
+            stories = await years.live(book)
+            others = await years.entities() | verify_billing.versions(stories)
+            others |= {each.id: each.version for one in paid for each in one.disputes}
             customers = [await client.customers.get(i) for i in await shop.customer_ids()]
             newest = {p.payment.id: p.payment.version for p in paid if p.payment.id}
             newest |= {customer.id: customer.version for customer in customers}
+            newest |= others
             unseen = await follower.caught_up(newest, timeout_s=CATCH_UP_TIMEOUT_S)
         return Outcome(
             paid=paid,
+            stories=stories,
+            others=others,
             customers=customers,
             seen=follower.seen,
             stored=[event async for event in client.events.query(page_size=1000)],
@@ -88,12 +142,20 @@ def verdict(
     problems: dict[str, list[str]] = {}
     for paid in outcome.paid:
         problems[f"{paid.order.id} ({paid.order.note})"] = verify.check_payment(paid)
+    for story in outcome.stories:
+        problems[f"{story.told.id} ({story.told.note})"] = verify_billing.check_story(story)
     payments = [paid.payment for paid in outcome.paid if paid.payment.id]
+    payments += [payment for story in outcome.stories for payment in story.payments]
     totals, problems["ledger"] = verify.check_ledger(payments, entries)
     problems["events"] = [f"{i}: the newest event never came" for i in outcome.unseen]
     problems["events"] += verify.check_events(
-        seen=outcome.seen, stored=outcome.stored, paid=outcome.paid, customers=outcome.customers
+        seen=outcome.seen,
+        stored=outcome.stored,
+        paid=outcome.paid,
+        customers=outcome.customers,
+        others=outcome.others,
     )
+    problems["events"] += verify_billing.check_events(outcome.stories, outcome.stored)
     made = {payment.id for payment in payments}
     problems["list"] = [f"{i}: listed or made, not both" for i in sorted(made ^ outcome.listed)]
     return totals, {where: found for where, found in problems.items() if found}
@@ -108,14 +170,21 @@ def by_state(paid: Sequence[pay.Paid]) -> dict[str, tuple[int, int]]:
     return {state: (expected[state], actual[state]) for state in expected.keys() | actual.keys()}
 
 
-def demo(out: console.Console, loaded: Sequence[orders.Order], var: pathlib.Path) -> int:
+def demo(
+    out: console.Console,
+    loaded: Sequence[orders.Order],
+    book: subscriptions.Book,
+    var: pathlib.Path,
+) -> int:
     """Runs the demo with these orders in a fresh folder; returns the exit code."""
     began_s = time.monotonic()
     shutil.rmtree(var, ignore_errors=True)
     out.print(f"starting {', '.join(stack.NAMES)} ...")
-    with stack.Stack(var, env=QUICK) as running:
-        with board.Board(out, orders=len(loaded)) as shown:
-            outcome = asyncio.run(run(running, loaded, shown))
+    ports = stack.free_ports()
+    with stack.Stack(var, ports=ports, env=settings(ports)) as running:
+        count = len(book.subscriptions)
+        with board.Board(out, orders=len(loaded), subscriptions=count) as shown:
+            outcome = asyncio.run(run(running, loaded, book, shown))
         entries, contradictions = ledger.read(running)
     totals, problems = verdict(outcome, entries)
     if contradictions:
@@ -129,8 +198,9 @@ def demo(out: console.Console, loaded: Sequence[orders.Order], var: pathlib.Path
         out.print(f"{sum(map(len, problems.values()))} differences {took}; logs in {var}/logs")
         return 1
     out.print(
-        f"{len(outcome.paid)} payments as expected, ledger equal, {len(outcome.stored)} events: "
-        f"one per transition, none missed; everything stopped, {took}"
+        f"{len(outcome.paid)} payments as expected, ledger equal, {len(outcome.stories)} "
+        f"subscriptions over {book.last_day} days, {len(outcome.stored)} events: one per "
+        f"transition, none missed; everything stopped, {took}"
     )
     return 0
 
@@ -139,11 +209,15 @@ def main() -> int:
     """Reads the arguments and runs the demo."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument("--orders", type=pathlib.Path, default=ORDERS, help="orders to pay")
+    parser.add_argument(
+        "--subscriptions", type=pathlib.Path, default=SUBSCRIPTIONS, help="lived through then"
+    )
     parser.add_argument("--var", type=pathlib.Path, default=VAR, help="folder, emptied first")
     options = parser.parse_args()
     out = board.make_console()
     try:
-        return demo(out, orders.load(options.orders), options.var)
+        loaded, book = orders.load(options.orders), subscriptions.load(options.subscriptions)
+        return demo(out, loaded, book, options.var)
     except (
         OSError,
         orders.OrdersError,

@@ -31,6 +31,11 @@ COLORS = {
     "in_doubt": "yellow",
     "resolved": "yellow",
     "canceled": "magenta",
+    "paid": "green",
+    "activated": "green",
+    "past_due": "red",
+    "payment_failed": "red",
+    "opened": "yellow",
 }
 
 
@@ -50,12 +55,15 @@ def describe(event: event_pb2.Event) -> str:
         after = payment_events_pb2.CustomerEvent.FromString(event.data).customer
         state = customer.SyncState.Name(after.sync_state).removeprefix("SYNC_STATE_")
         return f"{after.profile.name}: {state}"
+    if event.data_schema != payment_events_pb2.PaymentEvent.DESCRIPTOR.full_name:
+        return f"{event.entity_id}  v{event.entity_version}"
     change = payment_events_pb2.PaymentEvent.FromString(event.data)
     payment = change.payment
     amount = change.refund.amount if change.HasField("refund") else payment.amount
     state = payment_pb2.Payment.State.Name(payment.state).removeprefix("STATE_")
     shown = f"{amount.currency_code} {decimal(amount.amount_minor, amount.currency_code)}"
-    return f"{payment.references.order_id}  {shown}  {state} v{event.entity_version}"
+    whose = payment.references.order_id or payment.invoice_id
+    return f"{whose}  {shown}  {state} v{event.entity_version}"
 
 
 def make_console() -> console.Console:
@@ -67,9 +75,11 @@ def make_console() -> console.Console:
 class Board:
     """What is shown while orders are paid. Use as a context manager."""
 
-    def __init__(self, out: console.Console, *, orders: int) -> None:
+    def __init__(self, out: console.Console, *, orders: int, subscriptions: int = 0) -> None:
         self._out = out
         self._orders = orders
+        self._subscriptions = subscriptions
+        self._lived = 0
         self._done = 0
         self._types: collections.Counter[str] = collections.Counter()
         self._last: collections.deque[event_pb2.Event] = collections.deque(maxlen=LAST_EVENTS)
@@ -108,6 +118,17 @@ class Board:
                 f"events {self._types.total()}{newest}"
             )
 
+    def subscriptions_begin(self, count: int, days: int) -> None:
+        """Says that the orders are through and time begins to pass."""
+        if not self._out.is_terminal:
+            self._out.print(f"{self._elapsed()}  {count} subscriptions, {days} days to come")
+
+    def subscription_done(self) -> None:
+        """Counts a subscription that has come to its end."""
+        self._lived += 1
+        if not self._out.is_terminal and self._lived == self._subscriptions:
+            self._out.print(f"{self._elapsed()}  subscriptions {self._lived}/{self._subscriptions}")
+
     def _elapsed(self) -> str:
         return f"{time.monotonic() - self._began_s:5.1f} s"
 
@@ -121,6 +142,14 @@ class Board:
             self._elapsed(),
             f"{self._types.total()} events",
         )
+        if self._subscriptions:
+            bar.add_row(
+                "subscriptions",
+                progress_bar.ProgressBar(
+                    total=self._subscriptions, completed=self._lived, width=40
+                ),
+                f"{self._lived}/{self._subscriptions}",
+            )
         counts = table.Table.grid(padding=(0, 2))
         for kind, count in sorted(self._types.items()):
             counts.add_row(text.Text(kind, style=_color(kind)), str(count))

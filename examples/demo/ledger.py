@@ -40,6 +40,7 @@ def read(running: stack.Stack) -> tuple[list[verify.LedgerEntry], list[str]]:
             kind=row["kind"],
             amount_minor=row["amount_minor"] or 0,
             currency=row["currency"],
+            provider_payment_id=row["provider_object_id"],
         )
         for row in report["operations"]
         if row["state"] == "SUCCEEDED" and row["kind"] in MONEY_KINDS

@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from payhub.payments.v1 import payment_pb2, refund_service_pb2
+from payhub.payments.v1 import dispute_service_pb2, payment_pb2, refund_service_pb2
 
 T = TypeVar("T")
 MAX_ORDERS = 10_000
@@ -76,7 +76,35 @@ class Await:
         _known_state(self.state)
 
 
-Move: TypeAlias = Confirm | Capture | Cancel | Refund | Act
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Dispute:
+    """The payer's bank disputes an amount, or all that is left; an inquiry takes no money."""
+
+    reason: str = "fraudulent"
+    amount_minor: int | None = None
+    inquiry: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The shop answers the dispute, with texts by name."""
+
+    texts: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Accept:
+    """The shop gives the disputed money up."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """The payer's bank decides the dispute."""
+
+    won: bool
+
+
+Move: TypeAlias = Confirm | Capture | Cancel | Refund | Act | Dispute | Evidence | Accept | Decide
 Step: TypeAlias = Move | Await
 
 STEPS: Mapping[str, type[Step]] = {
@@ -85,9 +113,14 @@ STEPS: Mapping[str, type[Step]] = {
     "cancel": Cancel,
     "refund": Refund,
     "act": Act,
+    "dispute": Dispute,
+    "evidence": Evidence,
+    "accept": Accept,
+    "decide": Decide,
     "await": Await,
 }
 STATES = set(payment_pb2.Payment.State.keys())
+DISPUTE_STATES = set(dispute_service_pb2.Dispute.State.keys())
 REFUND_REASONS: Mapping[str, refund_service_pb2.Refund.Reason] = {
     "": refund_service_pb2.Refund.REASON_UNSPECIFIED,
     "requested_by_customer": refund_service_pb2.Refund.REASON_REQUESTED_BY_CUSTOMER,
@@ -115,10 +148,15 @@ class Expected:
     refunds: tuple[str, ...] = ()
     failure_reason: str = ""
     operations_in_doubt: tuple[str, ...] = ()
+    disputes: tuple[str, ...] = ()
+    disputed_minor: int = 0
 
     def __post_init__(self) -> None:
         """Refuses a state the contract does not know."""
         _known_state(self.state)
+        for state in self.disputes:
+            if f"STATE_{state}" not in DISPUTE_STATES:
+                raise OrdersError(f"dispute state {state!r} is not one of the contract")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,34 +205,36 @@ def load(path: pathlib.Path) -> list[Order]:
 
 def parse(raw: Any) -> Order:
     """Returns the order of one decoded line; raises OrdersError if it is malformed."""
-    fields = dict(_object(raw, "order"))
+    fields = dict(checked_object(raw, "order"))
     if fields.get("customer") is not None:
-        fields["customer"] = _build(Customer, fields["customer"], "customer")
+        fields["customer"] = build(Customer, fields["customer"], "customer")
     fields["steps"] = tuple(_step(step) for step in fields.get("steps", ()))
-    expect = dict(_object(fields.get("expect"), "expect"))
-    for several in ("refunds", "operations_in_doubt"):
+    expect = dict(checked_object(fields.get("expect"), "expect"))
+    for several in ("refunds", "operations_in_doubt", "disputes"):
         expect[several] = tuple(expect.get(several, ()))
-    fields["expect"] = _build(Expected, expect, "expect")
-    return _build(Order, fields, "order")
+    fields["expect"] = build(Expected, expect, "expect")
+    return build(Order, fields, "order")
 
 
 def _step(raw: Any) -> Step:
-    fields = dict(_object(raw, "step"))
+    fields = dict(checked_object(raw, "step"))
     do = fields.pop("do", None)
     if do not in STEPS:
         raise OrdersError(f"step {do!r} is not one of {', '.join(STEPS)}")
-    return _build(STEPS[do], fields, f"step {do}")
+    return build(STEPS[do], fields, f"step {do}")
 
 
-def _object(raw: Any, what: str) -> dict[str, Any]:
+def checked_object(raw: Any, what: str) -> dict[str, Any]:
+    """Returns a JSON object; raises OrdersError for anything else."""
     if not isinstance(raw, dict):
         raise OrdersError(f"{what} has to be a JSON object")
     return raw
 
 
-def _build(cls: type[T], raw: Any, what: str) -> T:
+def build(cls: type[T], raw: Any, what: str) -> T:
+    """Returns a `cls` of a JSON object; raises OrdersError if its fields are others."""
     try:
-        return cls(**_object(raw, what))
+        return cls(**checked_object(raw, what))
     except TypeError as error:
         raise OrdersError(f"{what}: {str(error).split('()', 1)[-1].strip()}") from None
 

@@ -12,7 +12,8 @@ from typing import assert_never
 from payhub.payments.v1 import payment_pb2, refund_service_pb2
 
 import payhub_client
-from examples.demo import orders, payer
+from examples.demo import bank, orders, payer
+from payhub_client import Dispute, DisputeFilter
 
 POLL_S = 0.15
 # The slowest story is an answer that comes too late, found out by the resolver: some
@@ -39,14 +40,21 @@ class Paid:
     order: orders.Order
     payment: payment_pb2.Payment = dataclasses.field(default_factory=payment_pb2.Payment)
     refunds: list[refund_service_pb2.Refund] = dataclasses.field(default_factory=list)
+    disputes: list[Dispute] = dataclasses.field(default_factory=list)
     error: str = ""
 
 
 class Shop:
-    """Pays orders with one client, at most `concurrency` at once."""
+    """Pays orders with one client, at most `concurrency` at once.
 
-    def __init__(self, client: payhub_client.Client, *, concurrency: int) -> None:
+    `provider` opens and decides disputes.
+    """
+
+    def __init__(
+        self, client: payhub_client.Client, provider: bank.Bank, *, concurrency: int
+    ) -> None:
         self._client = client
+        self._bank = provider
         self._slots = asyncio.Semaphore(concurrency)
         self._customers: dict[str, asyncio.Task[str]] = {}
 
@@ -64,7 +72,12 @@ class Shop:
                 async with self._slots:
                     await self._take(paid, step)
             await self._until_settled(paid)
-        except (OrderError, payer.PayerError, payhub_client.errors.PayhubError) as error:
+        except (
+            OrderError,
+            payer.PayerError,
+            bank.BankError,
+            payhub_client.errors.PayhubError,
+        ) as error:
             paid.error = f"{type(error).__name__}: {error}"
         return paid
 
@@ -121,13 +134,49 @@ class Shop:
                 paid.refunds.append(refund)
             case orders.Act():
                 await payer.answer(paid.payment.action.redirect_url, step.answer)
+            case orders.Dispute() | orders.Evidence() | orders.Accept() | orders.Decide():
+                await self._argue(paid, step)
             case _:
                 assert_never(step)
 
+    async def _argue(
+        self, paid: Paid, step: orders.Dispute | orders.Evidence | orders.Accept | orders.Decide
+    ) -> None:
+        if isinstance(step, orders.Dispute):
+            payment = await self._client.payments.get(paid.payment.id)
+            query: dict[str, object] = {"reason": step.reason, "inquiry": int(step.inquiry)}
+            if step.amount_minor is not None:
+                query["amount_minor"] = step.amount_minor
+            path = f"/control/payments/{payment.provider_payment_id}/dispute"
+            await self._bank.press(path, **query)
+            paid.disputes = await self._known_disputes(paid, len(paid.disputes) + 1)
+            return
+        dispute = paid.disputes[-1]
+        if isinstance(step, orders.Evidence):
+            await self._client.disputes.submit_evidence(dispute.id, step.texts)
+        elif isinstance(step, orders.Accept):
+            await self._client.disputes.accept(dispute.id)
+        else:
+            verdict = "win" if step.won else "lose"
+            there = dispute.mirror.provider_object_id
+            await self._bank.press(f"/control/disputes/{there}/{verdict}")
+
+    async def _known_disputes(self, paid: Paid, count: int) -> list[Dispute]:
+        """Returns a payment's disputes, oldest first, once Payhub has heard of so many."""
+        where = DisputeFilter(payment_id=paid.payment.id)
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            found = [each async for each in self._client.disputes.list(where)]
+            if len(found) == count:
+                return found[::-1]
+            await asyncio.sleep(POLL_S)
+        raise OrderError(f"{len(found)} disputes after {SETTLE_TIMEOUT_S:g} s, not {count}")
+
     async def refresh(self, paid: Paid) -> None:
-        """Reads the payment and its refunds again."""
+        """Reads the payment, its refunds and its disputes again."""
         paid.payment = await self._client.payments.get(paid.payment.id)
         paid.refunds = [await self._client.refunds.get(refund.id) for refund in paid.refunds]
+        paid.disputes = [await self._client.disputes.get(each.id) for each in paid.disputes]
 
     async def _until_state(self, paid: Paid, state: str) -> None:
         wanted = payment_pb2.Payment.State.Value(f"STATE_{state}")
@@ -146,16 +195,28 @@ class Shop:
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while True:
             await self.refresh(paid)
-            if sorted(open_operations(paid.payment)) == stays and not self._awaits_payer(paid):
+            still = sorted(open_operations(paid.payment)) == stays
+            if still and not self._awaits_payer(paid) and self._disputes_ended(paid):
+                # What was read first may have changed before the last was read.
+                await self.refresh(paid)
                 return
             if time.monotonic() >= deadline:
                 return
             await asyncio.sleep(POLL_S)
 
+    def _disputes_ended(self, paid: Paid) -> bool:
+        """Tells whether Payhub has heard how the disputes ended."""
+        return dispute_states(paid) == list(paid.order.expect.disputes)
+
     def _awaits_payer(self, paid: Paid) -> bool:
         """Tells whether the payer has answered and the payment does not show it yet."""
         answered = any(isinstance(step, orders.Act) for step in paid.order.steps)
         return answered and paid.payment.state == payment_pb2.Payment.STATE_REQUIRES_ACTION
+
+
+def dispute_states(paid: Paid) -> list[str]:
+    """Returns the states of an order's disputes, oldest first, without their prefix."""
+    return [Dispute.State.Name(each.state).removeprefix("STATE_") for each in paid.disputes]
 
 
 def open_operations(payment: payment_pb2.Payment) -> list[str]:

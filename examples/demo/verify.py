@@ -30,6 +30,7 @@ class LedgerEntry:
     kind: str
     amount_minor: int
     currency: str
+    provider_payment_id: str = ""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -78,6 +79,8 @@ def check_payment(paid: pay.Paid) -> list[str]:
             list(expect.refunds),
             [Refund.State.Name(r.state).removeprefix("STATE_") for r in paid.refunds],
         ),
+        ("disputes", list(expect.disputes), pay.dispute_states(paid)),
+        ("disputed_minor", expect.disputed_minor, payment.amounts.disputed_minor),
         (
             "operations_in_doubt",
             sorted(expect.operations_in_doubt),
@@ -107,14 +110,20 @@ def check_ledger(
         ours.authorized += payment.amounts.authorized_minor
         ours.captured += payment.amounts.captured_minor
         ours.refunded += payment.amounts.refunded_minor
-        operations |= {operation.id: (payment, operation) for operation in payment.operations}
+        operations |= {
+            _booked_as(payment, operation): (payment, operation) for operation in payment.operations
+        }
     problems = []
     booked: set[str] = set()
     for entry in entries:
-        if entry.operation_id in booked:
-            problems.append(f"{entry.operation_id}: took effect twice at the provider")
-        booked.add(entry.operation_id)
-        problems += _check_entry(entry, operations, totals)
+        name = entry.operation_id
+        alone = _by_itself(entry.provider_payment_id)
+        if name not in operations and alone in operations:
+            name = alone
+        if name in booked:
+            problems.append(f"{name}: took effect twice at the provider")
+        booked.add(name)
+        problems += _check_entry(entry, name, operations, totals)
     problems += [
         f"{payment.id}: {Operation.Kind.Name(operation.kind)} {operation_id} succeeded here, "
         "but the provider has not booked it"
@@ -129,8 +138,21 @@ def check_ledger(
     return dict(sorted(totals.items())), problems
 
 
+def _booked_as(payment: Payment, operation: Operation) -> str:
+    """Returns the id that the provider's books have an operation under."""
+    adopted = payment.invoice_id or payment.checkout_id
+    if adopted and operation.kind == Operation.KIND_SALE:
+        return _by_itself(payment.provider_payment_id)
+    return operation.id
+
+
+def _by_itself(provider_payment_id: str) -> str:
+    return f"{provider_payment_id}, which the provider took by itself"
+
+
 def _check_entry(
     entry: LedgerEntry,
+    name: str,
     operations: Mapping[str, tuple[Payment, Operation]],
     totals: Mapping[str, Totals],
 ) -> list[str]:
@@ -138,9 +160,9 @@ def _check_entry(
     theirs = totals[entry.currency]
     doubt = 0
     problems = []
-    if entry.operation_id not in operations:
-        return [f"{entry.operation_id}: the provider booked it, Payhub does not know it"]
-    payment, operation = operations[entry.operation_id]
+    if name not in operations:
+        return [f"{name}: the provider booked it, Payhub does not know it"]
+    payment, operation = operations[name]
     state = Operation.State.Name(operation.state)
     if operation.state == Operation.STATE_IN_DOUBT:
         doubt = entry.amount_minor
@@ -169,8 +191,12 @@ def check_events(
     stored: Sequence[event_pb2.Event],
     paid: Iterable[pay.Paid],
     customers: Iterable[customer_service_pb2.Customer],
+    others: Mapping[str, int] | None = None,
 ) -> list[str]:
-    """Compares the stream with the log, and both with the changes that happened."""
+    """Compares the stream with the log, and both with the changes that happened.
+
+    `others` is the version of everything else that was made, by id.
+    """
     problems = _check_same(seen, stored)
     by_entity: dict[str, list[event_pb2.Event]] = collections.defaultdict(list)
     for event in stored:
@@ -183,14 +209,16 @@ def check_events(
     for one in paid:
         known.add(one.payment.id)
         problems += _check_payment_events(one, by_entity[one.payment.id])
-    for customer in customers:
-        known.add(customer.id)
-        if len(by_entity[customer.id]) != customer.version:
-            problems.append(
-                f"{customer.id}: {customer.version} changes, {len(by_entity[customer.id])} events"
-            )
+    made = {customer.id: customer.version for customer in customers} | dict(others or {})
+    for entity_id, version in made.items():
+        known.add(entity_id)
+        if len(by_entity[entity_id]) != version:
+            problems.append(f"{entity_id}: {version} changes, {len(by_entity[entity_id])} events")
+    # What arrived by webhook is told too, once each; nothing else knows of those.
+    known |= {event.entity_id for event in stored if event.entity_type == "webhook"}
     problems += [
-        f"{entity_id}: events of something unknown" for entity_id in by_entity.keys() - known
+        f"{entity_id}: events of something unknown"
+        for entity_id in sorted(by_entity.keys() - known)
     ]
     return problems
 

@@ -109,6 +109,7 @@ _SELECT_DUE = storage.Statement(
 _SELECT_ALL = storage.Statement(
     f"select {_COLUMNS} from webhook_events order by created_us, event_id limit :limit"
 )
+_COUNT_WAITING = storage.Statement("select count(*) from webhook_events where due_us is not null")
 _SELECT_ONE = storage.Statement(f"select {_COLUMNS} from webhook_events where event_id = :event_id")
 _UPDATE = storage.Statement(
     "update webhook_events set due_us = :due_us, attempts = :attempts, status = :status "
@@ -159,6 +160,12 @@ def due(conn: storage.Connection, now_us: int, limit: int) -> list[Event]:
 def listed(conn: storage.Connection, limit: int) -> list[Event]:
     """Returns the events there are, the oldest first."""
     return [Event._make(row) for row in conn.all(_SELECT_ALL, {"limit": limit})]
+
+
+def waiting(conn: storage.Connection) -> int:
+    """Returns how many events have not been taken, and not been given up either."""
+    (count,) = conn.one(_COUNT_WAITING) or (0,)
+    return int(count)
 
 
 def one(conn: storage.Connection, event_id: str) -> Event | None:

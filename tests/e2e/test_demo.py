@@ -24,12 +24,20 @@ def one_of_each_kind() -> list[dict[str, Any]]:
     return list(kinds.values())
 
 
-def run(tmp_path: pathlib.Path, lines: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
-    """Runs the demo with these orders, as `make demo` does."""
-    file = tmp_path / "orders.jsonl"
+def run(
+    tmp_path: pathlib.Path, lines: list[dict[str, Any]], *, subscriptions: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Runs the demo with these orders, as `make demo` does; without subscriptions by default."""
+    file, lived = tmp_path / "orders.jsonl", demo.SUBSCRIPTIONS
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if not subscriptions:
+        lived = tmp_path / "subscriptions.jsonl"
+        lived.write_text('{"last_day": 1}\n')
     return subprocess.run(
-        [sys.executable, "-m", "examples.demo", f"--orders={file}", f"--var={tmp_path / 'var'}"],
+        [
+            *(sys.executable, "-m", "examples.demo"),
+            *(f"--orders={file}", f"--subscriptions={lived}", f"--var={tmp_path / 'var'}"),
+        ],
         cwd=stack.ROOT,
         capture_output=True,
         text=True,
@@ -52,14 +60,17 @@ def left_behind(tmp_path: pathlib.Path) -> list[str]:
 
 
 def test_demo_proves_its_orders(tmp_path: pathlib.Path) -> None:
-    """Every kind of order ends as written, on all processes, which are gone afterwards."""
+    """Every kind of order and every subscription ends as written, on all processes, which are
+    gone afterwards.
+    """
     lines = one_of_each_kind()
 
-    result = run(tmp_path, lines)
+    result = run(tmp_path, lines, subscriptions=True)
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{len(lines)} payments as expected, ledger equal" in result.stdout
     assert f"orders {len(lines)}/{len(lines)}" in result.stdout
+    assert "13 subscriptions over 66 days" in result.stdout
     assert left_behind(tmp_path / "var") == []
 
 
