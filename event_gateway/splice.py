@@ -8,11 +8,10 @@ reads or changes what an event says.
 from collections.abc import Sequence
 
 from google.protobuf import timestamp_pb2
-from payhub.events.v1 import event_pb2, event_stream_service_pb2
+from payhub.events.v1 import event_pb2
 
 # The three responses that hold events (Subscribe, QueryEvents and their chunks)
 # have `repeated Event events = 1`; a test holds the contract to that.
-_Response = event_stream_service_pb2.SubscribeResponse
 _EVENTS_TAG = b"\x0a"
 _APPEND_TIME_TAG = b"\x52"
 _POSITION_TAG = b"\x58"
@@ -72,21 +71,39 @@ def chunk(event: bytes) -> bytes:
     return prefix + event
 
 
-def event_of(chunk_bytes: bytes) -> event_pb2.Event:
-    """Returns the event that *chunk_bytes* holds."""
-    return _Response.FromString(chunk_bytes).events[0]
+def pieces(events: Sequence[bytes]) -> list[bytes]:
+    """Returns stored events as `join` takes them, two pieces for each, without a copy."""
+    prefixes = _PREFIXES
+    return [
+        piece
+        for event in events
+        for piece in (
+            prefixes[len(event)]
+            if len(event) < _PREFIXED_MAX
+            else _EVENTS_TAG + varint(len(event)),
+            event,
+        )
+    ]
 
 
-def append_us(chunk_bytes: bytes) -> int:
-    """Returns when the log accepted the event that *chunk_bytes* holds, epoch microseconds."""
-    return event_of(chunk_bytes).append_time.ToMicroseconds()
+def stored_event(chunk_bytes: bytes) -> bytes:
+    """Returns the stored event in one element of `repeated Event events = 1`."""
+    start = 1
+    while chunk_bytes[start] >= 0x80:
+        start += 1
+    return chunk_bytes[start + 1 :]
 
 
-def thin(chunk_bytes: bytes) -> bytes:
-    """Returns the same event without its data."""
-    event = event_of(chunk_bytes)
+def append_us(event_bytes: bytes) -> int:
+    """Returns when the log accepted a stored event, epoch microseconds."""
+    return event_pb2.Event.FromString(event_bytes).append_time.ToMicroseconds()
+
+
+def thin(event_bytes: bytes) -> bytes:
+    """Returns a stored event without its data."""
+    event = event_pb2.Event.FromString(event_bytes)
     event.ClearField("data")
-    return chunk(event.SerializeToString())
+    return event.SerializeToString()
 
 
 def erased(event_bytes: bytes) -> bytes | None:
@@ -101,5 +118,7 @@ def erased(event_bytes: bytes) -> bytes | None:
 
 
 def join(chunks: Sequence[bytes], trailer: bytes) -> bytes:
-    """Returns a response: *chunks*, then *trailer*, the same message without events."""
+    """Returns a response: *chunks*, or pieces of them, then *trailer*, which is the same
+    message without events.
+    """
     return b"".join((*chunks, trailer))

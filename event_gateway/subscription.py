@@ -181,15 +181,16 @@ class Subscription:
         if (warning := self._warning(found)) is not None:
             yield warning
         first = size = 0
-        for index, chunk in enumerate(found.chunks):
-            size += len(chunk)
+        events = found.events
+        for index, event in enumerate(events):
+            size += len(event)
             if index > first and (index - first == limits.events_max or size > limits.bytes_max):
                 self._advance(found.positions[index - 1])
-                yield self._respond(found.chunks[first:index])
-                first, size = index, len(chunk)
+                yield self._respond_stored(events[first:index])
+                first, size = index, len(event)
         self._advance(found.upto)
-        if first < len(found.chunks) or self.position - self.sent >= limits.checkpoint_every:
-            yield self._respond(found.chunks[first:])
+        if first < len(events) or self.position - self.sent >= limits.checkpoint_every:
+            yield self._respond_stored(events[first:])
 
     def _advance(self, position: int) -> None:
         assert position >= self.position, "a reader's place never goes back"
@@ -204,9 +205,9 @@ class Subscription:
 
     def _warning(self, found: read.Stretch) -> bytes | None:
         """Returns a response that warns of retention, once for each time it comes near."""
-        if not self._retention_s or not found.chunks:
+        if not self._retention_s or not found.events:
             return None
-        read_from_us = splice.append_us(found.chunks[0])
+        read_from_us = splice.append_us(found.events[0])
         left_s = self._retention_s - (self._time.now_us() - read_from_us) / 1e6
         if left_s >= self._retention_s * _HEADROOM_WARNS:
             self._warned = False
@@ -218,9 +219,20 @@ class Subscription:
         notice.retention_headroom.FromMicroseconds(max(round(left_s * 1e6), 0))
         return self._respond([], pb.Notice(fell_behind=notice))
 
+    def _respond_stored(self, events: Sequence[bytes]) -> bytes:
+        if self.group.thin:
+            events = [splice.thin(event) for event in events]
+        self.last_count = len(events)
+        return self._join(splice.pieces(events), None)
+
     def _respond(self, chunks: Sequence[bytes], notice: pb.Notice | None = None) -> bytes:
-        self.sent = self.position
+        if self.group.thin:
+            chunks = [splice.chunk(splice.thin(splice.stored_event(one))) for one in chunks]
         self.last_count = len(chunks)
+        return self._join(chunks, notice)
+
+    def _join(self, chunks: Sequence[bytes], notice: pb.Notice | None) -> bytes:
+        self.sent = self.position
         log = self._window
         trailer = pb.SubscribeResponse(
             cursor=cursor.encode(self._epoch, self.position),
@@ -230,6 +242,4 @@ class Subscription:
             head_time=splice.timestamp(log.head_us) if log.head_us else None,
             notice=notice,
         )
-        if self.group.thin:
-            chunks = [splice.thin(chunk) for chunk in chunks]
         return splice.join(chunks, trailer.SerializeToString())

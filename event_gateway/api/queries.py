@@ -50,15 +50,17 @@ class Queries:
         after, text = await self._start(request, query)
         size = request.page_size or PAGE_SIZE_DEFAULT
         chunks: list[bytes] = []
+        count = 0
         room = PAGE_BYTES_MAX
         head = after
         for _ in range(READS_MAX):
-            found = await self._read(matcher, after, events=size - len(chunks), room=room)
+            found = await self._read(matcher, after, events=size - count, room=room)
             await self._places.check_kept(after, found.state, text)
-            chunks += found.chunks
-            room -= sum(map(len, found.chunks))
+            chunks += splice.pieces(found.events)
+            count += len(found.events)
+            room -= sum(map(len, found.events))
             after, text, head = found.upto, "", found.state.head
-            if after >= head or len(chunks) >= size or room <= PAGE_BYTES_MAX // 4:
+            if after >= head or count >= size or room <= PAGE_BYTES_MAX // 4:
                 break
         token = cursor.encode_page(self._places.epoch, after, query) if after < head else ""
         trailer = pb.QueryEventsResponse(
@@ -156,7 +158,9 @@ def _may_read(principal: auth.Principal, chunk: bytes) -> bool:
     """Whether the event in a response's *chunk* is of a type the caller may read."""
     if not principal.plugin_id:
         return True
-    return grants.covers(principal.read_types, splice.event_of(chunk).type)
+    return grants.covers(
+        principal.read_types, event_pb2.Event.FromString(splice.stored_event(chunk)).type
+    )
 
 
 def _fingerprint(

@@ -60,6 +60,7 @@ class Open:
         request: What the client asked for.
         opened_us: When, epoch microseconds.
         rate: Of the events it is sent.
+        ahead: A read from storage that was begun before it is needed.
     """
 
     request: pb.SubscribeRequest
@@ -67,6 +68,7 @@ class Open:
     reader: subscription.Subscription
     opened_us: int
     rate: hub.Rate
+    ahead: "tuple[subscription.ReadStorage, asyncio.Task[read.Stretch]] | None" = None
 
 
 class Streams:
@@ -149,7 +151,11 @@ class Streams:
                 rate=hub.Rate(self._hub.monotonic_s()),
             )
             stream.task = asyncio.current_task()
-            await self._serve(context, opened, start)
+            try:
+                await self._serve(context, opened, start)
+            finally:
+                if opened.ahead is not None:
+                    opened.ahead[1].cancel()
         except asyncio.CancelledError:
             if not stream.stalled:
                 raise
@@ -217,7 +223,7 @@ class Streams:
                     self._fell_behind.inc()
                 await write(action)
             elif action is not None:
-                await self._catch_up(action, stream, reader, write)
+                await self._catch_up(action, opened, write)
             elif self._hub.heartbeat_due(stream) or reader.owes(stream.checkpoint_upto):
                 await write(reader.heartbeat())
             elif not reader.ended:
@@ -237,11 +243,11 @@ class Streams:
     async def _catch_up(
         self,
         wanted: subscription.ReadStorage,
-        stream: hub.Stream,
-        reader: subscription.Subscription,
+        opened: Open,
         write: Callable[[bytes], Any],
     ) -> None:
-        reading = asyncio.ensure_future(self._read(wanted, stream.group.matcher))
+        stream, reader = opened.stream, opened.reader
+        reading = self._reading(wanted, opened)
         try:
             while not reading.done():
                 silent_s = self._hub.monotonic_s() - stream.written_s
@@ -252,12 +258,35 @@ class Streams:
         finally:
             reading.cancel()
         await self._places.check_kept(wanted.after, found.state)
+        if found.upto < wanted.upto:
+            # The next page is read while this one is sent.
+            following = subscription.ReadStorage(after=found.upto, upto=wanted.upto)
+            opened.ahead = (following, self._begin(following, stream.group.matcher))
         for data in reader.take(found):
             await write(data)
             if stream.close_reason:
                 return
         if self._hub.heartbeat_due(stream):
             await write(reader.heartbeat())
+
+    def _reading(
+        self, wanted: subscription.ReadStorage, opened: Open
+    ) -> "asyncio.Task[read.Stretch]":
+        """Returns the read of what is *wanted*, which may have begun already."""
+        ahead, opened.ahead = opened.ahead, None
+        if ahead is not None:
+            if ahead[0].after == wanted.after:
+                return ahead[1]
+            ahead[1].cancel()
+        return self._begin(wanted, opened.stream.group.matcher)
+
+    def _begin(
+        self, wanted: subscription.ReadStorage, matcher: matching.Matcher
+    ) -> "asyncio.Task[read.Stretch]":
+        reading = asyncio.create_task(self._read(wanted, matcher))
+        # Whoever is gone by then does not want to hear how it went.
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return reading
 
     async def _read(
         self, wanted: subscription.ReadStorage, matcher: matching.Matcher

@@ -81,13 +81,13 @@ class Stretch:
     Attributes:
         state: Of the log in the same snapshot.
         positions: Of what matched, in log order.
-        chunks: The events at these positions, from `splice.chunk`.
+        events: What is stored at these positions.
         upto: Nothing else matches at or before this position.
     """
 
     state: State
     positions: list[int]
-    chunks: list[bytes]
+    events: list[bytes]
     upto: int
 
 
@@ -141,7 +141,12 @@ def _narrowed(before: str, after: str = "") -> dict[str, storage.Statement]:
 
 _FACTS = _narrowed("select position, tenant_id, type, entity_type, entity_id, length(event)")
 _WHOLE = _narrowed("select position, event")
-_BYTES = _narrowed("select coalesce(sum(size), 0) from (select length(event) as size", ") as sizes")
+# How many rows there are, and how many of them fit into :bytes.
+_FITTING = _narrowed(
+    "select count(*), count(*) filter (where total <= :bytes) from (select sum(length(event)) over "
+    "(order by position rows unbounded preceding) as total",
+    ") as sizes",
+)
 _EVENTS = storage.Statement(
     "select position, event from event_log "
     "where position in (select value from json_each(:positions))",
@@ -195,7 +200,7 @@ def accepted_before(conn: storage.Connection, moment_us: int, current: State) ->
     while low < high:
         middle = (low + high) // 2 + 1
         row = conn.one(_AT_OR_AFTER, {"position": middle})
-        if row is None or row[0] > high or _append_us(row[1]) >= moment_us:
+        if row is None or row[0] > high or splice.append_us(row[1]) >= moment_us:
             high = middle - 1
         else:
             low = row[0]
@@ -205,11 +210,7 @@ def accepted_before(conn: storage.Connection, moment_us: int, current: State) ->
 def oldest_append_us(conn: storage.Connection, current: State) -> int:
     """Returns when the oldest event kept was accepted, epoch microseconds; 0 if none is."""
     row = conn.one(_AT_OR_AFTER, {"position": current.oldest + 1})
-    return _append_us(row[1]) if row else 0
-
-
-def _append_us(event_bytes: bytes) -> int:
-    return splice.append_us(splice.chunk(event_bytes))
+    return splice.append_us(row[1]) if row else 0
 
 
 def event(conn: storage.Connection, tenant_id: str, event_id: str) -> tuple[int, bytes] | None:
@@ -276,23 +277,23 @@ def stretch(
     upto = min(upto, current.head)
     if selection.by_rows and upto > after:
         name, params, upto = _rows(conn, selection, after=after, upto=upto, rows=events_max)
-        size = conn.one(_BYTES[name], params)
-        if size is not None and size[0] <= bytes_max:
-            rows = conn.all(_WHOLE[name], params)
-            positions = [row[0] for row in rows]
-            return Stretch(
-                state=current,
-                positions=positions,
-                chunks=[splice.chunk(row[1]) for row in rows],
-                upto=positions[-1] if len(rows) == events_max else upto,
-            )
+        rows, whole = conn.some(
+            _WHOLE[name], params, sizes=_FITTING[name], column=1, bytes_max=bytes_max
+        )
+        reached = upto if whole and len(rows) < events_max else rows[-1][0]
+        return Stretch(
+            state=current,
+            positions=[row[0] for row in rows],
+            events=[row[1] for row in rows],
+            upto=reached,
+        )
     found = page(
         conn, selection, after=after, upto=upto, events_max=events_max, bytes_max=bytes_max
     )
     return Stretch(
         state=found.state,
         positions=[entry.position for entry in found.entries],
-        chunks=[entry.chunk for entry in found.entries],
+        events=[splice.stored_event(entry.chunk) for entry in found.entries],
         upto=found.upto,
     )
 

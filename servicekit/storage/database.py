@@ -26,6 +26,22 @@ class Connection(Protocol):
     def all(self, sql: statement.Statement, params: Params = ...) -> list[Row]:
         """Returns every row."""
 
+    def some(
+        self,
+        sql: statement.Statement,
+        params: Params,
+        *,
+        sizes: statement.Statement,
+        column: int,
+        bytes_max: int,
+    ) -> tuple[list[Row], bool]:
+        """Returns the first rows whose *column*, of bytes, holds *bytes_max* together.
+
+        The first row comes whatever its size; the bool says whether these are all. *sql*
+        has a limit `:rows`. *sizes* counts its rows and those that fit into `:bytes`, for a
+        database that can't stop in the middle of a result.
+        """
+
     def one(self, sql: statement.Statement, params: Params = ...) -> Row | None:
         """Returns the first row, or None."""
 

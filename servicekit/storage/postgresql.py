@@ -61,6 +61,24 @@ class PostgresConnection:
         """Returns every row."""
         return self._execute(sql.postgresql, params).fetchall()
 
+    def some(
+        self,
+        sql: statement.Statement,
+        params: database.Params,
+        *,
+        sizes: statement.Statement,
+        column: int,
+        bytes_max: int,
+    ) -> tuple[list[database.Row], bool]:
+        """Returns the first rows that fit; see `storage.Connection.some`."""
+        counted = self.one(sizes, {**params, "bytes": bytes_max})
+        assert counted is not None, "an aggregate has one row"
+        there, fitting = counted
+        if not there:
+            return [], True
+        rows = self.all(sql, {**params, "rows": max(fitting, 1)})
+        return rows, len(rows) == there
+
     def one(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
     ) -> database.Row | None:

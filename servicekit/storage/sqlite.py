@@ -51,6 +51,27 @@ class SqliteConnection:
         """Returns every row."""
         return self._execute(sql.sqlite, params).fetchall()
 
+    def some(
+        self,
+        sql: statement.Statement,
+        params: database.Params,
+        *,
+        sizes: statement.Statement,
+        column: int,
+        bytes_max: int,
+    ) -> tuple[list[database.Row], bool]:
+        """Returns the first rows that fit; see `storage.Connection.some`."""
+        rows: list[database.Row] = []
+        total = 0
+        cursor = self._execute(sql.sqlite, params)
+        for row in cursor:
+            total += len(row[column])
+            if total > bytes_max and rows:
+                cursor.close()
+                return rows, False
+            rows.append(row)
+        return rows, True
+
     def one(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
     ) -> database.Row | None:

@@ -66,7 +66,7 @@ class Log:
         return read.Stretch(
             state=state,
             positions=[one.position for one in found[:limit]],
-            chunks=[one.chunk for one in found[:limit]],
+            events=[splice.stored_event(one.chunk) for one in found[:limit]],
             upto=upto,
         )
 
