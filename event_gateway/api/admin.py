@@ -13,6 +13,7 @@ from payhub.events.v1 import event_admin_service_pb2_grpc
 
 from event_gateway import hub, places, splice
 from event_gateway.api import stream
+from event_gateway.consumers import records
 from event_gateway.db import retain
 from servicekit import auth, clock, errors, ids, logs, rpc
 
@@ -90,6 +91,9 @@ class AdminServicer(event_admin_service_pb2_grpc.EventAdminServiceServicer):
         for _ in range(ERASE_STEPS_MAX):
             wanted = retain.Erasure(
                 erasure_id=ids.new_id("era"),
+                entity_key=records.entity_key(
+                    request.tenant_id, request.entity_type, request.entity_id
+                ),
                 tenant_id=request.tenant_id,
                 entity_type=request.entity_type,
                 entity_id=request.entity_id,

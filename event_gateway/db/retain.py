@@ -36,9 +36,12 @@ class Bounds:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """One entity's data that has to go, and who wants it."""
+    """One entity's data that has to go, and who wants it; `entity_key` is what consumers
+    call the entity.
+    """
 
     erasure_id: str
+    entity_key: str
     tenant_id: str
     entity_type: str
     entity_id: str
@@ -75,6 +78,23 @@ _OF_ENTITY = storage.Statement(
     "order by position limit :rows"
 )
 _REPLACE = storage.Statement("update event_log set event = :event where position = :position")
+# Copies that consumers keep, also of events that the log has deleted.
+_PARKED = storage.Statement(
+    "select tenant_id, name, position, event from consumer_parked "
+    "where entity_key = :entity_key and event is not null"
+)
+_REPLACE_PARKED = storage.Statement(
+    "update consumer_parked set event = :event "
+    "where tenant_id = :tenant_id and name = :name and position = :position"
+)
+_RETRIED = storage.Statement(
+    "select tenant_id, name, position, event from consumer_retry "
+    "where entity_key = :entity_key and event is not null"
+)
+_REPLACE_RETRIED = storage.Statement(
+    "update consumer_retry set event = :event "
+    "where tenant_id = :tenant_id and name = :name and position = :position"
+)
 _COUNT_ERASURE = storage.Statement(
     "update log_head set erasures = erasures + 1, size_bytes = size_bytes - :size_bytes "
     "where log = 'main'"
@@ -153,10 +173,16 @@ def erase(
 ) -> tuple[int, int]:
     """Erases what up to ERASED_MAX of the entity's events say of a person.
 
+    The first step, with *after* 0, also erases the copies that consumers keep aside.
+
     Returns:
         How many were changed, and the place to go on after; 0 when that was the last.
     """
     conn.one(_LOCK)
+    copies = 0
+    if not after:
+        copies += _erase_copies(conn, wanted.entity_key, _PARKED, _REPLACE_PARKED)
+        copies += _erase_copies(conn, wanted.entity_key, _RETRIED, _REPLACE_RETRIED)
     rows = conn.all(
         _OF_ENTITY,
         {
@@ -183,9 +209,30 @@ def erase(
             freed += len(stored) - len(replacement)
     if changed or copies:
         conn.run_many(_REPLACE, changed)
+    if changed or copies:
         conn.run(_COUNT_ERASURE, {"size_bytes": freed})
+        record = dataclasses.asdict(wanted)
+        del record["entity_key"]
         conn.run(
             _RECORD,
-            {**dataclasses.asdict(wanted), "events": len(changed), "erased_us": now_us},
+            {**record, "events": len(changed), "erased_us": now_us},
         )
     return len(changed), (rows[-1][0] if len(rows) == ERASED_MAX else 0)
+
+
+def _erase_copies(
+    conn: storage.Connection,
+    entity_key: str,
+    kept: storage.Statement,
+    replace: storage.Statement,
+) -> int:
+    changed = []
+    for tenant_id, name, position, stored in conn.all(kept, {"entity_key": entity_key}):
+        replacement = splice.erased(bytes(stored))
+        if replacement is not None:
+            changed.append(
+                {"tenant_id": tenant_id, "name": name, "position": position, "event": replacement}
+            )
+    if changed:
+        conn.run_many(replace, changed)
+    return len(changed)

@@ -179,6 +179,31 @@ async def test_reject_waits_and_other_entities_go_on(gateway: harness.Gateway, t
     await member.leave()
 
 
+async def test_erasure_reaches_what_is_set_aside(gateway: harness.Gateway, tenant: str) -> None:
+    """Parked events of an erased entity are empty in listings and when they come back; those
+    of others are not.
+    """
+    client = gateway.tenant(tenant)
+    name = await make(client)
+    made = [event(tenant, entity_id=key, data=b"private", user_id="u") for key in ("a", "a", "b")]
+    await client.publish(*made)
+    member = consuming.Member(client, name)
+    first, other = await member.got(2)
+    await member.durable(await member.settle("PARK", first, other, reason="never"))
+    assert (await client.erase(tenant, "payment", "a")).erased_events == 2
+    parked = (await client.ask("ListParkedEvents", consumer=name)).parked_events
+    shown = [(each.event.id, each.event.data, each.event.redacted) for each in parked]
+    assert shown == [
+        (made[0].id, b"", True),
+        (made[1].id, b"", True),
+        (made[2].id, b"private", False),
+    ]
+    await client.ask("ResolveParkedEvents", consumer=name, all=True, resolution="RESOLUTION_RETRY")
+    again = (await member.got(4))[2:]
+    assert {each.event.redacted for each in again if each.event.entity_id == "a"} == {True}
+    await member.leave()
+
+
 async def test_max_deliveries_reached_or_park(gateway: harness.Gateway, tenant: str) -> None:
     """Used-up and parked events are set aside with their entity, listed with reasons, and come
     back in order, ahead of newer ones; discarding lets the entity go on.
