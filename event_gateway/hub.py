@@ -196,7 +196,12 @@ class Hub:
 
     async def wait(self, stream: Stream) -> None:
         """Returns when there may be news for *stream*, a heartbeat is due or it must close."""
-        if stream.close_reason or self._due(stream):
+        now_s = self.monotonic_s()
+        if (
+            stream.close_reason
+            or now_s - stream.written_s >= stream.heartbeat_s
+            or now_s >= stream.expires_s
+        ):
             return
         stream.wake = self._loop.create_future()
         stream.group.waiting.add(stream)

@@ -89,6 +89,8 @@ class Subscription:
         self._retention_s = retention_s
         self._warned = False
         self._phase = LIVE if position >= self._window.head else CATCHING_UP
+        # Live and without an end: what comes is shared with others, at the group's pace.
+        self._following = stop_position is None and self._phase == LIVE
 
     @property
     def phase(self) -> pb.SubscribeResponse.Phase:
@@ -141,6 +143,8 @@ class Subscription:
         """Returns the next response, a read to make first, or None: nothing to do now."""
         limits = self._limits
         while True:
+            if self.position >= self.group.pace.judged and self._following:
+                return None
             self._advance(self.group.skip(self.position))
             if self.ended:
                 return None
@@ -151,7 +155,7 @@ class Subscription:
                 return ReadStorage(after=self.position, upto=min(upto, self._window.head))
             before = self.position
             key = (before, limits.events_max, limits.bytes_max)
-            shared = self._stop is None and self._phase == LIVE
+            shared = self._following
             if shared:
                 upto = self.group.horizon
                 if ready := self.group.ready(key):
@@ -165,6 +169,7 @@ class Subscription:
             was = self._phase
             if self.position >= self._window.head:
                 self._phase = LIVE
+                self._following = self._stop is None
             if batch.chunks:
                 data = self._respond(batch.chunks)
                 if shared:
@@ -198,6 +203,7 @@ class Subscription:
 
     def _fell_behind(self) -> bytes:
         self._phase = CATCHING_UP
+        self._following = False
         return self._respond([], pb.Notice(fell_behind=self._behind()))
 
     def _behind(self) -> pb.Notice.FellBehind:

@@ -108,9 +108,10 @@ class Streams:
         self._stalled = registry.counter(
             "payhub_gateway_stalled_total", "Streams ended because the reader took nothing."
         )
-        self._sent = registry.counter(
-            "payhub_gateway_events_sent_total", "Events sent on Subscribe streams."
-        )
+        self._sent = 0
+        registry.gauge(
+            "payhub_gateway_events_sent", "Events sent on Subscribe streams since the start."
+        ).set_function(lambda: self._sent)
         open_streams = registry.gauge("payhub_gateway_streams", "Open Subscribe streams.")
         open_streams.set_function(lambda: len(streams.streams))
 
@@ -191,8 +192,8 @@ class Streams:
         )
 
     async def _serve(self, context: _Context, opened: Open, start: places.Start) -> None:
-        stream, reader = opened.stream, opened.reader
-        monotonic_s, sent = self._hub.monotonic_s, self._sent.inc
+        request, stream, reader = opened.request, opened.stream, opened.reader
+        monotonic_s = self._hub.monotonic_s
 
         async def write(data: bytes) -> None:
             count = reader.last_count
@@ -201,33 +202,36 @@ class Streams:
             now_s = stream.written_s = monotonic_s()
             stream.blocked_s = 0.0
             opened.rate.add(count, now_s)
-            if count:
-                sent(count)
+            self._sent += count
 
         age_s = stream.expires_s - monotonic_s()
         await write(reader.started(heartbeat_s=stream.heartbeat_s, age_max_s=age_s))
         if start.skipped:
             await write(reader.skipped(start.requested))
+        # Once for each response of each stream: nothing here may cost much.
         while True:
-            reason = self._closing_reason(stream, reader)
-            if reason:
-                after_s = 0.0
-                if reason != _Closing.REASON_END_REACHED:
-                    after_s = self._spread() * self._settings.reconnect_spread_s
-                await write(reader.closing(reason, reconnect_after_s=after_s))
-                return
+            if stream.close_reason or request.stop_at_head or monotonic_s() >= stream.expires_s:
+                reason = self._closing_reason(stream, reader)
+                if reason:
+                    after_s = 0.0
+                    if reason != _Closing.REASON_END_REACHED:
+                        after_s = self._spread() * self._settings.reconnect_spread_s
+                    await write(reader.closing(reason, reconnect_after_s=after_s))
+                    return
             was = reader.phase
             action = reader.step()
-            if isinstance(action, bytes):
+            if action is None:
+                owes = stream.checkpoint_upto > reader.sent and reader.owes(stream.checkpoint_upto)
+                if owes or self._hub.heartbeat_due(stream):
+                    await write(reader.heartbeat())
+                elif not reader.ended:
+                    await self._hub.wait(stream)
+            elif isinstance(action, bytes):
                 if was == subscription.LIVE and reader.phase != was:
                     self._fell_behind.inc()
                 await write(action)
-            elif action is not None:
+            else:
                 await self._catch_up(action, opened, write)
-            elif self._hub.heartbeat_due(stream) or reader.owes(stream.checkpoint_upto):
-                await write(reader.heartbeat())
-            elif not reader.ended:
-                await self._hub.wait(stream)
 
     def _closing_reason(
         self, stream: hub.Stream, reader: subscription.Subscription
