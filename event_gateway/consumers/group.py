@@ -62,7 +62,7 @@ class Group:
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
         self._unsaved_since_s: float | None = None
-        self._written_s = self._used_s = around.time.monotonic_s()
+        self._written_s = self.used_s = around.time.monotonic_s()
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -75,7 +75,7 @@ class Group:
         """Whether nobody needs it here."""
         if self.members or self._machine.outstanding or self._machine.unsaved or self._waiters:
             return False
-        return self._time.monotonic_s() - self._used_s > IDLE_S
+        return self._time.monotonic_s() - self.used_s > IDLE_S
 
     @property
     def outstanding(self) -> int:
@@ -230,9 +230,9 @@ class Group:
         self.wake()
 
     def _used(self) -> None:
-        self._used_s = self._time.monotonic_s()
+        self.used_s = self._time.monotonic_s()
         if self._machine.unsaved and self._unsaved_since_s is None:
-            self._unsaved_since_s = self._used_s
+            self._unsaved_since_s = self.used_s
         self.wake()
 
     def _check_running(self) -> None:

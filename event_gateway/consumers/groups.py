@@ -171,6 +171,7 @@ class Groups:
                     each.stored,
                     members=len(each.members),
                     outstanding=each.outstanding,
+                    active=bool(each.members) or began_s - each.used_s < self._lease_s,
                     lease_us=round(self._lease_s * 1e6),
                 )
                 for _, each in running

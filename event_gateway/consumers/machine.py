@@ -123,17 +123,12 @@ class Machine:
         lost = oldest - self.read_upto
         self.place.cover(self._last, oldest)
         self.read_upto = self._last = oldest
-        self._parks[oldest] = records.Park(
-            position=oldest,
-            key="",
-            attempts=0,
-            reason=f"SKIPPED: {lost} places of the log were deleted before they were read",
-            parked_us=now_us,
-            blocked=False,
-            skipped=lost,
+        self._mark_lost(
+            oldest,
+            lost,
+            f"SKIPPED: {lost} places of the log were deleted before they were read",
+            now_us,
         )
-        self.parked += 1
-        self.unsaved += 1
 
     def deliver(
         self, now_us: int, ready: Collection[members.Session], most: int
@@ -214,8 +209,13 @@ class Machine:
     def lose(self, position: int, now_us: int) -> None:
         """Says that an event is no longer kept anywhere; it is set aside, never dropped."""
         entry = self._entries.get(position)
-        if entry is not None:
-            self._park(entry, "SKIPPED: deleted from the log before it was delivered", now_us)
+        if entry is None:
+            return
+        self._remove(entry, None)
+        self._mark_settled(entry)
+        # Nothing waits for it: nobody can deliver it any more.
+        reason = "SKIPPED: deleted from the log before it was delivered"
+        self._mark_lost(position, 1, reason, now_us)
 
     def leave(self, session: members.Session, now_us: int, grace_us: int) -> None:
         """Takes a session out; its leases end after *grace_us* unless they end before."""
@@ -421,6 +421,20 @@ class Machine:
         self._blocked.add(entry.key)
         for later in self._line.behind(entry):
             self._park(later, "", now_us, blocked=True)
+
+    def _mark_lost(self, position: int, count: int, reason: str, now_us: int) -> None:
+        """Puts a marker among the parked events, so that no loss is silent."""
+        self._parks[position] = records.Park(
+            position=position,
+            key="",
+            attempts=0,
+            reason=reason,
+            parked_us=now_us,
+            blocked=False,
+            skipped=count,
+        )
+        self.parked += 1
+        self.unsaved += 1
 
     def _unpark(self, park: records.Park) -> None:
         """Takes a park back that is not written yet; the place has passed it already."""

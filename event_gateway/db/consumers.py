@@ -115,12 +115,13 @@ _FORGET_RETRIES = storage.Statement(
 _DELETE_PARKED = storage.Statement(f"delete from consumer_parked {_ONE}")
 _TAKE = storage.Statement(
     "update consumer set owner = :owner, owner_endpoint = :endpoint, term = term + 1, "
-    f"members = 0, outstanding = 0, lease_until_us = {{now_us}} + :lease_us {_ONE}"
+    "members = 0, outstanding = 0, active_us = {now_us}, "
+    f"lease_until_us = {{now_us}} + :lease_us {_ONE}"
 )
 _RENEW = storage.Statement(
     "update consumer set lease_until_us = {now_us} + :lease_us, members = :members, "
     "outstanding = :outstanding, "
-    "active_us = case when :members > 0 then {now_us} else active_us end "
+    "active_us = case when :active > 0 then {now_us} else active_us end "
     f"{_ONE} and owner = :owner and term = :term returning change_count, generation"
 )
 _RELEASE = storage.Statement(
@@ -258,14 +259,24 @@ def acquire(
 
 
 def renew(
-    conn: storage.Connection, stored: Stored, *, members: int, outstanding: int, lease_us: int
+    conn: storage.Connection,
+    stored: Stored,
+    *,
+    members: int,
+    outstanding: int,
+    active: bool,
+    lease_us: int,
 ) -> tuple[int, int] | None:
-    """Prolongs an owner's lease; returns change count and generation, or None if it is lost."""
+    """Prolongs an owner's lease; returns change count and generation, or None if it is lost.
+
+    *active* says that members used it since.
+    """
     params = {
         "owner": stored.owner,
         "term": stored.term,
         "members": members,
         "outstanding": outstanding,
+        "active": int(active),
         "lease_us": lease_us,
         **_name(stored),
     }

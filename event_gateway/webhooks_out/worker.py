@@ -18,8 +18,8 @@ from event_gateway.db import webhooks
 from event_gateway.webhooks_out import changes, definition, payload, secrets, sender
 from servicekit import auth, clock, errors, logs, storage
 
-# At least this long between two looks at whether there is something to do.
-_LOOK_EVERY_S = 1.0
+# At most this long between two looks at whether the endpoint is still enabled.
+_LOOK_EVERY_S = 5.0
 _NOBODY = auth.Principal(tenant_id="system", scopes=frozenset(), key_id="")
 _ACTOR = "webhooks"
 
@@ -93,7 +93,7 @@ class Worker:
                     self._group.grant(joined, wanted)
                 if self._group.message.rules.paused:
                     break
-                await joined.wait(_LOOK_EVERY_S)
+                await joined.wait(self._resume_s - now_s if throttled else _LOOK_EVERY_S)
             await self.finish()
         finally:
             self._group.leave(joined, give_back=True)

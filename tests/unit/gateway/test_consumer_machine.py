@@ -316,6 +316,19 @@ def test_history_that_was_deleted_unread_leaves_a_marker() -> None:
     assert positions(on.deliver(0, [session], 10)) == [9]
 
 
+def test_an_event_deleted_before_its_delivery_blocks_nothing() -> None:
+    """What was known and is gone leaves a marker; later events of its entity go on."""
+    store, on, session = started([(1, "a"), (2, "a")])
+    (one,) = on.deliver(0, [session], 10)
+    on.lose(1, 5)
+    assert on.settle(one.lease.token, ACK, 6) is policy.Failure.LEASE_EXPIRED
+    assert positions(on.deliver(6, [session], 10)) == [2]
+    store.flush(on)
+    assert [(at, park.skipped, park.blocked) for at, park in store.parked.items()] == [
+        (1, 1, False)
+    ]
+
+
 def test_a_new_filter_applies_behind_the_floor_and_leaves_leases() -> None:
     """Rescanning drops what waits, keeps what is in flight, and passes no new match by."""
     store, on, session = started([(1, "a"), (3, "a"), (5, "b")], credit=2)
