@@ -24,10 +24,20 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 MOCK = "provider_mock"
 PAYMENTS = "payment_service"
 GATEWAY = "event_gateway"
+STRIPE = "provider_stripe"
 # Start order does not matter; this is the order in which they are stopped, so
 # that the relay still finds the gateway and calls under way their provider.
 NAMES = (PAYMENTS, GATEWAY, MOCK)
-PREFIXES = ("PAYMENT_SERVICE_", "EVENT_GATEWAY_", "PROVIDER_MOCK_", "PAYHUB_")
+# What runs only where it is named.
+OPTIONAL = (STRIPE,)
+KNOWN = NAMES + OPTIONAL
+PREFIXES = (
+    "PAYMENT_SERVICE_",
+    "EVENT_GATEWAY_",
+    "PROVIDER_MOCK_",
+    "PROVIDER_STRIPE_",
+    "PAYHUB_",
+)
 POLL_S = 0.02
 LOG_TAIL_LINES = 20
 
@@ -49,6 +59,7 @@ DEFAULT_PORTS: Mapping[str, Ports] = types.MappingProxyType(
         PAYMENTS: Ports(grpc=50051, http=8080),
         GATEWAY: Ports(grpc=50052, http=8081),
         MOCK: Ports(grpc=50061, http=8082),
+        STRIPE: Ports(grpc=50062, http=8083),
     }
 )
 
@@ -60,12 +71,12 @@ def free_ports() -> dict[str, Ports]:
     known before the first one starts.
     """
     try:
-        found = port_choice.choose(2 * len(NAMES))
+        found = port_choice.choose(2 * len(KNOWN))
     except port_choice.NoneFree as error:
         raise StackError(str(error)) from None
     pairs = zip(found[::2], found[1::2], strict=True)
     return {
-        name: Ports(grpc=grpc, http=http) for name, (grpc, http) in zip(NAMES, pairs, strict=True)
+        name: Ports(grpc=grpc, http=http) for name, (grpc, http) in zip(KNOWN, pairs, strict=True)
     }
 
 
@@ -88,7 +99,8 @@ class Stack:
         env: settings for all processes on top of what the stack sets itself.
         databases: database URL by process name; SQLite files in `var` if not given.
         inherit: pass on Payhub settings of the caller's own environment.
-        names: which processes to run; the others' addresses are still told.
+        names: which processes to run; the others' addresses are still told. With
+            `STRIPE` and without `MOCK`, Stripe is the default provider.
     """
 
     def __init__(
@@ -106,7 +118,7 @@ class Stack:
         self._env = dict(env or {})
         self._databases = dict(databases or {})
         self._inherit = inherit
-        self._names = tuple(name for name in NAMES if name in set(names))
+        self._names = tuple(name for name in KNOWN if name in set(names))
         self._children: dict[str, _Child] = {}
         self._watcher: subprocess.Popen[bytes] | None = None
 
@@ -177,18 +189,28 @@ class Stack:
                 ),
                 "EVENT_GATEWAY_KEYS_ENDPOINT": self.target(PAYMENTS),
             }
+        if name == STRIPE:
+            return {}
+        providers = self._providers()
         return {
             "PAYMENT_SERVICE_DATABASE_URL": self._databases.get(
                 name, f"sqlite:///{self.var / 'payments.db'}"
             ),
-            "PAYMENT_SERVICE_PROVIDERS": json.dumps({"mock": self.target(MOCK)}),
-            "PAYMENT_SERVICE_DEFAULT_PROVIDER": "mock",
+            "PAYMENT_SERVICE_PROVIDERS": json.dumps(providers),
+            "PAYMENT_SERVICE_DEFAULT_PROVIDER": next(iter(providers)),
             "PAYMENT_SERVICE_GATEWAY_ENDPOINT": self.target(GATEWAY),
             "PAYMENT_SERVICE_DEV_KEY_PATH": str(self.dev_key_file),
             "PAYMENT_SERVICE_RELAY_KEY_PATH": str(self.var / "relay.key"),
             "PAYMENT_SERVICE_PLUGIN_KEY_PATH": str(self.plugin_key_file),
             "PAYMENT_SERVICE_ENCRYPTION_KEY_PATH": str(self.var / "encryption.key"),
         }
+
+    def _providers(self) -> dict[str, str]:
+        """Returns the addresses of the providers, the default one first."""
+        if STRIPE not in self._names:
+            return {"mock": self.target(MOCK)}
+        stripe = {"stripe": self.target(STRIPE)}
+        return {"mock": self.target(MOCK)} | stripe if MOCK in self._names else stripe
 
     def start(self, *, timeout_s: float = 40.0) -> None:
         """Starts every process that does not run, at once, and waits until all are ready.
@@ -253,7 +275,7 @@ class Stack:
 
     def stop(self, *, grace_s: float = 15.0) -> None:
         """Stops every process, and the watcher. Does nothing if none runs."""
-        for name in NAMES:
+        for name in KNOWN:
             self.stop_one(name, grace_s=grace_s)
         if self._watcher is not None:
             self._pipe_to_watcher().close()
@@ -277,7 +299,7 @@ class Stack:
         self._start_watcher()
         log_file = self.log_file(name)
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        arguments = [] if name == MOCK else ["serve"]
+        arguments = ["serve"] if name in (PAYMENTS, GATEWAY) else []
         with log_file.open("ab") as log:
             offset = log.tell()
             # A session of its own: Ctrl-C reaches the starter only, which then

@@ -18,7 +18,7 @@ def test_free_ports_are_distinct() -> None:
     """No two listeners of one stack share a port."""
     ports = [p for pair in stack.free_ports().values() for p in (pair.grpc, pair.http)]
 
-    assert len(set(ports)) == 2 * len(stack.NAMES)
+    assert len(set(ports)) == 2 * len(stack.KNOWN)
 
 
 def test_services_are_told_each_others_addresses(tmp_path: pathlib.Path) -> None:
@@ -30,6 +30,23 @@ def test_services_are_told_each_others_addresses(tmp_path: pathlib.Path) -> None
     assert payments["PAYMENT_SERVICE_GATEWAY_ENDPOINT"] == "127.0.0.1:50052"
     gateway = running.environment(stack.GATEWAY)
     assert gateway["EVENT_GATEWAY_KEYS_ENDPOINT"] == "127.0.0.1:50051"
+
+
+def test_stripe_runs_only_where_it_is_named(tmp_path: pathlib.Path) -> None:
+    """Named beside the others it is one more provider; named instead of the simulated one it
+    is the default.
+    """
+    both = a_stack(tmp_path, names=stack.KNOWN).environment(stack.PAYMENTS)
+    assert json.loads(both["PAYMENT_SERVICE_PROVIDERS"]) == {
+        "mock": "127.0.0.1:50061",
+        "stripe": "127.0.0.1:50062",
+    }
+    assert both["PAYMENT_SERVICE_DEFAULT_PROVIDER"] == "mock"
+    alone = a_stack(tmp_path, names=(stack.PAYMENTS, stack.STRIPE))
+    told = alone.environment(stack.PAYMENTS)
+    assert json.loads(told["PAYMENT_SERVICE_PROVIDERS"]) == {"stripe": "127.0.0.1:50062"}
+    assert told["PAYMENT_SERVICE_DEFAULT_PROVIDER"] == "stripe"
+    assert alone.environment(stack.STRIPE)["PROVIDER_STRIPE_GRPC_PORT"] == "50062"
 
 
 def test_callers_settings_are_left_out(
