@@ -32,7 +32,7 @@ class Endpoint:
     def __init__(
         self, receiver: receiving.Receiver, *, body_bytes_max: int, concurrency_max: int
     ) -> None:
-        self._receiver = receiver
+        self.receiver = receiver
         self._body_bytes_max = body_bytes_max
         self._concurrency_max = concurrency_max
         self._active = 0
@@ -72,7 +72,7 @@ class Endpoint:
             body_bytes=size,
         )
         try:
-            webhook = await self._receiver.receive(wanted)
+            webhook = await self.receiver.receive(wanted)
         except storage.StorageError:
             # Not kept, so not taken: the provider sends it again.
             return _answer(receiving.LATER, "")

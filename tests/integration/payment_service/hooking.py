@@ -89,6 +89,15 @@ class Hooks:
         """The service."""
         return self.bill.service
 
+    @property
+    def binding_id(self) -> str:
+        """The binding whose address the webhooks come to."""
+        return registry.binding_id("t-inside", "mock")
+
+    def signature(self, body: bytes, secret: bytes = SECRET) -> str:
+        """Returns what signs a body."""
+        return hmac.new(secret, body, hashlib.sha256).hexdigest()
+
     def told(self, *objects: provider_object_pb2.ProviderObject, **fields: Any) -> Any:
         """Returns what a webhook tells, with an event id of its own unless one is given."""
         fields.setdefault("provider_event_id", f"ev_{next(_events)}")
@@ -102,10 +111,10 @@ class Hooks:
         if body is None:
             body = json_format.MessageToJson(told).encode()
         headers = {
-            "X-Signature": hmac.new(secret, body, hashlib.sha256).hexdigest(),
+            "X-Signature": self.signature(body, secret),
             "Authorization": "Bearer of-a-proxy",
         }
-        place = path or f"mock/{registry.binding_id('t-inside', 'mock')}"
+        place = path or f"mock/{self.binding_id}"
         url = f"{self.url}/webhooks/{place}"
         async with self.session.post(url, data=io.BytesIO(body), headers=headers) as response:
             answer = await response.json() if response.content_type.endswith("json") else {}
