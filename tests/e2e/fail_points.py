@@ -59,6 +59,10 @@ TABLE = (
 
 # Boundaries of what those crash tests do not use, and the tests that kill there.
 ELSEWHERE = {
+    "payment_service.after_webhook_stored": "integration/payment_service/test_webhooks_crash.py",
+    "payment_service.before_webhook_applied": "integration/payment_service/test_webhooks_crash.py",
+    "payment_service.after_webhook_applied": "integration/payment_service/test_webhooks_crash.py",
+    "payment_service.before_resend": "integration/payment_service/test_webhooks_crash.py",
     "event_gateway.before_progress_commit": "integration/gateway/test_consumer_crashes.py",
     "event_gateway.after_progress_commit": "integration/gateway/test_consumer_crashes.py",
 }

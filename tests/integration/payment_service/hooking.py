@@ -34,6 +34,18 @@ SECRET = b"whsec_of_the_tests"
 _events = itertools.count(1)
 
 
+def sign(body: bytes, secret: bytes = SECRET) -> str:
+    """Returns what signs a body."""
+    return hmac.new(secret, body, hashlib.sha256).hexdigest()
+
+
+def told(*objects: provider_object_pb2.ProviderObject, **fields: Any) -> Any:
+    """Returns what a webhook tells, with an event id of its own unless one is given."""
+    fields.setdefault("provider_event_id", f"ev_{next(_events)}")
+    fields.setdefault("event_type", "something.happened")
+    return nps.VerifyWebhookResponse(objects=objects, **fields)
+
+
 class Bank(upstream.Upstream):
     """A provider whose webhooks are a VerifyWebhookResponse as JSON, signed by HMAC."""
 
@@ -96,13 +108,11 @@ class Hooks:
 
     def signature(self, body: bytes, secret: bytes = SECRET) -> str:
         """Returns what signs a body."""
-        return hmac.new(secret, body, hashlib.sha256).hexdigest()
+        return sign(body, secret)
 
     def told(self, *objects: provider_object_pb2.ProviderObject, **fields: Any) -> Any:
         """Returns what a webhook tells, with an event id of its own unless one is given."""
-        fields.setdefault("provider_event_id", f"ev_{next(_events)}")
-        fields.setdefault("event_type", "something.happened")
-        return nps.VerifyWebhookResponse(objects=objects, **fields)
+        return told(*objects, **fields)
 
     async def send(
         self, told: Any, *, secret: bytes = SECRET, path: str = "", body: bytes | None = None
