@@ -8,7 +8,6 @@ deletes what readers were not told of.
 import dataclasses
 
 from event_gateway import splice
-from event_gateway.consumers import records
 from event_gateway.db import progress, read
 from servicekit import storage
 
@@ -78,23 +77,6 @@ _OF_ENTITY = storage.Statement(
     "order by position limit :rows"
 )
 _REPLACE = storage.Statement("update event_log set event = :event where position = :position")
-# Copies that consumers keep, also of events that the log has deleted.
-_PARKED = storage.Statement(
-    "select tenant_id, name, position, event from consumer_parked "
-    "where entity_key = :entity_key and event is not null"
-)
-_REPLACE_PARKED = storage.Statement(
-    "update consumer_parked set event = :event "
-    "where tenant_id = :tenant_id and name = :name and position = :position"
-)
-_RETRIED = storage.Statement(
-    "select tenant_id, name, position, event from consumer_retry "
-    "where entity_key = :entity_key and event is not null"
-)
-_REPLACE_RETRIED = storage.Statement(
-    "update consumer_retry set event = :event "
-    "where tenant_id = :tenant_id and name = :name and position = :position"
-)
 _COUNT_ERASURE = storage.Statement(
     "update log_head set erasures = erasures + 1, size_bytes = size_bytes - :size_bytes "
     "where log = 'main'"
@@ -179,10 +161,7 @@ def erase(
         How many were changed, and the place to go on after; 0 when that was the last.
     """
     conn.one(_LOCK)
-    copies = 0
-    if not after:
-        copies += _erase_copies(conn, wanted.entity_key, _PARKED, _REPLACE_PARKED)
-        copies += _erase_copies(conn, wanted.entity_key, _RETRIED, _REPLACE_RETRIED)
+    copies = 0 if after else progress.erase(conn, wanted.entity_key)
     rows = conn.all(
         _OF_ENTITY,
         {
@@ -193,13 +172,6 @@ def erase(
             "rows": ERASED_MAX,
         },
     )
-    copies = (
-        0
-        if after
-        else progress.erase(
-            conn, records.entity_key(wanted.tenant_id, wanted.entity_type, wanted.entity_id)
-        )
-    )
     changed = []
     freed = 0
     for position, stored in rows:
@@ -209,7 +181,6 @@ def erase(
             freed += len(stored) - len(replacement)
     if changed or copies:
         conn.run_many(_REPLACE, changed)
-    if changed or copies:
         conn.run(_COUNT_ERASURE, {"size_bytes": freed})
         record = dataclasses.asdict(wanted)
         del record["entity_key"]
@@ -218,21 +189,3 @@ def erase(
             {**record, "events": len(changed), "erased_us": now_us},
         )
     return len(changed), (rows[-1][0] if len(rows) == ERASED_MAX else 0)
-
-
-def _erase_copies(
-    conn: storage.Connection,
-    entity_key: str,
-    kept: storage.Statement,
-    replace: storage.Statement,
-) -> int:
-    changed = []
-    for tenant_id, name, position, stored in conn.all(kept, {"entity_key": entity_key}):
-        replacement = splice.erased(bytes(stored))
-        if replacement is not None:
-            changed.append(
-                {"tenant_id": tenant_id, "name": name, "position": position, "event": replacement}
-            )
-    if changed:
-        conn.run_many(replace, changed)
-    return len(changed)
