@@ -8,6 +8,7 @@ import signal
 import sys
 
 from benchmarks import (
+    consuming,
     create_payment,
     event_latency,
     event_log,
@@ -25,6 +26,7 @@ MEASUREMENTS = (
     fanout,
     event_log,
     idle,
+    consuming,
     million,
     neighbour,
     webhook_ingest,
