@@ -17,6 +17,7 @@ from benchmarks import (
     million,
     neighbour,
     report,
+    stripe_overhead,
     webhook_ingest,
 )
 
@@ -29,6 +30,7 @@ MEASUREMENTS = (
     consuming,
     million,
     neighbour,
+    stripe_overhead,
     webhook_ingest,
 )
 

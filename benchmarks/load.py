@@ -56,7 +56,7 @@ def request(order: int, through: Through = DEFAULT) -> payment_service_pb2.Creat
 
 
 async def call(
-    stub: Any, metadata: Any, order: int, tally: Tally, measured: bool, through: Through = DEFAULT
+    stub: Any, metadata: Any, order: int, tally: Tally, measured: bool, through: Through
 ) -> None:
     """Creates one payment and notes how long it took."""
     started_s = time.perf_counter()
@@ -71,7 +71,9 @@ async def call(
         tally.failed += not good
 
 
-async def closed_loop(stub: Any, metadata: Any, callers: int, warm_s: float, run_s: float) -> Tally:
+async def closed_loop(
+    stub: Any, metadata: Any, callers: int, warm_s: float, run_s: float, through: Through
+) -> Tally:
     """Runs *callers* that each wait for an answer before they ask again."""
     tally = Tally()
     begin_s = time.perf_counter() + warm_s
@@ -81,7 +83,7 @@ async def closed_loop(stub: Any, metadata: Any, callers: int, warm_s: float, run
         order = number * 1_000_000
         while (now_s := time.perf_counter()) < end_s:
             order += 1
-            await call(stub, metadata, order, tally, now_s >= begin_s)
+            await call(stub, metadata, order, tally, now_s >= begin_s, through)
 
     await asyncio.gather(*[caller(number) for number in range(callers)])
     return tally
@@ -119,12 +121,12 @@ async def main(options: argparse.Namespace) -> None:
         options.target, options=list(server.MONEY_CHANNEL_OPTIONS)
     ) as channel:
         stub = payment_service_pb2_grpc.PaymentServiceStub(channel)
+        through = Through(provider=options.provider, method=options.method)
         if options.rate:
-            through = Through(provider=options.provider, method=options.method)
             tally = await open_loop(stub, metadata, options.rate, options.seconds, through)
         else:
             tally = await closed_loop(
-                stub, metadata, options.callers, options.warm, options.seconds
+                stub, metadata, options.callers, options.warm, options.seconds, through
             )
     json.dump(summary(tally, options.seconds), sys.stdout)
 

@@ -8,13 +8,10 @@ payments all the time ÷ nobody uses the neighbour.
 """
 
 import contextlib
-import os
 import signal
 import statistics
 import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 
 from benchmarks import report, running
@@ -28,7 +25,6 @@ HEAD_START_S = 2.0
 # Shorter than a round, so that time-outs, doubts and an open breaker are in it too.
 TIMEOUT_S = 4.0
 SECONDS_MIN = 6.0
-RECOVER_TIMEOUT_S = 60.0
 NAME = "neighbour_hang_p99_ratio"
 NEIGHBOUR = {"provider": "vouchers", "method": "voucher_1"}
 
@@ -43,11 +39,17 @@ def measure(board: report.Board, seconds: float) -> None:
         "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S": f"{TIMEOUT_S:g}",
         "VOUCHERS_GRPC_PORT": str(port.grpc),
         "VOUCHERS_HTTP_PORT": str(port.http),
+        "VOUCHERS_HOST": "127.0.0.1",
     }
     providers = {"vouchers": f"127.0.0.1:{port.grpc}"}
     with (
         running.payhub("sqlite", env=env, providers=providers) as own,
-        _vouchers(own, env) as process,
+        running.provider(
+            "examples.simple_provider",
+            own,
+            env | {"VOUCHERS_BOOKS": str(own.var / "vouchers.db")},
+            http_port=port.http,
+        ) as process,
     ):
         _measure(board, own, process, seconds)
 
@@ -60,7 +62,7 @@ def _measure(
     for number in range(ROUNDS):
         for situation, seen in p99_ms.items():
             board.progress(f"neighbour {situation}: round {number + 1}")
-            _recovered(target, key)
+            running.until_taken(target, key, **NEIGHBOUR)
             with _situation(situation, process, target, key, seconds):
                 figures = running.load(target, key, rate=RATE_PER_S, seconds=seconds)
             seen.append(figures["p99_ms"])
@@ -88,42 +90,3 @@ def _situation(
             yield
     finally:
         process.send_signal(signal.SIGCONT)
-
-
-def _recovered(target: str, key: str) -> None:
-    """Waits until the neighbour takes payments again."""
-    deadline_s = time.monotonic() + RECOVER_TIMEOUT_S
-    while time.monotonic() < deadline_s:
-        figures = running.tried(target, key, rate=5, seconds=1, **NEIGHBOUR)
-        if not figures["failed"]:
-            return
-    raise SystemExit(f"the neighbour took no payments within {RECOVER_TIMEOUT_S:g} s")
-
-
-@contextlib.contextmanager
-def _vouchers(own: stack.Stack, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs the example provider; yields its process once it serves."""
-    settings = {"VOUCHERS_HOST": "127.0.0.1", "VOUCHERS_BOOKS": str(own.var / "vouchers.db")}
-    with (own.var / "vouchers.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "examples.simple_provider"],
-            cwd=stack.ROOT, env=os.environ | env | settings, stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
-        _ready(f"http://127.0.0.1:{env['VOUCHERS_HTTP_PORT']}/readyz", process)
-        yield process
-    finally:
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
-        process.wait()
-
-
-def _ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + RECOVER_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline_s:
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit("the neighbour did not start")

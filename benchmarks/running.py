@@ -8,9 +8,12 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +25,7 @@ from tests import postgres
 
 DATABASES = ("sqlite", "postgres")
 LOAD_GRACE_S = 60
+READY_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,3 +152,42 @@ def load(target: str, key: str, **options: float | str) -> dict[str, float]:
     if figures["failed"]:
         raise SystemExit(f"{figures['failed']:g} payments did not succeed at {target}")
     return figures
+
+
+def until_taken(target: str, key: str, **options: float | str) -> None:
+    """Waits until a provider takes payments."""
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        if not tried(target, key, rate=5, seconds=1, **options)["failed"]:
+            return
+    raise SystemExit(f"no payments were taken within {READY_TIMEOUT_S:g} s: {options}")
+
+
+@contextlib.contextmanager
+def provider(
+    module: str, own: stack.Stack, settings: Mapping[str, str], *, http_port: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a provider beside the simulated one; yields its process once it serves."""
+    with (own.var / f"{module}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=stack.ROOT, env=os.environ | settings, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        _ready(module, f"http://127.0.0.1:{http_port}/readyz", process)
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait()
+
+
+def _ready(name: str, url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline_s:
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"{name} did not start")
