@@ -99,6 +99,7 @@ class _Listener:
             lifespan="off",
             proxy_headers=False,
             server_header=False,
+            date_header=False,
             timeout_keep_alive=300,
             timeout_graceful_shutdown=STOP_S,
         )

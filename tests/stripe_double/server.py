@@ -5,6 +5,7 @@ the connection. Handlers run without a pause, so each request is atomic.
 """
 
 import asyncio
+import email.utils
 import json
 import re
 import sys
@@ -123,6 +124,7 @@ class Application:
     def _headers(self, exchange: Exchange, more: Json) -> Json:
         headers = {
             "Content-Type": "application/json",
+            "Date": email.utils.formatdate(self._world.clock.now(), usegmt=True),
             "Request-Id": exchange.request_id,
             "Stripe-Version": exchange.version,
             **more,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import email.utils
 import pathlib
 import signal
 import sys
@@ -57,3 +58,12 @@ async def test_state_survives_the_process(tmp_path: pathlib.Path) -> None:
         assert second.last_response.headers["Idempotent-Replayed"] == "true"
         found = await running.order(address, "ledger", "GET", idempotency_key="k1")
         assert found["counts"]["charged"] == 1
+
+
+async def test_answers_are_dated_by_the_clock_that_events_are(tmp_path: pathlib.Path) -> None:
+    """However far the clock was moved, an answer is not older than what it tells of."""
+    async with _process(tmp_path / "stripe.json") as (address, _):
+        await running.order(address, "advance", seconds=40 * 86_400)
+        made = await _pay(address)
+        dated = email.utils.parsedate_to_datetime(made.last_response.headers["Date"]).timestamp()
+        assert 0 <= dated - made.created <= 5
