@@ -4,6 +4,7 @@ Owns the tables `inbound_webhooks` and `webhook_events`. Called by the use cases
 transactions. Never changes a state on its own.
 """
 
+import enum
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -178,8 +179,16 @@ def list_newest_first(
     return [_from_row(row) for row in conn.all(_NEWEST, values)]
 
 
-def claim_event(conn: storage.Connection, webhook: webhooks.Webhook, *, now_us: int) -> bool:
-    """Notes that a provider's event is applied by *webhook*; False if another one did.
+class Claim(enum.Enum):
+    """What was known of a provider's event: nothing, its own webhook's effects, another's."""
+
+    NEW = "new"
+    AGAIN = "again"
+    TAKEN = "taken"
+
+
+def claim_event(conn: storage.Connection, webhook: webhooks.Webhook, *, now_us: int) -> Claim:
+    """Notes that a provider's event is applied by *webhook*, unless another one did.
 
     The transaction that applies it calls this first, so that the note and the effects are
     committed together or not at all.
@@ -189,9 +198,9 @@ def claim_event(conn: storage.Connection, webhook: webhooks.Webhook, *, now_us: 
         "provider_event_id": webhook.provider_event_id,
     }
     if conn.run(_CLAIM_EVENT, {**key, "webhook_id": webhook.id, "applied_us": now_us}):
-        return True
+        return Claim.NEW
     row = conn.one(_OF_EVENT, key)
-    return row is not None and row[0] == webhook.id
+    return Claim.AGAIN if row is not None and row[0] == webhook.id else Claim.TAKEN
 
 
 def prune(

@@ -214,7 +214,8 @@ class Applier:
             current = replace(
                 webhook, attempts=max(current.attempts, webhook.attempts), updated_us=now_us
             )
-            if not rows.claim_event(conn, current, now_us=now_us):
+            claim = rows.claim_event(conn, current, now_us=now_us)
+            if claim is rows.Claim.TAKEN:
                 done = webhooks.ended(current, webhooks.State.DUPLICATE, now_us)
                 rows.update(conn, done)
                 return done, []
@@ -239,14 +240,16 @@ class Applier:
             )
             _require_complete(told, settled, absorbed, final=final)
             entities = [one.entity_id for one in absorbed if one.entity_id]
-            for event_type in told.notices:
+            # A replay tells what is new only: the notice and the event are of the first time.
+            for event_type in told.notices if claim is rows.Claim.NEW else ():
                 noting.note_in(conn, scope, entities, event_type)
             entities += [operation.entity_id for operation, _ in told.operations]
             state = webhooks.State.APPLIED if entities else webhooks.State.IGNORED
             done = webhooks.ended(current, state, now_us, tuple(dict.fromkeys(entities)))
             rows.update(conn, done)
-            statement, values = outbox.append([telling.entry(done, "webhook.received", new_id)])
-            conn.run(statement, values)
+            if claim is rows.Claim.NEW:
+                entry = telling.entry(done, "webhook.received", new_id)
+                conn.run(*outbox.append([entry]))
             return done, settled
 
         failpoints.hit("payment_service.before_webhook_applied")

@@ -245,6 +245,26 @@ async def test_operators_list_show_and_replay(hooks: hooking.Hooks) -> None:
     assert code == 2
 
 
+async def test_a_replay_tells_nothing_a_second_time(hooks: hooking.Hooks) -> None:
+    """What was applied may be tried again: its one event and its notice were told before."""
+    customer = await hooks.bill.customer()
+    await hooks.bill.attach(customer.id, set_default=True)
+    plan = await hooks.bill.plan()
+    subscription = await hooks.bill.subscribe(customer.id, plan.id, trial_days=9)
+    told = hooks.told(
+        hooks.bank.objects[subscription.mirror.provider_object_id],
+        notices=["subscription.trial_ending"],
+    )
+    _, webhook_id = await hooks.send(told)
+    story = hooks.records.story(await hooks.bill.subscription(subscription.id))
+    assert story[-1] == "subscription.trial_ending"
+    code, _, _ = await hooks.payctl("replay", webhook_id)
+    assert code == 0
+    assert rig.state((await hooks.get(webhook_id)).webhook) == "APPLIED"
+    assert [event.type for event in hooks.records.events(webhook_id)] == ["webhook.received"]
+    assert hooks.records.story(await hooks.bill.subscription(subscription.id)) == story
+
+
 async def test_old_webhooks_are_forgotten(database_url: str) -> None:
     """Only as many rejected requests are kept as the operator wants, and no credentials."""
     async with hooking.running(database_url, webhook_rejected_max=3) as hooks:
