@@ -58,9 +58,11 @@ check: $(STAMP) ## Format, lint, types, imports, contract, compose file
 	@found=$$($(BIN)/lint-imports --no-logo) || { echo "$$found"; exit 1; }
 	@$(BIN)/python -m deploy.check_contract
 	@$(BIN)/python -m deploy.check_compose
+	@$(BIN)/python -m deploy.settings_reference --check
 
-gen: $(STAMP) ## Write gen/ from protos/
+gen: $(STAMP) ## Write gen/ from protos/, and the tables of docs/settings.md
 	@$(BIN)/python protos/generate.py
+	@$(BIN)/python -m deploy.settings_reference
 
 bench: $(STAMP) ## Measure; ONLY=<name prefix> and SECONDS=<n> run a part
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS))
