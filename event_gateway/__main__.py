@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.get_logger(__name__).error("can't use the encryption keys", problem=str(failure))
         logs.flush()
         return 1
-    except (gateway.SchemaOutdated, storage.StorageError) as failure:
+    except storage.StorageError as failure:
         logs.get_logger(__name__).error("can't open the event log", problem=str(failure))
         logs.flush()
         return 1

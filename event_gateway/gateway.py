@@ -51,45 +51,37 @@ INGEST_SERVICE = ingest_pb.DESCRIPTOR.services_by_name["EventIngestService"].ful
 SERVICES = (stream.SERVICE, INGEST_SERVICE, admin.SERVICE, consuming.SERVICE, webhooks.SERVICE)
 
 
-class SchemaOutdated(Exception):
-    """The database lacks migrations that this version needs."""
-
-
-async def check_schema(database: storage.Database) -> None:
-    """Checks that the database is migrated far enough; a newer schema is none of ours to judge.
+async def open_log(settings: settings_module.Settings, *, pool_size: int) -> storage.Database:
+    """Opens the database of the log.
 
     Raises:
-        SchemaOutdated: It is not.
+        storage.StorageError: It can't be opened, or lacks migrations.
     """
-    found = await database.read(read.schema_revision)
-    needed = storage.head_revision(MIGRATIONS)
-    if found < needed:
-        raise SchemaOutdated(
-            f"the database is at revision {found or 'none'} and this version needs {needed}: "
-            "run `python -m event_gateway migrate`"
-        )
+    url = settings.database_url.get_secret_value()
+    await asyncio.to_thread(
+        storage.check_migrated, url, MIGRATIONS, command="python -m event_gateway migrate"
+    )
+    return await storage.open_database(url, pool_size=pool_size)
 
 
 async def serve(settings: settings_module.Settings) -> int:
     """Serves until SIGTERM; returns the exit status.
 
     Raises:
-        SchemaOutdated: The database needs a migration first.
-        storage.StorageError: The database can't be opened.
+        storage.StorageError: The database can't be opened, or lacks migrations.
     """
     url = settings.database_url.get_secret_value()
     if settings.migrates:
         await asyncio.to_thread(storage.migrate, url, MIGRATIONS)
     time = clock.SystemClock()
     registry = metrics.Metrics()
-    database = await storage.open_database(url, pool_size=settings.database_pool_size)
+    database = await open_log(settings, pool_size=settings.database_pool_size)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         channel = grpc.aio.insecure_channel(
             settings.keys_endpoint, options=list(server.CHANNEL_OPTIONS)
         )
         stack.push_async_callback(channel.close)
-        await check_schema(database)
         state = await database.read(read.state)
         await database.write(consumers.adopt_orphans)
         log = window.Window(
@@ -291,12 +283,10 @@ async def begin_epoch(settings: settings_module.Settings) -> str:
     would be taken for places of the events appended since.
 
     Raises:
-        SchemaOutdated: There is no log.
-        storage.StorageError: The database can't be opened.
+        storage.StorageError: The database can't be opened, or lacks migrations.
     """
-    database = await storage.open_database(settings.database_url.get_secret_value(), pool_size=2)
+    database = await open_log(settings, pool_size=2)
     try:
-        await check_schema(database)
         fresh = secrets.randbits(32)
         return cursor.epoch_text(await database.write(lambda conn: epoch.begin(conn, fresh)))
     finally:
@@ -308,13 +298,11 @@ async def rotate_encryption_key(settings: settings_module.Settings) -> int:
 
     Raises:
         webhook_secrets.KeyProblem: A key is malformed, or one does not open with any.
-        SchemaOutdated: There are no endpoints.
-        storage.StorageError: The database can't be opened.
+        storage.StorageError: The database can't be opened, or lacks migrations.
     """
     vault = webhook_secrets.Vault(_encryption_keys(settings))
-    database = await storage.open_database(settings.database_url.get_secret_value(), pool_size=2)
+    database = await open_log(settings, pool_size=2)
     try:
-        await check_schema(database)
         count, after = 0, ("", "")
         while found := await database.write(
             functools.partial(endpoints.seal_anew, after=after, sealed=vault.renewed)

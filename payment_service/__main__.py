@@ -87,9 +87,16 @@ def migrate(configured: settings.Settings) -> None:
 
 
 async def open_database(configured: settings.Settings) -> storage.Database:
-    """Opens the database that is set up."""
+    """Opens the database that is set up; a schema that is behind is an error that says so."""
+    url = configured.database_url.get_secret_value()
+    await asyncio.to_thread(
+        storage.check_migrated,
+        url,
+        composition.MIGRATIONS,
+        command="python -m payment_service migrate",
+    )
     return await storage.open_database(
-        configured.database_url.get_secret_value(),
+        url,
         pool_size=configured.database_pool_size,
         statement_timeout_s=configured.database_statement_timeout_s,
     )

@@ -108,25 +108,6 @@ _STATE = storage.Statement(
     "select epoch, head, oldest, head_append_us, size_bytes, expiring, expiring_us, erasures "
     "from log_head where log = 'main'"
 )
-_HAS_SCHEMA = storage.Statement(
-    "select count(*) from sqlite_master where name = 'alembic_version'",
-    postgresql="select count(to_regclass('alembic_version'))",
-)
-_REVISION = storage.Statement("select version_num from alembic_version")
-_RANGE = "position > :after and position <= :upto order by position limit :rows"
-# How the rows looked at are narrowed down, on SQLite and on PostgreSQL.
-_WHERE = {
-    "all": ("", ""),
-    "tenant": ("tenant_id = :tenant and ", "tenant_id = :tenant and "),
-    "tenants": (
-        "tenant_id in (select value from json_each(:tenants)) and ",
-        "tenant_id = any(cast(:tenants as text[])) and ",
-    ),
-}
-_WHERE["entities"] = (
-    f"{_WHERE['tenants'][0]} entity_id in (select value from json_each(:entity_ids)) and ",
-    f"{_WHERE['tenants'][1]} entity_id = any(cast(:entity_ids as text[])) and ",
-)
 
 
 def _narrowed(before: str, after: str = "") -> dict[str, storage.Statement]:
@@ -162,13 +143,6 @@ _BY_ID = storage.Statement(
 _AT_OR_AFTER = storage.Statement(
     "select position, event from event_log where position >= :position order by position limit 1"
 )
-
-
-def schema_revision(conn: storage.Connection) -> str:
-    """Returns the newest migration that the database has had; '' if none."""
-    found = conn.one(_HAS_SCHEMA)
-    row = conn.one(_REVISION) if found and found[0] else None
-    return str(row[0]) if row else ""
 
 
 def state(conn: storage.Connection) -> State:

@@ -15,12 +15,13 @@ from servicekit.storage.database import (
 from servicekit.storage.errors import (
     CommitUnknown,
     DatabaseInUse,
+    SchemaOutdated,
     SchemaUnknown,
     StorageError,
     StorageOverloaded,
     StorageUnavailable,
 )
-from servicekit.storage.migrations import migrate
+from servicekit.storage.migrations import check_migrated, migrate
 from servicekit.storage.revisions import head_revision
 from servicekit.storage.statement import Statement
 
@@ -31,11 +32,13 @@ __all__ = [
     "DatabaseInUse",
     "Params",
     "Row",
+    "SchemaOutdated",
     "SchemaUnknown",
     "Statement",
     "StorageError",
     "StorageOverloaded",
     "StorageUnavailable",
+    "check_migrated",
     "head_revision",
     "migrate",
     "open_database",

@@ -5,6 +5,7 @@ StorageError
 │   ├── StorageOverloaded    too many calls wait already
 │   └── DatabaseInUse        another process holds the SQLite file
 ├── SchemaUnknown        a newer version has migrated the database
+├── SchemaOutdated       migrations that this version needs are missing
 └── CommitUnknown        COMMIT was sent and its answer lost: read back, never rerun
 
 Raised by servicekit.storage only; callers turn them into their own.
@@ -29,6 +30,10 @@ class DatabaseInUse(StorageUnavailable):
 
 class SchemaUnknown(StorageError):
     """The database is at a revision that this version does not have. Nothing was written."""
+
+
+class SchemaOutdated(StorageError):
+    """The database lacks migrations that this version needs. Nothing was written."""
 
 
 class CommitUnknown(StorageError):

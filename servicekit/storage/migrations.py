@@ -43,3 +43,23 @@ def _migrate(url: str, script_location: pathlib.Path) -> None:
     from servicekit.storage import upgrade
 
     upgrade.run(url, script_location)
+
+
+def check_migrated(url: str, script_location: pathlib.Path, *, command: str) -> None:
+    """Checks that the database at *url* is migrated far enough; writes nothing.
+
+    A newer schema is none of this version's to judge: while replicas are replaced one by
+    one, the old ones go on with it.
+
+    Raises:
+        SchemaOutdated: It is not; says to run *command*.
+        StorageUnavailable: It can't be reached.
+    """
+    applied = revisions.applied(url)
+    needed = revisions.head_revision(script_location)
+    if needed in applied or applied - revisions.known(script_location).keys():
+        return
+    raise errors.SchemaOutdated(
+        f"the database is at revision {', '.join(sorted(applied)) or 'none'} and this version "
+        f"needs {needed}: run `{command}`"
+    )

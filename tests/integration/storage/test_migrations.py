@@ -109,3 +109,15 @@ def test_a_database_that_cannot_be_read_is_unavailable(
         storage.migrate(f"sqlite:///{broken}", location)
     with pytest.raises(storage.StorageUnavailable, match="can't reach PostgreSQL"):
         storage.migrate("postgresql://nobody@127.0.0.1:1/none", location)
+
+
+def test_a_schema_that_is_behind_is_named_with_the_way_out(
+    database_url: str, location: pathlib.Path
+) -> None:
+    """A process that does not migrate says what to run, and leaves a newer schema alone."""
+    with pytest.raises(storage.SchemaOutdated, match=r"revision none.*: run `migrate-me`"):
+        storage.check_migrated(database_url, location, command="migrate-me")
+    storage.migrate(database_url, location)
+    storage.check_migrated(database_url, location, command="migrate-me")
+    change(database_url, "update alembic_version set version_num = '9999'")
+    storage.check_migrated(database_url, location, command="migrate-me")
