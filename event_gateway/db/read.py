@@ -108,6 +108,20 @@ _STATE = storage.Statement(
     "select epoch, head, oldest, head_append_us, size_bytes, expiring, expiring_us, erasures "
     "from log_head where log = 'main'"
 )
+_RANGE = "position > :after and position <= :upto order by position limit :rows"
+# How the rows looked at are narrowed down, on SQLite and on PostgreSQL.
+_WHERE = {
+    "all": ("", ""),
+    "tenant": ("tenant_id = :tenant and ", "tenant_id = :tenant and "),
+    "tenants": (
+        "tenant_id in (select value from json_each(:tenants)) and ",
+        "tenant_id = any(cast(:tenants as text[])) and ",
+    ),
+}
+_WHERE["entities"] = (
+    f"{_WHERE['tenants'][0]} entity_id in (select value from json_each(:entity_ids)) and ",
+    f"{_WHERE['tenants'][1]} entity_id = any(cast(:entity_ids as text[])) and ",
+)
 
 
 def _narrowed(before: str, after: str = "") -> dict[str, storage.Statement]:
