@@ -33,7 +33,7 @@ from tests.integration.gateway import harness
 
 BATCH = 100
 ROUNDS = 3
-CALLERS = 4
+CALLERS = 8
 REPLAYED = int(os.environ.get("BENCH_REPLAYED_EVENTS", "1000000"))
 STORED = int(os.environ.get("BENCH_STORED_EVENTS", "1000000"))
 # Made before the clock runs; more than any database takes in a round.

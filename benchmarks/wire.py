@@ -23,6 +23,8 @@ _WINDOW_MAX = 2**31 - 1
 # What was read is given back to the sender in portions.
 _GIVE_BACK_BYTES = 32 * 1024 * 1024
 _READ_BYTES = 1024 * 1024
+# The end of what a stream received, long enough for the trailer of a response.
+_END_BYTES = 256
 # In a response's trailer: the tag of `cursor`, and its length.
 _CURSOR = b"\x12\x14"
 CURSOR_BYTES = 20
@@ -42,6 +44,12 @@ class Stream:
         self.ended = False
         self.watched = watched
         self.collected = bytearray()
+
+    def take(self, part: memoryview) -> None:
+        """Counts a part of what came, and keeps its end."""
+        self.bytes += len(part)
+        end = bytes(part[-_END_BYTES:])
+        self.last = end if len(end) == _END_BYTES else (self.last + end)[-_END_BYTES:]
 
 
 class Connection:
@@ -65,6 +73,8 @@ class Connection:
         self._next = 1
         self._unread = bytearray()
         self._given = 0
+        # A frame that nobody looks into and what of it is still to come.
+        self._open: tuple[Stream, int] | None = None
         settings = struct.pack(">HIHIHI", 2, 0, 4, _WINDOW_MAX, 5, 2**24 - 1)
         self.socket.sendall(
             _PREFACE
@@ -121,17 +131,19 @@ class Connection:
 
     def _take(self, view: memoryview, now_s: float) -> bytes:
         """Handles whole frames, and what has come of a large one; returns the rest."""
-        at, end = 0, len(view)
+        at, end = self._go_on(view), len(view)
         while end - at >= 9:
             size = int.from_bytes(view[at : at + 3], "big")
-            if end - at - 9 < size:
-                break
             kind, flags = view[at + 3], view[at + 4]
             number = int.from_bytes(view[at + 5 : at + 9], "big")
-            payload = view[at + 9 : at + 9 + size]
-            at += 9 + size
+            there = min(size, end - at - 9)
+            if there < size and not (kind == _DATA and not self.streams[number].watched):
+                break
+            payload = view[at + 9 : at + 9 + there]
+            at += 9 + there
             if kind == _DATA:
                 self._data(self.streams[number], number, payload, now_s)
+                self._open = (self.streams[number], size - there) if there < size else None
             elif kind == _PING and not flags & _ACK:
                 self._send(_frame(_PING, _ACK, 0, bytes(payload)))
             elif kind == _SETTINGS and not flags & _ACK:
@@ -142,9 +154,18 @@ class Connection:
                 self.streams[number].ended = True
         return bytes(view[at:])
 
+    def _go_on(self, view: memoryview) -> int:
+        """Counts what comes of a frame that nobody looks into; returns where it ends."""
+        if self._open is None:
+            return 0
+        stream, missing = self._open
+        there = min(missing, len(view))
+        stream.take(view[:there])
+        self._open = (stream, missing - there) if there < missing else None
+        return there
+
     def _data(self, stream: Stream, number: int, payload: memoryview, now_s: float) -> None:
-        stream.bytes += len(payload)
-        stream.last = bytes(payload[-256:])
+        stream.take(payload)
         if not stream.watched:
             return
         collected = stream.collected
