@@ -8,6 +8,8 @@ STAMP := $(VENV)/.ready
 COVERAGE_MIN := 85
 # One process waits half of the time; more than two per two cores gain little and hurry tests.
 WORKERS ?= 2
+# Whom the demo pays through: mock or stripe.
+PROVIDER ?= mock
 SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 # Demo and tests start hundreds of processes; each would compile the code anew.
 export PYTHONDONTWRITEBYTECODE :=
@@ -31,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## Pay a few hundred orders, watch their events, verify everything
-	@$(BIN)/python -m examples.demo
+	@$(BIN)/python -m examples.demo --provider=$(PROVIDER)
 
 up: $(STAMP) ## Start all processes and keep them running until Ctrl-C
 	@$(BIN)/python -m deploy.up

@@ -26,5 +26,9 @@ Each line of the orders is one order, a JSON object:
                     `operations_in_doubt` (kinds that must stay unresolved, because the
                     provider contradicts itself and only a person may decide)
 
+`--provider stripe` (`make demo PROVIDER=stripe`) pays the orders through provider_stripe, at the
+strict double of Stripe or, with STRIPE_TEST_KEY, at Stripe itself; `stripe_orders` says how they
+differ there.
+
 Expectations are written from what the order means, never from what Payhub answered.
 """

@@ -7,9 +7,8 @@ Owns the order of things and the exit code: 0 if everything is as expected, 1 if
 import argparse
 import asyncio
 import base64
-import collections
-import dataclasses
 import json
+import os
 import pathlib
 import secrets
 import shutil
@@ -17,22 +16,22 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from payhub.events.v1 import event_pb2
-from payhub.payments.v1 import customer_service_pb2, payment_pb2
 from rich import console
 
 import payhub_client
 from deploy import stack
 from examples.demo import (
+    at_stripe,
     bank,
     billing,
     board,
     feed,
     ledger,
     orders,
+    outcome,
     pay,
+    stripe_bank,
     subscriptions,
-    verify,
     verify_billing,
 )
 
@@ -40,7 +39,6 @@ ORDERS = pathlib.Path(__file__).resolve().parent.parent / "orders.jsonl"
 SUBSCRIPTIONS = ORDERS.with_name("subscriptions.jsonl")
 VAR = stack.ROOT / "var" / "demo"
 CONCURRENCY = 16
-CATCH_UP_TIMEOUT_S = 10.0
 
 # Doubts and pending payments settle within seconds, not minutes, so that the demo
 # shows how they end.
@@ -75,99 +73,33 @@ def settings(ports: Mapping[str, stack.Ports]) -> dict[str, str]:
     }
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class Outcome:
-    """Everything that is compared in the end."""
-
-    paid: list[pay.Paid]
-    stories: list[billing.Story]
-    others: dict[str, int]
-    customers: list[customer_service_pb2.Customer]
-    seen: list[event_pb2.Event]
-    stored: list[event_pb2.Event]
-    listed: set[str]
-    unseen: list[str]
-
-
-async def run(
-    running: stack.Stack,
+async def live(
+    client: payhub_client.Client,
+    provider: bank.Bank,
     loaded: Sequence[orders.Order],
     book: subscriptions.Book,
     shown: board.Board,
-) -> Outcome:
-    """Pays all orders, then lives through the subscriptions, with a subscriber at the side,
-    and reads back what there is.
-    """
-    async with payhub_client.Client(
-        running.target(stack.PAYMENTS),
-        key=running.dev_key(),
-        events_target=running.target(stack.GATEWAY),
-    ) as client:
-        provider = bank.Bank(running.http_url(stack.MOCK))
-        shop = pay.Shop(client, provider, concurrency=CONCURRENCY)
-        years = billing.Years(client, provider, shown.subscription_done)
+) -> outcome.Lived:
+    """Pays all orders, then lives through the subscriptions."""
+    shop = pay.Shop(client, provider, concurrency=CONCURRENCY)
+    years = billing.Years(client, provider, shown.subscription_done)
 
-        async def one(order: orders.Order) -> pay.Paid:
-            paid = await shop.pay(order)
-            shown.order_done()
-            return paid
+    async def one(order: orders.Order) -> pay.Paid:
+        paid = await shop.pay(order)
+        shown.order_done()
+        return paid
 
-        async with feed.Feed(client, shown.event) as follower:
-            paid = await asyncio.gather(*(one(order) for order in loaded))
-            shown.subscriptions_begin(len(book.subscriptions), book.last_day)
-            stories = await years.live(book)
-            others = await years.entities() | verify_billing.versions(stories)
-            others |= {each.id: each.version for one in paid for each in one.disputes}
-            customers = [await client.customers.get(i) for i in await shop.customer_ids()]
-            newest = {p.payment.id: p.payment.version for p in paid if p.payment.id}
-            newest |= {customer.id: customer.version for customer in customers}
-            newest |= others
-            unseen = await follower.caught_up(newest, timeout_s=CATCH_UP_TIMEOUT_S)
-        return Outcome(
-            paid=paid,
-            stories=stories,
-            others=others,
-            customers=customers,
-            seen=follower.seen,
-            stored=[event async for event in client.events.query(page_size=1000)],
-            listed={payment.id async for payment in client.payments.list(page_size=200)},
-            unseen=unseen,
-        )
-
-
-def verdict(
-    outcome: Outcome, entries: Sequence[verify.LedgerEntry]
-) -> tuple[dict[str, verify.Totals], dict[str, list[str]]]:
-    """Returns the sums per currency and every difference, by where it was found."""
-    problems: dict[str, list[str]] = {}
-    for paid in outcome.paid:
-        problems[f"{paid.order.id} ({paid.order.note})"] = verify.check_payment(paid)
-    for story in outcome.stories:
-        problems[f"{story.told.id} ({story.told.note})"] = verify_billing.check_story(story)
-    payments = [paid.payment for paid in outcome.paid if paid.payment.id]
-    payments += [payment for story in outcome.stories for payment in story.payments]
-    totals, problems["ledger"] = verify.check_ledger(payments, entries)
-    problems["events"] = [f"{i}: the newest event never came" for i in outcome.unseen]
-    problems["events"] += verify.check_events(
-        seen=outcome.seen,
-        stored=outcome.stored,
-        paid=outcome.paid,
-        customers=outcome.customers,
-        others=outcome.others,
+    paid = await asyncio.gather(*(one(order) for order in loaded))
+    shown.subscriptions_begin(len(book.subscriptions), book.last_day)
+    stories = await years.live(book)
+    # What came by webhook in the meantime may have been applied after an order was looked at.
+    await asyncio.gather(*(shop.refresh(each) for each in paid if each.payment.id))
+    return outcome.Lived(
+        paid=list(paid),
+        customer_ids=await shop.customer_ids(),
+        stories=stories,
+        others=await years.entities() | verify_billing.versions(stories),
     )
-    problems["events"] += verify_billing.check_events(outcome.stories, outcome.stored)
-    made = {payment.id for payment in payments}
-    problems["list"] = [f"{i}: listed or made, not both" for i in sorted(made ^ outcome.listed)]
-    return totals, {where: found for where, found in problems.items() if found}
-
-
-def by_state(paid: Sequence[pay.Paid]) -> dict[str, tuple[int, int]]:
-    """Returns how many orders were expected to end in each state, and how many did."""
-    expected = collections.Counter(one.order.expect.state for one in paid)
-    actual = collections.Counter(
-        payment_pb2.Payment.State.Name(one.payment.state).removeprefix("STATE_") for one in paid
-    )
-    return {state: (expected[state], actual[state]) for state in expected.keys() | actual.keys()}
 
 
 def demo(
@@ -184,25 +116,22 @@ def demo(
     with stack.Stack(var, ports=ports, env=settings(ports)) as running:
         count = len(book.subscriptions)
         with board.Board(out, orders=len(loaded), subscriptions=count) as shown:
-            outcome = asyncio.run(run(running, loaded, book, shown))
+            provider = bank.Bank(running.http_url(stack.MOCK))
+            found = asyncio.run(
+                outcome.watch(
+                    running, shown, lambda client: live(client, provider, loaded, book, shown)
+                )
+            )
         entries, contradictions = ledger.read(running)
-    totals, problems = verdict(outcome, entries)
-    if contradictions:
-        problems["provider"] = contradictions
-    for part in board.summary(totals, by_state(outcome.paid)):
-        out.print(part)
-    took = f"in {time.monotonic() - began_s:.1f} s"
-    if problems:
-        for line in board.differences(problems):
-            out.print(line, soft_wrap=True)
-        out.print(f"{sum(map(len, problems.values()))} differences {took}; logs in {var}/logs")
-        return 1
-    out.print(
-        f"{len(outcome.paid)} payments as expected, ledger equal, {len(outcome.stories)} "
-        f"subscriptions over {book.last_day} days, {len(outcome.stored)} events: one per "
-        f"transition, none missed; everything stopped, {took}"
+    return outcome.tell(
+        out,
+        found,
+        entries,
+        contradictions,
+        beside=f", {count} subscriptions over {book.last_day} days",
+        took=f"in {time.monotonic() - began_s:.1f} s",
+        var=var,
     )
-    return 0
 
 
 def main() -> int:
@@ -212,11 +141,16 @@ def main() -> int:
     parser.add_argument(
         "--subscriptions", type=pathlib.Path, default=SUBSCRIPTIONS, help="lived through then"
     )
+    parser.add_argument("--provider", choices=("mock", "stripe"), default="mock")
     parser.add_argument("--var", type=pathlib.Path, default=VAR, help="folder, emptied first")
     options = parser.parse_args()
     out = board.make_console()
     try:
         loaded, book = orders.load(options.orders), subscriptions.load(options.subscriptions)
+        if options.provider == "stripe":
+            return at_stripe.demo(
+                out, loaded, options.var, env=QUICK, key=os.environ.get("STRIPE_TEST_KEY", "")
+            )
         return demo(out, loaded, book, options.var)
     except (
         OSError,
@@ -224,6 +158,8 @@ def main() -> int:
         stack.StackError,
         feed.FeedError,
         ledger.LedgerError,
+        bank.BankError,
+        stripe_bank.StripeError,
     ) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2

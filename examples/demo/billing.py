@@ -98,7 +98,7 @@ class Years:
 
             await self._each(stories, do)
         await self._each(stories, self._settle)
-        await self._until_told()
+        await until_told(self._client, self._bank.webhooks_waiting)
         await self._each(stories, self._refresh)
         return stories
 
@@ -204,23 +204,6 @@ class Years:
                 return
             await asyncio.sleep(POLL_S)
 
-    async def _until_told(self) -> None:
-        """Waits until Payhub has taken and applied every webhook, or long enough.
-
-        What is parked is tried again after some seconds. If that fails too it is about a
-        payment in doubt, which stays so until a person decides.
-        """
-        webhooks, state = self._client.inbound_webhooks, inbound_webhook_service_pb2.InboundWebhook
-        deadline = time.monotonic() + SETTLE_TIMEOUT_S
-        while time.monotonic() < deadline:
-            left = await self._bank.webhooks_waiting()
-            received = await webhooks.list_page(state=state.STATE_RECEIVED, page_size=1)
-            parked = await webhooks.list_page(state=state.STATE_PARKED, page_size=200)
-            left += len(received.webhooks) + sum(each.attempts < 2 for each in parked.webhooks)
-            if not left:
-                return
-            await asyncio.sleep(POLL_S)
-
     async def _refresh(self, story: Story) -> None:
         client = self._client
         story.subscription = await client.subscriptions.get(story.subscription.id)
@@ -230,3 +213,25 @@ class Years:
         story.payments = [
             await client.payments.get(each.payment_id) for each in story.invoices if each.payment_id
         ]
+
+
+async def until_told(client: payhub_client.Client, waiting: Callable[[], Awaitable[int]]) -> None:
+    """Waits until Payhub has taken and applied every webhook, or long enough.
+
+    What is parked is tried again after some seconds. If that fails too it is about a payment
+    in doubt, which stays so until a person decides.
+
+    Args:
+        client: Asks Payhub.
+        waiting: Returns how many webhooks the provider has yet to send.
+    """
+    webhooks, state = client.inbound_webhooks, inbound_webhook_service_pb2.InboundWebhook
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while time.monotonic() < deadline:
+        left = await waiting()
+        received = await webhooks.list_page(state=state.STATE_RECEIVED, page_size=1)
+        parked = await webhooks.list_page(state=state.STATE_PARKED, page_size=200)
+        left += len(received.webhooks) + sum(each.attempts < 2 for each in parked.webhooks)
+        if not left:
+            return
+        await asyncio.sleep(POLL_S)

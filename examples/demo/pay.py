@@ -51,7 +51,7 @@ class Shop:
     """
 
     def __init__(
-        self, client: payhub_client.Client, provider: bank.Bank, *, concurrency: int
+        self, client: payhub_client.Client, provider: bank.Provider, *, concurrency: int
     ) -> None:
         self._client = client
         self._bank = provider
@@ -133,7 +133,7 @@ class Shop:
                 )
                 paid.refunds.append(refund)
             case orders.Act():
-                await payer.answer(paid.payment.action.redirect_url, step.answer)
+                await self._bank.answer(paid.payment, step.answer)
             case orders.Dispute() | orders.Evidence() | orders.Accept() | orders.Decide():
                 await self._argue(paid, step)
             case _:
@@ -144,11 +144,9 @@ class Shop:
     ) -> None:
         if isinstance(step, orders.Dispute):
             payment = await self._client.payments.get(paid.payment.id)
-            query: dict[str, object] = {"reason": step.reason, "inquiry": int(step.inquiry)}
-            if step.amount_minor is not None:
-                query["amount_minor"] = step.amount_minor
-            path = f"/control/payments/{payment.provider_payment_id}/dispute"
-            await self._bank.press(path, **query)
+            await self._bank.dispute(
+                payment, reason=step.reason, amount_minor=step.amount_minor, inquiry=step.inquiry
+            )
             paid.disputes = await self._known_disputes(paid, len(paid.disputes) + 1)
             return
         dispute = paid.disputes[-1]
@@ -157,9 +155,7 @@ class Shop:
         elif isinstance(step, orders.Accept):
             await self._client.disputes.accept(dispute.id)
         else:
-            verdict = "win" if step.won else "lose"
-            there = dispute.mirror.provider_object_id
-            await self._bank.press(f"/control/disputes/{there}/{verdict}")
+            await self._bank.decide(dispute, won=step.won)
 
     async def _known_disputes(self, paid: Paid, count: int) -> list[Dispute]:
         """Returns a payment's disputes, oldest first, once Payhub has heard of so many."""
