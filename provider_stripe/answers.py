@@ -15,6 +15,7 @@ from provider_stripe import calling, failures, payments, transport
 
 _O = operation_pb2.Operation
 Sent = Callable[[], Awaitable[Any]]
+Retrieve = Callable[[str], Awaitable[Any]]
 Read = Callable[[calling.Json, float], pb.ProviderObject]
 
 
@@ -26,10 +27,11 @@ async def send(
     read: Read,
     *,
     object_id: str = "",
+    retrieve: Retrieve,
 ) -> calls.Answer:
     """Sends a change of an object and answers with the object, or with the refusal."""
     try:
-        reply = await calling.send(account, deadline, call, request)
+        reply = await calling.send(account, deadline, call, request, retrieve)
     except failures.Declined as declined:
         return refused(declined, object_id)
     return done(call.operation_id, read(reply.told, reply.at_s))

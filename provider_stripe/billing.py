@@ -50,6 +50,7 @@ async def create_plan(
         call,
         lambda: account.api.prices.create_async(params, {"idempotency_key": call.operation_id}),
         objects.plan,
+        retrieve=account.api.prices.retrieve_async,
     )
 
 
@@ -67,6 +68,7 @@ async def archive_plan(
         ),
         objects.plan,
         object_id=request.provider_price_id,
+        retrieve=account.api.prices.retrieve_async,
     )
 
 
@@ -185,8 +187,11 @@ async def _subscription(
     request: answers.Sent,
     subscription_id: str = "",
 ) -> calls.Answer:
+    async def retrieve(identifier: str) -> Any:
+        return await account.api.subscriptions.retrieve_async(identifier, {"expand": EXPANDED})
+
     try:
-        reply = await calling.send(account, deadline, call, request)
+        reply = await calling.send(account, deadline, call, request, retrieve)
     except failures.Declined as declined:
         return answers.refused(declined, subscription_id)
     found = await with_invoice(account, deadline, reply)

@@ -29,11 +29,13 @@ Call = provider.Call[config.StripeConfig]
 class Reply(NamedTuple):
     """What Stripe answered, and when by its own clock, epoch seconds.
 
-    Its webhooks tell time by the same clock, in whole seconds too.
+    Its webhooks tell time by the same clock, in whole seconds too. `replayed` is an answer
+    that was given to the same idempotency key before: *told* is as old as that one.
     """
 
     told: Json
     at_s: float
+    replayed: bool = False
 
 
 class Deadline:
@@ -67,14 +69,29 @@ async def send(
     deadline: Deadline,
     call: Call,
     request: Callable[[], Awaitable[Any]],
+    retrieve: Callable[[str], Awaitable[Any]] | None = None,
 ) -> Reply:
     """Sends a change; returns the answer.
+
+    Args:
+        account: Who asks.
+        deadline: When it has to be over.
+        call: The operation.
+        request: Sends it.
+        retrieve: Reads the object of an id, which is done if the answer is a replayed one.
 
     Raises:
         failures.Declined: Stripe or a bank refused.
         errors.ProviderError: Nothing was done, or nobody knows.
     """
-    return await _ask(account, deadline, request, call.ensure_in_time)
+    reply = await _ask(account, deadline, request, call.ensure_in_time)
+    if not reply.replayed or retrieve is None:
+        return reply
+    try:
+        return await read(account, deadline, lambda: retrieve(str(reply.told["id"])))
+    except errors.ProviderError:
+        # Whatever the question met: the change was made.
+        raise errors.NoAnswer("Stripe did not say how what was made stands now") from None
 
 
 async def _ask(
@@ -95,9 +112,14 @@ async def _ask(
             if not asked_again or deadline.left_s() <= REPEAT_PAUSE_S:
                 raise failures.of(error) from error
         else:
-            return Reply(answer.to_dict(), _at_s(answer))
+            return Reply(answer.to_dict(), _at_s(answer), _is_replayed(answer))
         repeats += 1
         await asyncio.sleep(REPEAT_PAUSE_S)
+
+
+def _is_replayed(answer: Any) -> bool:
+    response = answer.last_response
+    return response is not None and response.headers.get("Idempotent-Replayed") == "true"
 
 
 def _at_s(answer: Any) -> float:

@@ -25,6 +25,7 @@ async def create(
             params, {"idempotency_key": call.operation_id}
         ),
         objects.checkout,
+        retrieve=account.api.checkout.sessions.retrieve_async,
     )
 
 
@@ -95,4 +96,5 @@ async def expire(
         ),
         objects.checkout,
         object_id=session_id,
+        retrieve=account.api.checkout.sessions.retrieve_async,
     )

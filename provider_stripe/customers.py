@@ -178,4 +178,5 @@ async def detach(
         ),
         objects.payment_method,
         object_id=method_id,
+        retrieve=account.api.payment_methods.retrieve_async,
     )

@@ -60,6 +60,7 @@ async def submit(
         ),
         objects.dispute,
         object_id=request.provider_dispute_id,
+        retrieve=lambda found: account.api.disputes.retrieve_async(found, {"expand": EXPANDED}),
     )
 
 
@@ -85,4 +86,5 @@ async def accept(
         ),
         objects.dispute,
         object_id=dispute_id,
+        retrieve=lambda found: account.api.disputes.retrieve_async(found, {"expand": EXPANDED}),
     )

@@ -127,6 +127,38 @@ async def test_a_lost_subscription_is_made_once(core: Core, fault: str, made: in
     assert len(await core.listed("subscriptions", customer=customer)) == 1
 
 
+async def test_a_repeat_tells_how_a_subscription_stands_now(core: Core) -> None:
+    """Stripe repeats its first answer for a key; that is no news and must not look like it."""
+    customer = await _customer_with(core)
+    price = await core.plan()
+    operation_id = rig.new_operation_id()
+    made = await core.subscribe(customer, price.provider_object_id, operation_id=operation_id)
+    assert made.objects[0].subscription.state == _S.STATE_ACTIVE
+    ending = bps.CancelSubscriptionRequest(
+        context=core.context(), provider_subscription_id=made.objects[0].provider_object_id
+    )
+    await core.call(core.more.billing.CancelSubscription, ending)
+    again = await core.subscribe(customer, price.provider_object_id, operation_id=operation_id)
+    assert again.operation.state == _O.STATE_SUCCEEDED
+    assert again.objects[0].provider_object_id == made.objects[0].provider_object_id
+    assert again.objects[0].subscription.state == _S.STATE_CANCELED
+
+
+async def test_a_repeated_checkout_tells_that_it_was_paid(core: Core) -> None:
+    """The same of a session: paid is not open again because its making was asked for twice."""
+    request = cps.CreateCheckoutRequest(
+        context=core.context(),
+        checkout_id="chk_of_core",
+        amount=rig.money(4_200),
+        success_url="https://shop.example/done",
+    )
+    made = await core.call(core.more.checkouts.CreateCheckout, request)
+    await core.order(f"checkout/{made.objects[0].provider_object_id}/complete")
+    again = await core.call(core.more.checkouts.CreateCheckout, request)
+    assert again.objects[0].provider_object_id == made.objects[0].provider_object_id
+    assert again.objects[0].checkout.state == pb.CheckoutObject.STATE_COMPLETED
+
+
 async def test_a_checkout_is_opened_paid_and_expired(core: Core) -> None:
     """A session has an address for the payer, and what it led to can be fetched."""
     request = cps.CreateCheckoutRequest(
