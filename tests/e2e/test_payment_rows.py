@@ -81,7 +81,8 @@ async def test_payment_methods_are_kept_and_let_go(shop: shops.Shop) -> None:
     kept, attached = "payment_method.created", "payment_method.attached"
     asked, moved = "payment_method.updated", "payment_method.default_changed"
     last = "payment_method.detached"
-    assert await shop.story(first) == [kept, attached, moved, asked, last]
+    # Its webhook may overtake the answer, which then ends the operation in an event more.
+    assert (await shop.story(first))[:5] == [kept, attached, moved, asked, last]
     story = await shop.story(second)
     assert story[:3] == [kept, attached, asked]
     assert story[-1] == moved
