@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 from subscribers.audit_log import entries
 
 ANCHOR_BYTES_MAX = 4_096
-PROGRESS_LINES = 5_000
 
 
 class BadAnchor(Exception):

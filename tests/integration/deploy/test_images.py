@@ -90,6 +90,12 @@ def test_a_process_needs_only_its_own_extra(module: str) -> None:
     run(PROBE, module, module.replace("_", "-"), others)
 
 
+def test_the_audit_log_needs_only_its_own_extra() -> None:
+    """The subscriber imports nothing that its extra does not install, nor a service."""
+    others = {*stack.NAMES, "provider_sdk", "payctl", "deploy", "examples", "tests"}
+    run(PROBE, "subscribers.audit_log", "audit-log", others)
+
+
 def test_the_client_needs_only_its_own_extra() -> None:
     """No module of payhub_client imports what its extra does not install, nor a service."""
     others = {*stack.NAMES, "servicekit", "provider_sdk", "payctl", "deploy", "examples", "tests"}

@@ -1,0 +1,150 @@
+"""Follows the event log and hands what it says to the writer, a batch at a time.
+
+Owns the durable consumer and the order of things: on disk, anchored, then acknowledged.
+Called by `__main__`. Never acknowledges what is not on disk and never drops an event.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+
+import payhub_client
+from payhub_client import consumption, errors, subscription
+from servicekit import logs, metrics
+from subscribers.audit_log import settings, writing
+
+# A crash counts as a delivery: an audit log would rather come again than park.
+DELIVERIES_MAX = 1_000
+HEARTBEAT_S = 5.0
+RETRY_AFTER_S = 1.0
+
+_log = logs.get_logger(__name__)
+
+
+class Follower:
+    """One member of the consumer, and what it tells of itself."""
+
+    def __init__(
+        self,
+        told: settings.AuditLogSettings,
+        writer: writing.Writer,
+        registry: metrics.Metrics,
+    ) -> None:
+        self._told, self._writer = told, writer
+        self._joined = False
+        self._epoch = ""
+        self._written = registry.counter("payhub_audit_entries", "Entries written.")
+        self._again = registry.counter(
+            "payhub_audit_duplicates", "Events that came again and were not written twice."
+        )
+        self._head = registry.gauge("payhub_audit_head_sequence", "Sequence of the newest entry.")
+        self._accepted = registry.gauge(
+            "payhub_audit_accepted_seconds", "When the log accepted the event written last."
+        )
+        self._head.set(writer.head.sequence)
+
+    async def ready(self) -> None:
+        """Raise while the gateway has not been joined."""
+        if not self._joined:
+            raise RuntimeError("not joined to the gateway")
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Write down events until `stop`; raises where going on is of no use."""
+        told = self._told
+        async with payhub_client.Client(
+            told.events_target, key=told.key.get_secret_value(), events_target=told.events_target
+        ) as client:
+            await self._patiently(lambda: self._make(client), stop)
+            work = client.consume(
+                told.consumer,
+                max_in_flight=told.batch_max,
+                heartbeat_s=HEARTBEAT_S,
+                on_lost=lambda _, why: _log.warning("an acknowledgement was lost", why=why),
+                on_notice=self._on_notice,
+            )
+            async with work:
+                await self._work(client, work, stop)
+
+    async def _work(
+        self, client: payhub_client.Client, work: consumption.Consumption, stop: asyncio.Event
+    ) -> None:
+        """Write batches: what came while the last one was made durable is the next."""
+        waiting: asyncio.Queue[consumption.Received] = asyncio.Queue(self._told.batch_max)
+        receiving = asyncio.create_task(_receive(work, waiting))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                first = asyncio.create_task(waiting.get())
+                await asyncio.wait(
+                    {first, receiving, stopping}, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not first.done():
+                    first.cancel()
+                    if receiving.done():
+                        receiving.result()
+                    continue
+                batch = [first.result()]
+                while len(batch) < self._told.batch_max and not waiting.empty():
+                    batch.append(waiting.get_nowait())
+                if not self._epoch:
+                    await self._patiently(lambda: self._learn_epoch(client), stop)
+                if self._epoch:
+                    await self._write(batch, work)
+        finally:
+            # What still waits is given back when the consumption is left.
+            for task in (receiving, stopping):
+                task.cancel()
+            await asyncio.gather(receiving, stopping, return_exceptions=True)
+
+    async def _write(
+        self, batch: Sequence[consumption.Received], work: consumption.Consumption
+    ) -> None:
+        events = [each.event for each in batch]
+        count = await asyncio.to_thread(self._writer.append, events, log_epoch=self._epoch)
+        self._written.inc(count)
+        self._again.inc(len(batch) - count)
+        self._head.set(self._writer.head.sequence)
+        self._accepted.set(events[-1].append_time.ToMicroseconds() / 1e6)
+        for each in batch:
+            await each.ack()
+        await work.flush()
+
+    async def _make(self, client: payhub_client.Client) -> None:
+        await client.consumers.create(
+            self._told.consumer,
+            payhub_client.EventFilter(tenant_ids=self._told.tenants),
+            start="oldest",
+            max_deliveries=DELIVERIES_MAX,
+        )
+
+    async def _learn_epoch(self, client: payhub_client.Client) -> None:
+        self._epoch = (await client.events.log_info()).log_epoch
+
+    async def _patiently(self, act: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+        """Do it as soon as the gateway is there; returns without, if told to stop."""
+        while not stop.is_set():
+            try:
+                await act()
+            except errors.PayhubError as failure:
+                if failure.retry == "never":
+                    raise
+                _log.warning("the gateway does not answer", problem=failure.message)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RETRY_AFTER_S)
+            else:
+                return
+
+    def _on_notice(self, notice: subscription.Notice) -> None:
+        self._joined = notice.kind is subscription.NoticeKind.STARTED
+        if self._joined:
+            # The gateway may have lost its log meanwhile and begun another.
+            self._epoch = ""
+        _log.info("consumption", notice=notice.kind.name, text=notice.text)
+
+
+async def _receive(
+    work: consumption.Consumption, waiting: asyncio.Queue[consumption.Received]
+) -> None:
+    async for each in work:
+        await waiting.put(each)
+    raise RuntimeError("the consumption ended")

@@ -1,0 +1,121 @@
+"""`python -m subscribers.audit_log run` against the real gateway, killed at every boundary."""
+
+import asyncio
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from typing import Any
+
+from subscribers.audit_log import __main__ as command
+from tests.integration.gateway import harness
+
+READY = re.compile(r"audit_log ready grpc=(\S+) http=(\S+)")
+POINTS = ("audit_log.written", "audit_log.synced", "audit_log.anchored")
+
+
+class Process:
+    """One run of the audit log."""
+
+    def __init__(self, folder: pathlib.Path, target: str, key: str, **env: str) -> None:
+        self.folder = folder
+        plain = {name: value for name, value in os.environ.items() if "AUDIT_LOG" not in name}
+        with (folder / "stderr").open("a") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "subscribers.audit_log", "run"],
+                env={
+                    **plain,
+                    "AUDIT_LOG_GRPC_PORT": "0",
+                    "AUDIT_LOG_HTTP_PORT": "0",
+                    "AUDIT_LOG_EVENTS_TARGET": target,
+                    "AUDIT_LOG_KEY": key,
+                    "AUDIT_LOG_LOG": str(folder / "log"),
+                    "AUDIT_LOG_ANCHOR": str(folder / "anchor"),
+                    **env,
+                },
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+
+    async def http(self) -> str:
+        """Waits until it says where it listens."""
+        assert self.process.stdout is not None
+        line = await asyncio.to_thread(self.process.stdout.readline)
+        ready = READY.match(line)
+        assert ready is not None, (self.folder / "stderr").read_text()
+        return ready[2]
+
+    async def ended(self) -> int:
+        """Waits for its end; returns the status."""
+        try:
+            return await asyncio.to_thread(self.process.wait, harness.TIMEOUT_S)
+        finally:
+            self.process.kill()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+
+
+def read(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the whole entries of the log."""
+    path = folder / "log"
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+async def test_every_event_once_whenever_it_is_killed(tmp_path: pathlib.Path) -> None:
+    """Killed after the write, the fsync and the anchor, each before the acknowledgement, the log
+    holds each event once, each entity's in order; a second writer is refused; SIGTERM drains.
+    """
+    tenant = "t-audit"
+    with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
+        publisher = gateway.tenant(tenant)
+        sent: list[str] = []
+
+        async def publish(version: int) -> None:
+            events = [
+                harness.event(tenant, entity_id=f"pay_{n}", entity_version=version)
+                for n in range(20)
+            ]
+            await publisher.publish(*events)
+            sent.extend(each.id for each in events)
+
+        for version, point in enumerate(POINTS, 1):
+            await publish(version)
+            killed = Process(tmp_path, gateway.target, publisher.key, PAYHUB_FAIL_POINTS=point)
+            assert await killed.ended() == -signal.SIGKILL, (tmp_path / "stderr").read_text()
+            assert read(tmp_path), "killed before it had written"
+        running = Process(tmp_path, gateway.target, publisher.key)
+        http = await running.http()
+        await publish(len(POINTS) + 1)
+        await harness.until(lambda: len(read(tmp_path)) >= len(sent), 30)
+
+        async def settled() -> bool:
+            answer = await publisher.ask("GetConsumer", name="audit-log")
+            return (answer.status.backlog, answer.status.parked) == (0, 0)
+
+        await harness.until(settled, 30)
+        second = Process(tmp_path, gateway.target, publisher.key)
+        assert await second.ended() == 1
+        assert "another process writes this log" in (tmp_path / "stderr").read_text()
+
+        def scrape(path: str) -> str:
+            with urllib.request.urlopen(f"http://{http}/{path}", timeout=5) as answer:
+                return str(answer.read().decode())
+
+        assert "ready" in await asyncio.to_thread(scrape, "readyz")
+        assert f"sequence {len(sent)}.0" in await asyncio.to_thread(scrape, "metrics")
+        running.process.send_signal(signal.SIGTERM)
+        assert await running.ended() == 0, (tmp_path / "stderr").read_text()
+        found = read(tmp_path)
+        assert sorted(each["event_id"] for each in found) == sorted(sent)
+        for n in range(20):
+            versions = [x["entity_version"] for x in found if x["entity_id"] == f"pay_{n}"]
+            assert versions == list(range(1, len(POINTS) + 2))
+        assert all(each["log_epoch"] and each["position"] for each in found)
+    arguments = ["verify", "--log", str(tmp_path / "log"), "--anchor", str(tmp_path / "anchor")]
+    assert command.main(arguments) == 0
