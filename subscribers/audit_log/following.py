@@ -15,6 +15,9 @@ from subscribers.audit_log import settings, writing
 
 # A crash counts as a delivery: an audit log would rather come again than park.
 DELIVERIES_MAX = 1_000
+# What a crash left comes again soon, however often there was one.
+BACKOFF_S = (0.5,)
+ACK_TIMEOUT_S = 10.0
 HEARTBEAT_S = 5.0
 RETRY_AFTER_S = 1.0
 
@@ -114,7 +117,9 @@ class Follower:
             self._told.consumer,
             payhub_client.EventFilter(tenant_ids=self._told.tenants),
             start="oldest",
+            ack_timeout_s=ACK_TIMEOUT_S,
             max_deliveries=DELIVERIES_MAX,
+            retry_backoff_s=BACKOFF_S,
         )
 
     async def _learn_epoch(self, client: payhub_client.Client) -> None:
