@@ -55,9 +55,13 @@ class Writer:
             if made:
                 _sync_folder(path.parent)
             self._seen = seen.Seen(path.with_name(f"{path.name}.seen"))
-            self._recover()
         except BaseException:
             self._file.close()
+            raise
+        try:
+            self._recover()
+        except BaseException:
+            self.close()
             raise
 
     def append(self, events: Sequence[event_pb2.Event], *, log_epoch: str) -> int:
