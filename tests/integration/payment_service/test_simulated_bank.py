@@ -62,8 +62,8 @@ async def town(tmp_path: pathlib.Path) -> AsyncIterator[Town]:
         **conftest.RESOLVER,
         **MISBEHAVING,
         # What converges does so by webhooks, or this test would show nothing.
-        "PAYMENT_SERVICERESOLVER_LONGEST_S": "3600",
-        "PAYMENT_SERVICERESOLVER_PENDING_FIRST_S": "3600",
+        "PAYMENT_SERVICE_RESOLVER_LONGEST_S": "3600",
+        "PAYMENT_SERVICE_RESOLVER_PENDING_FIRST_S": "3600",
         "PAYMENT_SERVICE_PROVIDER_SECRETS": json.dumps({"mock": {"webhook_secret": SECRET}}),
         "PROVIDER_MOCK_WEBHOOK_URL": (
             f"http://127.0.0.1:{ports[stack.PAYMENTS].http}/webhooks/mock/{{binding_id}}"
