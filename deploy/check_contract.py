@@ -67,7 +67,9 @@ def write_baseline(tree: pathlib.Path, revision: str, target: pathlib.Path) -> b
     if archive.returncode != 0:
         return False
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(target, filter="data")
+        # Python before 3.11.4 has no filters; what git made needs none.
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
+        tar.extractall(target)
     # Today's generator, so that both images are made the same way.
     shutil.copy(ROOT / "protos" / "generate.py", target / "protos" / "generate.py")
     return True
