@@ -65,4 +65,7 @@ ELSEWHERE = {
     "payment_service.before_resend": "integration/payment_service/test_webhooks_crash.py",
     "event_gateway.before_progress_commit": "integration/gateway/test_consumer_crashes.py",
     "event_gateway.after_progress_commit": "integration/gateway/test_consumer_crashes.py",
+    "audit_log.written": "integration/subscribers/test_audit_log.py",
+    "audit_log.synced": "integration/subscribers/test_audit_log.py",
+    "audit_log.anchored": "integration/subscribers/test_audit_log.py",
 }
