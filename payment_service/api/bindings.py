@@ -264,7 +264,7 @@ class BindingAdminServicer(binding_admin_service_pb2_grpc.BindingAdminServiceSer
         self, request: pb.GetConfigSchemaRequest, context: Any
     ) -> pb.GetConfigSchemaResponse:
         """Returns the configuration schema of a plugin as core keeps it."""
-        version = self._gates.version(request.plugin_id, request.version)
+        version = await self._gates.version(request.plugin_id, request.version)
         schema = await self._gates.schema(version.schema_digest)
         shaken = plugin_service_pb2.HandshakeResponse.FromString(version.handshake)
         return pb.GetConfigSchemaResponse(

@@ -274,7 +274,7 @@ class Bindings:
             raise gates.config_invalid(judged)
         if wanted.config_json is None and before is not None:
             # As it stands it was judged before, unless the schema is another one now.
-            digest = self._gates.version(plugin_id).schema_digest
+            digest = (await self._gates.version(plugin_id)).schema_digest
             judged = () if before.binding.schema_digest == digest else judged
         content, held = self._merged(tenant_id, plugin_id, before, wanted)
         checked = await self._gates.check(

@@ -206,7 +206,7 @@ class Configurations:
         Raises:
             errors.RpcError: PLUGIN_UNKNOWN, VERSION_UNKNOWN, UNAVAILABLE.
         """
-        target = self._gates.version(plugin_id, version)
+        target = await self._gates.version(plugin_id, version)
         found = await self._ctx.db.read(lambda conn: rows.of_plugin(conn, plugin_id))
         slots = asyncio.Semaphore(_ASKED_AT_ONCE)
 

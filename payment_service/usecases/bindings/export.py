@@ -130,7 +130,7 @@ class Exports:
         by_digest: dict[str, list[int]] = {}
         for number, each in enumerate(exported):
             try:
-                version = self._gates.version(each.plugin_id)
+                version = await self._gates.version(each.plugin_id)
             except errors.RpcError:
                 continue
             by_digest.setdefault(version.schema_digest, []).append(number)

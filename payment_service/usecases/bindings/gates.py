@@ -16,7 +16,7 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.db import versions
 from payment_service.domain import plugins
 from payment_service.provider_client import fleet
-from payment_service.usecases import context
+from payment_service.usecases import catalog, context
 from payment_service.usecases.bindings import schema_check, secrets
 from payment_service.usecases.plugins import plugin_refusals
 from servicekit import errors, sanitizer
@@ -101,6 +101,23 @@ def wire_config(
     return config
 
 
+def _version(
+    view: catalog.CatalogView, plugin_id: str, version: str
+) -> plugins.Version | errors.RpcError:
+    """Returns the version as a view knows it, or the refusal."""
+    plugin = view.plugin(plugin_id)
+    if plugin is None or not plugin.entry.allowed:
+        return plugin_refusals.unknown(plugin_id, view.plugins)
+    seen = view.versions.get(plugin_id, ())
+    wanted = version or plugin.current_version
+    found = next((each for each in seen if each.version == wanted), None)
+    if found is None and not version and seen:
+        found = max(seen, key=lambda each: each.first_seen_us)
+    if found is None:
+        return plugin_refusals.version_unknown(plugin_id, version, [v.version for v in seen])
+    return found
+
+
 class Gates:
     """Checks configurations."""
 
@@ -110,23 +127,18 @@ class Gates:
         # Each ties up a thread and a processor.
         self._judging = asyncio.Semaphore(2)
 
-    def version(self, plugin_id: str, version: str = "") -> plugins.Version:
+    async def version(self, plugin_id: str, version: str = "") -> plugins.Version:
         """Returns a version that was seen: the one named, the current, or the seen last.
 
         Raises:
             errors.RpcError: PLUGIN_UNKNOWN or VERSION_UNKNOWN.
         """
-        view = self._ctx.catalog.view
-        plugin = view.plugin(plugin_id)
-        if plugin is None or not plugin.entry.allowed:
-            raise plugin_refusals.unknown(plugin_id, view.plugins)
-        seen = view.versions.get(plugin_id, ())
-        wanted = version or plugin.current_version
-        found = next((each for each in seen if each.version == wanted), None)
-        if found is None and not version and seen:
-            found = max(seen, key=lambda each: each.first_seen_us)
-        if found is None:
-            raise plugin_refusals.version_unknown(plugin_id, version, [v.version for v in seen])
+        found = _version(self._ctx.catalog.view, plugin_id, version)
+        if isinstance(found, errors.RpcError):
+            # The view may be older than what the caller was just told of a registration.
+            found = _version(await self._ctx.catalog.refresh(), plugin_id, version)
+        if isinstance(found, errors.RpcError):
+            raise found
         return found
 
     async def schema(self, digest: str) -> versions.Schema:
@@ -172,7 +184,7 @@ class Gates:
             errors.RpcError: PLUGIN_UNKNOWN, VERSION_UNKNOWN; UNAVAILABLE if an instance
                 is ready and can't do the check.
         """
-        judged = self.version(plugin_id, version)
+        judged = await self.version(plugin_id, version)
         found: list[Found] = []
         if by_schema:
             (by_rule,) = await self.judged(judged.schema_digest, [config_json])
