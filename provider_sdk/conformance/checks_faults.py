@@ -70,6 +70,7 @@ async def connection_refused(run: runs.Run) -> None:
     upstream = attempts.double(run)
     binding = await run.new_binding()
     prepared = await attempts.of_every_kind(binding)
+    await upstream.hang_up()
     upstream.go_down()
     for attempt in prepared:
         await _expect_none(

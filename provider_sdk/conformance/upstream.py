@@ -13,6 +13,7 @@ docs/upstream-double.md tells the whole protocol.
 
 import asyncio
 import collections
+import contextlib
 import enum
 import http
 import json
@@ -31,6 +32,7 @@ HOST = "127.0.0.1"
 BACKLOG = 1_024
 CONNECTIONS_MAX = 2_048
 EXCHANGES_MAX = 50_000
+FAREWELL_MAX_S = 1.0
 
 INSTRUMENTS: Mapping[str, str] = {
     "approve": "tok_approve",
@@ -252,6 +254,18 @@ class Upstream:
             self._listener = None
         for task in self._links:
             task.cancel()
+
+    async def hang_up(self) -> None:
+        """Ends every connection, and waits until the other side has too, at most a second.
+
+        What is only closed here may still be used there: such a request was sent and
+        lost, which is another rule than that of a refused connection.
+        """
+        for accepted in self._links.values():
+            with contextlib.suppress(OSError):
+                accepted.shutdown(socket.SHUT_WR)
+        if self._links:
+            await asyncio.wait(tuple(self._links), timeout=FAREWELL_MAX_S)
 
     def come_up(self) -> None:
         """Connections are accepted."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import urllib.parse
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -85,6 +86,20 @@ async def test_down_means_refused_on_the_same_port(upstream: upstreams.Upstream)
     upstream.reset()
     assert upstream.url == url
     assert (await _pay(upstream)).status == 200
+
+
+async def test_hanging_up_ends_on_both_sides(upstream: upstreams.Upstream) -> None:
+    """A kept connection is gone for the client too before anything else happens."""
+    port = urllib.parse.urlsplit(upstream.url).port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /v1/account HTTP/1.1\r\nHost: double\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    hanging_up = asyncio.create_task(upstream.hang_up())
+    await reader.read()
+    assert not hanging_up.done()
+    writer.close()
+    await writer.wait_closed()
+    await asyncio.wait_for(hanging_up, timeout=0.9)
 
 
 async def test_faults_strike_only_what_they_are_for(upstream: upstreams.Upstream) -> None:
