@@ -1,13 +1,13 @@
 """One consumer: which event goes to whom next, and what was decided about each.
 
-Owns the rules of order, redelivery and parking, and what has to be written down.
-Pure: time and chance are passed in, events come from `feed`, changes leave
-through `changes`. Called by `event_gateway.consumers.group` on one event loop.
+Owns the rules of order, redelivery and parking; its `journal` holds what has to be
+written down. Pure: time and chance are passed in, events come from `feed`. Called by
+`event_gateway.consumers.group` on one event loop.
 """
 
 from collections.abc import Collection, Iterable
 
-from event_gateway.consumers import leases, members, ordering, place, policy, records
+from event_gateway.consumers import journal, leases, members, ordering, place, policy, records
 
 # Events that are known and not settled, those that wait for their entity included.
 AHEAD_MAX = 20_000
@@ -44,21 +44,30 @@ class Machine:
         self.rules = rules
         self.members = who
         self.leases = leases.Leases(incarnation)
-        self.place = at
         self.read_upto = self._last = at.floor
-        self.parked = known.parked
-        self.unsaved = 0
+        self._journal = journal.Journal(at, known.parked)
         self._entries: dict[int, records.Entry] = {}
         self._plain = 0
         self._kept_bytes = 0
         self._line = ordering.Line(rules.ordering, self._entries)
         self._retries: dict[int, records.Retry] = {}
         self._blocked = set(known.blocked_keys)
-        self._dirty: set[int] = set()
-        self._gone: set[int] = set()
-        self._parks: dict[int, records.Park] = {}
-        self._saved_floor = at.floor
         self._take_known(known.retries)
+
+    @property
+    def place(self) -> place.Place:
+        """What is settled."""
+        return self._journal.place
+
+    @property
+    def parked(self) -> int:
+        """Events set aside."""
+        return self._journal.parked
+
+    @property
+    def unsaved(self) -> int:
+        """Decisions that are not written down yet."""
+        return self._journal.count
 
     @property
     def outstanding(self) -> int:
@@ -86,7 +95,7 @@ class Machine:
     def place_moved(self) -> bool:
         """Whether the floor lies above the stored one."""
         self._settle_tail()
-        return self.place.floor > self._saved_floor
+        return self._journal.place_moved
 
     def feed(self, events: Iterable[tuple[int, str, bytes]], upto: int, now_us: int) -> None:
         """Takes in what matches in (`read_upto`, *upto*]: positions, entity keys and chunks."""
@@ -171,22 +180,22 @@ class Machine:
                 return policy.Failure.LEASE_EXPIRED
             self.leases.move(lease, now_us + self.rules.ack_timeout_us)
             return None
-        self.unsaved += 1
+        self._journal.count += 1
         if verdict is policy.Verdict.ACK:
             self._remove(entry, verdict)
-            self._mark_settled(entry)
+            self._journal.settle(entry)
         elif verdict is policy.Verdict.PARK:
             self._park(entry, reason, now_us, verdict=verdict)
         elif verdict is policy.Verdict.RELEASE:
             entry.attempts -= 1
             self._let_go(entry, verdict)
-            self._dirty.add(entry.position)
+            self._journal.retry(entry)
         else:
             entry.reason = reason
             if not self._park_if_used_up(entry, now_us, verdict):
                 entry.due_us = now_us + self.rules.wait_us(entry.attempts, delay_us, chance)
                 self._let_go(entry, verdict)
-                self._dirty.add(entry.position)
+                self._journal.retry(entry)
         return None
 
     def expire(self, now_us: int) -> int:
@@ -194,7 +203,7 @@ class Machine:
         count = 0
         while (lease := self.leases.due(now_us)) is not None:
             count += 1
-            self.unsaved += 1
+            self._journal.count += 1
             entry = self._entries[lease.position]
             entry.reason = entry.reason or NOT_IN_TIME
             if self._park_if_used_up(entry, now_us, None):
@@ -203,7 +212,7 @@ class Machine:
             entry.due_us = now_us
             self._line.release(entry)
             self._line.offer_next(entry)
-            self._dirty.add(entry.position)
+            self._journal.retry(entry)
         return count
 
     def lose(self, position: int, now_us: int) -> None:
@@ -212,7 +221,7 @@ class Machine:
         if entry is None:
             return
         self._remove(entry, None)
-        self._mark_settled(entry)
+        self._journal.settle(entry)
         # Nothing waits for it: nobody can deliver it any more.
         reason = "SKIPPED: deleted from the log before it was delivered"
         self._mark_lost(position, 1, reason, now_us)
@@ -246,36 +255,15 @@ class Machine:
     def changes(self) -> records.Changes:
         """Returns what is to be written; `saved` or `restore` must follow."""
         self._settle_tail()
-        retries = []
-        for position in self._dirty:
-            entry = self._entries.get(position)
-            if entry is not None:
-                entry.stored = True
-                retries.append(_retry(entry))
-        made = records.Changes(
-            floor=self.place.floor,
-            runs=self.place.encode(),
-            retries=retries,
-            settled=sorted(self._gone),
-            parks=[self._parks[position] for position in sorted(self._parks)],
-        )
-        self._dirty.clear()
-        self._gone.clear()
-        self.unsaved = 0
-        return made
+        return self._journal.take(self._entries)
 
     def saved(self, made: records.Changes) -> None:
         """Says that *made* is durable."""
-        self._saved_floor = made.floor
-        for park in made.parks:
-            if self._parks.get(park.position) is park:
-                del self._parks[park.position]
+        self._journal.saved(made)
 
     def restore(self, made: records.Changes) -> None:
         """Says that *made* was not written; it will be part of the next changes."""
-        self._dirty.update(retry.position for retry in made.retries)
-        self._gone.update(made.settled)
-        self.unsaved += len(made.retries) + len(made.settled) + len(made.parks) + 1
+        self._journal.restore(made)
 
     def refresh(
         self, rules: policy.Policy, known: records.Known, now_us: int, *, rescan: bool
@@ -289,11 +277,12 @@ class Machine:
             rescan: The filter changed: everything not in flight is read again.
         """
         self.rules = rules
-        self.parked = known.parked + len(self._parks)
-        roots = {park.key for park in self._parks.values() if not park.blocked and not park.skipped}
+        self._journal.stored(known.parked)
+        parks = list(self._journal.parks())
+        roots = {park.key for park in parks if not park.blocked and not park.skipped}
         self._blocked = set(known.blocked_keys) | roots
-        for park in [park for park in self._parks.values() if park.blocked]:
-            if park.key not in self._blocked or not rules.blocks_entities:
+        for park in parks:
+            if park.blocked and (park.key not in self._blocked or not rules.blocks_entities):
                 self._unpark(park)
         if rescan:
             self._forget_waiting()
@@ -304,7 +293,7 @@ class Machine:
     def _take_known(self, retries: Iterable[records.Retry]) -> None:
         for retry in retries:
             position = retry.position
-            if position in self._entries or position in self._gone or position in self._parks:
+            if position in self._entries or self._journal.decides(position):
                 continue
             if not retry.extra:
                 if position > self.read_upto and not self.place.covers(position):
@@ -374,13 +363,6 @@ class Machine:
             self._kept_bytes -= len(entry.chunk)
         self._line.remove(entry)
 
-    def _mark_settled(self, entry: records.Entry) -> None:
-        if entry.stored:
-            self._gone.add(entry.position)
-        self._dirty.discard(entry.position)
-        if not entry.extra:
-            self.place.cover(entry.after, entry.position)
-
     @property
     def _halted(self) -> bool:
         return self.rules.park_scope is policy.ParkScope.CONSUMER and self.parked > 0
@@ -405,17 +387,17 @@ class Machine:
         blocked: bool = False,
     ) -> None:
         self._remove(entry, verdict)
-        self._mark_settled(entry)
-        self._parks[entry.position] = records.Park(
-            position=entry.position,
-            key=entry.key,
-            attempts=entry.attempts,
-            reason=reason,
-            parked_us=now_us,
-            blocked=blocked,
+        self._journal.settle(entry)
+        self._journal.park(
+            records.Park(
+                position=entry.position,
+                key=entry.key,
+                attempts=entry.attempts,
+                reason=reason,
+                parked_us=now_us,
+                blocked=blocked,
+            )
         )
-        self.parked += 1
-        self.unsaved += 1
         if blocked or not self.rules.blocks_entities:
             return
         self._blocked.add(entry.key)
@@ -424,31 +406,23 @@ class Machine:
 
     def _mark_lost(self, position: int, count: int, reason: str, now_us: int) -> None:
         """Puts a marker among the parked events, so that no loss is silent."""
-        self._parks[position] = records.Park(
-            position=position,
-            key="",
-            attempts=0,
-            reason=reason,
-            parked_us=now_us,
-            blocked=False,
-            skipped=count,
+        self._journal.park(
+            records.Park(
+                position=position,
+                key="",
+                attempts=0,
+                reason=reason,
+                parked_us=now_us,
+                blocked=False,
+                skipped=count,
+            )
         )
-        self.parked += 1
-        self.unsaved += 1
 
     def _unpark(self, park: records.Park) -> None:
-        """Takes a park back that is not written yet; the place has passed it already."""
-        del self._parks[park.position]
-        self.parked -= 1
-        self._gone.discard(park.position)
-        entry = records.Entry(
-            position=park.position,
-            after=park.position,
-            key=park.key,
-            extra=True,
-        )
-        self._add(entry, None)
-        self._dirty.add(entry.position)
+        """Takes a park back that is not written yet."""
+        self._journal.unpark(park)
+        at = park.position
+        self._add(records.Entry(position=at, after=at, key=park.key, extra=True), None)
 
     def _forget_waiting(self) -> None:
         """Forgets what reading on from the floor finds again."""
@@ -460,7 +434,7 @@ class Machine:
                 entry.after = entry.position - 1
                 continue
             if entry.attempts:
-                self._retries[entry.position] = _retry(entry)
+                self._retries[entry.position] = records.retry(entry)
             self._remove(entry, None)
         self.read_upto = self._last = self.place.floor
 
@@ -468,14 +442,3 @@ class Machine:
         """Lets the floor pass what does not match, up to where everything is settled."""
         if not self._plain:
             self.place.raise_to(self.read_upto)
-
-
-def _retry(entry: records.Entry) -> records.Retry:
-    return records.Retry(
-        position=entry.position,
-        key=entry.key,
-        attempts=entry.attempts,
-        due_us=entry.due_us,
-        reason=entry.reason,
-        extra=entry.extra,
-    )

@@ -98,6 +98,18 @@ class Handout:
     reason: str
 
 
+def retry(entry: Entry) -> Retry:
+    """Returns what is written down about an entry."""
+    return Retry(
+        position=entry.position,
+        key=entry.key,
+        attempts=entry.attempts,
+        due_us=entry.due_us,
+        reason=entry.reason,
+        extra=entry.extra,
+    )
+
+
 def entity_key(tenant_id: str, entity_type: str, entity_id: str) -> str:
     """Returns what orders the events of one entity."""
     return f"{tenant_id}{_BETWEEN}{entity_type}{_BETWEEN}{entity_id}"

@@ -5,6 +5,7 @@ the outcome of an operation does, and that each step is one event. Called by the
 with the entity as locked. What differs between the kinds is in their `Rules`.
 """
 
+import abc
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,7 +54,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entity:
+class Entity(abc.ABC):
     """What every mirrored entity has; `revision` counts writes of its row."""
 
     id: str
@@ -63,13 +64,13 @@ class Entity:
     created_us: int
     updated_us: int
 
+    @abc.abstractmethod
     def places(self) -> tuple[Place, ...]:
         """Returns where it is."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def with_place(self, place: Place) -> Self:
         """Returns it with *place* instead of the one at the same provider."""
-        raise NotImplementedError
 
     def place_at(self, provider: str) -> Place | None:
         """Returns where it is at *provider*."""

@@ -5,13 +5,13 @@ that needs other settings or an end of the process starts its own gateway.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
 
 from tests import postgres, spread
-from tests.integration.gateway import harness
+from tests.integration.gateway import harness, hooks, receiving
 
 
 @pytest.fixture(scope=spread.scope)
@@ -44,3 +44,18 @@ def gateway(request: pytest.FixtureRequest) -> harness.Gateway:
 def tenant() -> str:
     """A tenant that no other test uses."""
     return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="module")
+def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Gateway]:
+    """A gateway on SQLite that may send to this host."""
+    folder = tmp_path_factory.mktemp("webhooks")
+    with harness.running(f"sqlite:///{folder}/events.db", **hooks.SETTINGS) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[receiving.Receiver]:
+    """A running receiver."""
+    async with receiving.receiver() as made:
+        yield made

@@ -1,6 +1,6 @@
 """A member of a durable consumer, as tests see one.
 
-Owns one Consume stream and what came over it. Called by the tests of consumers.
+Owns making a consumer, one Consume stream and what came over it. Called by the tests of consumers.
 Never settles anything by itself.
 """
 
@@ -16,6 +16,7 @@ from payhub.events.v1 import consumer_service_pb2 as pb
 from tests.integration.gateway import harness
 
 Settlement = consumer_pb2.Settlement
+OLDEST = {"anchor": "ANCHOR_OLDEST"}
 
 
 class Member:
@@ -102,3 +103,15 @@ class Member:
     def break_off(self) -> None:
         """Breaks the stream, as a crash would."""
         self._call.cancel()
+
+
+async def make(client: harness.Client, **over: Any) -> str:
+    """Makes a consumer of everything from the oldest event on; returns its name."""
+    fields = {"name": "ledger", "start": OLDEST, "retry_backoff": [{}], **over}
+    answer = await client.ask("CreateConsumer", consumer=fields)
+    return str(answer.consumer.name)
+
+
+async def status(client: harness.Client, name: str = "ledger") -> Any:
+    """Returns a consumer's status."""
+    return (await client.ask("GetConsumer", name=name)).status

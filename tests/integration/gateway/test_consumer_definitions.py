@@ -1,0 +1,195 @@
+"""Consumers as their owners see them: definitions, changes, seeking, names and rights."""
+
+from typing import Any
+
+import grpc
+import pytest
+from payhub.events.v1 import consumer_pb2
+
+from tests.integration.gateway import consuming, harness
+from tests.integration.gateway.harness import event
+
+Reason = consumer_pb2.SettlementFailure
+
+
+async def test_definitions(gateway: harness.Gateway, tenant: str) -> None:
+    """Create is idempotent for an equal definition, Update needs the right etag, Delete takes
+    everything; pages go by name, and tenants see their own only.
+    """
+    client, other = gateway.tenant(tenant), gateway.tenant(f"{tenant}-2")
+    made = (await client.ask("CreateConsumer", consumer={"name": "a"})).consumer
+    assert (made.max_deliveries, made.ack_timeout.seconds, made.etag) == (10, 30, "1")
+    assert (await client.ask("CreateConsumer", consumer={"name": "a"})).consumer == made
+    with pytest.raises(grpc.RpcError) as refused:
+        await client.ask("CreateConsumer", consumer={"name": "a", "max_deliveries": 3})
+    assert harness.reason(refused.value) == "CONSUMER_EXISTS"
+    for name in ("b", "c"):
+        await client.ask("CreateConsumer", consumer={"name": name})
+    first = await client.ask("ListConsumers", page_size=2)
+    rest = await client.ask("ListConsumers", page_size=2, page_token=first.next_page_token)
+    assert [one.consumer.name for one in [*first.consumers, *rest.consumers]] == ["a", "b", "c"]
+    assert not rest.next_page_token
+    mask = {"paths": ["paused", "max_deliveries"]}
+    change = {"name": "a", "paused": True, "max_deliveries": 4, "etag": "1"}
+    changed = (await client.ask("UpdateConsumer", consumer=change, update_mask=mask)).consumer
+    assert (changed.paused, changed.max_deliveries, changed.etag) == (True, 4, "2")
+    await client.ask("UpdateConsumer", consumer=change, update_mask=mask)
+    stale_change = {**change, "max_deliveries": 5}
+    with pytest.raises(grpc.RpcError) as stale:
+        await client.ask("UpdateConsumer", consumer=stale_change, update_mask=mask)
+    assert harness.error_info(stale.value).metadata["current"] == "2"
+    with pytest.raises(grpc.RpcError) as unknown:
+        await other.ask("GetConsumer", name="a")
+    assert unknown.value.code() == grpc.StatusCode.NOT_FOUND
+    await client.ask("DeleteConsumer", name="a")
+    await client.ask("DeleteConsumer", name="a")
+    with pytest.raises(grpc.RpcError):
+        await client.ask("GetConsumer", name="a")
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "path"),
+    [
+        ("CreateConsumer", {"consumer": {"name": "Bad Name"}}, "consumer.name"),
+        ("CreateConsumer", {"consumer": {"name": "a", "etag": "1"}}, "consumer.etag"),
+        ("CreateConsumer", {"consumer": {"name": "a", "ack_timeout": {}}}, "consumer.ack_timeout"),
+        (
+            "CreateConsumer",
+            {"consumer": {"name": "a", "start": {"after_cursor": "x"}}},
+            "consumer.start.after_cursor",
+        ),
+        (
+            "UpdateConsumer",
+            {"consumer": {"name": "a"}, "update_mask": {"paths": ["ordering"]}},
+            "update_mask",
+        ),
+        ("SeekConsumer", {"name": "a", "target": consuming.OLDEST}, "idempotency_key"),
+        ("ResolveParkedEvents", {"consumer": "a", "resolution": 1}, "positions"),
+        ("ResolveParkedEvents", {"consumer": "a", "all": True}, "resolution"),
+        ("Fetch", {"consumer": "a", "member": "m", "max_events": 1001}, "max_events"),
+        ("Settle", {"consumer": "a"}, "settlements"),
+        (
+            "Settle",
+            {"consumer": "a", "settlements": [{"leases": ["x"]}]},
+            "settlements[0].verdict",
+        ),
+    ],
+)
+async def test_bad_input_names_its_field(
+    sqlite_gateway: harness.Gateway, tenant: str, method: str, fields: Any, path: str
+) -> None:
+    """What is wrong is INVALID_ARGUMENT with the field's path."""
+    client = sqlite_gateway.tenant(tenant)
+    await client.ask("CreateConsumer", consumer={"name": "a"})
+    with pytest.raises(grpc.RpcError) as refused:
+        await client.ask(method, **fields)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    bad = harness.violations(refused.value)
+    assert path in bad, bad
+
+
+async def test_seek(gateway: harness.Gateway, tenant: str) -> None:
+    """A dry run counts; seeking voids what is in flight and delivers anew from the target; the
+    same key moves it once.
+    """
+    client = gateway.tenant(tenant)
+    name = await consuming.make(client)
+    made = [event(tenant, entity_id=f"p{n}") for n in range(4)]
+    await client.publish(*made)
+    member = consuming.Member(client, name)
+    await member.ack(*(await member.got(4))[:3])
+    held = member.deliveries[3]
+    begin = {"name": name, "target": consuming.OLDEST}
+    dry = await client.ask("SeekConsumer", **begin, dry_run=True)
+    assert dry.backlog == 4
+    assert len(member.deliveries) == 4
+    moved = await client.ask("SeekConsumer", **begin, idempotency_key="k1")
+    assert moved.cursor < moved.previous_cursor
+    await member.got(8)
+    assert sorted(member.ids[4:]) == sorted(one.id for one in made)
+    await member.durable(await member.settle("ACK", held))
+    assert [one.reason for one in member.failures] == [Reason.REASON_UNKNOWN]
+    await member.ack(*member.deliveries[4:])
+    assert await client.ask("SeekConsumer", **begin, idempotency_key="k1") == moved
+    with pytest.raises(grpc.RpcError) as reused:
+        await client.ask("SeekConsumer", **begin, discard_parked=True, idempotency_key="k1")
+    assert harness.reason(reused.value) == "IDEMPOTENCY_KEY_REUSED"
+    assert (await consuming.status(client)).backlog == 0
+    await member.leave()
+
+
+async def test_update_of_filter_and_pause(gateway: harness.Gateway, tenant: str) -> None:
+    """A pause stops deliveries and settling goes on; a new filter applies from the floor on."""
+    client = gateway.tenant(tenant)
+    name = await consuming.make(client, filter={"types": ["payment.*"]})
+    member = consuming.Member(client, name)
+    await harness.until(lambda: bool(member.responses))
+
+    async def update(path: str, **fields: Any) -> None:
+        await client.ask(
+            "UpdateConsumer", consumer={"name": name, **fields}, update_mask={"paths": [path]}
+        )
+
+    await client.publish(event(tenant, entity_id="p1"))
+    (held,) = await member.got(1)
+    await update("paused", paused=True)
+    skipped = event(tenant, type="refund.created", entity_id="p2")
+    await client.publish(skipped, event(tenant, entity_id="p3"))
+    await member.ack(held)
+    assert len(member.deliveries) == 1
+    await update("filter", filter={"types": ["refund.*"]})
+    await update("paused", paused=False)
+    await member.got(2)
+    assert member.ids[1:] == [skipped.id]
+    await member.ack(member.deliveries[1])
+    await client.ask("DeleteConsumer", name=name)
+    assert await member.ended() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_member_name_is_used_once(gateway: harness.Gateway, tenant: str) -> None:
+    """A later stream under the same name ends the earlier one for good."""
+    client = gateway.tenant(tenant)
+    name = await consuming.make(client)
+    one = consuming.Member(client, name)
+    await harness.until(lambda: bool(one.responses))
+    two = consuming.Member(client, name)
+    assert await one.ended() == grpc.StatusCode.ABORTED
+    assert one.error is not None
+    assert harness.reason(one.error) == "MEMBER_REPLACED"
+    await client.publish(event(tenant))
+    await two.ack(*await two.got(1))
+    await two.leave()
+
+
+async def test_consumers_read_only_what_their_callers_may(
+    sqlite_gateway: harness.Gateway, tenant: str
+) -> None:
+    """Other tenants need the admin scope, also to consume; a plugin gets its granted types."""
+    gateway = sqlite_gateway
+    admin = gateway.tenant(tenant)
+    plain = gateway.tenant(tenant, ["events:read"])
+    foreign = {"name": "wide", "filter": {"tenant_ids": [f"{tenant}-2"]}}
+    with pytest.raises(grpc.RpcError) as refused:
+        await plain.ask("CreateConsumer", consumer=foreign)
+    assert harness.reason(refused.value) == "SCOPE_MISSING"
+    await admin.ask("CreateConsumer", consumer=foreign)
+    for call in (
+        plain.ask("Fetch", consumer="wide", member="m"),
+        plain.ask("ListParkedEvents", consumer="wide"),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            await call
+        assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    key = gateway.keys.add(
+        tenant, ["events:read"], plugin_id="plug", read_types=["payment.created"]
+    )
+    plugin = gateway.client(key)
+    made = await plugin.ask("CreateConsumer", consumer={"name": "p", "start": consuming.OLDEST})
+    assert list(made.consumer.filter.types) == ["payment.created"]
+    await admin.publish(event(tenant, type="refund.created"), event(tenant))
+    got = (await plugin.ask("Fetch", consumer="p", member="m", wait={"seconds": 5})).deliveries
+    assert [one.event.type for one in got] == ["payment.created"]
+    await admin.ask("CreateConsumer", consumer={"name": "all"})
+    with pytest.raises(grpc.RpcError) as refused:
+        await plugin.ask("Fetch", consumer="all", member="m")
+    assert harness.reason(refused.value) == "PERMISSION_NOT_GRANTED"

@@ -1,0 +1,169 @@
+"""What keeps webhooks out safe: signatures, secrets, and targets nobody may reach."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import aiohttp.abc
+import grpc
+import pytest
+from payhub.events.v1 import webhook_pb2
+
+from event_gateway.webhooks_out import sender, signing
+from servicekit import clock
+from tests.integration.gateway import harness, hooks, receiving
+
+State = webhook_pb2.WebhookEndpoint
+Delivery = webhook_pb2.WebhookDelivery
+
+
+async def test_rotation_signs_with_both_for_a_while(
+    sending: harness.Gateway, tenant: str, hook: receiving.Receiver
+) -> None:
+    """During the overlap both secrets verify; without one only the new secret does."""
+    client = sending.tenant(tenant, hooks.ALL)
+    made = await hooks.make(client, hook.url)
+    rotate = {"id": made.endpoint.id, "idempotency_key": "k1"}
+    fresh = (await client.hook("RotateWebhookSecret", **rotate)).secret
+    assert (await client.hook("RotateWebhookSecret", **rotate)).secret == fresh
+    tested = await client.hook("SendTestWebhook", id=made.endpoint.id)
+    assert (tested.delivered, tested.attempt.status_code) == (True, 200)
+    assert hook.got[0].body["type"] == "webhook.test"
+    assert hook.got[0].verified(made.secret)
+    assert hook.got[0].verified(fresh)
+    last = await client.hook(
+        "RotateWebhookSecret", id=made.endpoint.id, overlap={}, idempotency_key="k2"
+    )
+    await client.hook("SendTestWebhook", id=made.endpoint.id)
+    assert hook.got[1].verified(last.secret)
+    assert not hook.got[1].verified(fresh)
+    assert await hooks.events_about(client) == ["created", "secret_rotated", "secret_rotated"]
+
+
+async def test_targets_in_private_networks_are_refused(
+    tmp_path: Any, hook: receiving.Receiver
+) -> None:
+    """By default only https to public addresses: refused when stored, and when a name leads
+    there later; a time-out and a closed port are named.
+    """
+    url = f"sqlite:///{tmp_path}/events.db"
+    with harness.running(url, EVENT_GATEWAY_WEBHOOK_PLAIN_HTTP="true") as gateway:
+        client = gateway.tenant("one", hooks.ALL)
+        for target in (
+            hook.url,
+            "http://localhost/",
+            "https://10.1.2.3/",
+            "https://169.254.169.254/latest",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://2130706433/",
+            "https://user:pw@example.com/",
+            "ftp://example.com/",
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                await hooks.make(client, target)
+            assert "endpoint.url" in harness.violations(refused.value), target
+        # A name that resolves to this host, as one under an attacker's control would.
+        made = await hooks.make(client, f"http://ip6-loopback.:{hook.port}/")
+        tested = await client.hook("SendTestWebhook", id=made.endpoint.id)
+        assert tested.attempt.transport_error in ("BLOCKED_ADDRESS", "DNS")
+        assert not hook.got
+        assert (tmp_path / "gateway.key").stat().st_mode & 0o077 == 0
+
+
+class _Names(aiohttp.abc.AbstractResolver):
+    """A name server under an attacker's control."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self.asked = 0
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[Any]:
+        """Returns the addresses, whatever is asked."""
+        self.asked += 1
+        return [
+            {"hostname": host, "host": one, "port": port, "family": 2, "proto": 0, "flags": 0}
+            for one in self.addresses
+        ]
+
+    async def close(self) -> None:
+        """Has nothing to close."""
+
+
+async def test_a_name_is_resolved_once_and_its_addresses_are_checked(
+    hook: receiving.Receiver,
+) -> None:
+    """A name that leads into a private network is not connected to, nor one that leads there
+    beside a public address; an allowed one is asked for once per connection.
+    """
+    for addresses in (("127.0.0.1",), ("93.184.215.14", "127.0.0.1")):
+        names = _Names(*addresses)
+        send = sender.Sender(private=False, time=clock.SystemClock(), resolver=names)
+        answer = await send.send(
+            f"http://receiver.example:{hook.port}/",
+            secrets=[signing.new_secret()],
+            message_id="evt_1",
+            body=b"{}",
+            timeout_s=5,
+        )
+        await send.close()
+        assert (answer.problem, answer.status, names.asked) == ("BLOCKED_ADDRESS", 0, 1)
+    assert not hook.got
+    names = _Names("127.0.0.1")
+    send = sender.Sender(private=True, time=clock.SystemClock(), resolver=names)
+    answer = await send.send(
+        f"http://receiver.example:{hook.port}/",
+        secrets=[signing.new_secret()],
+        message_id="evt_1",
+        body=b"{}",
+        timeout_s=5,
+    )
+    await send.close()
+    assert (answer.delivered, names.asked) == (True, 1)
+    assert hook.got[0].headers["host"] == f"receiver.example:{hook.port}"
+
+
+async def test_encryption_keys_rotate(tmp_path: Any, hook: receiving.Receiver) -> None:
+    """Secrets written under an old key open while that is listed; after the command the new one
+    is enough. A malformed key is one line of the log and status 1.
+    """
+    url = f"sqlite:///{tmp_path}/events.db"
+    keys = harness.Keys()
+    keys.start()
+    old, new = (run("new-encryption-key").stdout.strip() for _ in range(2))
+    env = {**hooks.SETTINGS, "EVENT_GATEWAY_ENCRYPTION_KEYS": old}
+    gateway = harness.Gateway(keys, url, **env)
+    try:
+        gateway.start()
+        key = keys.add("one", hooks.ALL)
+        made = await hooks.make(gateway.client(key), hook.url)
+        gateway.signal(signal.SIGTERM)
+        await asyncio.to_thread(gateway.ended)
+        both = {"EVENT_GATEWAY_DATABASE_URL": url, "EVENT_GATEWAY_ENCRYPTION_KEYS": f"{new},{old}"}
+        assert "1 endpoints" in run("rotate-encryption-key", **both).stdout
+        gateway.start(EVENT_GATEWAY_ENCRYPTION_KEYS=new)
+        again = await hooks.make(gateway.client(key), hook.url)
+        assert again.secret == made.secret
+    finally:
+        gateway.stop()
+        keys.stop()
+    broken = run("serve", EVENT_GATEWAY_DATABASE_URL=url, EVENT_GATEWAY_ENCRYPTION_KEYS="nonsense")
+    assert broken.returncode == 1
+    assert "EVENT_GATEWAY_ENCRYPTION_KEYS" in broken.stderr
+    assert "Traceback" not in broken.stderr
+
+
+def run(command: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command of the gateway to its end."""
+    plain = {name: value for name, value in os.environ.items() if "EVENT_GATEWAY" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "event_gateway", command],
+        env={**plain, "EVENT_GATEWAY_GRPC_PORT": "0", "EVENT_GATEWAY_HTTP_PORT": "0", **env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
