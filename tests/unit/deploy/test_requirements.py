@@ -1,8 +1,10 @@
 """Rules of what is installed into an image."""
 
+import tomllib
+
 import pytest
 
-from deploy import requirements
+from deploy import check_compose, requirements
 
 
 def test_own_extras_are_resolved() -> None:
@@ -21,7 +23,18 @@ def test_own_extras_are_resolved() -> None:
     ]
 
 
-@pytest.mark.parametrize("extra", ["payment-service", "event-gateway", "provider-mock"])
+def test_images_are_built_from_every_package() -> None:
+    """The build context leaves out what is not named, and a missing package is no error there."""
+    project = tomllib.loads((check_compose.ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    kept = (check_compose.ROOT / ".dockerignore").read_text().splitlines()
+
+    assert {f"!{package.partition('/')[0]}" for package in packages} <= set(kept)
+
+
+@pytest.mark.parametrize(
+    "extra", [module.rpartition(".")[2].replace("_", "-") for module in check_compose.SETTINGS]
+)
 def test_every_deployable_resolves_to_packages_only(extra: str) -> None:
     """No image needs the project itself from an index, nor development tools."""
     needs = requirements.requirements(requirements.load_extras(), extra)
