@@ -18,7 +18,7 @@ RUN /app/bin/python -m pip install --no-cache-dir -c constraints.txt --no-deps .
 
 FROM python:${PYTHON}-slim
 RUN useradd --uid 10001 --user-group --no-create-home payhub \
-    && install -d -o payhub -g payhub /srv/payhub /srv/payhub/var
+    && install -d -o payhub -g payhub /srv/payhub /srv/payhub/var /srv/payhub/anchor
 COPY --from=build /app /app
 USER payhub
 WORKDIR /srv/payhub

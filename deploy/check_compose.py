@@ -20,6 +20,8 @@ from payment_service import settings as payments_settings
 from provider_mock import settings as mock_settings
 from provider_stripe import settings as stripe_settings
 from servicekit import settings as kit_settings
+from subscribers.audit_log import settings as audit_settings
+from subscribers.email_notifier import settings as email_settings
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BASE = ROOT / "docker-compose.yml"
@@ -28,12 +30,24 @@ VARIANTS: Mapping[str, Sequence[pathlib.Path]] = {
     "docker-compose.yml": [BASE],
     "docker-compose.embedded.yml": [BASE, ROOT / "docker-compose.embedded.yml"],
     "docker-compose.stripe.yml": [BASE, ROOT / "docker-compose.stripe.yml"],
+    "docker-compose.subscribers.yml": [BASE, ROOT / "docker-compose.subscribers.yml"],
 }
 SETTINGS: Mapping[str, type[kit_settings.ServiceSettings]] = {
     "payment_service": payments_settings.Settings,
     "event_gateway": gateway_settings.Settings,
     "provider_mock": mock_settings.MockSettings,
     "provider_stripe": stripe_settings.StripeSettings,
+    "subscribers.audit_log": audit_settings.AuditLogSettings,
+    "subscribers.email_notifier": email_settings.Settings,
+}
+# The others serve when nothing else is said.
+NEEDS_COMMAND = frozenset({"subscribers.audit_log"})
+# What files ask for (`${NAME:?…}`) because only an operator knows it.
+STAND_INS: Mapping[str, str] = {
+    "AUDIT_LOG_KEY": "stand-in",
+    "EMAIL_NOTIFIER_KEY": "stand-in",
+    "EMAIL_NOTIFIER_SMTP_HOST": "mx.example.com",
+    "EMAIL_NOTIFIER_FROM_ADDRESS": "billing@example.com",
 }
 # Ports of images that are not ours.
 FOREIGN_PORTS: Mapping[str, int] = {"postgres": 5432}
@@ -44,6 +58,8 @@ ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
 ENDPOINT = re.compile(r"(?<![\w.])(?P<host>[a-z][a-z0-9_-]*):(?P<port>\d+)(?!\w)")
 HEALTH_URL = re.compile(r"http://127\.0\.0\.1:(?P<port>\d+)(?P<path>/\w*)")
 PUBLISHED = re.compile(r"(?:(?:[\d.]+:)?\d+:)?(?P<container>\d+)(?:/tcp)?")
+NAMED_VOLUME = re.compile(r"(?P<name>\w[\w.-]*):(?P<folder>[^:]+)(?::\w+)?")
+OWNED_FOLDERS = re.compile(r"install -d -o payhub -g payhub (?P<folders>[^\n&]+)")
 COMMAND_TIMEOUT_S = 30.0
 
 
@@ -59,7 +75,9 @@ class Process:
     @property
     def serves(self) -> bool:
         """Whether it listens; `migrate` and others do their work and end."""
-        return self.arguments in ((), ("serve",))
+        if not self.arguments:
+            return self.module not in NEEDS_COMMAND
+        return self.arguments in (("serve",), ("run",))
 
 
 def check(
@@ -77,6 +95,7 @@ def check(
             processes[name] = process
     for name, service in services.items():
         problems += [f"{name}: {text}" for text in _links(service, services, processes)]
+        problems += [f"{name}: {text}" for text in _volumes(service, content.get("volumes") or {})]
         if name in processes and processes[name].settings is not None:
             problems += [f"{name}: {text}" for text in _listening(service, processes[name])]
     return problems
@@ -97,9 +116,9 @@ def _process(
         problems.append(f"{name}: command {command!r} has to be a list that begins with {known}")
         return None
     module, arguments = command[0], tuple(command[1:])
-    if extra != module.replace("_", "-"):
+    if extra != module.rpartition(".")[2].replace("_", "-"):
         problems.append(f"{name}: runs {module}, but its image is built for {extra!r}")
-    if not has_command(module, arguments):
+    if not has_command(module, arguments) or (module in NEEDS_COMMAND and not arguments):
         problems.append(f"{name}: `python -m {' '.join(command)}` is not a command")
     environment = service.get("environment") or {}
     if not isinstance(environment, Mapping):
@@ -179,6 +198,30 @@ def _links(
                 yield f"{key} names {host}:{port}, its gRPC port is {target.settings.grpc_port}"
 
 
+def _volumes(service: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterable[str]:
+    """Yields problems of named volumes; a new one belongs to whom its folder in the image does."""
+    for text in map(str, service.get("volumes", [])):
+        match = NAMED_VOLUME.fullmatch(text)
+        if match is None:
+            continue
+        if match["name"] not in declared:
+            yield f"mounts {match['name']}, which is not among the volumes"
+        if "build" in service and match["folder"] not in owned_folders():
+            yield f"can't write to {match['folder']}: the Dockerfile makes no such folder for it"
+
+
+@functools.cache
+def owned_folders() -> frozenset[str]:
+    """Returns the folders that images make for the user who runs in them."""
+    match = OWNED_FOLDERS.search((ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    return frozenset(match["folders"].split()) if match else frozenset()
+
+
+def load(variant: str) -> dict[str, Any]:
+    """Returns the merged content of a variant; raises compose.ComposeError."""
+    return compose.load(VARIANTS[variant], STAND_INS)
+
+
 @functools.cache
 def has_command(module: str, arguments: tuple[str, ...]) -> bool:
     """Tells whether a process knows a command, by asking it for help on it."""
@@ -197,9 +240,9 @@ def has_command(module: str, arguments: tuple[str, ...]) -> bool:
 def main() -> None:
     """Prints every problem and exits 1 if there is one."""
     problems: list[str] = []
-    for variant, paths in VARIANTS.items():
+    for variant in VARIANTS:
         try:
-            found = check(compose.load(paths), has_command)
+            found = check(load(variant), has_command)
         except compose.ComposeError as error:
             found = [str(error)]
         problems += [f"{variant}: {text}" for text in found]

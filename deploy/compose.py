@@ -6,12 +6,16 @@ Never starts anything.
 
 import pathlib
 import re
+import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 
-VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::?-(?P<default>[^}]*))?\}|\$(?P<bare>\w+)")
+VARIABLE = re.compile(
+    r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)"
+    r"|\{(?P<name>[A-Za-z_]\w*)(?::?(?P<operator>[-?])(?P<text>[^${}]*))?\}|(?P<other>\{))"
+)
 RESET = object()
 # Compose adds to these lists where it replaces others.
 APPENDED = frozenset({"ports", "volumes", "expose", "tmpfs"})
@@ -28,11 +32,19 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("!reset", lambda _loader, _node: RESET)
 
 
-def load(paths: Iterable[pathlib.Path]) -> dict[str, Any]:
-    """Returns the merged content of compose files, variables replaced by their defaults.
+def load(
+    paths: Iterable[pathlib.Path], required: Mapping[str, str] = types.MappingProxyType({})
+) -> dict[str, Any]:
+    """Returns the merged content of compose files as if no variable were set but those that are
+    asked for: others are replaced by their defaults.
+
+    Args:
+        paths: The files, each laid over those before it.
+        required: Values of variables that are asked for, as in `${NAME:?what is missing}`.
 
     Raises:
-        ComposeError: a file is missing, is not YAML, or uses a variable without default.
+        ComposeError: a file is missing, is not YAML, uses a variable that has no default and is
+            not asked for, or asks for one that `required` does not have.
     """
     merged: dict[str, Any] = {}
     for path in paths:
@@ -43,25 +55,33 @@ def load(paths: Iterable[pathlib.Path]) -> dict[str, Any]:
             raise ComposeError(f"{path.name}: {error}") from None
         if not isinstance(content, dict):
             raise ComposeError(f"{path.name}: has to be a mapping")
-        merged = _merge(merged, _interpolate(content, path.name), "")
+        merged = _merge(merged, _interpolate(content, required, path.name), "")
     return merged
 
 
-def _interpolate(value: Any, where: str) -> Any:
+def _interpolate(value: Any, required: Mapping[str, str], where: str) -> Any:
     if isinstance(value, Mapping):
-        return {key: _interpolate(inner, f"{where}.{key}") for key, inner in value.items()}
+        return {
+            key: _interpolate(inner, required, f"{where}.{key}") for key, inner in value.items()
+        }
     if isinstance(value, list):
-        return [_interpolate(inner, where) for inner in value]
+        return [_interpolate(inner, required, where) for inner in value]
     if not isinstance(value, str):
         return value
 
     def replace(match: re.Match[str]) -> str:
-        if match[0] == "$$":
+        if match["escaped"]:
             return "$"
-        if match["default"] is None:
-            name = match["name"] or match["bare"]
+        if match["other"]:
+            raise ComposeError(f"{where}: {value!r} can't be read; write ${{NAME:-default}}")
+        name, text = match["name"] or match["bare"], match["text"]
+        if text is None:
             raise ComposeError(f"{where}: ${{{name}}} has no default; write ${{{name}:-...}}")
-        return match["default"]
+        if match["operator"] == "-":
+            return str(text)
+        if not required.get(name):
+            raise ComposeError(f"{where}: required variable {name} is missing a value: {text}")
+        return required[name]
 
     return VARIABLE.sub(replace, value)
 

@@ -6,6 +6,7 @@ which fails if something is missing. Never reads the environment.
 """
 
 import argparse
+import json
 import re
 import sys
 import typing
@@ -19,7 +20,6 @@ from servicekit import settings as kit_settings
 
 DOCUMENT = check_compose.ROOT / "docs" / "settings.md"
 BOUNDS = {"gt": "above", "ge": "from", "lt": "below", "le": "up to"}
-COMMON = set(kit_settings.ServiceSettings.model_fields)
 ROW = re.compile(r"^\| `(?P<name>[A-Z_]+)` \| [^|]* \| [^|]* \| (?P<meaning>.*) \|$")
 HEADER = "| variable | default | values | meaning |\n|---|---|---|---|"
 
@@ -47,29 +47,41 @@ def _section(
     rows = [
         f"| `{name}` | {_default(field)} | {_values(field)} | {meanings.get(name, '')} |"
         for key, field in cls.model_fields.items()
-        if (not prefix or key not in COMMON or key.endswith("_port"))
+        if (not prefix or key.endswith("_port") or _is_own(key, field))
         for name in [f"{prefix}{key}".upper()]
     ]
     return "\n".join([f"## {title}", "", HEADER, *rows])
 
 
+def _is_own(key: str, field: fields.FieldInfo) -> bool:
+    """Tells whether a process has a variable, or its default, for itself."""
+    common = kit_settings.ServiceSettings.model_fields.get(key)
+    return common is None or common.default != field.default
+
+
 def _default(field: fields.FieldInfo) -> str:
+    if field.is_required():
+        return "required"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, pydantic.SecretStr):
         value = value.get_secret_value()
-    if value is None or value in ("", {}):
+    if value is None or value in ("", {}, ()):
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
         return f"`{value:.10g}`"
-    if isinstance(value, dict):
-        return "`{}`".format(str(value).replace("'", '"'))
+    if isinstance(value, tuple):
+        value = [int(one) if isinstance(one, float) and one.is_integer() else one for one in value]
+    if isinstance(value, dict | list):
+        return f"`{json.dumps(value)}`"
     return f"`{value}`"
 
 
 def _values(field: fields.FieldInfo) -> str:
     """Returns the range of a number, or the words that are allowed."""
+    if typing.get_origin(field.annotation) is tuple:
+        return "JSON list"
     if words := typing.get_args(field.annotation) if "Literal" in str(field.annotation) else ():
         return ", ".join(f"`{word}`" for word in words)
     if "bool" in str(field.annotation):
