@@ -90,10 +90,11 @@ def test_a_process_needs_only_its_own_extra(module: str) -> None:
     run(PROBE, module, module.replace("_", "-"), others)
 
 
-def test_the_audit_log_needs_only_its_own_extra() -> None:
+@pytest.mark.parametrize("name", ["audit_log", "email_notifier"])
+def test_a_subscriber_needs_only_its_own_extra(name: str) -> None:
     """The subscriber imports nothing that its extra does not install, nor a service."""
-    others = {*stack.NAMES, "provider_sdk", "payctl", "deploy", "examples", "tests"}
-    run(PROBE, "subscribers.audit_log", "audit-log", others)
+    others = {*stack.KNOWN, "provider_sdk", "payctl", "deploy", "examples", "tests"}
+    run(PROBE, f"subscribers.{name}", name.replace("_", "-"), others)
 
 
 def test_the_client_needs_only_its_own_extra() -> None:
