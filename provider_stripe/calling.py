@@ -8,7 +8,7 @@ import asyncio
 import email.utils
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import stripe
@@ -24,6 +24,7 @@ REPEAT_PAUSE_S = 0.5
 
 Json = Mapping[str, Any]
 Call = provider.Call[config.StripeConfig]
+_T = TypeVar("_T")
 
 
 class Reply(NamedTuple):
@@ -69,9 +70,9 @@ async def send(
     deadline: Deadline,
     call: Call,
     request: Callable[[], Awaitable[Any]],
-    retrieve: Callable[[str], Awaitable[Any]] | None = None,
+    retrieve: Callable[[str], Awaitable[Any]] | None,
 ) -> Reply:
-    """Sends a change; returns the answer.
+    """Sends a change; returns the answer as it is true now.
 
     Args:
         account: Who asks.
@@ -79,6 +80,7 @@ async def send(
         call: The operation.
         request: Sends it.
         retrieve: Reads the object of an id, which is done if the answer is a replayed one.
+            None where nothing that may have changed since is taken from the answer.
 
     Raises:
         failures.Declined: Stripe or a bank refused.
@@ -87,10 +89,18 @@ async def send(
     reply = await _ask(account, deadline, request, call.ensure_in_time)
     if not reply.replayed or retrieve is None:
         return reply
+    return await after_change(read(account, deadline, lambda: retrieve(str(reply.told["id"]))))
+
+
+async def after_change(question: Awaitable[_T]) -> _T:
+    """Returns the answer to a question that is asked after a change was made.
+
+    Raises:
+        errors.NoAnswer: Whatever the question met; the change was made all the same.
+    """
     try:
-        return await read(account, deadline, lambda: retrieve(str(reply.told["id"])))
+        return await question
     except errors.ProviderError:
-        # Whatever the question met: the change was made.
         raise errors.NoAnswer("Stripe did not say how what was made stands now") from None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
+from payhub.provider.v1 import provider_object_pb2 as pb
 
 from provider_sdk import calls
 from provider_stripe import answers, calling, failures, marks, objects, payments, transport
@@ -51,8 +52,10 @@ def _details(details: pps.CustomerDetails) -> dict[str, Any]:
 async def _customer(
     account: transport.Account, call: calling.Call, request: answers.Sent
 ) -> operation_pb2.Operation:
+    deadline = calling.Deadline(calling.REQUEST_MAX_S)
     try:
-        reply = await calling.send(account, calling.Deadline(calling.REQUEST_MAX_S), call, request)
+        # Only its id is told, and that stays.
+        reply = await calling.send(account, deadline, call, request, None)
     except failures.Declined as declined:
         return payments.declined_operation(declined.decline)
     return of_customer(reply, call.operation_id)
@@ -90,6 +93,7 @@ async def attach(
                     {"type": "card", "card": {"token": request.token}},
                     {"idempotency_key": f"{key}:create"},
                 ),
+                None,
             )
             method_id = str(made.told["id"])
         attached = await calling.send(
@@ -99,11 +103,13 @@ async def attach(
             lambda: account.api.payment_methods.attach_async(
                 method_id, {"customer": request.provider_customer_id}, {"idempotency_key": key}
             ),
+            None,
         )
         # A test token like pm_card_visa stands for a PaymentMethod of another id.
         method_id = str(attached.told["id"])
-        if request.set_default:
-            await _make_default(account, deadline, call, request.provider_customer_id, method_id)
+        replayed = request.set_default and await _make_default(
+            account, deadline, call, request.provider_customer_id, method_id
+        )
         # Last, so that whoever finds the mark knows that all before it was done.
         mark = marks.made_by(key, request.payment_method_id)
         reply = await calling.send(
@@ -113,9 +119,14 @@ async def attach(
             lambda: account.api.payment_methods.update_async(
                 method_id, {"metadata": mark}, {"idempotency_key": f"{key}:mark"}
             ),
+            None,
         )
     except failures.Declined as declined:
         return answers.refused(declined)
+    if replayed or reply.replayed:
+        # Detached since, or another one made the default.
+        now = await calling.after_change(standing(account, deadline, method_id))
+        return answers.done(key, now)
     found = objects.payment_method(reply.told, reply.at_s, is_default=request.set_default)
     return answers.done(key, found)
 
@@ -130,11 +141,39 @@ async def set_default(
         await _make_default(account, deadline, call, request.provider_customer_id, method_id)
     except failures.Declined as declined:
         return answers.refused(declined, method_id)
+    found = await calling.after_change(standing(account, deadline, method_id))
+    return answers.done(call.operation_id, found)
+
+
+async def standing(
+    account: transport.Account, deadline: calling.Deadline, method_id: str
+) -> pb.ProviderObject:
+    """Returns a PaymentMethod as it is now, and whether it is its Customer's default.
+
+    Raises:
+        errors.ProviderError: As for `calling.read`.
+    """
     reply = await calling.read(
         account, deadline, lambda: account.api.payment_methods.retrieve_async(method_id)
     )
-    found = objects.payment_method(reply.told, reply.at_s, is_default=True)
-    return answers.done(call.operation_id, found)
+    customer_id = objects.reference(reply.told.get("customer"))
+    default = await default_of(account, deadline, customer_id) if customer_id else ""
+    return objects.payment_method(reply.told, reply.at_s, is_default=default == method_id)
+
+
+async def default_of(
+    account: transport.Account, deadline: calling.Deadline, customer_id: str
+) -> str:
+    """Returns the PaymentMethod that invoices of a Customer are paid by, or ''.
+
+    Raises:
+        errors.ProviderError: As for `calling.read`.
+    """
+    reply = await calling.read(
+        account, deadline, lambda: account.api.customers.retrieve_async(customer_id)
+    )
+    invoicing = reply.told.get("invoice_settings") or {}
+    return objects.reference(invoicing.get("default_payment_method"))
 
 
 async def _make_default(
@@ -143,19 +182,22 @@ async def _make_default(
     call: calling.Call,
     customer_id: str,
     method_id: str,
-) -> None:
+) -> bool:
+    """Returns whether Stripe had done it before, so that another may be the default now."""
     params = {
         "invoice_settings": {"default_payment_method": method_id},
         "metadata": marks.done(call.operation_id, "default"),
     }
-    await calling.send(
+    reply = await calling.send(
         account,
         deadline,
         call,
         lambda: account.api.customers.update_async(
             customer_id, params, {"idempotency_key": f"{call.operation_id}:default"}
         ),
+        None,
     )
+    return reply.replayed
 
 
 async def detach(

@@ -10,7 +10,7 @@ from payhub.provider.v1 import notice_provider_service_pb2 as nps
 from payhub.provider.v1 import provider_object_pb2 as pb
 
 from provider_sdk import errors
-from provider_stripe import billing, calling, disputes, objects, transport
+from provider_stripe import billing, calling, customers, disputes, objects, transport
 
 REFUNDS_MAX = 100
 
@@ -58,15 +58,7 @@ class Fetch:
         return [objects.payment(reply.told, reply.at_s, refunds=refunds, invoice_id=invoice_id)]
 
     async def _payment_method(self, object_id: str) -> list[pb.ProviderObject]:
-        api = self._account.api
-        reply = await self._read(lambda: api.payment_methods.retrieve_async(object_id))
-        customer_id = objects.reference(reply.told.get("customer"))
-        default = ""
-        if customer_id:
-            customer = await self._read(lambda: api.customers.retrieve_async(customer_id))
-            invoicing = customer.told.get("invoice_settings") or {}
-            default = objects.reference(invoicing.get("default_payment_method"))
-        return [objects.payment_method(reply.told, reply.at_s, is_default=default == object_id)]
+        return [await customers.standing(self._account, self._deadline, object_id)]
 
     async def _plan(self, object_id: str) -> list[pb.ProviderObject]:
         reply = await self._read(lambda: self._account.api.prices.retrieve_async(object_id))

@@ -190,9 +190,7 @@ class Lookup:
         return answers.done(self._id, told)
 
     async def _default_of(self, customer_id: str) -> str:
-        reply = await self._read(lambda: self._account.api.customers.retrieve_async(customer_id))
-        invoicing = reply.told.get("invoice_settings") or {}
-        return objects.reference(invoicing.get("default_payment_method"))
+        return await customers.default_of(self._account, self._deadline, customer_id)
 
     # Billing ---------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ async def authorize(
             lambda: account.api.payment_intents.create_async(
                 params, {"idempotency_key": call.operation_id}
             ),
+            lambda made: account.api.payment_intents.retrieve_async(made, {"expand": _EXPANDED}),
         )
     except failures.Declined as declined:
         return declined_operation(declined.decline, declined.object_id), None
@@ -100,6 +101,7 @@ async def capture(
             lambda: account.api.payment_intents.capture_async(
                 request.provider_payment_id, params, {"idempotency_key": call.operation_id}
             ),
+            account.api.payment_intents.retrieve_async,
         )
     except failures.Declined as declined:
         return declined_operation(declined.decline, request.provider_payment_id)
@@ -123,6 +125,8 @@ async def increment(
             lambda: account.api.payment_intents.increment_authorization_async(
                 request.provider_payment_id, params, {"idempotency_key": call.operation_id}
             ),
+            # What was raised once was raised, whatever the payment came to.
+            None,
         )
     except failures.Declined as declined:
         return declined_operation(declined.decline, request.provider_payment_id)
@@ -140,6 +144,8 @@ async def void(account: transport.Account, intent_id: str, call: Call) -> operat
             lambda: account.api.payment_intents.cancel_async(
                 intent_id, {}, {"idempotency_key": call.operation_id}
             ),
+            # Nothing follows a cancellation.
+            None,
         )
     except errors.StateConflict:
         answer = await calling.read(
@@ -171,6 +177,7 @@ async def refund(
             lambda: account.api.refunds.create_async(
                 params, {"idempotency_key": call.operation_id}
             ),
+            account.api.refunds.retrieve_async,
         )
     except failures.Declined as declined:
         return declined_operation(declined.decline, request.provider_payment_id)
@@ -223,14 +230,18 @@ def of_step(answer: calling.Reply, operation_id: str) -> operation_pb2.Operation
     entry = marks.read(told.get("metadata"), operation_id)
     if entry is None:
         raise errors.NotFound("the payment does not know the operation")
-    pending = entry.what == "capture" and told.get("status") == "processing"
+    state = _O.STATE_SUCCEEDED
+    if entry.what == "capture":
+        state = statuses.CAPTURED.get(str(told.get("status")), _O.STATE_UNSPECIFIED)
     operation = _O(
         operation_id=operation_id,
-        state=_O.STATE_PENDING if pending else _O.STATE_SUCCEEDED,
+        state=state,
         provider_object_id=str(told["id"]),
         provider_operation_id=operation_id,
     )
     operation.amount.CopyFrom(money.from_stripe(entry.amount, str(told["currency"])))
+    if state == _O.STATE_DECLINED:
+        operation.decline.CopyFrom(declines.of_error(told.get("last_payment_error")))
     _stamp(operation, answer)
     return operation
 

@@ -26,6 +26,14 @@ PAYMENT_INTENT: Mapping[str, operation_pb2.Operation.State] = {
     "succeeded": _O.STATE_SUCCEEDED,
     "canceled": _O.STATE_VOIDED,
 }
+# The same PaymentIntent, seen from a capture that Stripe has taken on.
+CAPTURED: Mapping[str, operation_pb2.Operation.State] = {
+    "requires_payment_method": _O.STATE_DECLINED,
+    "processing": _O.STATE_PENDING,
+    "requires_capture": _O.STATE_SUCCEEDED,
+    "succeeded": _O.STATE_SUCCEEDED,
+    "canceled": _O.STATE_DECLINED,
+}
 REFUND: Mapping[str, operation_pb2.Operation.State] = {
     "pending": _O.STATE_PENDING,
     "requires_action": _O.STATE_PENDING,

@@ -4,8 +4,9 @@ import typing
 
 import pytest
 import stripe
+from payhub.provider.v1 import operation_pb2
 
-from provider_stripe import statuses, transport, webhooks
+from provider_stripe import calling, payments, statuses, transport, webhooks
 
 
 def _declared(annotation: object) -> set[str]:
@@ -44,3 +45,33 @@ def test_every_event_asked_for_is_one_of_stripe() -> None:
     unknown = set(webhooks.EVENTS) - _declared(stripe.Event.__annotations__["type"])
     # Kept for accounts of before 2024-10-28, which still send it.
     assert unknown <= {"charge.refund.updated"}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("processing", operation_pb2.Operation.STATE_PENDING),
+        ("succeeded", operation_pb2.Operation.STATE_SUCCEEDED),
+        ("requires_payment_method", operation_pb2.Operation.STATE_DECLINED),
+        ("canceled", operation_pb2.Operation.STATE_DECLINED),
+    ],
+)
+def test_a_capture_is_told_by_how_its_payment_stands(
+    status: str, state: operation_pb2.Operation.State
+) -> None:
+    """A capture that was taken on and then came to nothing is a refusal, not a success."""
+    told = {
+        "id": "pi_1",
+        "status": status,
+        "currency": "eur",
+        "metadata": {"op_1": "capture:700"},
+        "last_payment_error": {"code": "card_declined", "decline_code": "insufficient_funds"},
+    }
+    operation = payments.of_step(calling.Reply(told, 1.0), "op_1")
+    assert (operation.state, operation.amount.amount_minor) == (state, 700)
+    refused = state == operation_pb2.Operation.STATE_DECLINED
+    assert operation.HasField("decline") is refused
+    # An increment that was taken on stays one.
+    told["metadata"] = {"op_1": "increment:700"}
+    raised = payments.of_step(calling.Reply(told, 1.0), "op_1")
+    assert raised.state == operation_pb2.Operation.STATE_SUCCEEDED
