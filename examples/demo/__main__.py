@@ -51,8 +51,6 @@ QUICK: Mapping[str, str] = {
     "PAYMENT_SERVICE_RESOLVER_LONGEST_S": "1",
     # A payer who never answers is still expected when the provider's clock has passed months.
     "PROVIDER_MOCK_ACTION_EXPIRE_S": str(365 * bank.DAY_S),
-    # Hundreds of orders at once are told by as many webhooks, each verified and looked up.
-    "PAYMENT_SERVICE_PROVIDER_LOOKUPS_MAX": "200",
     # What the provider does by itself is told by webhooks: some late, some twice.
     "PROVIDER_MOCK_WEBHOOK_JITTER_MS": "50",
     "PROVIDER_MOCK_WEBHOOK_DUPLICATE_SHARE": "0.1",

@@ -35,21 +35,29 @@ class Fetched:
 
 
 async def fetch(
-    provider: pool.Provider, wanted: objects.Reference, *, binding_id: str, tenant_id: str
+    provider: pool.Provider,
+    wanted: objects.Reference,
+    *,
+    binding_id: str,
+    tenant_id: str,
+    patience_s: float | None = None,
 ) -> Fetched:
-    """Asks for an object and returns what is known. Never raises."""
+    """Asks for an object and returns what is known. Never raises.
+
+    *patience_s* is how long it waits for its turn; see `pool.Provider.look_up`.
+    """
     if provider.lacks(capability_pb2.CAPABILITY_OBJECT_FETCH):
         return Fetched(detail="the provider has no OBJECT_FETCH")
     request = notice_provider_service_pb2.FetchObjectRequest(
         binding_id=binding_id, reference=seeing.refer(wanted)
     )
     try:
-        answer = await provider.notice(
-            "FetchObject",
+        answer = await provider.fetch(
             request,
             binding_id=binding_id,
             tenant_id=tenant_id,
             timeout_s=TIMEOUT_S,
+            patience_s=patience_s,
         )
         if answer is None:
             return Fetched(detail="the answer is not a message of the contract")

@@ -29,11 +29,13 @@ from payment_service.provider_client import (
     signs,
 )
 from servicekit import clock as clocks
-from servicekit import logs
+from servicekit import logs, turns
 
 _log = logs.get_logger(__name__)
 
 VERIFYING_MAX = 1_000
+# Webhooks that wait to ask: by default more than are at the door and in a batch together.
+WAITING_MAX = 256
 
 # Instances one operation is offered to.
 TRIED_MAX = 3
@@ -46,12 +48,18 @@ class Bounds:
     """Most calls at once, so that a plugin that hangs ties up no more than its share.
 
     `calls_max` operations of a plugin over all its instances, `instance_max` over one of
-    them (or what it states itself, if that is less), `lookups_max` look-ups of a plugin.
+    them (or what it states itself, if that is less), `lookups_max` look-ups of a plugin and
+    as many fetches. Of these, those that wait for their turn leave a quarter to the others.
     """
 
     calls_max: int = 512
     instance_max: int = 256
     lookups_max: int = 16
+
+    def asking(self) -> turns.Turns:
+        """Returns the places of look-ups or of fetches."""
+        share = max(1, self.lookups_max - max(1, self.lookups_max // 4))
+        return turns.Turns(self.lookups_max, waiting_max=WAITING_MAX, share=share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +110,8 @@ class Provider(asking.Asking):
         self._known: introduction.Known | None = None
         self._awaited: asyncio.Task[None] | None = None
         self._active = 0
-        self._looking = 0
+        self._looking = tools.bounds.asking()
+        self._fetching = tools.bounds.asking()
         self._noticing: Counter[str] = Counter()
 
     def settle(self, situation: Situation) -> None:
@@ -181,25 +190,55 @@ class Provider(asking.Asking):
         self._count(operation.kind.name.lower(), report, started_s)
         return report
 
-    async def look_up(self, operation: model.Operation, object_id: str = "") -> outcomes.Report:
+    async def look_up(
+        self, operation: model.Operation, object_id: str = "", *, patience_s: float | None = None
+    ) -> outcomes.Report:
         """Asks what became of *operation* and returns what is known. Never raises.
 
         *object_id* is what it made at the provider, '' while core has not heard of it.
+        *patience_s* is how long it waits for its turn, None for who comes again anyway.
         Breakers don't keep it back: it is how uncertainty ends.
         """
-        started_s = time.perf_counter()
-        if self._looking >= self._tools.bounds.lookups_max:
-            return reading.unknown(operation.version, "as many look-ups as allowed are under way")
-        self._looking += 1
-        try:
-            report = await self._look_up(operation, object_id)
-        except Exception:
-            _log.exception("a look-up failed in core", operation_id=operation.id)
-            report = reading.unknown(operation.version, "a fault in core")
-        finally:
-            self._looking -= 1
+        async with self._looking.turn(patience_s) as taken:
+            if not taken:
+                return reading.unknown(
+                    operation.version, "as many look-ups as allowed are under way"
+                )
+            started_s = time.perf_counter()
+            try:
+                report = await self._look_up(operation, object_id)
+            except Exception:
+                _log.exception("a look-up failed in core", operation_id=operation.id)
+                report = reading.unknown(operation.version, "a fault in core")
         self._count("get_operation", report, started_s)
         return report
+
+    async def fetch(
+        self,
+        request: Any,
+        *,
+        binding_id: str,
+        tenant_id: str,
+        timeout_s: float,
+        patience_s: float | None = None,
+    ) -> Any:
+        """Calls FetchObject of one instance, once it is its turn; see `look_up`.
+
+        Raises:
+            asking.Unreachable: No instance answers, or its turn does not come.
+            client.NotConfigured: It could not be given the binding.
+            grpc.aio.AioRpcError: Whatever the instance says.
+        """
+        async with self._fetching.turn(patience_s) as taken:
+            if not taken:
+                raise asking.Unreachable("as many fetches as allowed are under way")
+            return await self.notice(
+                "FetchObject",
+                request,
+                binding_id=binding_id,
+                tenant_id=tenant_id,
+                timeout_s=timeout_s,
+            )
 
     async def notice(
         self, method: str, request: Any, *, binding_id: str, tenant_id: str, timeout_s: float
@@ -207,15 +246,13 @@ class Provider(asking.Asking):
         """Calls an RPC of NoticeProviderService, which changes nothing, of one instance.
 
         Raises:
-            asking.Unreachable: No instance answers, or as many look-ups as allowed are under
-                way.
+            asking.Unreachable: No instance answers, or as many calls as allowed are under way.
             client.NotConfigured: It could not be given the binding.
             grpc.aio.AioRpcError: Whatever the instance says.
         """
         # Reading a webhook asks nobody upstream; how many come at once is bounded at the door.
-        most = self._tools.bounds.lookups_max if method == "FetchObject" else VERIFYING_MAX
-        if self._noticing[method] >= most:
-            raise asking.Unreachable(f"{most} calls of {method} are under way, as many as allowed")
+        if self._noticing[method] >= VERIFYING_MAX:
+            raise asking.Unreachable(f"{VERIFYING_MAX} calls of {method} are under way")
         self._noticing[method] += 1
         try:
             chosen = await self._answering()

@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from starlette import requests, responses, routing
 
 from payment_service.usecases.webhooks import receiving
-from servicekit import logs, storage
+from servicekit import logs, storage, turns
 
 _log = logs.get_logger(__name__)
 
 READ_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 5
+# A burst waits for its turn, its bodies unread. With what is taken at once it stays below the
+# connections that the HTTP server has.
+WAITING_MAX = 128
+PATIENCE_S = 5.0
 _PROVIDER = re.compile(r"[a-z][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -26,7 +30,8 @@ class Endpoint:
     Args:
         receiver: What takes them.
         body_bytes_max: Largest body read.
-        concurrency_max: Most requests at once; more are told to come back.
+        concurrency_max: Most requests at once; WAITING_MAX more wait up to PATIENCE_S, and
+            are told to come back then.
     """
 
     def __init__(
@@ -34,8 +39,7 @@ class Endpoint:
     ) -> None:
         self.receiver = receiver
         self._body_bytes_max = body_bytes_max
-        self._concurrency_max = concurrency_max
-        self._active = 0
+        self._turns = turns.Turns(concurrency_max, waiting_max=WAITING_MAX)
 
     def routes(self) -> Sequence[routing.BaseRoute]:
         """Returns what the HTTP server serves beside health and metrics."""
@@ -48,13 +52,10 @@ class Endpoint:
         provider = str(request.path_params["provider"])
         if _PROVIDER.fullmatch(provider) is None:
             return _answer(receiving.UNKNOWN, "")
-        if self._active >= self._concurrency_max:
-            return _answer(receiving.LATER, "")
-        self._active += 1
-        try:
+        async with self._turns.turn(PATIENCE_S) as taken:
+            if not taken:
+                return _answer(receiving.LATER, "")
             return await self._receive(request, provider)
-        finally:
-            self._active -= 1
 
     async def _receive(self, request: requests.Request, provider: str) -> responses.Response:
         try:

@@ -27,6 +27,8 @@ _log = logs.get_logger(__name__)
 # Asking for what is missing, and for what that lacks.
 ROUNDS_MAX = 4
 FETCHES_MAX = 16
+# How long one webhook waits in all for its turns to ask. Many come at once.
+PATIENCE_S = 5.0
 
 
 class _Incomplete(Exception):
@@ -47,13 +49,21 @@ class _NotNow(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class _Told:
-    """What is known while a webhook is applied: hints first, then answers."""
+    """What is known while a webhook is applied: hints first, then answers.
 
+    `patient_until_s` is when it waits no longer for a turn, in the loop's time.
+    """
+
+    patient_until_s: float
     operations: list[tuple[model.Operation, outcomes.Report]] = field(default_factory=list)
     hints: list[objects.Seen] = field(default_factory=list)
     fetched: list[objects.Seen] = field(default_factory=list)
     asked: set[objects.Reference] = field(default_factory=set)
     notices: tuple[str, ...] = ()
+
+    def patience_s(self) -> float:
+        """Returns how long it still waits for a turn to ask, at least 0."""
+        return max(self.patient_until_s - asyncio.get_running_loop().time(), 0.0)
 
 
 class Applier:
@@ -98,7 +108,10 @@ class Applier:
     async def _apply(
         self, webhook: webhooks.Webhook, verified: nps.VerifyWebhookResponse
     ) -> webhooks.Webhook:
-        told = _Told(notices=tuple(verified.notices))
+        told = _Told(
+            patient_until_s=asyncio.get_running_loop().time() + PATIENCE_S,
+            notices=tuple(verified.notices),
+        )
         wanted = [] if verified.irrelevant else self._read(verified, told)
         hinted = {one.reference for one in told.hints} & set(wanted)
         told.hints = [one for one in told.hints if one.reference not in hinted]
@@ -149,7 +162,9 @@ class Applier:
             provider = self._ctx.providers.find(operation.provider)
             if provider is None:
                 raise _NotNow(f"provider {operation.provider} is not set up")
-            report = await provider.look_up(operation, message.provider_object_id)
+            report = await provider.look_up(
+                operation, message.provider_object_id, patience_s=told.patience_s()
+            )
             if report.outcome is outcomes.Outcome.UNKNOWN:
                 raise _NotNow(f"looking {operation_id} up failed: {report.detail}")
             told.operations.append((operation, report))
@@ -186,6 +201,7 @@ class Applier:
                 reference,
                 binding_id=webhook.binding_id,
                 tenant_id=webhook.tenant_id,
+                patience_s=told.patience_s(),
             )
             if not found.seen and not found.absent:
                 raise _NotNow(f"{reference.kind.name.lower()} not fetched: {found.detail}")
