@@ -1,4 +1,4 @@
-"""Commands that look at bindings: list, show, versions, diff, schema.
+"""Commands that look at bindings: list, show, address, versions, diff, schema.
 
 Owns their options and their display, and the application that the commands of
 `payctl.binding_changes` and `payctl.binding_files` are added to. Called through
@@ -15,7 +15,7 @@ from payhub.plugin.v1 import binding_pb2, plugin_service_pb2
 
 import payhub_client
 from payctl import money, render, session
-from payhub_client import errors
+from payhub_client import bindings, errors
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,10 +103,57 @@ def show(
         binding_id = await find(client, binding, timeout_s)
         found = await client.bindings.get(binding_id, generation=generation, timeout_s=timeout_s)
         if as_json:
-            render.document(render.to_dict(found))
+            path = bindings.webhook_path(found.binding.tenant_id, found.binding.plugin_id)
+            render.document({**render.to_dict(found), "webhook_path": path})
             return session.Exit.OK
         write(found.binding)
         render.text_line(json.dumps(json.loads(found.config_json), indent=2, ensure_ascii=False))
+        return session.Exit.OK
+
+    session.run(ctx, work, as_json=as_json)
+
+
+@app.command()
+def address(
+    ctx: typer.Context,
+    tenant_and_plugin: Annotated[
+        str, typer.Argument(metavar="TENANT/PLUGIN", help="Such as acme/mock.")
+    ],
+    *,
+    as_json: session.JsonFlag = False,
+) -> None:
+    """Show where webhooks of a tenant come in, whichever binding serves it."""
+    tenant, _, plugin = tenant_and_plugin.partition("/")
+    if not tenant or not plugin or tenant == bindings.SHARED:
+        raise typer.BadParameter("name the tenant that webhooks are for, as in acme/mock")
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        for serving in (tenant, bindings.SHARED):
+            page = await client.bindings.list_page(
+                tenant_id=serving,
+                plugin_id=plugin,
+                page_size=1,
+                timeout_s=session.connection_of(ctx).timeout_s,
+            )
+            if page.bindings:
+                break
+        else:
+            raise errors.NotFound(
+                f"no binding to {plugin} serves {tenant}; "
+                "`payctl bindings list` shows what there is",
+                reason="RESOURCE_NOT_FOUND",
+            )
+        path = bindings.webhook_path(tenant, plugin)
+        if as_json:
+            render.document(
+                {
+                    "binding_id": bindings.binding_id(tenant, plugin),
+                    "served_by": serving,
+                    "webhook_path": path,
+                }
+            )
+        else:
+            render.text_line(path)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
@@ -250,7 +297,8 @@ async def find(client: payhub_client.Client, text: str, timeout_s: float | None)
     if not page.bindings or not tenant or not plugin:
         raise errors.NotFound(
             f"tenant {tenant or '(none)'} has no binding of its own to {plugin or '(none)'}; "
-            "`payctl bindings list` shows what there is",
+            "`payctl bindings list` shows what there is"
+            + (f", `payctl bindings address {text}` where its webhooks come in" if plugin else ""),
             reason="RESOURCE_NOT_FOUND",
         )
     return page.bindings[0].id
@@ -264,6 +312,7 @@ def write(found: binding_pb2.Binding) -> None:
             "binding": found.id,
             "tenant": f"{found.tenant_id} (shared)" if found.tenant_id == "*" else found.tenant_id,
             "plugin": found.plugin_id,
+            "webhooks": bindings.webhook_path(found.tenant_id, found.plugin_id),
             "generation": str(found.generation),
             "state": "disabled" if options.disabled else "enabled",
             "limits": "\n".join(limits(options)),

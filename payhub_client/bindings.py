@@ -5,6 +5,7 @@ Owns the shape of these calls for Python. Called by operators' tools through
 """
 
 import datetime
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +29,23 @@ _METHODS = {
 }
 SHARED = "*"
 """Tenant of the binding that serves every tenant without one of its own."""
+# As the contract has it.
+_IDS = uuid.UUID("6f0f4c0e-31a5-4f2f-9b6c-7d1f5d2f4a10")
+
+
+def binding_id(tenant_id: str, plugin_id: str) -> str:
+    """Return the id of a tenant's binding to a plugin, also if the shared binding serves it."""
+    return str(uuid.uuid5(_IDS, f"{tenant_id}/{plugin_id}"))
+
+
+def webhook_path(tenant_id: str, plugin_id: str) -> str:
+    """Return where a provider's webhooks for a tenant come in, on the service's HTTP port.
+
+    '' for the shared tenant: webhooks come in by the tenants that it serves.
+    """
+    if tenant_id == SHARED:
+        return ""
+    return f"/webhooks/{plugin_id}/{binding_id(tenant_id, plugin_id)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

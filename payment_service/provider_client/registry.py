@@ -6,7 +6,8 @@ Owns how a tenant's binding to a provider is named. Called by the use cases. Pur
 import functools
 import uuid
 
-# Fixed for ever: binding ids are derived from it and stored with payments.
+# Fixed for ever, and part of the contract: binding ids are derived from it, stored with
+# payments, and in the addresses that providers send webhooks to.
 _BINDINGS = uuid.UUID("6f0f4c0e-31a5-4f2f-9b6c-7d1f5d2f4a10")
 
 

@@ -3,13 +3,17 @@
 import json
 import pathlib
 import stat
+import urllib.error
+import urllib.request
 import uuid
 from typing import Any
 
 import pytest
 from typer import testing
 
+from deploy import stack
 from payctl import commands
+from payment_service.provider_client import registry
 from tests.integration.payment_service import conftest
 
 CANARY = "sk_live_canary_7788"
@@ -55,6 +59,42 @@ def shell(service: conftest.Service) -> Shell:
 def tenant() -> str:
     """A tenant nobody else uses."""
     return f"t-{uuid.uuid4().hex[:12]}"
+
+
+def test_the_address_of_webhooks_is_found_without_a_payment(
+    service: conftest.Service, shell: Shell, tenant: str
+) -> None:
+    """Of a tenant's own binding, and of one that the shared binding serves; the same for both."""
+    path = f"/webhooks/mock/{registry.binding_id(tenant, 'mock')}"
+    assert shell("address", f"{tenant}/mock").stdout.strip() == path
+    found = shell.json("address", f"{tenant}/mock")
+    assert found == {
+        "binding_id": registry.binding_id(tenant, "mock"),
+        "served_by": "*",
+        "webhook_path": path,
+    }
+    # It answers there once the tenant has a key: what is not signed is refused, not unknown.
+    url = f"{service.processes.http_url(stack.PAYMENTS)}{path}"
+
+    def status() -> int:
+        request = urllib.request.Request(url, data=b"{}", method="POST")
+        with pytest.raises(urllib.error.HTTPError) as answered:
+            urllib.request.urlopen(request, timeout=10)
+        with answered.value as answer:
+            return answer.code
+
+    assert status() == 404
+    shell("create", tenant, "mock", "--reason", "a test")
+    assert shell("address", f"{tenant}/mock").stdout.strip() == path
+    assert shell.json("address", f"{tenant}/mock")["served_by"] == tenant
+    assert path in shell("show", f"{tenant}/mock").stdout
+    assert shell.json("show", f"{tenant}/mock")["webhook_path"] == path
+    assert status() in (400, 401, 503)
+    # The shared binding is nobody's address.
+    assert "/webhooks/" not in shell("show", "*/mock").stdout
+    assert shell.json("show", "*/mock")["webhook_path"] == ""
+    assert "name the tenant" in shell("address", "*/mock", code=2).stderr
+    assert "no binding" in shell("address", f"{tenant}/nobody", code=1).stderr
 
 
 def test_a_binding_is_made_changed_compared_and_deleted(
@@ -125,6 +165,7 @@ def test_a_binding_is_made_changed_compared_and_deleted(
     assert shell.json("delete", where, *why)["delete_time"]
     gone = shell("show", where, code=1).stderr
     assert "has no binding of its own" in gone
+    assert f"payctl bindings address {where}" in gone
     assert CANARY not in "".join(shell.said)
 
 
