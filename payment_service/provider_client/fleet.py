@@ -19,6 +19,7 @@ from payment_service.provider_client import (
     link,
     pool,
     probing,
+    roster,
 )
 from servicekit import logs, loop
 
@@ -224,7 +225,7 @@ class Fleet:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _situation(self, plugin: plugins.Plugin) -> pool.Situation:
+    def _situation(self, plugin: plugins.Plugin) -> roster.Situation:
         plan = choosing.Plan(
             current=plugin.current_version,
             canary=plugin.canary_version,
@@ -235,7 +236,7 @@ class Fleet:
             for version in self._view.versions.get(plugin.id, ())
             if (why := _barred(plugin, version))
         }
-        return pool.Situation(
+        return roster.Situation(
             endpoint=plugin.entry.static_endpoint,
             plan=plan,
             barred=barred,

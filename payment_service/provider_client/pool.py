@@ -1,19 +1,17 @@
 """All instances of one plugin, as payments use them.
 
 Owns sending an operation to one of them, the bounds that keep a plugin that hangs from
-harming others, the breakers, and counting faults. Called by the use cases and the resolver
-through `fleet`. Never repeats a call that may have had an effect: another instance is tried
-only where it is certain that nothing was done.
+harming others, the breakers, and counting faults; which of them may be used is in `roster`.
+Called by the use cases and the resolver through `fleet`. Never repeats a call that may have had
+an effect: another instance is tried only where it is certain that nothing was done.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
-
-from payhub.plugin.v1 import capability_pb2
 
 from payment_service.domain import model, outcomes
 from payment_service.provider_client import (
@@ -22,10 +20,10 @@ from payment_service.provider_client import (
     choosing,
     client,
     counting,
-    introduction,
     link,
     probing,
     reading,
+    roster,
     signs,
 )
 from servicekit import clock as clocks
@@ -40,7 +38,6 @@ WAITING_MAX = 256
 # Instances one operation is offered to.
 TRIED_MAX = 3
 WAIT_POLL_S = 0.01
-NO_PLAN = choosing.Plan()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,20 +75,7 @@ class Tools:
     on_fault: Callable[[str, str, str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """What the catalog says of a plugin; `barred` holds why a version takes no operations.
-
-    `known` is what the current version said when it was seen last.
-    """
-
-    endpoint: str = ""
-    plan: choosing.Plan = NO_PLAN
-    barred: Mapping[str, str] = field(default_factory=dict)
-    known: introduction.Known | None = None
-
-
-class Provider(asking.Asking):
+class Provider(roster.Roster):
     """One plugin and its instances; see the module.
 
     Args:
@@ -103,81 +87,17 @@ class Provider(asking.Asking):
         super().__init__(name)
         self.breakers = breaker.Board(tools.breaker_rule)
         self._tools = tools
-        self._situation = Situation()
         self._faults = probing.Faults(tools.probe_rule)
-        # The instance there is, if there is one and it may be used: nothing to choose.
-        self._only: link.Link | None = None
-        self._known: introduction.Known | None = None
         self._awaited: asyncio.Task[None] | None = None
         self._active = 0
         self._looking = tools.bounds.asking()
         self._fetching = tools.bounds.asking()
         self._noticing: Counter[str] = Counter()
 
-    def settle(self, situation: Situation) -> None:
-        """Takes note of what the catalog says, or of links that came and went."""
-        self._situation = situation
-        usable = [each for each in self.links.values() if each.version not in situation.barred]
-        alone = len(usable) == 1 and len(self.links) == 1
-        self._only = usable[0] if alone else None
-        self._known = self._offered(usable)
-
-    @property
-    def situation(self) -> Situation:
-        """What the catalog said last."""
-        return self._situation
-
-    @property
-    def endpoint(self) -> str:
-        """Where it is: its static endpoint, or that of one of its instances."""
-        if self._situation.endpoint:
-            return self._situation.endpoint
-        return next((each.endpoint for each in self.links.values()), "")
-
-    @property
-    def known(self) -> introduction.Known | None:
-        """What it offers: what every version that takes new operations does."""
-        return self._known
-
-    @property
-    def ready(self) -> bool:
-        """Whether an instance takes operations."""
-        return any(self._takes(each) for each in self.links.values())
-
-    @property
-    def detail(self) -> str:
-        """Why no instance takes operations, for people; '' if one does."""
-        if self.ready:
-            return ""
-        problems = {self._problem(each) for each in self.links.values()}
-        return "; ".join(sorted(problems))[:256] or "no instance is registered"
-
     @property
     def active(self) -> int:
         """Operations in progress."""
         return self._active
-
-    def lacks(self, *needed: int) -> str:
-        """Returns the first capability of *needed* the provider is known not to have."""
-        if self._known is None:
-            return ""
-        for capability in needed:
-            if capability not in self._known.capabilities:
-                name = capability_pb2.Capability.Name(capability)
-                return name.removeprefix("CAPABILITY_")
-        return ""
-
-    def takes(self, currency: str) -> bool:
-        """Whether the provider takes a currency, as far as is known."""
-        known = self._known
-        return known is None or not known.currencies or currency in known.currencies
-
-    def remembers_s(self) -> float:
-        """Returns for how many seconds a repeat of an operation is taken for the same one."""
-        known = self._known
-        if known is None or self.lacks(capability_pb2.CAPABILITY_UPSTREAM_IDEMPOTENCY):
-            return 0.0
-        return known.remembers_s
 
     async def execute(self, operation: model.Operation) -> outcomes.Report:
         """Sends *operation* and returns what is known afterwards. Never raises."""
@@ -333,7 +253,7 @@ class Provider(asking.Asking):
         only = self._only
         if only is not None:
             return only if only.ready and not only.draining and not tried else None
-        plan = self._situation.plan
+        plan = self.situation.plan
         usable = [each for each in self.links.values() if self._takes(each) and each not in tried]
         if len(usable) < 2:
             return usable[0] if usable else None
@@ -376,7 +296,7 @@ class Provider(asking.Asking):
             if self._tools.clock.monotonic_s() >= end_s or self._all_barred():
                 return None
             await asyncio.sleep(WAIT_POLL_S)
-        plan = self._situation.plan
+        plan = self.situation.plan
         return choosing.preferred(found, plan, plan.current)[0]
 
     def _learn(
@@ -412,48 +332,5 @@ class Provider(asking.Asking):
             why = f"broken contract: {text}"
             self._tools.on_fault(self.name, version, why)
             # At once here; other processes hear of it with their next view of the catalog.
-            barred = {**self._situation.barred, version: f"quarantined: {why}"}
-            self.settle(replace(self._situation, barred=barred))
-
-    def _takes(self, each: link.Link) -> bool:
-        return each.ready and not each.draining and each.version not in self._situation.barred
-
-    def _answers(self, each: link.Link) -> bool:
-        # What breaks the contract is not believed in look-ups either.
-        return each.ready and each.version not in self._situation.barred
-
-    def _problem(self, each: link.Link) -> str:
-        if why := self._situation.barred.get(each.version, ""):
-            return f"version {each.version}: {why}"
-        if not each.ready:
-            return each.detail or "not connected"
-        return "it is draining" if each.draining else ""
-
-    def _all_barred(self) -> bool:
-        barred = self._situation.barred
-        return bool(barred and self.links) and all(
-            each.version in barred for each in self.links.values()
-        )
-
-    def _offered(self, usable: Iterable[link.Link]) -> introduction.Known | None:
-        """Until promotion an upgrade offers only what both versions do."""
-        plan = self._situation.plan
-        stated = {each.version: each.client.known for each in usable if each.client.known}
-        planned = [stated[v] for v in (plan.current, plan.canary) if v and v in stated]
-        all_known = [known for known in planned or stated.values() if known is not None]
-        if not all_known:
-            return self._situation.known
-        first, *others = all_known
-        capabilities, currencies = first.capabilities, first.currencies
-        for other in others:
-            capabilities &= other.capabilities
-            if currencies and other.currencies:
-                currencies &= other.currencies
-            else:
-                currencies = currencies or other.currencies
-        return replace(
-            first,
-            capabilities=capabilities,
-            currencies=currencies,
-            remembers_s=min(known.remembers_s for known in all_known),
-        )
+            barred = {**self.situation.barred, version: f"quarantined: {why}"}
+            self.settle(replace(self.situation, barred=barred))

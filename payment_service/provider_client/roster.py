@@ -1,0 +1,141 @@
+"""Which instances of a plugin may be used, and what they offer together.
+
+Owns the view of one plugin: what the catalog says of it, which links take operations or answer
+look-ups, and why none does. Called by `pool`, which sends, and by whoever asks what a provider
+can. Never calls an instance.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from payhub.plugin.v1 import capability_pb2
+
+from payment_service.provider_client import asking, choosing, introduction, link
+
+NO_PLAN = choosing.Plan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the catalog says of a plugin; `barred` holds why a version takes no operations.
+
+    `known` is what the current version said when it was seen last.
+    """
+
+    endpoint: str = ""
+    plan: choosing.Plan = NO_PLAN
+    barred: Mapping[str, str] = field(default_factory=dict)
+    known: introduction.Known | None = None
+
+
+class Roster(asking.Asking):
+    """The instances of one plugin, as far as they may be used.
+
+    Args:
+        name: Plugin id.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.situation = Situation()
+        # The instance there is, if there is one and it may be used: nothing to choose.
+        self._only: link.Link | None = None
+        self._known: introduction.Known | None = None
+
+    def settle(self, situation: Situation) -> None:
+        """Takes note of what the catalog says, or of links that came and went."""
+        self.situation = situation
+        usable = [each for each in self.links.values() if each.version not in situation.barred]
+        alone = len(usable) == 1 and len(self.links) == 1
+        self._only = usable[0] if alone else None
+        self._known = self._offered(usable)
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is: its static endpoint, or that of one of its instances."""
+        if self.situation.endpoint:
+            return self.situation.endpoint
+        return next((each.endpoint for each in self.links.values()), "")
+
+    @property
+    def known(self) -> introduction.Known | None:
+        """What it offers: what every version that takes new operations does."""
+        return self._known
+
+    @property
+    def ready(self) -> bool:
+        """Whether an instance takes operations."""
+        return any(self._takes(each) for each in self.links.values())
+
+    @property
+    def detail(self) -> str:
+        """Why no instance takes operations, for people; '' if one does."""
+        if self.ready:
+            return ""
+        problems = {self._problem(each) for each in self.links.values()}
+        return "; ".join(sorted(problems))[:256] or "no instance is registered"
+
+    def lacks(self, *needed: int) -> str:
+        """Returns the first capability of *needed* the provider is known not to have."""
+        if self._known is None:
+            return ""
+        for capability in needed:
+            if capability not in self._known.capabilities:
+                name = capability_pb2.Capability.Name(capability)
+                return name.removeprefix("CAPABILITY_")
+        return ""
+
+    def takes(self, currency: str) -> bool:
+        """Whether the provider takes a currency, as far as is known."""
+        known = self._known
+        return known is None or not known.currencies or currency in known.currencies
+
+    def remembers_s(self) -> float:
+        """Returns for how many seconds a repeat of an operation is taken for the same one."""
+        known = self._known
+        if known is None or self.lacks(capability_pb2.CAPABILITY_UPSTREAM_IDEMPOTENCY):
+            return 0.0
+        return known.remembers_s
+
+    def _takes(self, each: link.Link) -> bool:
+        return each.ready and not each.draining and each.version not in self.situation.barred
+
+    def _answers(self, each: link.Link) -> bool:
+        # What breaks the contract is not believed in look-ups either.
+        return each.ready and each.version not in self.situation.barred
+
+    def _problem(self, each: link.Link) -> str:
+        if why := self.situation.barred.get(each.version, ""):
+            return f"version {each.version}: {why}"
+        if not each.ready:
+            return each.detail or "not connected"
+        return "it is draining" if each.draining else ""
+
+    def _all_barred(self) -> bool:
+        barred = self.situation.barred
+        return bool(barred and self.links) and all(
+            each.version in barred for each in self.links.values()
+        )
+
+    def _offered(self, usable: Iterable[link.Link]) -> introduction.Known | None:
+        """Until promotion an upgrade offers only what both versions do."""
+        plan = self.situation.plan
+        stated = {each.version: each.client.known for each in usable if each.client.known}
+        planned = [stated[v] for v in (plan.current, plan.canary) if v and v in stated]
+        all_known = [known for known in planned or stated.values() if known is not None]
+        if not all_known:
+            return self.situation.known
+        first, *others = all_known
+        capabilities, currencies = first.capabilities, first.currencies
+        for other in others:
+            capabilities &= other.capabilities
+            if currencies and other.currencies:
+                currencies &= other.currencies
+            else:
+                currencies = currencies or other.currencies
+        return replace(
+            first,
+            capabilities=capabilities,
+            currencies=currencies,
+            remembers_s=min(known.remembers_s for known in all_known),
+        )
