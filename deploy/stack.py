@@ -15,7 +15,7 @@ import time
 import types
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Self
 
 from servicekit import ports as port_choice
@@ -40,6 +40,8 @@ PREFIXES = (
 )
 POLL_S = 0.02
 LOG_TAIL_LINES = 20
+# How processes are started; tests put a quicker way in its place.
+popen: Callable[..., "subprocess.Popen[bytes]"] = subprocess.Popen
 
 
 class StackError(Exception):
@@ -304,7 +306,7 @@ class Stack:
             offset = log.tell()
             # A session of its own: Ctrl-C reaches the starter only, which then
             # stops the processes in order.
-            process = subprocess.Popen(
+            process = popen(
                 [sys.executable, "-m", name, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests import spread
+from deploy import stack
+from tests import spread, starting
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -23,6 +24,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Lets a worker begin with what takes longest."""
     if hasattr(config, "workerinput"):
         items.sort(key=spread.begins)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_starts() -> None:
+    """Lets installations of several processes start as `tests.starting` does."""
+    stack.popen = starting.popen
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from typing import Any
 import payhub_client
 from deploy import stack
 from payhub_client import bindings
-from tests import invariants
+from tests import invariants, starting
 from tests.integration.payment_service import conftest, records, rig, test_retries_crash
 from tests.integration.provider import rig as provider_rig
 from tests.stripe_double import running as doubles
@@ -136,7 +136,7 @@ def running(folder: pathlib.Path) -> Iterator[Town]:
 @contextlib.contextmanager
 def _double(folder: pathlib.Path) -> Iterator[str]:
     with (folder / "double.txt").open("w") as log:
-        process = subprocess.Popen(
+        process = starting.popen(
             [sys.executable, "-m", "tests.stripe_double"],
             cwd=stack.ROOT, stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from typer import testing
 from deploy import stack
 from payctl import commands
 from provider_sdk.conformance import upstream as upstreams
+from tests import starting
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WAIT_S = 20.0
@@ -60,7 +61,7 @@ class Operator:
 
 def _start(environment: dict[str, str], log: pathlib.Path) -> "subprocess.Popen[bytes]":
     with log.open("wb") as file:
-        return subprocess.Popen(
+        return starting.popen(
             [sys.executable, "-m", "examples.advanced_provider"],
             cwd=ROOT,
             env=environment,

@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import oid
 
 from deploy import stack
+from tests import starting
 from tests.integration.gateway import harness
 
 READY = re.compile(r"email_notifier ready grpc=\S+ http=(\S+)")
@@ -132,7 +133,7 @@ class Notifier:
 
     def _spawn(self) -> "subprocess.Popen[str]":
         with pathlib.Path(self._log.name).open("a") as stderr:
-            return subprocess.Popen(
+            return starting.popen(
                 [sys.executable, "-m", "subscribers.email_notifier"],
                 env={**os.environ, **self._env},
                 stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ import grpc.aio
 from payhub.events.v1 import consumer_pb2
 from payhub.events.v1 import consumer_service_pb2 as pb
 
+from event_gateway import cursor
 from tests.integration.gateway import harness
 
 Settlement = consumer_pb2.Settlement
@@ -115,3 +116,8 @@ async def make(client: harness.Client, **over: Any) -> str:
 async def status(client: harness.Client, name: str = "ledger") -> Any:
     """Returns a consumer's status."""
     return (await client.ask("GetConsumer", name=name)).status
+
+
+def place(text: str) -> int:
+    """Returns the position of a cursor, whose text says nothing about order."""
+    return cursor.decode(text).position

@@ -42,6 +42,7 @@ from payhub.events.v1 import (
 )
 
 from servicekit import auth, ids
+from tests import starting
 
 READY = re.compile(r"event_gateway ready grpc=(\S+) http=(\S+)")
 ALL = ("events:read", "events:publish", "admin")
@@ -207,7 +208,7 @@ class Gateway:
             **more,
         }
         with pathlib.Path(self._stderr.name).open("a") as stderr:
-            self._process = subprocess.Popen(
+            self._process = starting.popen(
                 [sys.executable, "-m", "event_gateway"],
                 env={**plain, **env},
                 stdout=subprocess.PIPE,

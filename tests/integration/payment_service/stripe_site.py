@@ -18,6 +18,7 @@ import pydantic
 
 from payment_service.provider_client import registry
 from servicekit import http, metrics
+from tests import starting
 from tests.integration.payment_service import inside, records, rig
 from tests.integration.provider import rig as provider_rig
 from tests.stripe_double import running as doubles
@@ -63,7 +64,7 @@ class Site:
 def double(folder: pathlib.Path) -> Any:
     """Runs the double; yields its address."""
     with (folder / "double.txt").open("w") as log:
-        process = subprocess.Popen(
+        process = starting.popen(
             [sys.executable, "-m", "tests.stripe_double"],
             cwd=provider_rig.ROOT, stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip

@@ -28,6 +28,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as pps
 from payhub.type.v1 import money_pb2
 
 from provider_mock import oracle
+from tests import starting
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 START_TIMEOUT_S = 20.0
@@ -55,7 +56,7 @@ class Sidecar:
         }
         prefix = module.upper()
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
+            self.process = starting.popen(
                 [sys.executable, "-m", module],
                 cwd=ROOT,
                 env={

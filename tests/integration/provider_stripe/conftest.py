@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
+from tests import starting
 from tests.integration.provider import rig
 from tests.integration.provider_stripe import stripe_rig
 
@@ -23,7 +24,7 @@ def double_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One double for all tests of this folder, as a process."""
     folder = tmp_path_factory.mktemp("stripe-double")
     with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen(
+        process = starting.popen(
             [sys.executable, "-m", "tests.stripe_double"],
             cwd=rig.ROOT,
             stdout=subprocess.PIPE,

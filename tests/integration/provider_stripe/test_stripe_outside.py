@@ -7,7 +7,6 @@ prices, so what is here is what both can do; see docs/stripe-doubles.md.
 import asyncio
 import pathlib
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 
@@ -17,6 +16,7 @@ import pytest_asyncio
 from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 from payhub.provider.v1 import provider_object_pb2 as pb
 
+from tests import starting
 from tests.integration.provider import rig
 from tests.integration.provider_stripe import stripe_rig
 
@@ -30,7 +30,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen(
+        process = starting.popen(
             [sys.executable, "-m", "localstripe", "--port", str(port), "--from-scratch"],
             cwd=folder, stdout=log, stderr=log,
         )  # fmt: skip

@@ -12,6 +12,7 @@ import urllib.request
 from typing import Any
 
 from subscribers.audit_log import __main__ as command
+from tests import starting
 from tests.integration.gateway import harness
 
 READY = re.compile(r"audit_log ready grpc=(\S+) http=(\S+)")
@@ -25,7 +26,7 @@ class Process:
         self.folder = folder
         plain = {name: value for name, value in os.environ.items() if "AUDIT_LOG" not in name}
         with (folder / "stderr").open("a") as stderr:
-            self.process = subprocess.Popen(
+            self.process = starting.popen(
                 [sys.executable, "-m", "subscribers.audit_log", "run"],
                 env={
                     **plain,
