@@ -5,7 +5,6 @@ cases of bindings and of upgrades. Stores nothing; never lets a plugin's words c
 the secrets it was shown.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -124,8 +123,7 @@ class Gates:
     def __init__(self, ctx: context.Context) -> None:
         self._ctx = ctx
         self._schemas: OrderedDict[str, versions.Schema] = OrderedDict()
-        # Each ties up a thread and a processor.
-        self._judging = asyncio.Semaphore(2)
+        self._judge = schema_check.Judge()
 
     async def version(self, plugin_id: str, version: str = "") -> plugins.Version:
         """Returns a version that was seen: the one named, the current, or the seen last.
@@ -214,8 +212,7 @@ class Gates:
             return []
         schema = await self.schema(digest)
         try:
-            async with self._judging:
-                found = await schema_check.check(schema.json_schema, configs)
+            found = await self._judge.check(schema.json_schema, configs)
         except schema_check.CheckFailed as problem:
             return [[Found(summary=str(problem))] for _ in configs]
         return [

@@ -3,15 +3,17 @@
 Owns the reading of schemas and the wording of what is found. A schema is a plugin's word:
 one with a pattern or references that never end must not hold up payments, so it is judged
 apart, with a limit on time and memory. Called by `gates`; run as
-`python -m payment_service.usecases.schema_check`. Never quotes a value of a configuration.
+`python -m payment_service.usecases.bindings.schema_check`. Never quotes a value of a configuration.
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import resource
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -20,6 +22,8 @@ TIMEOUT_S = 10.0
 MEMORY_BYTES_MAX = 512 * 1024 * 1024
 FINDINGS_MAX = 50
 TEXT_CHARS_MAX = 300
+PROCESSES_MAX = 2
+REMEMBERED_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +38,47 @@ class CheckFailed(Exception):
     """The check did not come to an end: the schema is at fault, not the configuration."""
 
 
-async def check(schema: str, configs: list[str]) -> list[list[Finding]]:
-    """Returns what *schema* finds wrong with each of *configs*, in their order.
+class Judge:
+    """Judges configurations, each by a schema once: what was found is remembered."""
 
-    Raises:
-        CheckFailed: The schema can't be used, or it takes too long.
-    """
+    def __init__(self) -> None:
+        # Each ties up a thread and a processor.
+        self._judging = asyncio.Semaphore(PROCESSES_MAX)
+        self._found: OrderedDict[bytes, list[Finding]] = OrderedDict()
+
+    async def check(self, schema: str, configs: list[str]) -> list[list[Finding]]:
+        """Returns what *schema* finds wrong with each of *configs*, in their order.
+
+        Raises:
+            CheckFailed: The schema can't be used, or it takes too long.
+        """
+        told: dict[bytes, list[Finding]] = {}
+        asked: dict[bytes, str] = {}
+        keys = [_digest(schema, config) for config in configs]
+        for key, config in zip(keys, configs, strict=True):
+            if key in self._found:
+                told[key] = self._found[key]
+                self._found.move_to_end(key)
+            else:
+                asked[key] = config
+        if asked:
+            async with self._judging:
+                found = await _check(schema, list(asked.values()))
+            told |= zip(asked, found, strict=True)
+            self._found |= zip(asked, found, strict=True)
+            while len(self._found) > REMEMBERED_MAX:
+                self._found.popitem(last=False)
+        return [told[key] for key in keys]
+
+
+def _digest(schema: str, config: str) -> bytes:
+    digest = hashlib.sha256(schema.encode())
+    digest.update(b"\0")
+    digest.update(config.encode())
+    return digest.digest()
+
+
+async def _check(schema: str, configs: list[str]) -> list[list[Finding]]:
     sent = json.dumps({"schema": schema, "configs": configs}).encode()
     # An event loop's own pipes to children are not safe beside gRPC's threads.
     answer = await asyncio.to_thread(_apart, sent)
