@@ -6,6 +6,7 @@ whoever runs services in tests. Anything but a module of ours is started as usua
 everything while coverage is measured, which begins with the interpreter.
 """
 
+import asyncio
 import atexit
 import contextlib
 import functools
@@ -29,10 +30,21 @@ MEASURED = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START", "COV_CORE_SOURC
 
 def popen(arguments: Sequence[str], **options: Any) -> Any:
     """Starts a process; see `subprocess.Popen`."""
-    ours = list(arguments[:2]) == [sys.executable, "-m"] and arguments[2] in warm.MODULES
-    if not ours or any(name in os.environ for name in MEASURED):
-        return subprocess.Popen(arguments, **options)
-    return Process(arguments, **options)
+    if _is_ours(arguments):
+        return Process(arguments, **options)
+    return subprocess.Popen(arguments, **options)
+
+
+def _is_ours(arguments: Sequence[str]) -> bool:
+    named = list(arguments[:2]) == [sys.executable, "-m"] and arguments[2] in warm.MODULES
+    return named and not any(name in os.environ for name in MEASURED)
+
+
+async def create_subprocess_exec(*arguments: str, **options: Any) -> Any:
+    """Starts a process; see the function of asyncio."""
+    if _is_ours(arguments):
+        return Awaited(Process(arguments, **options))
+    return await asyncio.create_subprocess_exec(*arguments, **options)
 
 
 class Process:
@@ -111,6 +123,10 @@ class Process:
     def __del__(self) -> None:
         os.close(self._status)
 
+    def fileno(self) -> int:
+        """Returns what can be read once it has ended."""
+        return self._status
+
     def send_signal(self, number: int) -> None:
         """Sends a signal, unless it has ended."""
         if self.poll() is None:
@@ -124,6 +140,36 @@ class Process:
     def kill(self) -> None:
         """Sends SIGKILL."""
         self.send_signal(signal.SIGKILL)
+
+
+class Awaited:
+    """A running process without pipes, as `asyncio.subprocess.Process` shows one."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.send_signal = process.send_signal
+        self.terminate = process.terminate
+        self.kill = process.kill
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._process.poll()
+
+    async def wait(self) -> int:
+        """Waits until it has ended; returns how."""
+        if self._process.poll() is None:
+            loop = asyncio.get_running_loop()
+            ended = loop.create_future()
+            descriptor = os.dup(self._process.fileno())
+            loop.add_reader(descriptor, lambda: ended.done() or ended.set_result(None))
+            try:
+                await ended
+            finally:
+                loop.remove_reader(descriptor)
+                os.close(descriptor)
+        return self._process.wait()
 
 
 def _descriptor(

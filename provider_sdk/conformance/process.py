@@ -16,6 +16,8 @@ from servicekit import ports
 
 LOG_LINES_SHOWN = 5
 LOG_BYTES_MAX = 64 * 1024 * 1024
+# How processes are started; tests of the suite put a quicker way in its place.
+create_subprocess_exec = asyncio.create_subprocess_exec
 
 
 class CannotStart(Exception):
@@ -68,7 +70,7 @@ class Process:
         environment |= self.places.fill(self._profile.environment)
         try:
             with self._log.open("ab") as log:
-                self._process = await asyncio.create_subprocess_exec(
+                self._process = await create_subprocess_exec(
                     *command,
                     env=environment,
                     stdin=asyncio.subprocess.DEVNULL,

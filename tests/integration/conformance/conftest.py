@@ -5,7 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from provider_sdk.conformance import process
+from tests import starting
 from tests.integration.provider import rig as provider_rig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_providers() -> None:
+    """Lets the suite start providers as `tests.starting` does."""
+    process.create_subprocess_exec = starting.create_subprocess_exec
 
 
 @pytest.fixture(scope="session")
