@@ -113,6 +113,9 @@ def absorb_in(
     locked = writing.Locked(entity=None)
     if entity_id:
         locked = writing.lock(conn, rules, scope.tenant_id, entity_id)
+        if found.wanted:
+            # Whoever had the lock may have made known, and linked, what was looked for before.
+            found = linking.resolve(conn, scope, seen)
     if locked.entity is None:
         return _adopt(conn, scope, rules, seen, found, fetched=fetched)
     return _apply(conn, scope, rules, locked, seen, found, fetched=fetched)

@@ -1,0 +1,50 @@
+"""What one snapshot names becomes known while it waits for its entity."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from payhub.provider.v1 import provider_object_pb2
+
+from payment_service.domain.mirrors import objects
+from payment_service.provider_client import seeing
+from payment_service.usecases.mirrors import absorbing, linking
+from tests.integration.payment_service import merchant, rig
+
+_I = provider_object_pb2.InvoiceObject
+
+
+@pytest_asyncio.fixture
+async def shop(database_url: str) -> AsyncIterator[merchant.Merchant]:
+    """A service whose provider bills."""
+    async with merchant.running(database_url) as running:
+        yield running
+
+
+async def test_a_payment_adopted_meanwhile_stays_with_its_invoice(
+    shop: merchant.Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another transaction adopts it after the invoice's snapshot looked and before it locked."""
+    customer, plan = await shop.customer(), await shop.plan(2000)
+    made = await shop.subscribe(customer.id, plan.id)
+    shop.bank.bill(made.mirror.provider_object_id, "bill_2", rig.money(2000))
+    there = shop.bank.put("bill_2", invoice={"state": _I.STATE_OPEN})
+    assert await shop.tell(there) == ["applied"]
+    shop.bank.has_payment("pay_of_bill", 2000, provider_invoice_id="bill_2")
+    meanwhile = seeing.read(shop.bank.objects["pay_of_bill"])
+    resolve = linking.resolve
+
+    def interrupted(conn: Any, scope: Any, seen: objects.Seen) -> linking.Found:
+        found = resolve(conn, scope, seen)
+        if isinstance(seen, objects.Invoice) and found.wanted:
+            absorbing.absorb_in(conn, scope, meanwhile)
+        return found
+
+    monkeypatch.setattr(linking, "resolve", interrupted)
+    paid = {"state": _I.STATE_PAID, "provider_payment_id": "pay_of_bill"}
+    assert await shop.tell(shop.bank.put("bill_2", invoice=paid)) == ["applied"]
+    (payment,) = (await shop.caller.list(customer_id=customer.id)).payments
+    invoice = await shop.ask("GetInvoice", invoice_id=payment.invoice_id)
+    assert (rig.state(invoice), invoice.payment_id) == ("PAID", payment.id)
+    shop.records.story(invoice)
