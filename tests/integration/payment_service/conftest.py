@@ -9,6 +9,7 @@ import concurrent.futures
 import contextlib
 import json
 import pathlib
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
@@ -62,6 +63,13 @@ class Service:
         """Returns a caller with every scope."""
         return rig.Caller(self.target, self.processes.dev_key())
 
+    def knows_its_provider(self) -> None:
+        """Waits until the provider was seen: a service is ready without it."""
+        deadline_s = time.monotonic() + rig.TIMEOUT_S
+        while not self.records.rows("select version from plugin_versions"):
+            assert time.monotonic() < deadline_s, self.log()
+            time.sleep(0.02)
+
     def log(self) -> str:
         """Returns everything the service printed so far."""
         return self.processes.log_file(stack.PAYMENTS).read_text()
@@ -95,6 +103,8 @@ class Services:
                 self._stop.callback(service.records.close)
             with concurrent.futures.ThreadPoolExecutor() as pool:
                 list(pool.map(lambda service: service.processes.start(), made))
+            for service in made:
+                service.knows_its_provider()
             self._running |= {(name, dialect): s for name, s in zip(wanted, made, strict=True)}
         return self._running[kind, dialect]
 
