@@ -5,7 +5,8 @@ response is joined from chunks. Called by publishing and by the streams. Never
 reads or changes what an event says.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 from google.protobuf import timestamp_pb2
 from payhub.events.v1 import event_pb2
@@ -71,19 +72,13 @@ def chunk(event: bytes) -> bytes:
     return prefix + event
 
 
-def pieces(events: Sequence[bytes]) -> list[bytes]:
-    """Returns stored events as `join` takes them, two pieces for each, without a copy."""
-    prefixes = _PREFIXES
-    return [
-        piece
-        for event in events
-        for piece in (
-            prefixes[len(event)]
-            if len(event) < _PREFIXED_MAX
-            else _EVENTS_TAG + varint(len(event)),
-            event,
-        )
-    ]
+def pieces(events: Sequence[bytes]) -> Iterable[bytes]:
+    """Yields stored events as `join` takes them, two pieces for each, without a copy."""
+    try:
+        prefixes = [_PREFIXES[size] for size in map(len, events)]
+    except IndexError:
+        prefixes = [_EVENTS_TAG + varint(size) for size in map(len, events)]
+    return itertools.chain.from_iterable(zip(prefixes, events, strict=True))
 
 
 def stored_event(chunk_bytes: bytes) -> bytes:
@@ -117,7 +112,7 @@ def erased(event_bytes: bytes) -> bytes | None:
     return event.SerializeToString(deterministic=True)
 
 
-def join(chunks: Sequence[bytes], trailer: bytes) -> bytes:
+def join(chunks: Iterable[bytes], trailer: bytes) -> bytes:
     """Returns a response: *chunks*, or pieces of them, then *trailer*, which is the same
     message without events.
     """

@@ -6,8 +6,10 @@ Driven by `event_gateway.api.stream`. Never waits, reads or writes anything
 itself, so it can be tested step by step.
 """
 
+import bisect
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
@@ -185,17 +187,21 @@ class Subscription:
         limits = self._limits
         if (warning := self._warning(found)) is not None:
             yield warning
-        first = size = 0
         events = found.events
-        for index, event in enumerate(events):
-            size += len(event)
-            if index > first and (index - first == limits.events_max or size > limits.bytes_max):
-                self._advance(found.positions[index - 1])
-                yield self._respond_stored(events[first:index])
-                first, size = index, len(event)
+        ends = list(itertools.accumulate(map(len, events)))
+        first = sent_bytes = 0
+        while (until := self._response_end(ends, first, sent_bytes)) < len(events):
+            self._advance(found.positions[until - 1])
+            yield self._respond_stored(events[first:until])
+            first, sent_bytes = until, ends[until - 1]
         self._advance(found.upto)
         if first < len(events) or self.position - self.sent >= limits.checkpoint_every:
             yield self._respond_stored(events[first:])
+
+    def _response_end(self, ends: Sequence[int], first: int, sent_bytes: int) -> int:
+        """Returns after which event a response ends that begins with *first*: it has one."""
+        fitting = bisect.bisect_right(ends, sent_bytes + self._limits.bytes_max, first)
+        return min(max(fitting, first + 1), first + self._limits.events_max)
 
     def _advance(self, position: int) -> None:
         assert position >= self.position, "a reader's place never goes back"
@@ -237,7 +243,7 @@ class Subscription:
         self.last_count = len(chunks)
         return self._join(chunks, notice)
 
-    def _join(self, chunks: Sequence[bytes], notice: pb.Notice | None) -> bytes:
+    def _join(self, chunks: Iterable[bytes], notice: pb.Notice | None) -> bytes:
         self.sent = self.position
         log = self._window
         trailer = pb.SubscribeResponse(

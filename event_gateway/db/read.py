@@ -6,7 +6,7 @@ by queries. Never reads more than its limits, and never decides who may see it.
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from event_gateway import splice
@@ -86,8 +86,8 @@ class Stretch:
     """
 
     state: State
-    positions: list[int]
-    events: list[bytes]
+    positions: Sequence[int]
+    events: Sequence[bytes]
     upto: int
 
 
@@ -269,12 +269,8 @@ def stretch(
             _WHOLE[name], params, sizes=_FITTING[name], column=1, bytes_max=bytes_max
         )
         reached = upto if whole and len(rows) < events_max else rows[-1][0]
-        return Stretch(
-            state=current,
-            positions=[row[0] for row in rows],
-            events=[row[1] for row in rows],
-            upto=reached,
-        )
+        positions, events = zip(*rows, strict=True) if rows else ((), ())
+        return Stretch(state=current, positions=positions, events=events, upto=reached)
     found = page(
         conn, selection, after=after, upto=upto, events_max=events_max, bytes_max=bytes_max
     )

@@ -32,6 +32,8 @@ GROUP_MAX = 64
 # A lone caller never waits.
 GATHER_CALL_S = 0.001
 GATHER_LONGEST_S = 0.004
+# Rows fetched at once where bytes are counted: so many may be read in vain.
+_LOT_ROWS = 32
 # Instructions between two looks at the clock: about a millisecond.
 _PROGRESS_STEPS = 50_000
 
@@ -64,12 +66,19 @@ class SqliteConnection:
         rows: list[database.Row] = []
         total = 0
         cursor = self._execute(sql.sqlite, params)
-        for row in cursor:
-            total += len(row[column])
-            if total > bytes_max and rows:
-                cursor.close()
-                return rows, False
-            rows.append(row)
+        while lot := cursor.fetchmany(_LOT_ROWS):
+            size_bytes = sum([len(row[column]) for row in lot])
+            if total + size_bytes <= bytes_max:
+                total += size_bytes
+                rows += lot
+                continue
+            cursor.close()
+            for row in lot:
+                total += len(row[column])
+                if total > bytes_max and rows:
+                    break
+                rows.append(row)
+            return rows, False
         return rows, True
 
     def one(
