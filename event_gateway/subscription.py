@@ -6,14 +6,12 @@ Driven by `event_gateway.api.stream`. Never waits, reads or writes anything
 itself, so it can be tested step by step.
 """
 
-import bisect
 import dataclasses
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import cursor, groups, splice
+from event_gateway import cursor, cutting, groups, splice
 from event_gateway.db import read
 from servicekit import clock
 
@@ -182,26 +180,28 @@ class Subscription:
             if self.position == before:
                 return None
 
-    def take(self, found: read.Stretch) -> Iterator[bytes]:
-        """Yields the responses for what storage returned, the place advancing with each."""
+    def cut(self, found: read.Stretch) -> cutting.Page:
+        """Returns what storage returned as this reader takes it; called where it was read."""
         limits = self._limits
-        if (warning := self._warning(found)) is not None:
-            yield warning
-        events = found.events
-        ends = list(itertools.accumulate(map(len, events)))
-        first = sent_bytes = 0
-        while (until := self._response_end(ends, first, sent_bytes)) < len(events):
-            self._advance(found.positions[until - 1])
-            yield self._respond_stored(events[first:until])
-            first, sent_bytes = until, ends[until - 1]
-        self._advance(found.upto)
-        if first < len(events) or self.position - self.sent >= limits.checkpoint_every:
-            yield self._respond_stored(events[first:])
+        return cutting.cut(
+            found,
+            events_max=limits.events_max,
+            bytes_max=limits.bytes_max,
+            thin=self.group.thin,
+        )
 
-    def _response_end(self, ends: Sequence[int], first: int, sent_bytes: int) -> int:
-        """Returns after which event a response ends that begins with *first*: it has one."""
-        fitting = bisect.bisect_right(ends, sent_bytes + self._limits.bytes_max, first)
-        return min(max(fitting, first + 1), first + self._limits.events_max)
+    def take(self, page: cutting.Page) -> Iterator[bytes]:
+        """Yields the responses of a page, the place advancing with each."""
+        if (warning := self._warning(page)) is not None:
+            yield warning
+        for part in page.parts:
+            # With the last one the reader is past what does not match behind it, too.
+            self._advance(page.upto if part is page.parts[-1] else part.position)
+            self.last_count = part.count
+            yield self._join((part.data,), None)
+        self._advance(page.upto)
+        if self.position - self.sent >= self._limits.checkpoint_every:
+            yield self._respond([])
 
     def _advance(self, position: int) -> None:
         assert position >= self.position, "a reader's place never goes back"
@@ -215,11 +215,11 @@ class Subscription:
     def _behind(self) -> pb.Notice.FellBehind:
         return pb.Notice.FellBehind(entries_behind=self._window.head - self.position)
 
-    def _warning(self, found: read.Stretch) -> bytes | None:
+    def _warning(self, page: cutting.Page) -> bytes | None:
         """Returns a response that warns of retention, once for each time it comes near."""
-        if not self._retention_s or not found.events:
+        if not self._retention_s or not page.first:
             return None
-        read_from_us = splice.append_us(found.events[0])
+        read_from_us = splice.append_us(page.first)
         left_s = self._retention_s - (self._time.now_us() - read_from_us) / 1e6
         if left_s >= self._retention_s * _HEADROOM_WARNS:
             self._warned = False
@@ -230,12 +230,6 @@ class Subscription:
         notice = self._behind()
         notice.retention_headroom.FromMicroseconds(max(round(left_s * 1e6), 0))
         return self._respond([], pb.Notice(fell_behind=notice))
-
-    def _respond_stored(self, events: Sequence[bytes]) -> bytes:
-        if self.group.thin:
-            events = [splice.thin(event) for event in events]
-        self.last_count = len(events)
-        return self._join(splice.pieces(events), None)
 
     def _respond(self, chunks: Sequence[bytes], notice: pb.Notice | None = None) -> bytes:
         if self.group.thin:

@@ -15,10 +15,10 @@ import grpc
 import grpc.aio
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import grants, groups, hub, matching, places, problems, subscription
+from event_gateway import cutting, grants, groups, hub, matching, places, problems, subscription
 from event_gateway.api import queries
 from event_gateway.db import read
-from servicekit import auth, clock, ids, logs, metrics, rpc
+from servicekit import auth, clock, ids, logs, metrics, rpc, storage
 
 SERVICE = pb.DESCRIPTOR.services_by_name["EventStreamService"].full_name
 
@@ -68,7 +68,7 @@ class Open:
     reader: subscription.Subscription
     opened_us: int
     rate: hub.Rate
-    ahead: "tuple[subscription.ReadStorage, asyncio.Task[read.Stretch]] | None" = None
+    ahead: "tuple[subscription.ReadStorage, asyncio.Task[cutting.Page]] | None" = None
 
 
 class Streams:
@@ -265,7 +265,7 @@ class Streams:
         if found.upto < wanted.upto:
             # The next page is read while this one is sent.
             following = subscription.ReadStorage(after=found.upto, upto=wanted.upto)
-            opened.ahead = (following, self._begin(following, stream.group.matcher))
+            opened.ahead = (following, self._begin(following, reader))
         for data in reader.take(found):
             await write(data)
             if stream.close_reason:
@@ -275,37 +275,39 @@ class Streams:
 
     def _reading(
         self, wanted: subscription.ReadStorage, opened: Open
-    ) -> "asyncio.Task[read.Stretch]":
+    ) -> "asyncio.Task[cutting.Page]":
         """Returns the read of what is *wanted*, which may have begun already."""
         ahead, opened.ahead = opened.ahead, None
         if ahead is not None:
             if ahead[0].after == wanted.after:
                 return ahead[1]
             ahead[1].cancel()
-        return self._begin(wanted, opened.stream.group.matcher)
+        return self._begin(wanted, opened.reader)
 
     def _begin(
-        self, wanted: subscription.ReadStorage, matcher: matching.Matcher
-    ) -> "asyncio.Task[read.Stretch]":
-        reading = asyncio.create_task(self._read(wanted, matcher))
+        self, wanted: subscription.ReadStorage, reader: subscription.Subscription
+    ) -> "asyncio.Task[cutting.Page]":
+        reading = asyncio.create_task(self._read(wanted, reader))
         # Whoever is gone by then does not want to hear how it went.
         reading.add_done_callback(lambda done: done.cancelled() or done.exception())
         return reading
 
     async def _read(
-        self, wanted: subscription.ReadStorage, matcher: matching.Matcher
-    ) -> read.Stretch:
-        async with self._reads:
-            return await self._places.database.read(
-                lambda conn: read.stretch(
-                    conn,
-                    matcher.selection,
-                    after=wanted.after,
-                    upto=wanted.upto,
-                    events_max=subscription.PAGE_EVENTS_MAX,
-                    bytes_max=subscription.PAGE_BYTES_MAX,
-                )
+        self, wanted: subscription.ReadStorage, reader: subscription.Subscription
+    ) -> cutting.Page:
+        def look(conn: storage.Connection) -> cutting.Page:
+            found = read.stretch(
+                conn,
+                reader.group.matcher.selection,
+                after=wanted.after,
+                upto=wanted.upto,
+                events_max=subscription.PAGE_EVENTS_MAX,
+                bytes_max=subscription.PAGE_BYTES_MAX,
             )
+            return reader.cut(found)
+
+        async with self._reads:
+            return await self._places.database.read(look)
 
 
 def heartbeat_s(request: pb.SubscribeRequest) -> float:

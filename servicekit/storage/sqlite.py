@@ -1,9 +1,10 @@
 """SQLite with group commit: many callers per transaction, one transaction at a time.
 
 Owns the file, its lock and the writer. Callers of one statement run on the event
-loop and only their COMMIT in the writer thread; everything else runs there
-whole. Called through `storage.Database`. Never lets two processes write one
-file, and never reruns what a failed COMMIT may have written.
+loop and only their COMMIT in the writer thread, or on the loop too where the disk is
+swift and the caller alone; everything else runs in that thread whole. Called through
+`storage.Database`. Never lets two processes write one file, and never reruns what a
+failed COMMIT may have written.
 """
 
 import asyncio
@@ -32,6 +33,10 @@ GROUP_MAX = 64
 # A lone caller never waits.
 GATHER_CALL_S = 0.001
 GATHER_LONGEST_S = 0.004
+# As long as commits take no longer than this, a lone caller's runs on the event loop: to
+# reach the writer thread and come back would take half as long again.
+SWIFT_COMMIT_S = 0.0005
+_LATEST_COUNTS = 0.2
 # Rows fetched at once where bytes are counted: so many may be read in vain.
 _LOT_ROWS = 32
 # Instructions between two looks at the clock: about a millisecond.
@@ -155,6 +160,8 @@ class SqliteDatabase:
         self._idle = asyncio.Event()
         self._idle.set()
         self._waiting = 0
+        # How long commits took lately; at first nobody knows.
+        self._commit_s = 2 * SWIFT_COMMIT_S
         self._closed = False
         self._deadlines: dict[int, float] = {}
         self._raw = self._connect(writer=True)
@@ -261,6 +268,8 @@ class SqliteDatabase:
         ran = self._run(group)
         if isinstance(ran, errors.StorageError):
             self._finish([calls.Result(future, None, ran) for _, future in group])
+        elif count == 1 and self._commit_s <= SWIFT_COMMIT_S:
+            self._finish(self._commit(ran))
         else:
             self._work.put(functools.partial(self._commit, ran))
 
@@ -313,11 +322,15 @@ class SqliteDatabase:
         return results
 
     def _commit(self, results: list[calls.Result]) -> list[calls.Result]:
+        started_s = time.monotonic()
         try:
             self._raw.execute("commit")
         except sqlite3.Error as error:
             failure = self._failure(error)
             return [calls.Result(result.future, None, failure) for result in results]
+        finally:
+            took_s = time.monotonic() - started_s
+            self._commit_s += _LATEST_COUNTS * (took_s - self._commit_s)
         return results
 
     def _call(self, call: calls.Call) -> calls.Result:

@@ -123,7 +123,7 @@ def run(
         if isinstance(action, bytes):
             record.take(action)
         else:
-            for data in reader.take(log.read(action, limit)):
+            for data in reader.take(reader.cut(log.read(action, limit))):
                 record.take(data)
 
 
@@ -172,7 +172,7 @@ def test_every_cursor_covers_exactly_what_was_sent(
                 if isinstance(action, bytes):
                     record.take(action)
                 elif action is not None:
-                    for response in reader.take(log.read(action, limit)):
+                    for response in reader.take(reader.cut(log.read(action, limit))):
                         record.take(response)
     run(log, reader, record, limit=limit)
     record.take(reader.heartbeat())
@@ -263,7 +263,7 @@ def test_storage_reads_are_checkpointed_too() -> None:
     reader, record = log.subscribe(0), Record(log, 0)
     action = reader.step()
     assert isinstance(action, subscription.ReadStorage)
-    for data in reader.take(log.read(action, 10)):
+    for data in reader.take(reader.cut(log.read(action, 10))):
         record.take(data)
     assert record.cursor == 12_000
 

@@ -1,0 +1,49 @@
+"""Where SQLite commits: a stall of the disk must not stop the event loop."""
+
+import asyncio
+import pathlib
+import threading
+
+import pytest
+
+from servicekit.storage import calls, sqlite
+from tests.integration.storage.test_storage import COUNT, CREATE, INSERT
+
+
+class Watched(sqlite.SqliteDatabase):
+    """Notes which thread commits how many callers."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.seen: list[tuple[str, int]] = []
+        super().__init__(str(path), readers=1, statement_timeout_s=5, waiting_max=100)
+
+    def _commit(self, results: list[calls.Result]) -> list[calls.Result]:
+        self.seen.append((threading.current_thread().name, len(results)))
+        return super()._commit(results)
+
+    async def insert(self, *keys: str) -> list[tuple[str, int]]:
+        """Inserts at once; returns where that was committed."""
+        self.seen.clear()
+        await asyncio.gather(*(self._insert(key) for key in keys))
+        return list(self.seen)
+
+    async def _insert(self, key: str) -> int:
+        row = {"id": key, "amount": 1}
+        return await self.write(lambda conn: conn.run(INSERT, row), one_statement=True)
+
+
+async def test_only_a_lone_caller_at_a_swift_disk_commits_on_the_loop(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before the disk is known, nor with others, nor once a commit was slow."""
+    here, writer = threading.current_thread().name, "sqlite-writer"
+    db = Watched(tmp_path / "db")
+    await db.write(lambda conn: conn.query(CREATE))
+    assert await db.insert("unknown") == [(writer, 1)]
+    monkeypatch.setattr(sqlite, "SWIFT_COMMIT_S", 10.0)
+    assert await db.insert("alone") == [(here, 1)]
+    assert await db.insert("two", "more") == [(writer, 2)]
+    monkeypatch.setattr(sqlite, "SWIFT_COMMIT_S", 0.0)
+    assert await db.insert("slow") == [(writer, 1)]
+    assert await db.read(lambda conn: conn.one(COUNT)) == (5,)
+    await db.close()
