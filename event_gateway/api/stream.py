@@ -262,9 +262,9 @@ class Streams:
         finally:
             reading.cancel()
         await self._places.check_kept(wanted.after, found.state)
-        if found.upto < wanted.upto:
+        following = subscription.ReadStorage(after=found.upto, upto=wanted.upto)
+        if following.after < following.upto:
             # The next page is read while this one is sent.
-            following = subscription.ReadStorage(after=found.upto, upto=wanted.upto)
             opened.ahead = (following, self._begin(following, reader))
         for data in reader.take(found):
             await write(data)

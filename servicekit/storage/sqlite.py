@@ -13,6 +13,7 @@ import concurrent.futures
 import contextlib
 import fcntl
 import functools
+import operator
 import pathlib
 import queue
 import sqlite3
@@ -70,9 +71,10 @@ class SqliteConnection:
         """Returns the first rows that fit; see `storage.Connection.some`."""
         rows: list[database.Row] = []
         total = 0
+        of_row = operator.itemgetter(column)
         cursor = self._execute(sql.sqlite, params)
         while lot := cursor.fetchmany(_LOT_ROWS):
-            size_bytes = sum([len(row[column]) for row in lot])
+            size_bytes = sum(map(len, map(of_row, lot)))
             if total + size_bytes <= bytes_max:
                 total += size_bytes
                 rows += lot
