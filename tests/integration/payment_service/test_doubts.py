@@ -142,6 +142,7 @@ async def test_looking_at_a_doubt_makes_the_resolver_look(
     async with inside.running(
         database_url, target, resolver_doubt_first_s=3600, resolver_longest_s=3600
     ) as service:
+        await inside.connected(service)
         caller = service.caller
         key = rig.new_key()
         doubt = await caller.create("tok_no_answer", key=key)
@@ -170,6 +171,7 @@ async def test_looks_that_tell_nothing_leave_the_payment_alone(
         return len(looks) >= 3
 
     async with inside.running(database_url, bank.target(stack.MOCK)) as service:
+        await inside.connected(service)
         provider = service.parts.ctx.providers.find("mock")
         with monkeypatch.context() as patch:
             patch.setattr(provider, "look_up", hangs)

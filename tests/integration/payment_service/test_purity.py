@@ -111,6 +111,7 @@ async def rehearsed(
         return made[0]
 
     async with inside.running(database_url, bank.target(stack.MOCK), wrap=wrap) as service:
+        await inside.connected(service)
         yield service, made[0]
 
 

@@ -11,9 +11,12 @@ from servicekit import ports
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Only 400 ports to choose from, unclaimed; some may be somebody else's."""
+    """Only 400 ports to choose from, unclaimed; some may be somebody else's.
+
+    They lie outside the usual range, much of which other tests use at the same time.
+    """
     claims: collections.deque[int] = collections.deque()
-    monkeypatch.setattr(ports, "RANGE", (31_000, 31_400))
+    monkeypatch.setattr(ports, "RANGE", (15_000, 15_400))
     monkeypatch.setattr(ports, "TRIES", 400)
     monkeypatch.setattr(ports, "CLAIMS_MAX", 350)
     monkeypatch.setattr(ports, "_claims", claims)
