@@ -49,6 +49,9 @@ QUICK: Mapping[str, str] = {
     "PAYMENT_SERVICE_RESOLVER_DOUBT_FIRST_S": "0.3",
     "PAYMENT_SERVICE_RESOLVER_PENDING_FIRST_S": "0.4",
     "PAYMENT_SERVICE_RESOLVER_LONGEST_S": "1",
+    # Answers are lost and calls refused on purpose, now and then several in a row: that is no
+    # outage, for which a breaker would open.
+    "PAYMENT_SERVICE_BREAKER_CALLS_MIN": "100",
     # A payer who never answers is still expected when the provider's clock has passed months.
     "PROVIDER_MOCK_ACTION_EXPIRE_S": str(365 * bank.DAY_S),
     # What the provider does by itself is told by webhooks: some late, some twice.
