@@ -110,6 +110,17 @@ async def enable(
     await admin.allow(plugin_id, **({"endpoint_pattern": ANYWHERE} | entry))
     session_id = (await registrant.register(sidecar)).session_id
     await admin.bind(plugin_id)
-    await admin.call("InitializePlugin", plugin_id)
+
+    async def initialized() -> bool:
+        try:
+            await admin.call("InitializePlugin", plugin_id)
+        except rig.Refused as refused:
+            # A process of its own may be slower than the service is patient.
+            if "no instance answers" not in str(refused):
+                raise
+            return False
+        return True
+
+    await rig.until(initialized)
     await admin.call("EnablePlugin", plugin_id)
     return session_id

@@ -1,6 +1,7 @@
 """Ports are chosen once."""
 
 import collections
+import os
 import socket
 from collections.abc import Iterator
 
@@ -13,10 +14,12 @@ from servicekit import ports
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Only 400 ports to choose from, unclaimed; some may be somebody else's.
 
-    They lie outside the usual range, much of which other tests use at the same time.
+    They lie outside the usual range, much of which other tests use at the same time, and
+    where no other worker chooses from.
     """
+    first = 14_000 + 400 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     claims: collections.deque[int] = collections.deque()
-    monkeypatch.setattr(ports, "RANGE", (15_000, 15_400))
+    monkeypatch.setattr(ports, "RANGE", (first, first + 400))
     monkeypatch.setattr(ports, "TRIES", 400)
     monkeypatch.setattr(ports, "CLAIMS_MAX", 350)
     monkeypatch.setattr(ports, "_claims", claims)
