@@ -9,7 +9,7 @@ from typing import Any
 from payhub.plugin.v1 import capability_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
-from provider_sdk import errors, plugin_servicer
+from provider_sdk import errors, plugin_servicer, soundness
 from tests.mutants import registry
 
 Change = Callable[[Any, Any], None]
@@ -103,7 +103,8 @@ def insists_on_what_it_knows() -> None:
 
     def make(original: Any) -> Any:
         async def picky(self: Any, request: Any, context: Any) -> Any:
-            if not set(request.services) & set(self._services):
+            served = soundness.services(self._provider.capabilities)
+            if not set(request.services) & set(served):
                 raise errors.InvalidRequest("no common service")
             return await original(self, request, context)
 

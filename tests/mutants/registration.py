@@ -27,19 +27,15 @@ def gives_up_on_an_absent_core() -> None:
 def registers_somebody_else() -> None:
     """The registration names another version than the handshake."""
 
-    def make(register: Any) -> Any:
-        async def other(self: Any, stub: Any) -> None:
-            plugin = self._state.provider
-            version = plugin.plugin_version
-            plugin.plugin_version = "9.9.9"
-            try:
-                await register(self, stub)
-            finally:
-                plugin.plugin_version = version
+    def make(call: Any) -> Any:
+        async def other(self: Any, method: Any, request: Any, timeout_s: float) -> Any:
+            if isinstance(request, rs.RegisterInstanceRequest):
+                request.identity.plugin_version = "9.9.9"
+            return await call(self, method, request, timeout_s)
 
         return other
 
-    registry.replace(registration.Registration, "_register", make)
+    registry.replace(registration.Registration, "_call", make)
 
 
 @registry.mutant("69b")
