@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 COVERAGE_MIN := 85
-# Tests wait more than they work; a fourth on two cores gains a minute and hurries the others.
+# Tests wait more than they work; a fourth on two cores gains little and hurries the others.
 WORKERS ?= 3
 # Whom the demo pays through: mock or stripe.
 PROVIDER ?= mock
