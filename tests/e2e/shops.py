@@ -11,8 +11,6 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -23,8 +21,14 @@ from typing import Any
 import payhub_client
 from deploy import stack
 from payhub_client import bindings
-from tests import invariants, starting
-from tests.integration.payment_service import conftest, records, rig, test_retries_crash
+from tests import invariants
+from tests.integration.payment_service import (
+    conftest,
+    records,
+    rig,
+    stripe_site,
+    test_retries_crash,
+)
 from tests.integration.provider import rig as provider_rig
 from tests.stripe_double import running as doubles
 from tests.stripe_double import store
@@ -107,7 +111,7 @@ def running(folder: pathlib.Path) -> Iterator[Town]:
     """Runs everything on an empty database, without a shop yet."""
     ports = stack.free_ports()
     with contextlib.ExitStack() as cleanup:
-        double = cleanup.enter_context(_double(folder))
+        double = cleanup.enter_context(stripe_site.double(folder))
         sidecar = provider_rig.Sidecar(
             "provider_stripe", folder, {"PROVIDER_STRIPE_API_BASE": double}
         )
@@ -131,20 +135,6 @@ def running(folder: pathlib.Path) -> Iterator[Town]:
         printed = (sidecar.log, *map(processes.log_file, (stack.PAYMENTS, stack.MOCK)))
         with processes:
             yield Town(processes=processes, double=double, database_url=url, printed=printed)
-
-
-@contextlib.contextmanager
-def _double(folder: pathlib.Path) -> Iterator[str]:
-    with (folder / "double.txt").open("w") as log:
-        process = starting.popen(
-            [sys.executable, "-m", "tests.stripe_double"],
-            cwd=stack.ROOT, stdout=subprocess.PIPE, stderr=log, text=True,
-        )  # fmt: skip
-    assert process.stdout is not None
-    with process.stdout, contextlib.ExitStack() as cleanup:
-        cleanup.callback(process.wait)
-        cleanup.callback(process.terminate)
-        yield process.stdout.readline().strip()
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -99,9 +99,9 @@ async def test_a_name_is_resolved_once_and_its_addresses_are_checked(
     """A name that leads into a private network is not connected to, nor one that leads there
     beside a public address; an allowed one is asked for once per connection.
     """
-    for addresses in (("127.0.0.1",), ("93.184.215.14", "127.0.0.1")):
-        names = _Names(*addresses)
-        send = sender.Sender(private=False, time=clock.SystemClock(), resolver=names)
+
+    async def sent(names: _Names, *, private: bool) -> sender.Answer:
+        send = sender.Sender(private=private, time=clock.SystemClock(), resolver=names)
         answer = await send.send(
             f"http://receiver.example:{hook.port}/",
             secrets=[signing.new_secret()],
@@ -110,18 +110,15 @@ async def test_a_name_is_resolved_once_and_its_addresses_are_checked(
             timeout_s=5,
         )
         await send.close()
+        return answer
+
+    for addresses in (("127.0.0.1",), ("93.184.215.14", "127.0.0.1")):
+        names = _Names(*addresses)
+        answer = await sent(names, private=False)
         assert (answer.problem, answer.status, names.asked) == ("BLOCKED_ADDRESS", 0, 1)
     assert not hook.got
     names = _Names("127.0.0.1")
-    send = sender.Sender(private=True, time=clock.SystemClock(), resolver=names)
-    answer = await send.send(
-        f"http://receiver.example:{hook.port}/",
-        secrets=[signing.new_secret()],
-        message_id="evt_1",
-        body=b"{}",
-        timeout_s=5,
-    )
-    await send.close()
+    answer = await sent(names, private=True)
     assert (answer.delivered, names.asked) == (True, 1)
     assert hook.got[0].headers["host"] == f"receiver.example:{hook.port}"
 
