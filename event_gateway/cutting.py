@@ -1,17 +1,23 @@
-"""Pages of stored events, cut into responses by the thread that read them.
+"""Pages of stored events, cut into responses by the thread that reads them.
 
-Owns where a response ends and the joining of its events. Called while a page is read, so that
-the event loop meets a few large pieces instead of a thousand small ones that another core
-holds. Never reads storage itself, and never decides what a reader is sent next.
+Owns where a response ends and the joining of its events. Called for streams that catch up and
+for queries, in that thread, so that the event loop meets a few large pieces instead of a
+thousand small ones that another core holds. Never decides what a reader is sent next.
 """
 
-import bisect
 import dataclasses
-import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from event_gateway import splice
 from event_gateway.db import read
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Most events, and most bytes of them as they are stored; a larger event comes alone."""
+
+    events: int
+    bytes: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +25,9 @@ class Part:
     """The events of one response.
 
     Attributes:
-        data: All of them, as a response holds them.
+        data: All of them, as a response holds them, and what the trailer adds.
         count: How many.
-        position: The place of the last.
+        position: Nothing else matches after the part before and at or before this position.
     """
 
     data: bytes
@@ -37,39 +43,57 @@ class Page:
         state: Of the log.
         parts: The responses that hold events.
         upto: Nothing else matches at or before this position.
-        first: The first event as it is stored, b"" if there is none.
     """
 
     state: read.State
     parts: Sequence[Part]
     upto: int
-    first: bytes
 
 
-def cut(found: read.Stretch, *, events_max: int, bytes_max: int, thin: bool) -> Page:
-    """Returns what was *found* in responses of at most so many events and bytes.
+def cut(
+    found: read.Stretch,
+    *,
+    whole: Limits,
+    each: Limits,
+    thin: bool = False,
+    trailer: Callable[[int], bytes] = lambda position: b"",
+) -> Page:
+    """Returns what was *found*, or the first part of it, in responses.
 
-    An event that is larger than that comes alone.
+    Args:
+        found: No more events than *whole* allows; it may end after the first that is too much.
+        whole: Limits of the page.
+        each: Limits of each response.
+        thin: Leave out the events' data.
+        trailer: Returns what a response that ends at a position says besides events.
     """
-    events = found.events
-    ends = list(itertools.accumulate(map(len, events)))
+    prefix = splice.prefix
     parts: list[Part] = []
-    first = before_bytes = 0
-    while first < len(events):
-        fitting = bisect.bisect_right(ends, before_bytes + bytes_max, first)
-        until = min(max(fitting, first + 1), first + events_max)
-        parts.append(
-            Part(
-                data=_join(events[first:until], thin=thin),
-                count=until - first,
-                position=found.positions[until - 1],
-            )
-        )
-        first, before_bytes = until, ends[until - 1]
-    return Page(state=found.state, parts=parts, upto=found.upto, first=events[0] if events else b"")
-
-
-def _join(events: Sequence[bytes], *, thin: bool) -> bytes:
-    if thin:
-        events = [splice.thin(event) for event in events]
-    return splice.join(splice.pieces(events), b"")
+    data = bytearray()
+    total = count = position = 0
+    left_bytes, page_left_bytes = each.bytes, whole.bytes
+    # Once for each event that is replayed: nothing here may cost much.
+    for reached, event in found.events:
+        size = len(event)
+        left_bytes -= size
+        page_left_bytes -= size
+        if count and (left_bytes < 0 or count == each.events or page_left_bytes < 0):
+            data += trailer(position)
+            parts.append(Part(data=bytes(data), count=count, position=position))
+            total += count
+            if page_left_bytes < 0:
+                return Page(state=found.state, parts=parts, upto=position)
+            data, count, left_bytes = bytearray(), 0, each.bytes - size
+        if thin:
+            event = splice.thin(event)
+        data += prefix(len(event))
+        data += event
+        count += 1
+        position = reached
+    # Where a limit is reached nobody knows what follows.
+    is_full = total + count == whole.events or page_left_bytes < 0
+    upto = position if is_full else found.upto
+    if count:
+        data += trailer(upto)
+        parts.append(Part(data=bytes(data), count=count, position=upto))
+    return Page(state=found.state, parts=parts, upto=upto)

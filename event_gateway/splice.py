@@ -5,8 +5,7 @@ response is joined from chunks. Called by publishing and by the streams. Never
 reads or changes what an event says.
 """
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from google.protobuf import timestamp_pb2
 from payhub.events.v1 import event_pb2
@@ -65,20 +64,26 @@ def stored(body: bytes, append_time: bytes, position: int) -> bytes:
 _PREFIXES = tuple(_EVENTS_TAG + varint(size) for size in range(_PREFIXED_MAX))
 
 
+def prefix(size: int) -> bytes:
+    """Returns what precedes an event of *size* bytes in `repeated Event events = 1`."""
+    return _PREFIXES[size] if size < _PREFIXED_MAX else _EVENTS_TAG + varint(size)
+
+
 def chunk(event: bytes) -> bytes:
     """Returns a stored event as one element of `repeated Event events = 1`."""
-    size = len(event)
-    prefix = _PREFIXES[size] if size < _PREFIXED_MAX else _EVENTS_TAG + varint(size)
-    return prefix + event
+    return prefix(len(event)) + event
 
 
-def pieces(events: Sequence[bytes]) -> Iterable[bytes]:
-    """Yields stored events as `join` takes them, two pieces for each, without a copy."""
-    try:
-        prefixes = [_PREFIXES[size] for size in map(len, events)]
-    except IndexError:
-        prefixes = [_EVENTS_TAG + varint(size) for size in map(len, events)]
-    return itertools.chain.from_iterable(zip(prefixes, events, strict=True))
+def first(chunks: bytes) -> bytes:
+    """Returns the first event of elements of `repeated Event events = 1`, one after the other."""
+    size = shift = 0
+    at = 1
+    while True:
+        size |= (chunks[at] & 0x7F) << shift
+        at += 1
+        if chunks[at - 1] < 0x80:
+            return chunks[at : at + size]
+        shift += 7
 
 
 def stored_event(chunk_bytes: bytes) -> bytes:

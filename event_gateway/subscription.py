@@ -18,10 +18,8 @@ from servicekit import clock
 # One response. A larger event comes alone: with at most 256 KiB of data it stays
 # far below the 4 MiB that gRPC accepts by default.
 RESPONSE_BYTES_MAX = 256 * 1024
-# One read from storage, cut into responses afterwards. It is all that is held for
-# a reader that has stopped reading.
-PAGE_EVENTS_MAX = 1000
-PAGE_BYTES_MAX = 512 * 1024
+# One page from storage, cut into responses.
+PAGE = cutting.Limits(events=1000, bytes=512 * 1024)
 
 CATCHING_UP = pb.SubscribeResponse.PHASE_CATCHING_UP
 LIVE = pb.SubscribeResponse.PHASE_LIVE
@@ -181,13 +179,16 @@ class Subscription:
                 return None
 
     def cut(self, found: read.Stretch) -> cutting.Page:
-        """Returns what storage returned as this reader takes it; called where it was read."""
-        limits = self._limits
+        """Returns what storage has as this reader takes it.
+
+        Called by the thread that reads, while the reader goes on.
+        """
         return cutting.cut(
             found,
-            events_max=limits.events_max,
-            bytes_max=limits.bytes_max,
+            whole=PAGE,
+            each=cutting.Limits(events=self._limits.events_max, bytes=self._limits.bytes_max),
             thin=self.group.thin,
+            trailer=lambda position: self._trailer(position, CATCHING_UP),
         )
 
     def take(self, page: cutting.Page) -> Iterator[bytes]:
@@ -195,10 +196,9 @@ class Subscription:
         if (warning := self._warning(page)) is not None:
             yield warning
         for part in page.parts:
-            # With the last one the reader is past what does not match behind it, too.
-            self._advance(page.upto if part is page.parts[-1] else part.position)
-            self.last_count = part.count
-            yield self._join((part.data,), None)
+            self._advance(part.position)
+            self.last_count, self.sent = part.count, part.position
+            yield part.data
         self._advance(page.upto)
         if self.position - self.sent >= self._limits.checkpoint_every:
             yield self._respond([])
@@ -217,9 +217,9 @@ class Subscription:
 
     def _warning(self, page: cutting.Page) -> bytes | None:
         """Returns a response that warns of retention, once for each time it comes near."""
-        if not self._retention_s or not page.first:
+        if not self._retention_s or not page.parts:
             return None
-        read_from_us = splice.append_us(page.first)
+        read_from_us = splice.append_us(splice.first(page.parts[0].data))
         left_s = self._retention_s - (self._time.now_us() - read_from_us) / 1e6
         if left_s >= self._retention_s * _HEADROOM_WARNS:
             self._warned = False
@@ -239,13 +239,18 @@ class Subscription:
 
     def _join(self, chunks: Iterable[bytes], notice: pb.Notice | None) -> bytes:
         self.sent = self.position
+        return splice.join(chunks, self._trailer(self.position, self._phase, notice))
+
+    def _trailer(
+        self, position: int, phase: pb.SubscribeResponse.Phase, notice: pb.Notice | None = None
+    ) -> bytes:
         log = self._window
         trailer = pb.SubscribeResponse(
-            cursor=cursor.encode(self._epoch, self.position),
-            phase=self._phase,
+            cursor=cursor.encode(self._epoch, position),
+            phase=phase,
             server_time=splice.timestamp(self._time.now_us()),
             head_position=log.head,
             head_time=splice.timestamp(log.head_us) if log.head_us else None,
             notice=notice,
         )
-        return splice.join(chunks, trailer.SerializeToString())
+        return trailer.SerializeToString()

@@ -11,7 +11,7 @@ import grpc.aio
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import access, cursor, grants, matching, places, problems, splice
+from event_gateway import access, cursor, cutting, grants, matching, places, problems, splice
 from event_gateway.db import read
 from servicekit import auth, errors, rpc, storage
 
@@ -56,9 +56,10 @@ class Queries:
         for _ in range(READS_MAX):
             found = await self._read(matcher, after, events=size - count, room=room)
             await self._places.check_kept(after, found.state, text)
-            chunks += splice.pieces(found.events)
-            count += len(found.events)
-            room -= sum(map(len, found.events))
+            for part in found.parts:
+                chunks.append(part.data)
+                count += part.count
+                room -= len(part.data)
             after, text, head = found.upto, "", found.state.head
             if after >= head or count >= size or room <= PAGE_BYTES_MAX // 4:
                 break
@@ -121,17 +122,21 @@ class Queries:
 
     async def _read(
         self, matcher: matching.Matcher, after: int, *, events: int, room: int
-    ) -> read.Stretch:
-        return await self._database.read(
-            lambda conn: read.stretch(
+    ) -> cutting.Page:
+        limits = cutting.Limits(events=events, bytes=max(room, 1))
+
+        def look(conn: storage.Connection) -> cutting.Page:
+            found = read.stretch(
                 conn,
                 matcher.selection,
                 after=after,
                 upto=2**63 - 1,
-                events_max=events,
-                bytes_max=max(room, 1),
+                events_max=limits.events,
+                bytes_max=limits.bytes,
             )
-        )
+            return cutting.cut(found, whole=limits, each=limits)
+
+        return await self._database.read(look)
 
 
 def checked_tenants(principal: auth.Principal, spec: event_pb2.Filter) -> tuple[str, ...]:

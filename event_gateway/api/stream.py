@@ -15,7 +15,17 @@ import grpc
 import grpc.aio
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import cutting, grants, groups, hub, matching, places, problems, subscription
+from event_gateway import (
+    cutting,
+    grants,
+    groups,
+    hub,
+    matching,
+    places,
+    problems,
+    readahead,
+    subscription,
+)
 from event_gateway.api import queries
 from event_gateway.db import read
 from servicekit import auth, clock, ids, logs, metrics, rpc, storage
@@ -60,7 +70,7 @@ class Open:
         request: What the client asked for.
         opened_us: When, epoch microseconds.
         rate: Of the events it is sent.
-        ahead: A read from storage that was begun before it is needed.
+        ahead: What is read for it from storage.
     """
 
     request: pb.SubscribeRequest
@@ -68,7 +78,7 @@ class Open:
     reader: subscription.Subscription
     opened_us: int
     rate: hub.Rate
-    ahead: "tuple[subscription.ReadStorage, asyncio.Task[cutting.Page]] | None" = None
+    ahead: readahead.ReadAhead | None = None
 
 
 class Streams:
@@ -156,7 +166,7 @@ class Streams:
                 await self._serve(context, opened, start)
             finally:
                 if opened.ahead is not None:
-                    opened.ahead[1].cancel()
+                    opened.ahead.end()
         except asyncio.CancelledError:
             if not stream.stalled:
                 raise
@@ -250,22 +260,17 @@ class Streams:
         opened: Open,
         write: Callable[[bytes], Any],
     ) -> None:
-        stream, reader = opened.stream, opened.reader
-        reading = self._reading(wanted, opened)
-        try:
-            while not reading.done():
-                silent_s = self._hub.monotonic_s() - stream.written_s
-                await asyncio.wait({reading}, timeout=max(stream.heartbeat_s - silent_s, 0.0))
-                if not reading.done():
-                    await write(reader.heartbeat())
-            found = reading.result()
-        finally:
-            reading.cancel()
+        stream, reader, ahead = opened.stream, opened.reader, opened.ahead
+        if ahead is None or not ahead.goes_on_after(wanted.after):
+            if ahead is not None:
+                ahead.end()
+            ahead = opened.ahead = self._read_ahead(wanted, reader)
+        while (found := ahead.take()) is None:
+            silent_s = self._hub.monotonic_s() - stream.written_s
+            await ahead.wait(max(stream.heartbeat_s - silent_s, 0.0))
+            if self._hub.heartbeat_due(stream):
+                await write(reader.heartbeat())
         await self._places.check_kept(wanted.after, found.state)
-        following = subscription.ReadStorage(after=found.upto, upto=wanted.upto)
-        if following.after < following.upto:
-            # The next page is read while this one is sent.
-            opened.ahead = (following, self._begin(following, reader))
         for data in reader.take(found):
             await write(data)
             if stream.close_reason:
@@ -273,41 +278,23 @@ class Streams:
         if self._hub.heartbeat_due(stream):
             await write(reader.heartbeat())
 
-    def _reading(
-        self, wanted: subscription.ReadStorage, opened: Open
-    ) -> "asyncio.Task[cutting.Page]":
-        """Returns the read of what is *wanted*, which may have begun already."""
-        ahead, opened.ahead = opened.ahead, None
-        if ahead is not None:
-            if ahead[0].after == wanted.after:
-                return ahead[1]
-            ahead[1].cancel()
-        return self._begin(wanted, opened.reader)
-
-    def _begin(
+    def _read_ahead(
         self, wanted: subscription.ReadStorage, reader: subscription.Subscription
-    ) -> "asyncio.Task[cutting.Page]":
-        reading = asyncio.create_task(self._read(wanted, reader))
-        # Whoever is gone by then does not want to hear how it went.
-        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return reading
-
-    async def _read(
-        self, wanted: subscription.ReadStorage, reader: subscription.Subscription
-    ) -> cutting.Page:
-        def look(conn: storage.Connection) -> cutting.Page:
+    ) -> readahead.ReadAhead:
+        def look(conn: storage.Connection, after: int, upto: int) -> cutting.Page:
             found = read.stretch(
                 conn,
                 reader.group.matcher.selection,
-                after=wanted.after,
-                upto=wanted.upto,
-                events_max=subscription.PAGE_EVENTS_MAX,
-                bytes_max=subscription.PAGE_BYTES_MAX,
+                after=after,
+                upto=upto,
+                events_max=subscription.PAGE.events,
+                bytes_max=subscription.PAGE.bytes,
             )
             return reader.cut(found)
 
-        async with self._reads:
-            return await self._places.database.read(look)
+        return readahead.ReadAhead(
+            self._places.database, self._reads, look, after=wanted.after, upto=wanted.upto
+        )
 
 
 def heartbeat_s(request: pb.SubscribeRequest) -> float:

@@ -6,7 +6,7 @@ by queries. Never reads more than its limits, and never decides who may see it.
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from event_gateway import splice
@@ -76,18 +76,17 @@ class Page:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """What one bounded read found, ready to be sent.
+    """What lies behind a place, on its way.
 
     Attributes:
         state: Of the log in the same snapshot.
-        positions: Of what matched, in log order.
-        events: What is stored at these positions.
+        events: Position and bytes of what matches, in log order; fetched as they are taken,
+            as long as the transaction lasts.
         upto: Nothing else matches at or before this position.
     """
 
     state: State
-    positions: Sequence[int]
-    events: Sequence[bytes]
+    events: Iterable[tuple[int, bytes]]
     upto: int
 
 
@@ -124,23 +123,29 @@ _WHERE["entities"] = (
 )
 
 
-def _narrowed(before: str, after: str = "") -> dict[str, storage.Statement]:
+def _narrowed(columns: str, postgresql: str = "{}") -> dict[str, storage.Statement]:
+    """Returns a statement for each way to narrow the rows down.
+
+    *postgresql* is what is made of it there, `{}` being the rest after `select `.
+    """
+    rest = f"{columns} from event_log where "
     return {
         name: storage.Statement(
-            f"{before} from event_log where {sqlite}{_RANGE}{after}",
-            postgresql=f"{before} from event_log where {postgresql}{_RANGE}{after}",
+            f"select {rest}{sqlite}{_RANGE}",
+            postgresql=f"select {postgresql.format(rest + narrowed + _RANGE)}",
         )
-        for name, (sqlite, postgresql) in _WHERE.items()
+        for name, (sqlite, narrowed) in _WHERE.items()
     }
 
 
-_FACTS = _narrowed("select position, tenant_id, type, entity_type, entity_id, length(event)")
-_WHOLE = _narrowed("select position, event")
-# How many rows there are, and how many of them fit into :bytes.
-_FITTING = _narrowed(
-    "select count(*), count(*) filter (where total <= :bytes) from (select sum(length(event)) over "
-    "(order by position rows unbounded preceding) as total",
-    ") as sizes",
+_FACTS = _narrowed("position, tenant_id, type, entity_type, entity_id, length(event)")
+# PostgreSQL sends a result whole, so it must stop by itself: after the first row that is more
+# than :bytes, which tells the reader that there are others.
+_WHOLE = _narrowed(
+    "position, event",
+    "position, event from (select sum(length(event)) over (order by position rows between "
+    "unbounded preceding and 1 preceding) as before, {}) as rows "
+    "where before is null or before <= :bytes order by position",
 )
 _EVENTS = storage.Statement(
     "select position, event from event_log "
@@ -233,18 +238,10 @@ def page(
     upto = min(upto, current.head)
     if upto <= after:
         return Page(state=current, entries=[], upto=after)
-    rows, upto = _facts(conn, selection, after=after, upto=upto)
-    wanted: list[storage.Row] = []
-    total = 0
-    for row in rows:
-        if selection is not None and not selection.matches(row[1], row[2], row[3], row[4]):
-            continue
-        total += row[5]
-        if wanted and (len(wanted) == events_max or total > bytes_max):
-            upto = wanted[-1][0]
-            break
-        wanted.append(row)
-    return Page(state=current, entries=_with_events(conn, wanted), upto=upto)
+    wanted, upto = _wanted(
+        conn, selection, after=after, upto=upto, events_max=events_max, bytes_max=bytes_max
+    )
+    return Page(state=current, entries=_entries(conn, wanted), upto=upto)
 
 
 def stretch(
@@ -258,34 +255,51 @@ def stretch(
 ) -> Stretch:
     """Reads what `page` reads, without the facts about each event.
 
-    Where the rows of the table decide alone, and all that are wanted fit, they are
-    fetched at once: half the cost of looking at them first.
+    Where the rows of the table decide alone, they are fetched without a look at them first:
+    at most *events_max*, of which whoever takes them leaves what is more than *bytes_max*.
     """
     current = state(conn)
     upto = min(upto, current.head)
-    if selection.by_rows and upto > after:
+    if upto <= after:
+        return Stretch(state=current, events=(), upto=after)
+    if selection.by_rows:
         name, params, upto = _rows(conn, selection, after=after, upto=upto, rows=events_max)
-        rows, whole = conn.some(
-            _WHOLE[name], params, sizes=_FITTING[name], column=1, bytes_max=bytes_max
-        )
-        reached = upto if whole and len(rows) < events_max else rows[-1][0]
-        positions, events = zip(*rows, strict=True) if rows else ((), ())
-        return Stretch(state=current, positions=positions, events=events, upto=reached)
-    found = page(
+        events = conn.each(_WHOLE[name], {**params, "bytes": bytes_max})
+        return Stretch(state=current, events=events, upto=upto)
+    wanted, upto = _wanted(
         conn, selection, after=after, upto=upto, events_max=events_max, bytes_max=bytes_max
     )
-    return Stretch(
-        state=found.state,
-        positions=[entry.position for entry in found.entries],
-        events=[splice.stored_event(entry.chunk) for entry in found.entries],
-        upto=found.upto,
-    )
+    return Stretch(state=current, events=_events(conn, wanted), upto=upto)
 
 
 def events_at(conn: storage.Connection, positions: list[int]) -> dict[int, bytes]:
     """Returns the chunks of the events at *positions*; those no longer kept are missing."""
     rows = conn.all(_EVENTS, {"positions": _array(conn, positions)})
     return {row[0]: splice.chunk(row[1]) for row in rows}
+
+
+def _wanted(
+    conn: storage.Connection,
+    selection: Selection | None,
+    *,
+    after: int,
+    upto: int,
+    events_max: int,
+    bytes_max: int,
+) -> tuple[list[storage.Row], int]:
+    """Returns the facts of what matches and fits, and up to where nothing else matches."""
+    rows, upto = _facts(conn, selection, after=after, upto=upto)
+    wanted: list[storage.Row] = []
+    total = 0
+    for row in rows:
+        if selection is not None and not selection.matches(row[1], row[2], row[3], row[4]):
+            continue
+        total += row[5]
+        if wanted and (len(wanted) == events_max or total > bytes_max):
+            upto = wanted[-1][0]
+            break
+        wanted.append(row)
+    return wanted, upto
 
 
 def _facts(
@@ -319,13 +333,17 @@ def _rows(
     return name, params, upto
 
 
-def _with_events(conn: storage.Connection, rows: list[storage.Row]) -> list[Entry]:
+def _events(conn: storage.Connection, rows: list[storage.Row]) -> list[storage.Row]:
+    """Returns positions and events for the facts in *rows*, in their order."""
     if not rows:
         return []
-    positions = _array(conn, [row[0] for row in rows])
-    events: dict[int, bytes] = dict(conn.all(_EVENTS, {"positions": positions}))
+    return sorted(conn.all(_EVENTS, {"positions": _array(conn, [row[0] for row in rows])}))
+
+
+def _entries(conn: storage.Connection, rows: list[storage.Row]) -> list[Entry]:
     return [
-        Entry(row[0], row[1], row[2], row[3], row[4], splice.chunk(events[row[0]])) for row in rows
+        Entry(row[0], row[1], row[2], row[3], row[4], splice.chunk(event))
+        for row, (_, event) in zip(rows, _events(conn, rows), strict=True)
     ]
 
 

@@ -4,7 +4,7 @@ Owns the `Connection` and `Database` protocols and the choice by URL. Called by
 process start-up and use cases. Never runs SQL itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 from servicekit.storage import statement
@@ -26,21 +26,8 @@ class Connection(Protocol):
     def all(self, sql: statement.Statement, params: Params = ...) -> list[Row]:
         """Returns every row."""
 
-    def some(
-        self,
-        sql: statement.Statement,
-        params: Params,
-        *,
-        sizes: statement.Statement,
-        column: int,
-        bytes_max: int,
-    ) -> tuple[list[Row], bool]:
-        """Returns the first rows whose *column*, of bytes, holds *bytes_max* together.
-
-        The first row comes whatever its size; the bool says whether these are all. *sql*
-        has a limit `:rows`. *sizes* counts its rows and those that fit into `:bytes`, for a
-        database that can't stop in the middle of a result.
-        """
+    def each(self, sql: statement.Statement, params: Params = ...) -> Iterable[Row]:
+        """Returns every row, fetched as it is taken where the database can do that."""
 
     def one(self, sql: statement.Statement, params: Params = ...) -> Row | None:
         """Returns the first row, or None."""

@@ -13,7 +13,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import psycopg
@@ -61,23 +61,11 @@ class PostgresConnection:
         """Returns every row."""
         return self._execute(sql.postgresql, params).fetchall()
 
-    def some(
-        self,
-        sql: statement.Statement,
-        params: database.Params,
-        *,
-        sizes: statement.Statement,
-        column: int,
-        bytes_max: int,
-    ) -> tuple[list[database.Row], bool]:
-        """Returns the first rows that fit; see `storage.Connection.some`."""
-        counted = self.one(sizes, {**params, "bytes": bytes_max})
-        assert counted is not None, "an aggregate has one row"
-        there, fitting = counted
-        if not there:
-            return [], True
-        rows = self.all(sql, {**params, "rows": max(fitting, 1)})
-        return rows, len(rows) == there
+    def each(
+        self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
+    ) -> Iterable[database.Row]:
+        """Returns every row; all are here by then."""
+        return self._execute(sql.postgresql, params)
 
     def one(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS

@@ -13,13 +13,12 @@ import concurrent.futures
 import contextlib
 import fcntl
 import functools
-import operator
 import pathlib
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 from servicekit.storage import calls, database, errors, statement
@@ -38,8 +37,6 @@ GATHER_LONGEST_S = 0.004
 # reach the writer thread and come back would take half as long again.
 SWIFT_COMMIT_S = 0.0005
 _LATEST_COUNTS = 0.2
-# Rows fetched at once where bytes are counted: so many may be read in vain.
-_LOT_ROWS = 32
 # Instructions between two looks at the clock: about a millisecond.
 _PROGRESS_STEPS = 50_000
 
@@ -59,34 +56,11 @@ class SqliteConnection:
         """Returns every row."""
         return self._execute(sql.sqlite, params).fetchall()
 
-    def some(
-        self,
-        sql: statement.Statement,
-        params: database.Params,
-        *,
-        sizes: statement.Statement,
-        column: int,
-        bytes_max: int,
-    ) -> tuple[list[database.Row], bool]:
-        """Returns the first rows that fit; see `storage.Connection.some`."""
-        rows: list[database.Row] = []
-        total = 0
-        of_row = operator.itemgetter(column)
-        cursor = self._execute(sql.sqlite, params)
-        while lot := cursor.fetchmany(_LOT_ROWS):
-            size_bytes = sum(map(len, map(of_row, lot)))
-            if total + size_bytes <= bytes_max:
-                total += size_bytes
-                rows += lot
-                continue
-            cursor.close()
-            for row in lot:
-                total += len(row[column])
-                if total > bytes_max and rows:
-                    break
-                rows.append(row)
-            return rows, False
-        return rows, True
+    def each(
+        self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
+    ) -> Iterable[database.Row]:
+        """Returns every row, fetched as it is taken."""
+        return self._execute(sql.sqlite, params)
 
     def one(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS

@@ -65,8 +65,7 @@ class Log:
         state = read.State(epoch=EPOCH, head=self.head, oldest=0, head_append_us=0)
         return read.Stretch(
             state=state,
-            positions=[one.position for one in found[:limit]],
-            events=[splice.stored_event(one.chunk) for one in found[:limit]],
+            events=[(one.position, splice.stored_event(one.chunk)) for one in found[:limit]],
             upto=upto,
         )
 
