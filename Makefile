@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 COVERAGE_MIN := 85
-# Tests wait more than they work; a fourth on two cores gains little and hurries the others.
-WORKERS ?= 3
+# Tests wait more than they work, and those that share services wait for each other.
+WORKERS ?= 4
 # Whom the demo pays through: mock or stripe.
 PROVIDER ?= mock
 SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
