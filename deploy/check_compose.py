@@ -40,6 +40,8 @@ SETTINGS: Mapping[str, type[kit_settings.ServiceSettings]] = {
     "subscribers.audit_log": audit_settings.AuditLogSettings,
     "subscribers.email_notifier": email_settings.Settings,
 }
+# Commands that go on until they are told to end; the relay alone listens for health and metrics.
+SERVING = (("serve",), ("run",), ("relay",))
 # The others serve when nothing else is said.
 NEEDS_COMMAND = frozenset({"subscribers.audit_log"})
 # What files ask for (`${NAME:?…}`) because only an operator knows it.
@@ -77,7 +79,7 @@ class Process:
         """Whether it listens; `migrate` and others do their work and end."""
         if not self.arguments:
             return self.module not in NEEDS_COMMAND
-        return self.arguments in (("serve",), ("run",))
+        return self.arguments in SERVING
 
 
 def check(

@@ -13,6 +13,7 @@ from deploy import check_compose, compose
 COMMANDS = {
     ("payment_service", ("serve",)),
     ("payment_service", ("migrate",)),
+    ("payment_service", ("relay",)),
     ("event_gateway", ("serve",)),
     ("event_gateway", ("migrate",)),
     ("provider_mock", ()),
@@ -163,6 +164,10 @@ def test_every_process_keeps_grpc_quiet_and_lets_an_operator_ask_for_more() -> N
                 depends_on={"payment_service": {"condition": "service_completed_successfully"}}
             ),
             "event_gateway: waits until payment_service has ended, but that goes on serving",
+        ),
+        (
+            lambda s: s["payment_migrate"].update(command=["payment_service", "relay"]),
+            "payment_migrate: has no healthcheck",
         ),
         (
             lambda s: s["payment_service"].update(stop_grace_period="10s"),
