@@ -113,12 +113,20 @@ def absorb_in(
     locked = writing.Locked(entity=None)
     if entity_id:
         locked = writing.lock(conn, rules, scope.tenant_id, entity_id)
-        if found.wanted:
-            # Whoever had the lock may have made known, and linked, what was looked for before.
-            found = linking.resolve(conn, scope, seen)
+        found = _again(conn, scope, seen, found)
     if locked.entity is None:
         return _adopt(conn, scope, rules, seen, found, fetched=fetched)
     return _apply(conn, scope, rules, locked, seen, found, fetched=fetched)
+
+
+def _again(
+    conn: storage.Connection, scope: scopes.Scope, seen: objects.Seen, found: linking.Found
+) -> linking.Found:
+    """Returns the links of a snapshot whose entity is locked now.
+
+    Whoever had the lock may have made known, and linked, what was looked for before.
+    """
+    return linking.resolve(conn, scope, seen) if found.wanted else found
 
 
 def _payment(
@@ -208,6 +216,7 @@ def _adopt(
         locked = writing.lock(conn, rules, scope.tenant_id, owner) if owner else None
         if locked is None or locked.entity is None:
             return foreign
+        links = _again(conn, scope, seen, links)
         return _apply(conn, scope, rules, locked, seen, links, fetched=fetched)
     customer_id = rules.columns(made).customer_id
     siblings = writing.lock_siblings(conn, rules, scope.tenant_id, customer_id)

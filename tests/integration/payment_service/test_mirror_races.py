@@ -48,3 +48,31 @@ async def test_a_payment_adopted_meanwhile_stays_with_its_invoice(
     invoice = await shop.ask("GetInvoice", invoice_id=payment.invoice_id)
     assert (rig.state(invoice), invoice.payment_id) == ("PAID", payment.id)
     shop.records.story(invoice)
+
+
+async def test_a_payment_adopted_with_its_invoice_meanwhile_stays_with_it(
+    shop: merchant.Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another transaction makes the invoice and its payment known after a snapshot of the
+    invoice found neither.
+    """
+    customer, plan = await shop.customer(), await shop.plan(2000)
+    made = await shop.subscribe(customer.id, plan.id)
+    shop.bank.bill(made.mirror.provider_object_id, "bill_2", rig.money(2000))
+    there = shop.bank.put("bill_2", invoice={"state": _I.STATE_OPEN})
+    shop.bank.has_payment("pay_of_bill", 2000, provider_invoice_id="bill_2")
+    meanwhile = [seeing.read(there), seeing.read(shop.bank.objects["pay_of_bill"])]
+    adopt = absorbing._adopt
+
+    def interrupted(conn: Any, scope: Any, rules: Any, seen: Any, links: Any, **how: Any) -> Any:
+        if isinstance(seen, objects.Invoice) and links.wanted:
+            absorbing.absorb_all_in(conn, scope, meanwhile)
+        return adopt(conn, scope, rules, seen, links, **how)
+
+    monkeypatch.setattr(absorbing, "_adopt", interrupted)
+    paid = {"state": _I.STATE_PAID, "provider_payment_id": "pay_of_bill"}
+    assert await shop.tell(shop.bank.put("bill_2", invoice=paid)) == ["applied"]
+    (payment,) = (await shop.caller.list(customer_id=customer.id)).payments
+    invoice = await shop.ask("GetInvoice", invoice_id=payment.invoice_id)
+    assert (rig.state(invoice), invoice.payment_id) == ("PAID", payment.id)
+    shop.records.story(invoice)
