@@ -13,8 +13,9 @@ from collections.abc import Callable
 from event_gateway import cutting
 from servicekit import storage
 
-# All that is held for a reader that takes nothing. One read fetches several pages from one
-# snapshot: a thread that had to be asked for each anew would stand still a third of the time.
+# All that is held for a reader that takes nothing, besides the page that is being sent. One read
+# fetches several pages from one snapshot: a thread that had to be asked for each anew would stand
+# still a third of the time.
 WAITING_MAX = 4
 _REFILL_AT = WAITING_MAX // 2
 

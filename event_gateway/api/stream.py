@@ -80,6 +80,12 @@ class Open:
     rate: hub.Rate
     ahead: readahead.ReadAhead | None = None
 
+    def drop(self) -> None:
+        """Lets go of what is read for it."""
+        if self.ahead is not None:
+            self.ahead.end()
+            self.ahead = None
+
 
 class Streams:
     """Serves Subscribe.
@@ -165,8 +171,7 @@ class Streams:
             try:
                 await self._serve(context, opened, start)
             finally:
-                if opened.ahead is not None:
-                    opened.ahead.end()
+                opened.drop()
         except asyncio.CancelledError:
             if not stream.stalled:
                 raise
@@ -230,18 +235,21 @@ class Streams:
                     return
             was = reader.phase
             action = reader.step()
+            if isinstance(action, subscription.ReadStorage):
+                await self._catch_up(action, opened, write)
+                continue
+            # The window serves it now.
+            opened.drop()
             if action is None:
                 owes = stream.checkpoint_upto > reader.sent and reader.owes(stream.checkpoint_upto)
                 if owes or self._hub.heartbeat_due(stream):
                     await write(reader.heartbeat())
                 elif not reader.ended:
                     await self._hub.wait(stream)
-            elif isinstance(action, bytes):
+            else:
                 if was == subscription.LIVE and reader.phase != was:
                     self._fell_behind.inc()
                 await write(action)
-            else:
-                await self._catch_up(action, opened, write)
 
     def _closing_reason(
         self, stream: hub.Stream, reader: subscription.Subscription
@@ -262,8 +270,7 @@ class Streams:
     ) -> None:
         stream, reader, ahead = opened.stream, opened.reader, opened.ahead
         if ahead is None or not ahead.goes_on_after(wanted.after):
-            if ahead is not None:
-                ahead.end()
+            opened.drop()
             ahead = opened.ahead = self._read_ahead(wanted, reader)
         while (found := ahead.take()) is None:
             silent_s = self._hub.monotonic_s() - stream.written_s

@@ -1,0 +1,137 @@
+"""What the gateway holds for one who catches up."""
+
+import asyncio
+import pathlib
+import types
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from payhub.events.v1 import event_pb2
+from payhub.events.v1 import event_stream_service_pb2 as pb
+
+from event_gateway import appender, gateway, hub, places, subscription, tail, window
+from event_gateway.api import ingest, stream
+from event_gateway.db import read
+from servicekit import auth, clock, metrics, rpc, storage
+from tests.integration.gateway import harness
+
+EVENTS = 4_000
+EVENT_BYTES = 1_000
+# The newest fourth of the log.
+WINDOW_BYTES = EVENTS * EVENT_BYTES // 4
+CONSUMER = auth.Principal(tenant_id="one", scopes=frozenset({"events:read"}), key_id="key")
+
+
+class Taker:
+    """The client's side of a stream that runs in this process: takes what it is allowed to."""
+
+    def __init__(self) -> None:
+        self.taken: list[pb.SubscribeResponse] = []
+        self.allowed = asyncio.Semaphore(0)
+
+    async def write(self, data: bytes) -> None:
+        """Takes a response, once it may."""
+        await self.allowed.acquire()
+        self.taken.append(pb.SubscribeResponse.FromString(data))
+
+    @property
+    def events(self) -> list[event_pb2.Event]:
+        """All it was sent."""
+        return [event for response in self.taken for event in response.events]
+
+
+class Bench:
+    """Subscribe over a log of which the window holds the newest fourth."""
+
+    def __init__(self, database: storage.Database) -> None:
+        self.database = database
+        self.window = window.Window(bytes_max=WINDOW_BYTES, head=0)
+        self.hub = hub.Hub(self.window, tick_s=0.0, streams_per_tenant_max=10)
+        self.tail = tail.Tail(
+            database,
+            self.window,
+            epoch=0,
+            on_growth=self.hub.news,
+            on_change=self.hub.changed,
+        )
+        self.streams: stream.Streams
+        self._serving: list[asyncio.Task[None]] = []
+
+    async def fill(self) -> None:
+        """Publishes the events."""
+        state = await self.database.read(read.state)
+        self.tail._epoch = state.epoch
+        time = clock.SystemClock()
+        appending = appender.Appender(
+            self.database, self.window, on_growth=self.hub.news, on_hole=self.tail.kick, time=time
+        )
+        for _ in range(EVENTS // 1_000):
+            await appending.append(
+                [
+                    ingest.candidate(harness.event("one", data=b"x" * EVENT_BYTES))
+                    for _ in range(1_000)
+                ]
+            )
+        checked = places.Places(
+            self.database, self.window, self.tail, epoch=state.epoch, ahead_wait_s=0.1, time=time
+        )
+        self.streams = stream.Streams(
+            checked,
+            self.hub,
+            stream.Settings(age_max_s=600.0, reads_max=2, reconnect_spread_s=1.0),
+            time=time,
+            registry=metrics.Metrics(),
+        )
+
+    def subscribe(self, taker: Taker) -> None:
+        """Begins a stream from the oldest event."""
+        _, key = auth.new_key()
+        call = types.SimpleNamespace(
+            principal=CONSUMER, metadata=(("authorization", f"Bearer {key}"),)
+        )
+        request = pb.SubscribeRequest(start=pb.StartPoint(anchor=pb.StartPoint.ANCHOR_OLDEST))
+
+        async def serve() -> None:
+            rpc._current.set(cast(Any, call))
+            await self.streams.subscribe(request, cast(Any, taker))
+
+        self._serving.append(asyncio.create_task(serve()))
+
+    @property
+    def opened(self) -> Any:
+        """The stream."""
+        (only,) = self.streams.opened.values()
+        return only
+
+    async def end(self) -> None:
+        """Ends all streams."""
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+
+@pytest.fixture
+async def bench(tmp_path: pathlib.Path) -> AsyncIterator[Bench]:
+    """Subscribe over a filled SQLite log."""
+    url = f"sqlite:///{tmp_path}/events.db"
+    storage.migrate(url, gateway.MIGRATIONS)
+    database = await storage.open_database(url)
+    made = Bench(database)
+    await made.fill()
+    yield made
+    await made.end()
+    await database.close()
+
+
+async def test_a_live_stream_holds_no_pages(bench: Bench) -> None:
+    """What was read ahead goes once the window serves the stream."""
+    taker = Taker()
+    bench.subscribe(taker)
+    for _ in range(EVENTS):
+        taker.allowed.release()
+    await harness.until(lambda: len(taker.events) == EVENTS)
+    assert bench.window.start > EVENTS // 2
+    assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
+    await harness.until(lambda: bench.opened.reader.phase == subscription.LIVE)
+    assert bench.opened.ahead is None
