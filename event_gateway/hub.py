@@ -96,6 +96,8 @@ class Rate:
 class Hub:
     """All streams of the process.
 
+    `erasures` is how often stored events had been changed, as far as is known here.
+
     Args:
         log: The shared window.
         tick_s: Shortest time between two live wake-ups of a stream that wishes none,
@@ -117,6 +119,7 @@ class Hub:
         self.window = log
         self.streams: set[Stream] = set()
         self.draining = False
+        self.erasures = 0
         self.stall_s = stall_s
         self._loop = asyncio.get_running_loop()
         self.monotonic_s = monotonic_s or self._loop.time
@@ -125,7 +128,6 @@ class Hub:
         self._paces: dict[float, groups.Pace] = {}
         self._per_tenant: collections.Counter[str] = collections.Counter()
         self._expiring = 0
-        self._erasures = 0
 
     def join(
         self,
@@ -238,8 +240,8 @@ class Hub:
             for stream in self.streams:
                 stream.checkpoint_upto = max(stream.checkpoint_upto, state.expiring)
                 stream.rouse()
-        if state.erasures != self._erasures:
-            self._erasures = state.erasures
+        if state.erasures != self.erasures:
+            self.erasures = state.erasures
             for pace in self._paces.values():
                 for group in pace.groups.values():
                     group.forget()

@@ -71,6 +71,7 @@ class Open:
         opened_us: When, epoch microseconds.
         rate: Of the events it is sent.
         ahead: What is read for it from storage.
+        erasures: How often stored events had been changed when that was begun.
     """
 
     request: pb.SubscribeRequest
@@ -79,6 +80,7 @@ class Open:
     opened_us: int
     rate: hub.Rate
     ahead: readahead.ReadAhead | None = None
+    erasures: int = 0
 
     def drop(self) -> None:
         """Lets go of what is read for it."""
@@ -269,9 +271,12 @@ class Streams:
         write: Callable[[bytes], Any],
     ) -> None:
         stream, reader, ahead = opened.stream, opened.reader, opened.ahead
-        if ahead is None or not ahead.goes_on_after(wanted.after):
+        erasures = self._hub.erasures
+        if ahead is None or not ahead.goes_on_after(wanted.after) or opened.erasures != erasures:
+            # What was erased in storage must not live on in memory.
             opened.drop()
             ahead = opened.ahead = self._read_ahead(wanted, reader)
+            opened.erasures = erasures
         while (found := ahead.take()) is None:
             silent_s = self._hub.monotonic_s() - stream.written_s
             await ahead.wait(max(stream.heartbeat_s - silent_s, 0.0))
@@ -280,7 +285,7 @@ class Streams:
         await self._places.check_kept(wanted.after, found.state)
         for data in reader.take(found):
             await write(data)
-            if stream.close_reason:
+            if stream.close_reason or self._hub.erasures != erasures:
                 return
         if self._hub.heartbeat_due(stream):
             await write(reader.heartbeat())

@@ -1,6 +1,7 @@
-"""What the gateway holds for one who catches up."""
+"""What the gateway holds for one who catches up: as long as it is needed, and as it is true."""
 
 import asyncio
+import dataclasses
 import pathlib
 import types
 from collections.abc import AsyncIterator
@@ -12,8 +13,9 @@ from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from event_gateway import appender, gateway, hub, places, subscription, tail, window
 from event_gateway.api import ingest, stream
-from event_gateway.db import read
-from servicekit import auth, clock, metrics, rpc, storage
+from event_gateway.consumers import records
+from event_gateway.db import read, retain
+from servicekit import auth, clock, ids, metrics, rpc, storage
 from tests.integration.gateway import harness
 
 EVENTS = 4_000
@@ -90,13 +92,35 @@ class Bench:
         call = types.SimpleNamespace(
             principal=CONSUMER, metadata=(("authorization", f"Bearer {key}"),)
         )
-        request = pb.SubscribeRequest(start=pb.StartPoint(anchor=pb.StartPoint.ANCHOR_OLDEST))
+        request = pb.SubscribeRequest(
+            start=pb.StartPoint(anchor=pb.StartPoint.ANCHOR_OLDEST), max_batch_events=50
+        )
 
         async def serve() -> None:
             rpc._current.set(cast(Any, call))
             await self.streams.subscribe(request, cast(Any, taker))
 
         self._serving.append(asyncio.create_task(serve()))
+
+    async def erase(self) -> None:
+        """Erases the one entity of all events."""
+        wanted = retain.Erasure(
+            erasure_id="",
+            entity_key=records.entity_key("one", "payment", "pay_1"),
+            tenant_id="one",
+            entity_type="payment",
+            entity_id="pay_1",
+            reason="asked",
+            actor="test",
+        )
+        place, ended = 0, False
+        while not ended:
+            after, step = place, dataclasses.replace(wanted, erasure_id=ids.new_id("era"))
+            _, place = await self.database.write(
+                lambda conn: retain.erase(conn, step, 1, after)  # noqa: B023
+            )
+            ended = not place
+        await self.tail.refresh_anew()
 
     @property
     def opened(self) -> Any:
@@ -135,3 +159,22 @@ async def test_a_live_stream_holds_no_pages(bench: Bench) -> None:
     assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
     await harness.until(lambda: bench.opened.reader.phase == subscription.LIVE)
     assert bench.opened.ahead is None
+
+
+async def test_what_was_erased_is_not_sent_from_pages_read_before(bench: Bench) -> None:
+    """A slow stream gets only the response that is on its way as it was before the erasure."""
+    taker = Taker()
+    bench.subscribe(taker)
+    for _ in range(2):
+        taker.allowed.release()
+    await harness.until(lambda: len(taker.events) > 0)
+    await harness.until(lambda: bench.opened.stream.blocked_s > 0)
+    await harness.until(lambda: len(bench.opened.ahead._pages) > 1)
+    await bench.erase()
+    for _ in range(EVENTS):
+        taker.allowed.release()
+    await harness.until(lambda: len(taker.events) >= EVENTS)
+    assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
+    late = [event for response in taker.taken[3:] for event in response.events]
+    assert late
+    assert all(event.redacted for event in late)
