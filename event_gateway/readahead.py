@@ -95,7 +95,7 @@ class ReadAhead:
             after = start
             for _ in range(room):
                 page = self._look(conn, after, self._upto)
-                self._loop.call_soon_threadsafe(self._arrive, page)
+                self._loop.call_soon_threadsafe(self._arrive, after, page)
                 if self._ended or page.upto in (after, self._upto):
                     return
                 after = page.upto
@@ -109,7 +109,10 @@ class ReadAhead:
             self._reading = None
             self._news.set()
 
-    def _arrive(self, page: cutting.Page) -> None:
+    def _arrive(self, after: int, page: cutting.Page) -> None:
+        if after != self._read:
+            # The database runs the read again, and this page is there.
+            return
         self._read = page.upto
         self._pages.append(page)
         self._news.set()

@@ -74,7 +74,7 @@ class Database(Protocol):
         """
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
-        """Runs *fn* in one read-only snapshot of what is committed."""
+        """Runs *fn*, maybe more than once, in one read-only snapshot of what is committed."""
 
     async def close(self) -> None:
         """Finishes what waits and closes."""

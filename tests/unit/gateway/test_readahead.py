@@ -3,7 +3,7 @@
 import asyncio
 import collections
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -65,6 +65,22 @@ async def test_pages_come_in_order_until_the_end(database: storage.Database) -> 
     assert places == [*range(PAGE, 205, PAGE), 205]
     assert log.read == list(range(0, 205, PAGE))
     assert not pages.goes_on_after(100)
+
+
+async def test_a_read_that_begins_anew_tells_nothing_twice(database: storage.Database) -> None:
+    """A database may run a function again, as after a conflict; its pages come once."""
+
+    class Again:
+        async def read(self, fn: Any) -> Any:
+            return await database.read(lambda conn: (fn(conn), fn(conn))[1])
+
+    pages = ahead(cast(Any, Again()), Log(), upto=205)
+    places = []
+    after = 0
+    while pages.goes_on_after(after):
+        after = (await next_page(pages)).upto
+        places.append(after)
+    assert places == [*range(PAGE, 205, PAGE), 205]
 
 
 async def test_a_reader_that_takes_nothing_is_read_only_so_far(
