@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import threading
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -53,6 +54,13 @@ async def next_page(pages: readahead.ReadAhead) -> cutting.Page:
     return page
 
 
+async def read_up(pages: readahead.ReadAhead, slots: asyncio.Semaphore) -> None:
+    """Returns once the read that is under way has ended."""
+    async with asyncio.timeout(10):
+        while slots.locked():
+            await pages.wait(0.01)
+
+
 async def test_pages_come_in_order_until_the_end(database: storage.Database) -> None:
     """Each page begins where the one before ended, and nothing is read twice."""
     log = Log()
@@ -91,18 +99,17 @@ async def test_a_reader_that_takes_nothing_is_read_only_so_far(
     pages = ahead(database, log, upto=1000, slots=slots)
     for taken in range(1, 10):
         await next_page(pages)
-        async with asyncio.timeout(10):
-            while slots.locked():
-                await pages.wait(0.01)
+        await read_up(pages, slots)
         assert len(log.read) - taken <= readahead.WAITING_MAX
     assert len(log.read) >= 10
 
 
 async def test_a_failure_is_told_once_and_reading_goes_on(database: storage.Database) -> None:
     """Pages that were read before a failure still come, and the next call tries again."""
-    log = Log()
-    pages = ahead(database, log, upto=1000)
+    log, slots = Log(), asyncio.Semaphore(1)
+    pages = ahead(database, log, upto=1000, slots=slots)
     assert (await next_page(pages)).upto == PAGE
+    await read_up(pages, slots)
     log.failures.append(storage.StorageUnavailable("away"))
     seen: list[int] = []
 
@@ -112,17 +119,29 @@ async def test_a_failure_is_told_once_and_reading_goes_on(database: storage.Data
 
     with pytest.raises(storage.StorageUnavailable, match="away"):
         await read_on()
-    assert len(seen) < readahead.WAITING_MAX
+    assert 0 < len(seen) < readahead.WAITING_MAX
     await read_on()
     assert seen == [PAGE * number for number in range(2, len(seen) + 2)]
 
 
 async def test_who_has_gone_gives_the_slot_back(database: storage.Database) -> None:
     """A reader that ended reads no further, and others are served."""
-    log = Log()
+    log, begun, go = Log(), threading.Event(), threading.Event()
     slots = asyncio.Semaphore(1)
-    first = ahead(database, log, upto=1000, slots=slots)
+
+    class Held(Log):
+        def look(self, conn: storage.Connection, after: int, upto: int) -> cutting.Page:
+            begun.set()
+            assert go.wait(10)
+            return super().look(conn, after, upto)
+
+    held = Held()
+    first = ahead(database, held, upto=1000, slots=slots)
     assert first.take() is None
+    assert await asyncio.to_thread(begun.wait, 10)
     first.end()
     second = ahead(database, log, upto=10, slots=slots)
     assert (await next_page(second)).upto == 10
+    go.set()
+    await database.close()
+    assert held.read == [0]
