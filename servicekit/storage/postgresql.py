@@ -65,7 +65,10 @@ class PostgresConnection:
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
     ) -> Iterable[database.Row]:
         """Returns every row; all are here by then."""
-        return self._execute(sql.postgresql, params)
+        native = sql.postgresql
+        values = [params[name] for name in native.names]
+        # On a cursor of their own: the next statement takes away the rows of the others'.
+        return _cursor(self._cursor.connection).execute(native.text, values, prepare=True)
 
     def one(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS

@@ -16,6 +16,7 @@ from servicekit import storage
 CREATE = "create table item (id text primary key, amount bigint not null check (amount >= 0))"
 INSERT = storage.Statement("insert into item (id, amount) values (:id, :amount)")
 SELECT = storage.Statement("select amount from item where id = :id")
+IDS = storage.Statement("select id from item order by id")
 COUNT = storage.Statement("select count(*) from item")
 TAKE = storage.Statement("update item set amount = amount - :by where id = :id and amount >= :by")
 NOW = storage.Statement("select {now_us}")
@@ -34,6 +35,23 @@ async def test_what_a_write_returned_is_read_back(db: storage.Database) -> None:
     """A write that returned is visible to every read after it."""
     await db.write(lambda conn: conn.run(INSERT, {"id": "a", "amount": 5}))
     assert await db.read(lambda conn: conn.one(SELECT, {"id": "a"})) == (5,)
+
+
+async def test_rows_that_are_taken_one_by_one_outlive_other_statements(
+    db: storage.Database,
+) -> None:
+    """Every row comes, whatever else is asked before the last of them was taken."""
+    for key in ("a", "b", "c"):
+        await db.write(lambda conn, key=key: conn.run(INSERT, {"id": key, "amount": 1}))  # type: ignore[misc]
+
+    def look(conn: storage.Connection) -> list[str]:
+        seen = []
+        for row in conn.each(IDS):
+            seen.append(row[0])
+            conn.one(COUNT)
+        return seen
+
+    assert await db.read(look) == ["a", "b", "c"]
 
 
 async def test_an_exception_rolls_back_its_caller_only(db: storage.Database) -> None:
