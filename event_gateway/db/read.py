@@ -133,6 +133,8 @@ def _narrowed(columns: str, postgresql: str = "{}") -> dict[str, storage.Stateme
         name: storage.Statement(
             f"select {rest}{sqlite}{_RANGE}",
             postgresql=f"select {postgresql.format(rest + narrowed + _RANGE)}",
+            # One entity has a few events, another most of the log.
+            prepared=name != "entities",
         )
         for name, (sqlite, narrowed) in _WHERE.items()
     }

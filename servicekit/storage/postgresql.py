@@ -50,10 +50,10 @@ class PostgresConnection:
         return self._cursor.execute(text, values, prepare=prepare)
 
     def _execute(
-        self, native: statement.Native, params: database.Params, *, prepare: bool = True
+        self, native: statement.Native, params: database.Params
     ) -> psycopg.Cursor[database.Row]:
         values = [params[name] for name in native.names]
-        return self._run(native.text, values, prepare=prepare)
+        return self._run(native.text, values, prepare=native.prepared)
 
     def all(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
@@ -68,7 +68,9 @@ class PostgresConnection:
         native = sql.postgresql
         values = [params[name] for name in native.names]
         # On a cursor of their own: the next statement takes away the rows of the others'.
-        return _cursor(self._cursor.connection).execute(native.text, values, prepare=True)
+        return _cursor(self._cursor.connection).execute(
+            native.text, values, prepare=native.prepared
+        )
 
     def one(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
@@ -102,7 +104,7 @@ class PostgresConnection:
 
     def query(self, text: str, params: database.Params = database.NO_PARAMS) -> list[database.Row]:
         """Runs text built at run time."""
-        cursor = self._execute(statement.Native(text), params, prepare=False)
+        cursor = self._execute(statement.Native(text, prepared=False), params)
         return cursor.fetchall() if cursor.description else []
 
 

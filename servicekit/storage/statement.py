@@ -19,12 +19,12 @@ class Native:
     """A statement as PostgreSQL takes it: `$1` … and the parameters' names in that order.
 
     psycopg reads texts with named parameters anew at every call once they are long; texts
-    with numbers go to the server as they are.
+    with numbers go to the server as they are. `prepared`: planned once and kept.
     """
 
-    __slots__ = ("names", "text")
+    __slots__ = ("names", "prepared", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, prepared: bool = True) -> None:
         numbers: dict[str, int] = {}
 
         def number(match: re.Match[str]) -> str:
@@ -32,6 +32,7 @@ class Native:
 
         self.text = _PARAMETER.sub(number, text).encode()
         self.names = tuple(numbers)
+        self.prepared = prepared
 
 
 class Statement:
@@ -42,14 +43,16 @@ class Statement:
             clock, epoch microseconds; `{if_first}` is a condition that holds if the first
             statement of a `run_all` with `first_decides` wrote a row.
         postgresql: Other text for PostgreSQL, where the dialects differ.
+        prepared: False: PostgreSQL plans it anew for the values of each call, because the
+            plan that is best for some of them is far too slow for others.
     """
 
     __slots__ = ("_text", "postgresql", "sqlite")
 
-    def __init__(self, sql: str, *, postgresql: str | None = None) -> None:
+    def __init__(self, sql: str, *, postgresql: str | None = None, prepared: bool = True) -> None:
         self.sqlite = sql.replace("{now_us}", _NOW_US["sqlite"]).replace("{if_first}", "1")
         self._text = (postgresql or sql).replace("{now_us}", _NOW_US["postgresql"])
-        self.postgresql = Native(self._text.replace("{if_first}", "true"))
+        self.postgresql = Native(self._text.replace("{if_first}", "true"), prepared=prepared)
 
     def merged(self, prefix: str, if_first: str) -> str:
         """Returns the text for PostgreSQL with *prefix* before every parameter's name."""
