@@ -62,7 +62,7 @@ class ReadAhead:
         """Returns the next page, or None: it is not there yet.
 
         Raises:
-            storage.StorageError: It can't be read; another call tries again.
+            Exception: What reading raised, once; the call after it tries again.
         """
         page = self._pages.popleft() if self._pages else None
         if page is not None:
