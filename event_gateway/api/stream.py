@@ -283,6 +283,8 @@ class Streams:
             if self._hub.heartbeat_due(stream):
                 await write(reader.heartbeat())
         await self._places.check_kept(wanted.after, found.state)
+        if self._hub.erasures != erasures:
+            return
         for data in reader.take(found):
             await write(data)
             if stream.close_reason or self._hub.erasures != erasures:

@@ -11,7 +11,7 @@ import pytest
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import appender, gateway, hub, places, subscription, tail, window
+from event_gateway import appender, gateway, hub, places, readahead, subscription, tail, window
 from event_gateway.api import ingest, stream
 from event_gateway.consumers import records
 from event_gateway.db import read, retain
@@ -178,3 +178,27 @@ async def test_what_was_erased_is_not_sent_from_pages_read_before(bench: Bench) 
     late = [event for response in taker.taken[3:] for event in response.events]
     assert late
     assert all(event.redacted for event in late)
+
+
+async def test_a_page_that_was_read_before_an_erasure_is_read_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent as it was before an erasure that was known before it was sent."""
+    waits = readahead.ReadAhead.wait
+    erased = False
+
+    async def wait_until_erased(ahead: readahead.ReadAhead, timeout_s: float) -> None:
+        nonlocal erased
+        await waits(ahead, timeout_s)
+        if not erased and ahead._pages:
+            erased = True
+            await bench.erase()
+
+    monkeypatch.setattr(readahead.ReadAhead, "wait", wait_until_erased)
+    taker = Taker()
+    bench.subscribe(taker)
+    for _ in range(EVENTS):
+        taker.allowed.release()
+    await harness.until(lambda: len(taker.events) >= EVENTS)
+    assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
+    assert all(event.redacted for event in taker.events)
