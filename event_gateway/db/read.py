@@ -107,37 +107,49 @@ _STATE = storage.Statement(
     "select epoch, head, oldest, head_append_us, size_bytes, expiring, expiring_us, erasures "
     "from log_head where log = 'main'"
 )
-_RANGE = "position > :after and position <= :upto order by position limit :rows"
+_RANGE = "position > :after and position <= :upto"
+_ENTITIES = (
+    "entity_id in (select value from json_each(:entity_ids))",
+    "entity_id = any(cast(:entity_ids as text[]))",
+)
 # How the rows looked at are narrowed down, on SQLite and on PostgreSQL.
 _WHERE = {
-    "all": ("", ""),
-    "tenant": ("tenant_id = :tenant and ", "tenant_id = :tenant and "),
+    "all": (_RANGE, _RANGE),
+    # Rows are compared whole, which only one index serves. With a condition for each column
+    # PostgreSQL reads the log in its order where that is quick for a large tenant, and passes
+    # the rows of all others for a small one.
+    "tenant": (
+        f"tenant_id = :tenant and {_RANGE}",
+        "(tenant_id, position) > (:tenant, :after) and (tenant_id, position) <= (:tenant, :upto)",
+    ),
     "tenants": (
-        "tenant_id in (select value from json_each(:tenants)) and ",
-        "tenant_id = any(cast(:tenants as text[])) and ",
+        f"tenant_id in (select value from json_each(:tenants)) and {_RANGE}",
+        f"tenant_id = any(cast(:tenants as text[])) and {_RANGE}",
+    ),
+    "entities": (
+        f"tenant_id in (select value from json_each(:tenants)) and {_ENTITIES[0]} and {_RANGE}",
+        f"tenant_id = any(cast(:tenants as text[])) and {_ENTITIES[1]} and {_RANGE}",
     ),
 }
-_WHERE["entities"] = (
-    f"{_WHERE['tenants'][0]} entity_id in (select value from json_each(:entity_ids)) and ",
-    f"{_WHERE['tenants'][1]} entity_id = any(cast(:entity_ids as text[])) and ",
-)
 
 
-def _narrowed(columns: str, postgresql: str = "{}") -> dict[str, storage.Statement]:
+def _narrowed(columns: str, postgresql: str = "select {rows}") -> dict[str, storage.Statement]:
     """Returns a statement for each way to narrow the rows down.
 
-    *postgresql* is what is made of it there, `{}` being the rest after `select `.
+    *postgresql* is what is made of it there: `{rows}` is all that follows `select `, `{order}`
+    the order of the rows.
     """
-    rest = f"{columns} from event_log where "
-    return {
-        name: storage.Statement(
-            f"select {rest}{sqlite}{_RANGE}",
-            postgresql=f"select {postgresql.format(rest + narrowed + _RANGE)}",
+    found = {}
+    for name, (sqlite, narrowed) in _WHERE.items():
+        order = "tenant_id, position" if name == "tenant" else "position"
+        rows = f"{columns} from event_log where {narrowed} order by {order} limit :rows"
+        found[name] = storage.Statement(
+            f"select {columns} from event_log where {sqlite} order by position limit :rows",
+            postgresql=postgresql.format(rows=rows, order=order),
             # One entity has a few events, another most of the log.
             prepared=name != "entities",
         )
-        for name, (sqlite, narrowed) in _WHERE.items()
-    }
+    return found
 
 
 _FACTS = _narrowed("position, tenant_id, type, entity_type, entity_id, length(event)")
@@ -145,9 +157,9 @@ _FACTS = _narrowed("position, tenant_id, type, entity_type, entity_id, length(ev
 # than :bytes, which tells the reader that there are others.
 _WHOLE = _narrowed(
     "position, event",
-    "position, event from (select sum(length(event)) over (order by position rows between "
-    "unbounded preceding and 1 preceding) as before, {}) as rows "
-    "where before is null or before <= :bytes order by position",
+    "select position, event from (select tenant_id, sum(length(event)) over (order by {order} "
+    "rows between unbounded preceding and 1 preceding) as before, {rows}) as rows "
+    "where before is null or before <= :bytes order by {order}",
 )
 _EVENTS = storage.Statement(
     "select position, event from event_log "
