@@ -71,7 +71,6 @@ class Open:
         opened_us: When, epoch microseconds.
         rate: Of the events it is sent.
         ahead: What is read for it from storage.
-        erasures: How often stored events had been changed when that was begun.
     """
 
     request: pb.SubscribeRequest
@@ -80,7 +79,6 @@ class Open:
     opened_us: int
     rate: hub.Rate
     ahead: readahead.ReadAhead | None = None
-    erasures: int = 0
 
     def drop(self) -> None:
         """Lets go of what is read for it."""
@@ -271,23 +269,22 @@ class Streams:
         write: Callable[[bytes], Any],
     ) -> None:
         stream, reader, ahead = opened.stream, opened.reader, opened.ahead
-        erasures = self._hub.erasures
-        if ahead is None or not ahead.goes_on_after(wanted.after) or opened.erasures != erasures:
-            # What was erased in storage must not live on in memory.
+        if ahead is None or not ahead.goes_on_after(wanted.after):
             opened.drop()
             ahead = opened.ahead = self._read_ahead(wanted, reader)
-            opened.erasures = erasures
         while (found := ahead.take()) is None:
             silent_s = self._hub.monotonic_s() - stream.written_s
             await ahead.wait(max(stream.heartbeat_s - silent_s, 0.0))
             if self._hub.heartbeat_due(stream):
                 await write(reader.heartbeat())
         await self._places.check_kept(wanted.after, found.state)
-        if self._hub.erasures != erasures:
+        if found.state.erasures < self._hub.erasures:
+            # What was erased in storage must not live on in memory: this and what follows is
+            # read again.
             return
         for data in reader.take(found):
             await write(data)
-            if stream.close_reason or self._hub.erasures != erasures:
+            if stream.close_reason or found.state.erasures < self._hub.erasures:
                 return
         if self._hub.heartbeat_due(stream):
             await write(reader.heartbeat())

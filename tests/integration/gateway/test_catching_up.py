@@ -202,3 +202,25 @@ async def test_a_page_that_was_read_before_an_erasure_is_read_again(
     await harness.until(lambda: len(taker.events) >= EVENTS)
     assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
     assert all(event.redacted for event in taker.events)
+
+
+async def test_erasures_without_end_do_not_hold_a_stream_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that was read after an erasure is sent, though its stream had waited since before."""
+    read_on = readahead.ReadAhead._read_on
+
+    async def erase_and_read_on(ahead: readahead.ReadAhead) -> None:
+        await bench.database.write(
+            lambda conn: conn.query("update log_head set erasures = erasures + 1")
+        )
+        await bench.tail.refresh_anew()
+        await read_on(ahead)
+
+    monkeypatch.setattr(readahead.ReadAhead, "_read_on", erase_and_read_on)
+    taker = Taker()
+    bench.subscribe(taker)
+    for _ in range(EVENTS):
+        taker.allowed.release()
+    await harness.until(lambda: len(taker.events) >= EVENTS)
+    assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
