@@ -17,8 +17,8 @@ _log = logs.get_logger(__name__)
 
 READ_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 5
-# A burst waits for its turn, its bodies unread. With what is taken at once it stays below the
-# connections that the HTTP server has.
+# A burst waits for its turn, its bodies unread. With what is taken at once by default it stays
+# below the connections that the HTTP server has.
 WAITING_MAX = 128
 PATIENCE_S = 5.0
 _PROVIDER = re.compile(r"[a-z][a-z0-9.-]{1,61}[a-z0-9]")
