@@ -6,7 +6,7 @@ thousand small ones that another core holds. Never decides what a reader is sent
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from event_gateway import splice
 from event_gateway.db import read
@@ -25,12 +25,12 @@ class Part:
     """The events of one response.
 
     Attributes:
-        data: All of them, as a response holds them, and what the trailer adds.
+        data: All of them, as a response holds them.
         count: How many.
         position: Nothing else matches after the part before and at or before this position.
     """
 
-    data: bytes
+    data: bytearray
     count: int
     position: int
 
@@ -56,7 +56,6 @@ def cut(
     whole: Limits,
     each: Limits,
     thin: bool = False,
-    trailer: Callable[[int], bytes] = lambda position: b"",
 ) -> Page:
     """Returns what was *found*, or the first part of it, in responses.
 
@@ -65,7 +64,6 @@ def cut(
         whole: Limits of the page.
         each: Limits of each response.
         thin: Leave out the events' data.
-        trailer: Returns what a response that ends at a position says besides events.
     """
     prefix = splice.prefix
     parts: list[Part] = []
@@ -78,8 +76,7 @@ def cut(
         left_bytes -= size
         page_left_bytes -= size
         if count and (left_bytes < 0 or count == each.events or page_left_bytes < 0):
-            data += trailer(position)
-            parts.append(Part(data=bytes(data), count=count, position=position))
+            parts.append(Part(data=data, count=count, position=position))
             total += count
             if page_left_bytes < 0:
                 return Page(state=found.state, parts=parts, upto=position)
@@ -94,6 +91,5 @@ def cut(
     is_full = total + count == whole.events or page_left_bytes < 0
     upto = position if is_full else found.upto
     if count:
-        data += trailer(upto)
-        parts.append(Part(data=bytes(data), count=count, position=upto))
+        parts.append(Part(data=data, count=count, position=upto))
     return Page(state=found.state, parts=parts, upto=upto)

@@ -74,7 +74,7 @@ def chunk(event: bytes) -> bytes:
     return prefix(len(event)) + event
 
 
-def first(chunks: bytes) -> bytes:
+def first(chunks: bytes | bytearray) -> bytes:
     """Returns the first event of elements of `repeated Event events = 1`, one after the other."""
     size = shift = 0
     at = 1
@@ -82,7 +82,7 @@ def first(chunks: bytes) -> bytes:
         size |= (chunks[at] & 0x7F) << shift
         at += 1
         if chunks[at - 1] < 0x80:
-            return chunks[at : at + size]
+            return bytes(chunks[at : at + size])
         shift += 7
 
 
@@ -117,7 +117,7 @@ def erased(event_bytes: bytes) -> bytes | None:
     return event.SerializeToString(deterministic=True)
 
 
-def join(chunks: Iterable[bytes], trailer: bytes) -> bytes:
+def join(chunks: Iterable[bytes | bytearray], trailer: bytes) -> bytes:
     """Returns a response: *chunks*, or pieces of them, then *trailer*, which is the same
     message without events.
     """

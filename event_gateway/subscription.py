@@ -188,7 +188,6 @@ class Subscription:
             whole=PAGE,
             each=cutting.Limits(events=self._limits.events_max, bytes=self._limits.bytes_max),
             thin=self.group.thin,
-            trailer=lambda position: self._trailer(position, CATCHING_UP),
         )
 
     def take(self, page: cutting.Page) -> Iterator[bytes]:
@@ -197,8 +196,8 @@ class Subscription:
             yield warning
         for part in page.parts:
             self._advance(part.position)
-            self.last_count, self.sent = part.count, part.position
-            yield part.data
+            self.last_count = part.count
+            yield self._join((part.data,), None)
         self._advance(page.upto)
         if self.position - self.sent >= self._limits.checkpoint_every:
             yield self._respond([])
@@ -237,20 +236,15 @@ class Subscription:
         self.last_count = len(chunks)
         return self._join(chunks, notice)
 
-    def _join(self, chunks: Iterable[bytes], notice: pb.Notice | None) -> bytes:
+    def _join(self, chunks: Iterable[bytes | bytearray], notice: pb.Notice | None) -> bytes:
         self.sent = self.position
-        return splice.join(chunks, self._trailer(self.position, self._phase, notice))
-
-    def _trailer(
-        self, position: int, phase: pb.SubscribeResponse.Phase, notice: pb.Notice | None = None
-    ) -> bytes:
         log = self._window
         trailer = pb.SubscribeResponse(
-            cursor=cursor.encode(self._epoch, position),
-            phase=phase,
+            cursor=cursor.encode(self._epoch, self.position),
+            phase=self._phase,
             server_time=splice.timestamp(self._time.now_us()),
             head_position=log.head,
             head_time=splice.timestamp(log.head_us) if log.head_us else None,
             notice=notice,
         )
-        return trailer.SerializeToString()
+        return splice.join(chunks, trailer.SerializeToString())

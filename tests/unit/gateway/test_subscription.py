@@ -26,6 +26,7 @@ class Log:
         self.pace = groups.Pace(self.window, 0.0)
         self.group = self.pace.group(self.matcher, thin=False)
         self.group.members = 2
+        self.time = clock.FakeClock()
 
     @property
     def head(self) -> int:
@@ -80,7 +81,7 @@ class Log:
             position=position,
             stop_position=stop,
             limits=subscription.Limits(**limits),
-            time=clock.FakeClock(),
+            time=self.time,
         )
 
 
@@ -316,3 +317,19 @@ def test_the_last_response_says_why_and_when_to_come_back() -> None:
     assert last.notice.closing.reason == pb.Notice.Closing.REASON_DRAINING
     assert last.notice.closing.reconnect_after.ToMilliseconds() == 2500
     assert cursor.decode(last.cursor).position == 0
+
+
+def test_a_page_that_is_sent_late_tells_what_holds_when_it_is_sent() -> None:
+    """A reader learns from each response how far behind it is, however long the page waited."""
+    log = Log(window_bytes=1)
+    log.append("one", "one")
+    reader = log.subscribe(0)
+    action = reader.step()
+    assert isinstance(action, subscription.ReadStorage)
+    page = reader.cut(log.read(action, 10))
+    log.append("one")
+    log.time.advance(60)
+    (response,) = map(pb.SubscribeResponse.FromString, reader.take(page))
+    assert response.server_time.ToMicroseconds() == log.time.now_us()
+    assert response.head_position == 3
+    assert cursor.decode(response.cursor).position == action.upto
