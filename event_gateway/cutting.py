@@ -6,7 +6,7 @@ thousand small ones that another core holds. Never decides what a reader is sent
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from event_gateway import splice
 from event_gateway.db import read
@@ -25,12 +25,14 @@ class Part:
     """The events of one response.
 
     Attributes:
-        data: All of them, as a response holds them.
+        data: The response, events first.
+        size_bytes: Of the events in it.
         count: How many.
         position: Nothing else matches after the part before and at or before this position.
     """
 
-    data: bytearray
+    data: bytes
+    size_bytes: int
     count: int
     position: int
 
@@ -43,11 +45,13 @@ class Page:
         state: Of the log.
         parts: The responses that hold events.
         upto: Nothing else matches at or before this position.
+        made_us: When, epoch microseconds; 0 if nobody asks.
     """
 
     state: read.State
     parts: Sequence[Part]
     upto: int
+    made_us: int = 0
 
 
 def cut(
@@ -56,6 +60,8 @@ def cut(
     whole: Limits,
     each: Limits,
     thin: bool = False,
+    made_us: int = 0,
+    trailer: Callable[[int], bytes] = lambda position: b"",
 ) -> Page:
     """Returns what was *found*, or the first part of it, in responses.
 
@@ -64,6 +70,8 @@ def cut(
         whole: Limits of the page.
         each: Limits of each response.
         thin: Leave out the events' data.
+        made_us: The time, epoch microseconds.
+        trailer: Returns what a response that ends at a position says besides events.
     """
     prefix = splice.prefix
     parts: list[Part] = []
@@ -76,10 +84,10 @@ def cut(
         left_bytes -= size
         page_left_bytes -= size
         if count and (left_bytes < 0 or count == each.events or page_left_bytes < 0):
-            parts.append(Part(data=data, count=count, position=position))
+            parts.append(_part(data, count, position, trailer))
             total += count
             if page_left_bytes < 0:
-                return Page(state=found.state, parts=parts, upto=position)
+                return Page(state=found.state, parts=parts, upto=position, made_us=made_us)
             data, count, left_bytes = bytearray(), 0, each.bytes - size
         if thin:
             event = splice.thin(event)
@@ -91,5 +99,11 @@ def cut(
     is_full = total + count == whole.events or page_left_bytes < 0
     upto = position if is_full else found.upto
     if count:
-        parts.append(Part(data=data, count=count, position=upto))
-    return Page(state=found.state, parts=parts, upto=upto)
+        parts.append(_part(data, count, upto, trailer))
+    return Page(state=found.state, parts=parts, upto=upto, made_us=made_us)
+
+
+def _part(data: bytearray, count: int, upto: int, trailer: Callable[[int], bytes]) -> Part:
+    size = len(data)
+    data += trailer(upto)
+    return Part(data=bytes(data), size_bytes=size, count=count, position=upto)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from google.protobuf import timestamp_pb2
 from payhub.events.v1 import event_pb2
 
+Buffer = bytes | memoryview
 # The three responses that hold events (Subscribe, QueryEvents and their chunks)
 # have `repeated Event events = 1`; a test holds the contract to that.
 _EVENTS_TAG = b"\x0a"
@@ -74,7 +75,7 @@ def chunk(event: bytes) -> bytes:
     return prefix(len(event)) + event
 
 
-def first(chunks: bytes | bytearray) -> bytes:
+def first(chunks: bytes) -> bytes:
     """Returns the first event of elements of `repeated Event events = 1`, one after the other."""
     size = shift = 0
     at = 1
@@ -82,7 +83,7 @@ def first(chunks: bytes | bytearray) -> bytes:
         size |= (chunks[at] & 0x7F) << shift
         at += 1
         if chunks[at - 1] < 0x80:
-            return bytes(chunks[at : at + size])
+            return chunks[at : at + size]
         shift += 7
 
 
@@ -117,7 +118,7 @@ def erased(event_bytes: bytes) -> bytes | None:
     return event.SerializeToString(deterministic=True)
 
 
-def join(chunks: Iterable[bytes | bytearray], trailer: bytes) -> bytes:
+def join(chunks: Iterable[Buffer], trailer: bytes) -> bytes:
     """Returns a response: *chunks*, or pieces of them, then *trailer*, which is the same
     message without events.
     """

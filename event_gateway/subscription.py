@@ -24,6 +24,8 @@ PAGE = cutting.Limits(events=1000, bytes=512 * 1024)
 CATCHING_UP = pb.SubscribeResponse.PHASE_CATCHING_UP
 LIVE = pb.SubscribeResponse.PHASE_LIVE
 Reason = pb.Notice.Closing.Reason
+# A response that was made ahead is sent as it is for so long: it carries the server's clock.
+_TRUE_FOR_US = 100_000
 # A reader with less than this part of the time left, before what it has not read is
 # no longer kept, is warned.
 _HEADROOM_WARNS = 0.25
@@ -185,9 +187,11 @@ class Subscription:
         """
         return cutting.cut(
             found,
+            made_us=self._time.now_us(),
             whole=PAGE,
             each=cutting.Limits(events=self._limits.events_max, bytes=self._limits.bytes_max),
             thin=self.group.thin,
+            trailer=lambda position: self._trailer(position, CATCHING_UP),
         )
 
     def take(self, page: cutting.Page) -> Iterator[bytes]:
@@ -196,8 +200,11 @@ class Subscription:
             yield warning
         for part in page.parts:
             self._advance(part.position)
-            self.last_count = part.count
-            yield self._join((part.data,), None)
+            self.last_count, self.sent = part.count, part.position
+            if self._time.now_us() - page.made_us < _TRUE_FOR_US:
+                yield part.data
+            else:
+                yield self._join((memoryview(part.data)[: part.size_bytes],), None)
         self._advance(page.upto)
         if self.position - self.sent >= self._limits.checkpoint_every:
             yield self._respond([])
@@ -236,15 +243,20 @@ class Subscription:
         self.last_count = len(chunks)
         return self._join(chunks, notice)
 
-    def _join(self, chunks: Iterable[bytes | bytearray], notice: pb.Notice | None) -> bytes:
+    def _join(self, chunks: Iterable[splice.Buffer], notice: pb.Notice | None) -> bytes:
         self.sent = self.position
+        return splice.join(chunks, self._trailer(self.position, self._phase, notice))
+
+    def _trailer(
+        self, position: int, phase: pb.SubscribeResponse.Phase, notice: pb.Notice | None = None
+    ) -> bytes:
         log = self._window
         trailer = pb.SubscribeResponse(
-            cursor=cursor.encode(self._epoch, self.position),
-            phase=self._phase,
+            cursor=cursor.encode(self._epoch, position),
+            phase=phase,
             server_time=splice.timestamp(self._time.now_us()),
             head_position=log.head,
             head_time=splice.timestamp(log.head_us) if log.head_us else None,
             notice=notice,
         )
-        return splice.join(chunks, trailer.SerializeToString())
+        return trailer.SerializeToString()

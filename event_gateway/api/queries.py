@@ -49,7 +49,7 @@ class Queries:
         query = _fingerprint(request, spec, tenants)
         after, text = await self._start(request, query)
         size = request.page_size or PAGE_SIZE_DEFAULT
-        chunks: list[bytes | bytearray] = []
+        chunks: list[bytes] = []
         count = 0
         room = PAGE_BYTES_MAX
         head = after

@@ -24,6 +24,12 @@ def stored(positions: list[int], sizes: list[int]) -> list[tuple[int, bytes]]:
     ]
 
 
+def trailer(upto: int) -> bytes:
+    """What a response says besides events."""
+    response = event_stream_service_pb2.SubscribeResponse(head_position=upto)
+    return response.SerializeToString()
+
+
 def as_database(
     events: list[tuple[int, bytes]], whole: cutting.Limits, *, stops: bool
 ) -> Iterator[tuple[int, bytes]]:
@@ -61,18 +67,14 @@ def test_pages_hold_every_event_once_and_within_their_limits(
     while after < UPTO:
         left = [one for one in events if one[0] > after]
         found = read.Stretch(state=STATE, events=as_database(left, whole, stops=stops), upto=UPTO)
-        page = cutting.cut(
-            found,
-            whole=whole,
-            each=each,
-            thin=thin,
-        )
+        page = cutting.cut(found, whole=whole, each=each, thin=thin, trailer=trailer)
         assert after < page.upto
         taken: list[int] = []
         for part in page.parts:
             response = event_stream_service_pb2.SubscribeResponse.FromString(part.data)
             own = [int(event.id.removeprefix("evt_")) for event in response.events]
-            assert part.position >= own[-1]
+            assert response.head_position == part.position >= own[-1]
+            assert part.data[part.size_bytes :] == trailer(part.position)
             assert len(own) == part.count <= each.events
             assert len(own) == 1 or sum(map(sizes.__getitem__, own)) <= each.bytes
             assert not thin or not any(event.data for event in response.events)
