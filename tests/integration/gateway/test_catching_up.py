@@ -135,6 +135,14 @@ class Bench:
         await asyncio.gather(*self._serving, return_exceptions=True)
 
 
+async def take_everything(taker: Taker) -> None:
+    """Lets *taker* take all there is, which is every event once and in order."""
+    for _ in range(EVENTS):
+        taker.allowed.release()
+    await harness.until(lambda: len(taker.events) >= EVENTS)
+    assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
+
+
 @pytest.fixture
 async def bench(tmp_path: pathlib.Path) -> AsyncIterator[Bench]:
     """Subscribe over a filled SQLite log."""
@@ -171,10 +179,7 @@ async def test_what_was_erased_is_not_sent_from_pages_read_before(bench: Bench) 
     await harness.until(lambda: bench.opened.stream.blocked_s > 0)
     await harness.until(lambda: len(bench.opened.ahead._pages) > 1)
     await bench.erase()
-    for _ in range(EVENTS):
-        taker.allowed.release()
-    await harness.until(lambda: len(taker.events) >= EVENTS)
-    assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
+    await take_everything(taker)
     late = [event for response in taker.taken[3:] for event in response.events]
     assert late
     assert all(event.redacted for event in late)
@@ -197,10 +202,7 @@ async def test_a_page_that_was_read_before_an_erasure_is_read_again(
     monkeypatch.setattr(readahead.ReadAhead, "wait", wait_until_erased)
     taker = Taker()
     bench.subscribe(taker)
-    for _ in range(EVENTS):
-        taker.allowed.release()
-    await harness.until(lambda: len(taker.events) >= EVENTS)
-    assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
+    await take_everything(taker)
     assert all(event.redacted for event in taker.events)
 
 
@@ -220,7 +222,4 @@ async def test_erasures_without_end_do_not_hold_a_stream_up(
     monkeypatch.setattr(readahead.ReadAhead, "_read_on", erase_and_read_on)
     taker = Taker()
     bench.subscribe(taker)
-    for _ in range(EVENTS):
-        taker.allowed.release()
-    await harness.until(lambda: len(taker.events) >= EVENTS)
-    assert [event.position for event in taker.events] == list(range(1, EVENTS + 1))
+    await take_everything(taker)
