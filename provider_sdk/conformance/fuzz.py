@@ -22,6 +22,7 @@ _WORDS = (
     "x",
     "EUR",
     "eur",
+    # ISO 4217's code for no currency.
     "XXX",
     "€",
     "op_12345678",
