@@ -5,9 +5,7 @@ use cases inside the transaction that holds the payment's row. Never talks to
 a provider: the operation it returns is the intent to be committed first.
 """
 
-from dataclasses import replace
-
-from payment_service.domain import actions, changes, model, money
+from payment_service.domain import actions, changes, copies, model, money
 
 _P = model.PaymentState
 _K = model.Kind
@@ -16,7 +14,7 @@ _K = model.Kind
 def create(payment: model.Payment, operation: model.Operation | None) -> changes.Change:
     """Creates *payment*; with *operation* it is confirmed in the same change."""
     if operation is not None:
-        payment = replace(payment, state=_P.PROCESSING, operations=(operation,))
+        payment = copies.replace(payment, state=_P.PROCESSING, operations=(operation,))
     step = changes.Step(
         event_type="payment.created",
         before=None,
@@ -38,7 +36,7 @@ def confirm(
     """
     if not actions.is_confirmable(payment):
         return conflict(payment, "confirm")
-    after = replace(
+    after = copies.replace(
         payment,
         state=_P.PROCESSING,
         # An earlier attempt's payment at the provider is not this one's.
@@ -68,7 +66,7 @@ def increment(
     most = money.AMOUNT_MINOR_MAX - payment.amount_minor
     if operation.amount_minor > most:
         return exceeded(payment, "increment", most)
-    after = replace(payment, updated_us=now_us, operations=(*payment.operations, operation))
+    after = copies.replace(payment, updated_us=now_us, operations=(*payment.operations, operation))
     return changes.Change(payment=after, new_operation=operation)
 
 
@@ -94,8 +92,8 @@ def capture(
         return exceeded(payment, "capture", most)
     # A final capture releases the remainder, so nothing else may take it meanwhile.
     reserved = most if operation.final else amount
-    intent = replace(operation, amount_minor=amount, reserved_minor=reserved)
-    after = replace(
+    intent = copies.replace(operation, amount_minor=amount, reserved_minor=reserved)
+    after = copies.replace(
         payment,
         capture_reserved_minor=payment.capture_reserved_minor + reserved,
         updated_us=now_us,
@@ -114,7 +112,7 @@ def cancel(
     if not actions.is_cancelable(payment):
         return conflict(payment, "cancel")
     if payment.state in (_P.CREATED, _P.FAILED):
-        after = replace(
+        after = copies.replace(
             payment,
             state=_P.CANCELED,
             failure=None,
@@ -127,15 +125,17 @@ def cancel(
     initial = payment.open_operation(_K.AUTHORIZE, _K.SALE)
     unknown = (model.OperationState.IN_FLIGHT, model.OperationState.IN_DOUBT)
     if initial is not None and initial.state in unknown:
-        return changes.Change(payment=replace(payment, cancel_requested=True, updated_us=now_us))
+        return changes.Change(
+            payment=copies.replace(payment, cancel_requested=True, updated_us=now_us)
+        )
     return start_void(payment, operation, now_us)
 
 
 def start_void(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
     """Reserves the whole remainder for a VOID."""
     rest = payment.authorized_minor - payment.captured_minor - payment.capture_reserved_minor
-    intent = replace(operation, amount_minor=rest, reserved_minor=rest)
-    after = replace(
+    intent = copies.replace(operation, amount_minor=rest, reserved_minor=rest)
+    after = copies.replace(
         payment,
         cancel_requested=False,
         capture_reserved_minor=payment.capture_reserved_minor + rest,
@@ -159,9 +159,9 @@ def refund(
     amount = most if amount_minor is None else amount_minor
     if amount > most:
         return exceeded(payment, "refund", most)
-    intent = replace(operation, amount_minor=amount, reserved_minor=amount)
-    new_refund = replace(refund_, amount_minor=amount)
-    after = replace(
+    intent = copies.replace(operation, amount_minor=amount, reserved_minor=amount)
+    new_refund = copies.replace(refund_, amount_minor=amount)
+    after = copies.replace(
         payment,
         cancel_requested=payment.cancel_requested and amount < most,
         refund_reserved_minor=payment.refund_reserved_minor + amount,

@@ -6,10 +6,10 @@ payment's row, with values read under that lock. Never applies a report that
 contradicts what is settled: such a one is returned as illegal and raised.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from payment_service.domain import changes, model, outcomes, retries
+from payment_service.domain import changes, copies, model, outcomes, retries
 
 _P = model.PaymentState
 _S = model.OperationState
@@ -99,7 +99,7 @@ class _Draft:
     def payment(self) -> model.Payment:
         """The payment with everything collected so far."""
         if self._values:
-            self._current = replace(self._current, **self._values)
+            self._current = copies.replace(self._current, **self._values)
             self._values = {}
         return self._current
 
@@ -144,7 +144,7 @@ def _settled(
     now_us: int,
 ) -> model.Operation:
     failed = state in (_S.DECLINED, _S.NOT_SENT, _S.IN_DOUBT)
-    return replace(
+    return copies.replace(
         operation,
         state=state,
         version=operation.version + 1,
@@ -163,7 +163,7 @@ def _with(
 
 
 def _raised(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
-    after = replace(payment, version=payment.version + 1, updated_us=now_us)
+    after = copies.replace(payment, version=payment.version + 1, updated_us=now_us)
     step = changes.Step(
         event_type="reconciliation.discrepancy",
         before=payment,
@@ -268,7 +268,7 @@ def _void(draft: _Draft, operation: model.Operation) -> None:
         case _S.SUCCEEDED:
             initial = draft.payment.open_operation(_K.AUTHORIZE, _K.SALE)
             if initial is not None:
-                ended = replace(
+                ended = copies.replace(
                     initial,
                     state=_S.SUPERSEDED,
                     version=initial.version + 1,
@@ -298,27 +298,27 @@ def _void(draft: _Draft, operation: model.Operation) -> None:
 
 def _refund(draft: _Draft, operation: model.Operation, refund: model.Refund) -> None:
     amount = operation.amount_minor
-    refund = replace(refund, failure=None, updated_us=draft.operation.updated_us)
+    refund = copies.replace(refund, failure=None, updated_us=draft.operation.updated_us)
     if not draft.operation.is_open:
         draft.set(
             refund_reserved_minor=draft.payment.refund_reserved_minor - operation.reserved_minor
         )
     match draft.operation.state:
         case _S.SUCCEEDED:
-            draft.refund = replace(refund, state=model.RefundState.SUCCEEDED)
+            draft.refund = copies.replace(refund, state=model.RefundState.SUCCEEDED)
             draft.set(refunded_minor=draft.payment.refunded_minor + amount)
             draft.emit("refund.succeeded")
             _note_refunded(draft)
         case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
-            draft.refund = replace(
+            draft.refund = copies.replace(
                 refund, state=model.RefundState.FAILED, failure=draft.operation.failure
             )
             draft.emit("refund.failed")
         case _S.IN_DOUBT:
-            draft.refund = replace(refund, state=model.RefundState.IN_DOUBT)
+            draft.refund = copies.replace(refund, state=model.RefundState.IN_DOUBT)
             draft.emit("refund.in_doubt")
         case _S.PENDING | _S.REQUIRES_ACTION:
-            draft.refund = replace(refund, state=model.RefundState.PENDING)
+            draft.refund = copies.replace(refund, state=model.RefundState.PENDING)
             draft.emit("refund.pending")
         case _S.IN_FLIGHT:
             raise AssertionError("no outcome leads back to IN_FLIGHT")
