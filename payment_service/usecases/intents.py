@@ -94,14 +94,19 @@ async def way(
     try:
         route = find(ctx, caller.tenant_id, plugin_id, follows=follows)
         check(ctx, caller.tenant_id, route, kind, amount_minor, currency, more)
-    except errors.RpcError as refusal:
-        found = await ctx.db.read(
-            lambda conn: idempotency.find(conn, caller.tenant_id, request.rpc, request.key)
-        )
-        if found is None:
-            raise refusal
-        return None
+    except errors.RpcError:
+        if await is_used(ctx, caller, request):
+            return None
+        raise
     return route
+
+
+async def is_used(ctx: context.Context, caller: context.Caller, request: Request) -> bool:
+    """Whether the key was used before: what would be refused by now is a repeat, then."""
+    found = await ctx.db.read(
+        lambda conn: idempotency.find(conn, caller.tenant_id, request.rpc, request.key)
+    )
+    return found is not None
 
 
 def find(ctx: context.Context, tenant_id: str, plugin_id: str, *, follows: bool) -> routing.Route:

@@ -57,9 +57,14 @@ class Payments:
         )
         if route is None:
             return await self._repeat(caller, wanted.request)
-        means = await instruments.find(ctx, caller, wanted, wanted.references, route.plugin_id)
-        if wanted.saves_method:
-            instruments.require_customer(means)
+        try:
+            means = await instruments.find(ctx, caller, wanted, wanted.references, route.plugin_id)
+            if wanted.saves_method:
+                instruments.require_customer(means)
+        except errors.RpcError:
+            if await intents.is_used(ctx, caller, wanted.request):
+                return await self._repeat(caller, wanted.request)
+            raise
         now_us = ctx.clock.now_us()
         payment = model.Payment(
             id=ctx.new_id("pay"),
@@ -154,9 +159,14 @@ class Payments:
             return await self._repeat(caller, wanted.request)
         if before.off_session and not wanted.payment_method_id:
             raise errors.invalid_field("payment_method_id", "is required for one off session")
-        means = await instruments.find(
-            self._ctx, caller, wanted, before.references, route.plugin_id
-        )
+        try:
+            means = await instruments.find(
+                self._ctx, caller, wanted, before.references, route.plugin_id
+            )
+        except errors.RpcError:
+            if await intents.is_used(self._ctx, caller, wanted.request):
+                return await self._repeat(caller, wanted.request)
+            raise
         now_us = self._ctx.clock.now_us()
         operation = self._initial(caller, wanted.request, before, now_us)
         takes = daily.counted(route, operation)

@@ -83,8 +83,13 @@ class Checkouts:
         )
         if route is None:
             return await self._begin.repeat(caller, wanted.request)
-        customer = await self._payer(caller, wanted, route.plugin_id)
-        price_id, trial_days = await self._price(caller, wanted, route.plugin_id)
+        try:
+            customer = await self._payer(caller, wanted, route.plugin_id)
+            price_id, trial_days = await self._price(caller, wanted, route.plugin_id)
+        except errors.RpcError:
+            if await intents.is_used(self._ctx, caller, wanted.request):
+                return await self._begin.repeat(caller, wanted.request)
+            raise
         now_us = self._ctx.clock.now_us()
         checkout = checkouts.Checkout(
             id=self._ctx.new_id(_RULES.prefix),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from payhub.plugin.v1 import capability_pb2
 
-from payment_service.db import idempotency, mirrors, provider_objects
+from payment_service.db import mirrors, provider_objects
 from payment_service.domain import bindings, model
 from payment_service.domain.mirrors import base, objects, plans
 from payment_service.provider_client import fetching, registry, requests
@@ -200,10 +200,7 @@ class Plans:
         )
         if not provider_price_id:
             return price
-        used = await self._ctx.db.read(
-            lambda conn: idempotency.find(conn, caller.tenant_id, request.rpc, request.key)
-        )
-        if used is not None:
+        if await intents.is_used(self._ctx, caller, request):
             return None
         seen = await self._fetch(caller, price, provider_price_id)
         if not seen.active or seen.deleted:

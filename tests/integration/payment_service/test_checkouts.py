@@ -261,7 +261,9 @@ async def test_a_checkout_of_a_plan_leads_to_a_subscription_and_its_payment(
 ) -> None:
     """All three are here, linked, without any webhook: what waits is asked for."""
     customer, plan = await shop.customer(), await shop.plan(1000)
-    made = await shop.check_out(customer_id=customer.id, plan_id=plan.id, quantity=2)
+    key = rig.new_key()
+    terms: dict[str, Any] = {"customer_id": customer.id, "plan_id": plan.id, "quantity": 2}
+    made = await shop.check_out(key, **terms)
     sent = shop.bank.calls[-1][1]
     assert sent.provider_price_id == plan.prices[0].provider_object_id
     assert (sent.quantity, made.plan_id, made.quantity) == (2, plan.id, 2)
@@ -306,3 +308,4 @@ async def test_a_checkout_of_a_plan_leads_to_a_subscription_and_its_payment(
     await shop.ask("ArchivePlan", plan_id=plan.id)
     gone = await rig.refusal(shop.check_out(customer_id=customer.id, plan_id=plan.id))
     assert gone.metadata["state"] == "STATE_ARCHIVED"
+    assert (await shop.check_out(key, **terms)).id == made.id

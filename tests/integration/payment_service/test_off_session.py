@@ -123,6 +123,29 @@ async def test_what_can_not_be_paid_with_is_refused_by_its_field(shop: paying.Pa
     assert shop.records.rows("select count(*) from operations") == stored
 
 
+async def test_a_repeat_gets_its_payment_though_its_method_is_gone_by_now(
+    shop: paying.Paying,
+) -> None:
+    """Whoever lost the answer and is refused instead would pay again under another key."""
+    method = await shop.attach((await shop.customer()).id)
+    key = rig.new_key()
+    paid = await shop.pay(method, key)
+    shop.bank.script["AuthorizePayment"] = ["hard"]
+    failed = await shop.pay(method)
+    confirmation = payments_pb.ConfirmPaymentRequest(
+        idempotency_key=key, payment_id=failed.id, payment_method_id=method.id
+    )
+    confirm = shop.caller.payments.ConfirmPayment
+    confirmed = (await shop.caller.call(confirm, confirmation)).payment
+    await shop.change_method("DetachPaymentMethod", method.id)
+    assert await shop.pay(method, key) == paid
+    assert (await shop.caller.call(confirm, confirmation)).payment == confirmed
+    another = await rig.refusal(shop.pay(method, key, description="another"))
+    assert another.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert (await rig.refusal(shop.pay(method))).metadata["state"] == "STATE_DETACHED"
+    assert len(shop.bank.asked_for) == 3
+
+
 async def test_a_soft_refusal_is_tried_again_as_the_policy_says(
     shop: paying.Paying, clock: paying.Clock
 ) -> None:
