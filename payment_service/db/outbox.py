@@ -190,7 +190,14 @@ _PRUNE = storage.Statement(
        and not exists (select 1 from payments p where p.tenant_id = outbox.tenant_id
          and p.id = outbox.entity_id and p.updated_us >= :before_us)
        and not exists (select 1 from customers c where c.tenant_id = outbox.tenant_id
-         and c.id = outbox.entity_id and c.updated_us >= :before_us)"""
+         and c.id = outbox.entity_id and c.updated_us >= :before_us)
+       and not exists (select 1 from mirrors m where m.tenant_id = outbox.tenant_id
+         and m.kind in (2, 3, 4, 5, 6, 7) and m.id = outbox.entity_id
+         and m.updated_us >= :before_us)
+       and not exists (select 1 from bindings b where b.binding_id = outbox.entity_id
+         and b.updated_us >= :before_us)
+       and not exists (select 1 from plugins g where g.plugin_id = outbox.entity_id
+         and g.updated_us >= :before_us)"""
 )
 _COUNT_WAITING = storage.Statement(
     "select count(*) from (select 1 from outbox where log_epoch = '' limit :most) as found"

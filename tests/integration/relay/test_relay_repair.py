@@ -11,6 +11,23 @@ _ADD_CUSTOMER = storage.Statement(
     "sync_state, version, created_us, updated_us) "
     "values ('default', 'active', '', '', '', '', 0, 2, 0, :now_us)"
 )
+_ADD_MIRROR = storage.Statement(
+    "insert into mirrors (tenant_id, kind, id, state, customer_id, user_id, parent_id, body, "
+    "version, revision, created_us, updated_us) "
+    "values ('default', 4, 'mirrored', 1, '', '', '', '{}', 2, 1, 0, :now_us)"
+)
+_ADD_BINDING = storage.Statement(
+    "insert into bindings (binding_id, tenant_id, plugin_id, generation, config_json, "
+    "options_json, secrets, schema_digest, enabled, revision, created_us, updated_us, deleted_us) "
+    "values ('bound', 'default', 'plugged', 1, '', '', :none, '', 1, 2, 0, :now_us, 0)"
+)
+_ADD_PLUGIN = storage.Statement(
+    "insert into plugins (plugin_id, allowed, kind, version_specifier, endpoint_pattern, "
+    "permissions, priority, dependencies, static_endpoint, requires_report, state, "
+    "failed_transition, failure, revision, current_version, previous_version, canary_version, "
+    "canary_percent, manifest, conditions, created_us, updated_us) values ('plugged', 1, 1, '', "
+    "'', '', 0, '', '', 0, 1, '', '', 2, '', '', '', 0, '', '', 0, :now_us)"
+)
 
 
 async def test_a_new_log_gets_everything_again(db: storage.Database, log: fake_log.FakeLog) -> None:
@@ -122,20 +139,28 @@ async def test_old_rows_leave_unless_they_may_be_needed(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:
     """Rows older than the setting are deleted, but not those that wait, nor any of an entity
-    that has changed since.
+    of whatever kind that has changed since: the empty log would refuse what is young.
     """
     time = clock.FakeClock(start_us=1_700_000_000_000_000 + round(options.DAY_S * 40 * 1e6))
     one = rig.make(db, log.target, time=time, keep_s=30 * options.DAY_S)
-    old = [rig.event("old", 1), rig.event("old", 2), rig.event("active", 1), rig.event("bad", 1)]
-    log.poison.add(old[3].id)
-    await rig.write(db, *map(rig.entry, old))
-    young = rig.event("active", 2)
-    await rig.write(db, rig.entry(young, created_us=time.now_us()))
-    await db.write(lambda conn: conn.run(_ADD_CUSTOMER, {"now_us": time.now_us()}))
-    assert await one.run_once() == 4
+    active = ("active", "mirrored", "bound", "plugged")
+    old = [rig.event("old", 1), rig.event("old", 2), rig.event("bad", 1)]
+    kept = [rig.event(entity_id, 1) for entity_id in active]
+    log.poison.add(old[2].id)
+    await rig.write(db, *map(rig.entry, [*old, *kept]))
+    young = [rig.event(entity_id, 2) for entity_id in active]
+    await rig.write(db, *(rig.entry(each, created_us=time.now_us()) for each in young))
+
+    def change(conn: storage.Connection) -> None:
+        for statement in (_ADD_CUSTOMER, _ADD_MIRROR, _ADD_PLUGIN):
+            conn.run(statement, {"now_us": time.now_us()})
+        conn.run(_ADD_BINDING, {"now_us": time.now_us(), "none": b""})
+
+    await db.write(change)
+    assert await one.run_once() == 2 + 2 * len(active)
     time.advance(61)
     await one.run_once()
-    assert set(await rig.marks(db)) == {old[2].id, old[3].id, young.id}
+    assert set(await rig.marks(db)) == {each.id for each in [old[2], *kept, *young]}
     await one.close()
 
 
