@@ -74,7 +74,9 @@ _OPEN_AT = storage.Statement(
 _IN_FLIGHT_AT = storage.Statement(
     "select count(*) from operations where state <= 4 and state = 1 and provider = :provider"
 )
-_OLDEST_DOUBT = storage.Statement("select min(created_us) from operations where state = 4")
+_OLDEST_DOUBT = storage.Statement(
+    "select min(created_us) from operations where state <= 4 and state = 4"
+)
 
 
 def params(operation: model.Operation) -> storage.Params:

@@ -183,9 +183,10 @@ _UNMARK = storage.Statement(
 _NEXT_BY_AGE = storage.Statement(
     "select id, created_us from outbox where id > :after_id order by id limit :most"
 )
+# No condition of an index but that of the ids: SQLite would read all that was ever marked.
 _PRUNE = storage.Statement(
     """delete from outbox where id > :after_id and id <= :upto_id
-       and log_epoch <> '' and log_epoch = :epoch and log_position <= :head
+       and :epoch <> '' and log_epoch = :epoch and log_position <= :head
        and created_us < :before_us
        and not exists (select 1 from payments p where p.tenant_id = outbox.tenant_id
          and p.id = outbox.entity_id and p.updated_us >= :before_us)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from payment_service.domain import webhooks
-from servicekit import storage
+from servicekit import ids, storage
 
 _LIGHT = (
     "id, provider, binding_id, tenant_id, state, body_bytes, event_type, provider_event_id, "
@@ -42,13 +42,6 @@ _DUE = (
 _CLAIM_DUE = storage.Statement(
     _DUE.format(locked=""), postgresql=_DUE.format(locked=" for update skip locked")
 )
-_LIST = (
-    f"select {', '.join(_LIGHT)} from inbound_webhooks where (:before_id = '' or id < :before_id) "
-    "and (:provider = '' or provider = :provider) and (:tenant_id = '' or tenant_id = :tenant_id) "
-    "and (:state = 0 or state = :state) and (:event_id = '' or provider_event_id = :event_id) "
-    "order by id desc limit :most"
-)
-_NEWEST = storage.Statement(_LIST)
 # Each event of a provider is applied once, whatever brings it.
 _CLAIM_EVENT = storage.Statement(
     "insert into webhook_events (binding_id, provider_event_id, webhook_id, applied_us) "
@@ -58,10 +51,11 @@ _OF_EVENT = storage.Statement(
     "select webhook_id from webhook_events where binding_id = :binding_id "
     "and provider_event_id = :provider_event_id"
 )
-# In bounded steps: a long delete would keep everybody waiting.
+# In bounded steps: a long delete would keep everybody waiting. Ids are ordered by time, so what
+# is young is not looked at.
 _PRUNE = storage.Statement(
-    "delete from inbound_webhooks where id in (select id from inbound_webhooks "
-    "where state not in (1, 6) and received_us < :before_us order by id limit :most)"
+    "delete from inbound_webhooks where id in (select id from inbound_webhooks where "
+    "id < :before_id and state not in (1, 6) and received_us < :before_us order by id limit :most)"
 )
 _PRUNE_REJECTED = storage.Statement(
     "delete from inbound_webhooks where id in (select id from inbound_webhooks where state = 5 "
@@ -168,15 +162,21 @@ def list_newest_first(
     conn: storage.Connection, wanted: ListFilter, most: int
 ) -> list[webhooks.Webhook]:
     """Returns at most *most* webhooks without headers and bodies, newest first."""
-    values = {
-        "provider": wanted.provider,
-        "tenant_id": wanted.tenant_id,
-        "state": wanted.state,
-        "event_id": wanted.provider_event_id,
-        "before_id": wanted.before_id,
-        "most": most,
-    }
-    return [_from_row(row) for row in conn.all(_NEWEST, values)]
+    clauses: list[str] = []
+    values: dict[str, object] = {"most": most}
+    for name, clause in (
+        ("provider", "provider = :provider"),
+        ("tenant_id", "tenant_id = :tenant_id"),
+        ("state", "state = :state"),
+        ("provider_event_id", "provider_event_id = :provider_event_id and provider_event_id <> ''"),
+        ("before_id", "id < :before_id"),
+    ):
+        if value := getattr(wanted, name):
+            clauses.append(clause)
+            values[name] = value
+    where = f"where {' and '.join(clauses)} " if clauses else ""
+    text = f"select {', '.join(_LIGHT)} from inbound_webhooks {where}order by id desc limit :most"
+    return [_from_row(row) for row in conn.query(text, values)]
 
 
 class Claim(enum.Enum):
@@ -213,7 +213,14 @@ def prune(
 ) -> int:
     """Deletes what is done with and old, at most *most* rows of a sort; returns how many."""
     return (
-        conn.run(_PRUNE, {"before_us": before_us, "most": most})
+        conn.run(
+            _PRUNE,
+            {
+                "before_id": ids.lowest_id("whk", before_us),
+                "before_us": before_us,
+                "most": most,
+            },
+        )
         + conn.run(_PRUNE_REJECTED, {"keep": rejected_keep, "most": most})
         + conn.run(_PRUNE_EVENTS, {"before_us": events_before_us, "most": most})
     )
