@@ -57,9 +57,10 @@ _LOCK = storage.Statement(
     "select 1 from payments where tenant_id = :tenant_id and id = :id for update"
 )
 _TO_CANCEL = storage.Statement(
-    "select tenant_id, id from payments where cancel_requested = 1 and state <> 8 "
-    "and updated_us <= :before_us "
-    "order by updated_us limit :most"
+    "select tenant_id, id, updated_us from payments where cancel_requested = 1 and state <> 8 "
+    "and updated_us <= :before_us and updated_us >= :after_us "
+    "and (updated_us > :after_us or id > :after_id) "
+    "order by updated_us, id limit :most"
 )
 
 
@@ -206,11 +207,14 @@ def load(
     return from_row(found[0], own)
 
 
-def to_cancel(conn: storage.Connection, *, before_us: int, most: int) -> Sequence[tuple[str, str]]:
-    """Returns (tenant, payment) of cancellations that wait to be carried out."""
-    return [
-        (row[0], row[1]) for row in conn.all(_TO_CANCEL, {"before_us": before_us, "most": most})
-    ]
+def to_cancel(
+    conn: storage.Connection, *, before_us: int, after: tuple[int, str], most: int
+) -> Sequence[tuple[str, str, int]]:
+    """Returns (tenant, payment, when it changed) of cancellations that wait to be carried out,
+    in the order of their changes, after the (time, payment) *after*.
+    """
+    values = {"before_us": before_us, "after_us": after[0], "after_id": after[1], "most": most}
+    return [(row[0], row[1], row[2]) for row in conn.all(_TO_CANCEL, values)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ _log = logs.get_logger(__name__)
 
 ACTOR = "resolver"
 _TOLD_MAX = 10_000
+_FROM_THE_FIRST = (0, "")
 
 
 class Cancellations:
@@ -35,15 +36,20 @@ class Cancellations:
         self._payments = payments_
         self._refunds = refunds_
         self._told: dict[str, str] = {}
+        self._after = _FROM_THE_FIRST
 
     async def waiting(self, most: int) -> list[tuple[str, str]]:
-        """Returns (tenant, payment) of wishes whose outcome may be known now."""
-        now_us = self._ctx.clock.now_us()
-        return list(
-            await self._ctx.db.read(
-                lambda conn: payments.to_cancel(conn, before_us=now_us, most=most)
-            )
+        """Returns (tenant, payment) of wishes whose outcome may be known now.
+
+        The next ones after those returned before, and then the first again: some can't be
+        carried out for long, and the others don't wait for them.
+        """
+        now_us, after = self._ctx.clock.now_us(), self._after
+        found = await self._ctx.db.read(
+            lambda conn: payments.to_cancel(conn, before_us=now_us, after=after, most=most)
         )
+        self._after = (found[-1][2], found[-1][1]) if len(found) == most else _FROM_THE_FIRST
+        return [(tenant_id, payment_id) for tenant_id, payment_id, _ in found]
 
     async def carry_out(self, tenant_id: str, payment_id: str) -> bool:
         """Voids or refunds one payment; returns whether something was begun."""
