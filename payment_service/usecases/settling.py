@@ -220,9 +220,9 @@ class Settler:
         settled = Settled(
             verdict=applied.verdict, operation=operation, report=report, entity=payment
         )
-        if applied.change is None:
+        if applied.verdict is not outcomes.Verdict.APPLIED:
             self._look_again(conn, payment.operation(operation.id), report, scope.now_us)
-        else:
+        if applied.change is not None:
             change = self._scheduled(applied.change, scope.now_us)
             entries = events.of_change(change, scope.cause, scope.new_id)
             changing.write(conn, changing.batch(change, entries))

@@ -1,6 +1,7 @@
 """Unknown is not failed: who gets into doubt, who does not, and how it ends."""
 
 import asyncio
+import functools
 import socket
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 
 from deploy import stack
 from payment_service import resolver
-from payment_service.db import payments
+from payment_service.db import operations, payments
 from payment_service.domain import model, outcomes
 from payment_service.provider_client import reading
+from payment_service.usecases import settling
 from tests.integration.payment_service import conftest, inside, rig
 
 
@@ -390,3 +392,37 @@ async def test_wishes_that_can_not_be_met_keep_no_other_waiting(
             return (await caller.get(doubt.id)).amounts.refunded_minor == 1000
 
         await rig.until(returned)
+
+
+async def test_a_contradicted_operation_is_looked_at_ever_more_seldom(
+    database_url: str, bank: stack.Stack
+) -> None:
+    """Each look raises it again, so a provider that forgot what it accepted is not asked
+    whenever a lease runs out.
+    """
+    first_s, lease_us = 100.0, 2**60
+    async with inside.running(
+        database_url,
+        bank.target(stack.MOCK),
+        resolver_pending_first_s=first_s,
+        resolver_longest_s=3600.0,
+    ) as service:
+        await inside.connected(service)
+        caller, ctx = service.caller, service.parts.ctx
+        pending = await caller.create("tok_pending_then_settled")
+        assert rig.operations(pending) == [("SALE", "PENDING")]
+        started_us = ctx.clock.now_us()
+        later_us = started_us + round(first_s * 2 * 1e6)
+        for looks in (1, 2):
+            (operation,) = await ctx.db.write(
+                functools.partial(
+                    operations.claim_due, now_us=later_us, lease_until_us=lease_us, most=2
+                )
+            )
+            report = reading.not_sent(operation.version, "NEVER_ARRIVED")
+            verdict, _ = await settling.Settler(ctx).settle_payment(operation, report)
+            assert verdict is outcomes.Verdict.ILLEGAL
+            (after,) = await ctx.db.read(lambda conn: operations.of_entity(conn, pending.id))
+            assert after.state is model.OperationState.PENDING
+            assert started_us + first_s * 2**looks * 1e6 <= after.next_check_us < lease_us
+            later_us = after.next_check_us
