@@ -87,19 +87,20 @@ def next_check_us(schedule: Schedule, operation: model.Operation, now_us: int) -
 def fresh_ids(new_id: Callable[[str], str]) -> Callable[[], Callable[[str], str]]:
     """Returns what each run of a transaction takes its ids from.
 
-    Ids are minted as they are needed, and a repeated run gets the same again.
+    Ids are minted as they are needed, and a repeated run gets the same again, each prefix its
+    own: it may go another way than the run before.
     """
-    minted: list[str] = []
+    minted: dict[str, list[str]] = {}
 
     def again() -> Callable[[str], str]:
-        taken = 0
+        taken: dict[str, int] = {}
 
         def take(prefix: str) -> str:
-            nonlocal taken
-            if taken == len(minted):
-                minted.append(new_id(prefix))
-            taken += 1
-            return minted[taken - 1]
+            own, number = minted.setdefault(prefix, []), taken.get(prefix, 0)
+            if number == len(own):
+                own.append(new_id(prefix))
+            taken[prefix] = number + 1
+            return own[number]
 
         return take
 
