@@ -10,6 +10,11 @@ from payment_service.domain import actions, changes, copies, model, money
 _P = model.PaymentState
 _K = model.Kind
 
+# Who carries out cancellations that had to wait, as events tell it, and how often it begins
+# one that nothing is sent of.
+CANCELER = "resolver"
+CANCELER_TRIES_MAX = 16
+
 
 def create(payment: model.Payment, operation: model.Operation | None) -> changes.Change:
     """Creates *payment*; with *operation* it is confirmed in the same change."""
@@ -143,6 +148,11 @@ def start_void(payment: model.Payment, operation: model.Operation, now_us: int) 
         operations=(*payment.operations, intent),
     )
     return changes.Change(payment=after, new_operation=intent)
+
+
+def canceler_tries(payment: model.Payment) -> tuple[model.Operation, ...]:
+    """Returns the operations that carry out a cancellation that had to wait, oldest first."""
+    return tuple(o for o in payment.operations if o.cause.actor == CANCELER)
 
 
 def refund(

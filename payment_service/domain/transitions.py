@@ -9,7 +9,7 @@ contradicts what is settled: such a one is returned as illegal and raised.
 from dataclasses import dataclass
 from typing import Any
 
-from payment_service.domain import changes, copies, model, outcomes, retries
+from payment_service.domain import changes, commands, copies, model, outcomes, retries
 
 _P = model.PaymentState
 _S = model.OperationState
@@ -224,6 +224,16 @@ def _release(draft: _Draft, operation: model.Operation) -> None:
         )
 
 
+def _keep_wish(draft: _Draft) -> None:
+    """A cancellation that had to wait is still owed if nothing of it reached the provider."""
+    own = draft.operation
+    if own.state is not _S.NOT_SENT or own.cause.actor != commands.CANCELER:
+        return
+    tries = len(commands.canceler_tries(draft.payment))
+    if tries < commands.CANCELER_TRIES_MAX and draft.payment.state is not _P.CANCELED:
+        draft.set(cancel_requested=True)
+
+
 def _ended_without_effect(operation: model.Operation, event_type: str) -> str:
     return "payment.resolved" if operation.state is _S.IN_DOUBT else event_type
 
@@ -289,6 +299,7 @@ def _void(draft: _Draft, operation: model.Operation) -> None:
                 # The voided operation ended the payment first; the doubt was told all the same.
                 draft.emit("payment.resolved")
         case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:
+            _keep_wish(draft)
             draft.emit(_ended_without_effect(operation, "payment.void_failed"))
         case _S.IN_DOUBT:
             draft.emit("payment.in_doubt")
@@ -313,6 +324,7 @@ def _refund(draft: _Draft, operation: model.Operation, refund: model.Refund) -> 
             draft.refund = copies.replace(
                 refund, state=model.RefundState.FAILED, failure=draft.operation.failure
             )
+            _keep_wish(draft)
             draft.emit("refund.failed")
         case _S.IN_DOUBT:
             draft.refund = copies.replace(refund, state=model.RefundState.IN_DOUBT)

@@ -16,7 +16,6 @@ from servicekit import errors, logs, storage
 
 _log = logs.get_logger(__name__)
 
-ACTOR = "resolver"
 _TOLD_MAX = 10_000
 _FROM_THE_FIRST = (0, "")
 
@@ -54,7 +53,7 @@ class Cancellations:
     async def carry_out(self, tenant_id: str, payment_id: str) -> bool:
         """Voids or refunds one payment; returns whether something was begun."""
         caller = context.Caller(
-            tenant_id=tenant_id, actor=ACTOR, request_id=self._ctx.new_id("req")
+            tenant_id=tenant_id, actor=commands.CANCELER, request_id=self._ctx.new_id("req")
         )
         now_us = self._ctx.clock.now_us()
         ids = context.fresh_ids(self._ctx.new_id)
@@ -98,7 +97,7 @@ class Cancellations:
         return True
 
     def _possible(self, payment: model.Payment) -> bool:
-        if not payment.cancel_requested or not is_known(payment):
+        if not payment.cancel_requested or not is_known(payment) or not self._is_due(payment):
             return False
         sold = payment.state is model.PaymentState.SUCCEEDED
         kind = model.Kind.REFUND if sold else model.Kind.VOID
@@ -109,6 +108,15 @@ class Cancellations:
             self._tell_once(payment.id, refusal)
             return False
         return True
+
+    def _is_due(self, payment: model.Payment) -> bool:
+        """Whether it waited long enough since it last did not reach the provider."""
+        tries = commands.canceler_tries(payment)
+        if not tries:
+            return True
+        schedule = self._ctx.schedule
+        wait_s = min(schedule.pending_first_s * 2.0 ** (len(tries) - 1), schedule.longest_s)
+        return self._ctx.clock.now_us() >= tries[-1].updated_us + round(wait_s * 1_000_000)
 
     def _tell_once(self, payment_id: str, refusal: errors.RpcError) -> None:
         """Waiting wishes are looked at again and again; why they wait is told once."""

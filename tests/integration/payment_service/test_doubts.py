@@ -9,7 +9,6 @@ import grpc
 import pytest
 
 from deploy import stack
-from payment_service import resolver
 from payment_service.db import operations, payments
 from payment_service.domain import model, outcomes
 from payment_service.provider_client import reading
@@ -363,35 +362,6 @@ async def test_the_status_counts_what_is_open(hasty: conftest.Service, join: con
     (provider,) = status.providers
     assert (provider.provider, provider.ready, provider.default) == ("mock", True, True)
     assert status.outbox.waiting >= 2
-
-
-async def test_wishes_that_can_not_be_met_keep_no_other_waiting(
-    database_url: str, bank: stack.Stack
-) -> None:
-    """Those of a provider that is gone, or can't do it, stay first in line for ever."""
-    names = ", ".join(payments.COLUMNS)
-    changed = {
-        "id": "'pay_' || n",
-        "state": "2",
-        "provider": "'gone'",
-        "cancel_requested": "1",
-        "updated_us": "1",
-    }
-    values = ", ".join(changed.get(name, name) for name in payments.COLUMNS)
-    numbers = " union all ".join(f"select {n} as n" for n in range(3 * resolver.BATCH_MAX))
-    copy = f"insert into payments ({names}) select {values} from payments, ({numbers}) as many"
-    async with inside.running(database_url, bank.target(stack.MOCK)) as service:
-        await inside.connected(service)
-        caller = service.caller
-        await caller.create(token="", confirm=False)
-        await service.parts.ctx.db.write(lambda conn: conn.query(copy))
-        doubt = await caller.create("tok_no_answer")
-        assert (await caller.cancel(doubt.id)).cancel_requested
-
-        async def returned() -> bool:
-            return (await caller.get(doubt.id)).amounts.refunded_minor == 1000
-
-        await rig.until(returned)
 
 
 async def test_a_contradicted_operation_is_looked_at_ever_more_seldom(

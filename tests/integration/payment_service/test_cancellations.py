@@ -1,0 +1,91 @@
+"""Cancellations that had to wait: none is forgotten, and none is in another's way."""
+
+import asyncio
+from typing import Any
+
+from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
+
+from deploy import stack
+from payment_service import resolver
+from payment_service.db import payments
+from tests.integration.payment_service import inside, paying, rig, sidecars
+
+
+async def test_wishes_that_can_not_be_met_keep_no_other_waiting(
+    database_url: str, bank: stack.Stack
+) -> None:
+    """Those of a provider that is gone, or can't do it, stay first in line for ever."""
+    names = ", ".join(payments.COLUMNS)
+    changed = {
+        "id": "'pay_' || n",
+        "state": "2",
+        "provider": "'gone'",
+        "cancel_requested": "1",
+        "updated_us": "1",
+    }
+    values = ", ".join(changed.get(name, name) for name in payments.COLUMNS)
+    numbers = " union all ".join(f"select {n} as n" for n in range(3 * resolver.BATCH_MAX))
+    copy = f"insert into payments ({names}) select {values} from payments, ({numbers}) as many"
+    async with inside.running(database_url, bank.target(stack.MOCK)) as service:
+        await inside.connected(service)
+        caller = service.caller
+        await caller.create(token="", confirm=False)
+        await service.parts.ctx.db.write(lambda conn: conn.query(copy))
+        doubt = await caller.create("tok_no_answer")
+        assert (await caller.cancel(doubt.id)).cancel_requested
+
+        async def returned() -> bool:
+            return (await caller.get(doubt.id)).amounts.refunded_minor == 1000
+
+        await rig.until(returned)
+
+
+class Away(paying.Payer):
+    """A provider whose refunds end as `script["RefundPayment"]` says: `not_sent`, or well."""
+
+    async def RefundPayment(
+        self, request: provider_pb.RefundPaymentRequest, context: Any
+    ) -> provider_pb.RefundPaymentResponse:
+        """Gives it back, or can't reach the bank."""
+        if self.script["RefundPayment"]:
+            self.script["RefundPayment"].pop(0)
+            await sidecars.away(context)
+        self.effects.append(("RefundPayment", request.context.operation_id))
+        return await super().RefundPayment(request, context)
+
+
+async def test_a_wish_that_does_not_reach_the_provider_is_carried_out_later(
+    database_url: str,
+) -> None:
+    """Cancel was answered with a promise; that nothing could be sent at once does not end it."""
+    bank = Away()
+    bank.answers = asyncio.Event()
+    bank.script["AuthorizePayment"] = ["hang"]
+    bank.script["RefundPayment"] = ["not_sent", "not_sent"]
+    async with paying.running(database_url, paying.Clock(), bank) as shop:
+        caller = shop.caller
+        creating = asyncio.create_task(caller.create())
+
+        async def asked() -> bool:
+            return bool(bank.asked_for)
+
+        await rig.until(asked)
+        (under_way,) = (await caller.list()).payments
+        assert (await caller.cancel(under_way.id)).cancel_requested
+        bank.answers.set()
+        paid = await creating
+
+        async def returned() -> rig.Payment | None:
+            now = await caller.becomes_known(paid.id)
+            return now if now.amounts.refunded_minor else None
+
+        after: rig.Payment = await rig.until(returned)
+        assert not after.cancel_requested
+        assert rig.operations(after) == [
+            ("SALE", "SUCCEEDED"),
+            ("REFUND", "NOT_SENT"),
+            ("REFUND", "NOT_SENT"),
+            ("REFUND", "SUCCEEDED"),
+        ]
+        shop.records.story(after)
+    assert [name for name, _ in bank.effects] == ["AuthorizePayment", "RefundPayment"]
