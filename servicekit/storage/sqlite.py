@@ -114,7 +114,7 @@ class SqliteDatabase:
         path: The file; its folder is made if missing.
         readers: Threads with a reading connection each.
         statement_timeout_s: Longest time of one transaction function, seconds.
-        waiting_max: Most writes that may wait.
+        waiting_max: Most writes that may wait, and most reads.
 
     Raises:
         DatabaseInUse: Another process has the file open.
@@ -136,6 +136,7 @@ class SqliteDatabase:
         self._idle = asyncio.Event()
         self._idle.set()
         self._waiting = 0
+        self._reads = 0
         # How long commits took lately; at first nobody knows.
         self._commit_s = 2 * SWIFT_COMMIT_S
         self._closed = False
@@ -197,7 +198,13 @@ class SqliteDatabase:
         """Runs *fn* in a snapshot; see `storage.Database.read`."""
         if self._closed:
             raise errors.StorageUnavailable("the database is closed")
-        return await self._loop.run_in_executor(self._readers, self._read, fn)
+        if self._reads >= self._waiting_max:
+            raise errors.StorageOverloaded(f"{self._reads} reads wait already")
+        self._reads += 1
+        try:
+            return await self._loop.run_in_executor(self._readers, self._read, fn)
+        finally:
+            self._reads -= 1
 
     async def close(self) -> None:
         """Writes what waits, then closes."""
@@ -321,6 +328,10 @@ class SqliteDatabase:
         self._raw.execute("savepoint caller")
         try:
             result = calls.Result(call.future, call.fn(self._connection), None)
+        except sqlite3.OperationalError as error:
+            self._raw.execute("rollback to caller")
+            failure = errors.StorageUnavailable(f"{self._path}: {error}")
+            result = calls.Result(call.future, None, failure)
         except Exception as error:
             self._raw.execute("rollback to caller")
             result = calls.Result(call.future, None, error)

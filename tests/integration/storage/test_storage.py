@@ -117,6 +117,20 @@ async def test_more_waiting_writes_than_allowed_are_refused(database_url: str) -
     assert len(refused) == 7
 
 
+async def test_more_waiting_reads_than_allowed_are_refused(database_url: str) -> None:
+    """Reads wait in a queue with the same limit, and one that has ended makes room."""
+    db = await storage.open_database(database_url, waiting_max=3, pool_size=1)
+    try:
+        for _ in range(2):
+            outcomes = await asyncio.gather(
+                *[db.read(lambda conn: conn.one(NOW)) for _ in range(10)], return_exceptions=True
+            )
+            refused = [o for o in outcomes if isinstance(o, storage.StorageOverloaded)]
+            assert len(refused) == 7
+    finally:
+        await db.close()
+
+
 async def test_a_statement_that_takes_too_long_is_stopped(database_url: str) -> None:
     """Every statement has a timeout, after which nothing of it remains."""
     slow = storage.Statement(
@@ -125,8 +139,9 @@ async def test_a_statement_that_takes_too_long_is_stopped(database_url: str) -> 
     )
     db = await storage.open_database(database_url, statement_timeout_s=0.2)
     try:
-        with pytest.raises(storage.StorageUnavailable):
-            await db.read(lambda conn: conn.all(slow))
+        for run in (db.read, db.write):
+            with pytest.raises(storage.StorageUnavailable):
+                await run(lambda conn: conn.all(slow))
     finally:
         await db.close()
 
