@@ -18,6 +18,8 @@ _log = logs.get_logger(__name__)
 
 BATCH_MAX = 32
 PRUNE_MAX = 500
+# Of a sort in one go, in steps of PRUNE_MAX: more than can come in the minute between two.
+PRUNE_STEPS = 100
 DAY_US = 86_400 * 1_000_000
 # A provider sends an event again for days; longer than any does, its note is kept.
 EVENTS_KEEP_DAYS = 90
@@ -127,7 +129,13 @@ class Webhooks:
     async def prune(self) -> int:
         """Forgets some of what is old; returns how many rows."""
         now_us = self._ctx.clock.now_us()
-        return await self._ctx.db.write(lambda conn: self._prune(conn, now_us))
+        pruned = 0
+        for _ in range(PRUNE_STEPS):
+            found = await self._ctx.db.write(lambda conn: self._prune(conn, now_us))
+            pruned += found
+            if found < PRUNE_MAX:
+                break
+        return pruned
 
     def _prune(self, conn: storage.Connection, now_us: int) -> int:
         return rows.prune(

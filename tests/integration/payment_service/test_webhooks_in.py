@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 
 import grpc
+import pytest
 import pytest_asyncio
 from payhub.admin.v1 import inbound_webhook_service_pb2 as pb
 from payhub.payments.v1 import billing_events_pb2
@@ -13,6 +14,7 @@ from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import provider_object_pb2 as objects
 
 from payment_service.provider_client import registry
+from payment_service.usecases.webhooks import replaying
 from tests.integration.payment_service import billing, hooking, rig
 
 _O = operation_pb2.Operation
@@ -265,8 +267,13 @@ async def test_a_replay_tells_nothing_a_second_time(hooks: hooking.Hooks) -> Non
     assert hooks.records.story(await hooks.bill.subscription(subscription.id)) == story
 
 
-async def test_old_webhooks_are_forgotten(database_url: str) -> None:
-    """Only as many rejected requests are kept as the operator wants, and no credentials."""
+async def test_old_webhooks_are_forgotten(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only as many rejected requests are kept as the operator wants, however fast more come,
+    and no credentials.
+    """
+    monkeypatch.setattr(replaying, "PRUNE_MAX", 2)
     async with hooking.running(database_url, webhook_rejected_max=3) as hooks:
         for _ in range(8):
             await hooks.send(hooks.told(), secret=b"whsec_wrong")
