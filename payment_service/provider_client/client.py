@@ -333,6 +333,10 @@ class ProviderClient:
             )
         except LookupError as error:
             return str(error), signs.Sign.NEUTRAL
+        except Exception:
+            # Nothing was sent, which must not look like a call that nobody knows the end of.
+            _log.exception("a configuration could not be read", binding_id=binding_id)
+            return "its configuration could not be read", signs.Sign.NEUTRAL
         held = self.configured.get(binding_id)
         if held is not None and self._refused.get(binding_id) == generation:
             return None

@@ -13,6 +13,7 @@ from payment_service.db import operations, payments
 from payment_service.domain import model, outcomes
 from payment_service.provider_client import reading
 from payment_service.usecases import settling
+from servicekit import storage
 from tests.integration.payment_service import conftest, inside, rig
 
 
@@ -134,6 +135,23 @@ async def test_a_provider_that_was_never_there_leaves_no_doubt_either(
             assert rig.state(payment) == rig.state(customer) == "FAILED"
             assert payment.failure.reason == "PROVIDER_UNREACHABLE"
             assert rig.state(await caller.cancel(payment.id)) == "CANCELED"
+
+
+async def test_a_configuration_that_can_not_be_read_leaves_no_doubt(
+    database_url: str, bank: stack.Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it nothing is sent, whatever kept core from reading it."""
+
+    async def unread(*_: Any) -> Any:
+        raise storage.StorageUnavailable("took too long")
+
+    async with inside.running(database_url, bank.target(stack.MOCK)) as service:
+        await inside.connected(service)
+        monkeypatch.setattr(service.parts.ctx.providers, "configuration", unread)
+        failed = await service.caller.create()
+        assert (rig.state(failed), failed.failure.reason) == ("FAILED", "BINDING_NOT_CONFIGURED")
+        monkeypatch.undo()
+        assert rig.state(await service.caller.confirm(failed.id)) == "SUCCEEDED"
 
 
 async def test_looking_at_a_doubt_makes_the_resolver_look(
