@@ -6,9 +6,9 @@ rises with the outcome, and while nobody knows it nothing else takes from the pa
 
 from dataclasses import replace
 
-from payment_service.domain import changes, commands, model, money
+from payment_service.domain import bindings, changes, commands, model, money, routing
 from payment_service.provider_client import requests
-from payment_service.usecases import asked, context, daily, intents, payments
+from payment_service.usecases import asked, context, daily, intents, payments, refusals
 from servicekit import errors
 
 
@@ -57,6 +57,9 @@ class Increments:
             operation = replace(operation, counted_day=takes.day)
 
         def decide(payment: model.Payment) -> changes.Change | changes.Refusal:
+            if route is not None and payment.amount_minor != before.amount_minor:
+                # Another increment has succeeded since the sum was judged.
+                _require_within(route, payment, operation)
             total = payment.authorized_minor + wanted.amount_minor
             if total > money.AMOUNT_MINOR_MAX:
                 return commands.increment(payment, operation, now_us)
@@ -66,3 +69,18 @@ class Increments:
         return await self._payments.begin_and_drive(
             caller, wanted.request, before, operation.id, decide, takes
         )
+
+
+def _require_within(
+    route: routing.Route, payment: model.Payment, operation: model.Operation
+) -> None:
+    """Refuses more than the binding takes in all; undoes the transaction.
+
+    Raises:
+        errors.RpcError: LIMIT_EXCEEDED.
+    """
+    total_minor = payment.amount_minor + operation.amount_minor
+    options = route.binding.options
+    refused = bindings.judge(options, operation.kind, total_minor, payment.currency)
+    if refused is not None:
+        raise refusals.refused(refused)

@@ -10,8 +10,17 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import failure_pb2, operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pb
 
+from payment_service.db import payments as rows
+from payment_service.usecases import payments
 from servicekit import errors
-from tests.integration.payment_service import conftest, inside, rig, sidecars, test_races
+from tests.integration.payment_service import (
+    binding_rig,
+    conftest,
+    inside,
+    rig,
+    sidecars,
+    test_races,
+)
 
 _STATE = operation_pb2.Operation
 OFFERS = (
@@ -133,6 +142,33 @@ async def test_what_is_held_rises_by_increments_and_can_be_captured(database_url
         assert (rig.state(paid), rig.amounts(paid)[:2]) == ("SUCCEEDED", (1700, 1700))
         again = await rig.refusal(caller.increment(held.id, 1))
         assert again.metadata["allowed_actions"] == "refund"
+
+
+async def test_no_increment_passes_by_what_was_held_before_another(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A binding's largest amount holds for the sum as it is when more is asked for."""
+    options = binding_rig.Options(limits=[binding_rig.limit(max_minor=1200)])
+    async with Holder() as bank, inside.running(database_url, bank.target) as service:
+        await inside.connected(service)
+        caller = service.caller
+        await binding_rig.Admin(caller).create(caller.tenant, {}, options=options)
+        await service.parts.ctx.catalog.refresh()
+        held = await caller.create(manual=True)
+        before = await service.parts.ctx.db.read(
+            lambda conn: rows.load(conn, caller.tenant, held.id)
+        )
+        await caller.increment(held.id, 150)
+
+        async def stale(*_: Any) -> Any:
+            return before
+
+        monkeypatch.setattr(payments.Payments, "read", stale)
+        refused = await rig.refusal(caller.increment(held.id, 150))
+        assert (refused.reason, refused.metadata["amount_minor"]) == ("LIMIT_EXCEEDED", "1300")
+        monkeypatch.undo()
+        after = await caller.increment(held.id, 50)
+        assert (after.amount.amount_minor, len(after.operations)) == (1200, 3)
 
 
 async def test_concurrent_increments_begin_one_at_a_time(database_url: str) -> None:
