@@ -48,9 +48,13 @@ def read(message: _pb.ProviderObject) -> objects.Seen:
     name = message.WhichOneof("object")
     kind = objects.ObjectKind[str(name).upper()]
     reference = objects.Reference(kind=kind, provider_object_id=message.provider_object_id)
+    try:
+        state_time_us = message.state_time.ToMicroseconds()
+    except ValueError:
+        raise NotUnderstood("state_time of an object is out of range") from None
     base = {
         "provider_object_id": message.provider_object_id,
-        "state_time_us": message.state_time.ToMicroseconds(),
+        "state_time_us": state_time_us,
         "core_id": message.core_id,
         "operation_id": message.operation_id,
         "deleted": message.deleted,

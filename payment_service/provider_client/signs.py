@@ -97,6 +97,7 @@ def broken(
         return "the answer has no state that the contract knows"
     return (
         _unstorable(answer)
+        or _untimely(answer)
         or _incomplete(operation, answer)
         or (_untold(operation, seen) if answer.state == _State.STATE_SUCCEEDED else "")
     )
@@ -123,6 +124,19 @@ def _unstorable(answer: _State) -> str:
         answer.action.client_secret,
     )
     return "a text in the answer holds NUL" if any("\0" in text for text in texts) else ""
+
+
+def _untimely(answer: _State) -> str:
+    """Only the years 1 to 9999 can be told on."""
+    try:
+        name = "state_time"
+        answer.state_time.ToMicroseconds()
+        name = "expire_time"
+        if answer.HasField("action"):
+            answer.action.expire_time.ToMicroseconds()
+    except ValueError:
+        return f"{name} is out of range"
+    return ""
 
 
 def _incomplete(operation: model.Operation, answer: _State) -> str:

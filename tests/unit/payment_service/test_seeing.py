@@ -51,13 +51,15 @@ def test_every_kind_is_read(name: str) -> None:
         assert caught.value.reference == read.reference
 
 
-@pytest.mark.parametrize("broken", ["moment", "name", "nothing", "nul"])
+@pytest.mark.parametrize("broken", ["moment", "far", "name", "nothing", "nul"])
 def test_what_breaks_the_contract_is_not_understood(broken: str) -> None:
     """Nothing is guessed, and nothing is kept that a database can't hold."""
     made = _object("invoice", **LEAST["invoice"])
     match broken:
         case "moment":
             made.ClearField("state_time")
+        case "far":
+            made.state_time.seconds = 10**15
         case "name":
             made.ClearField("provider_object_id")
         case "nothing":
@@ -89,3 +91,16 @@ def test_success_without_its_object_breaks_the_contract(kind: model.Kind) -> Non
     declined = _O(operation_id=operation.id, state=_O.STATE_DECLINED)
     declined.decline.reason = operation_pb2.DECLINE_REASON_OTHER
     assert not signs.broken(operation, declined)
+
+
+@pytest.mark.parametrize("field", ["state_time", "expire_time"])
+def test_a_time_that_is_none_breaks_the_contract(field: str) -> None:
+    """It is the plugin's fault and counts as such, not as one of core."""
+    operation = build.operation(model.Kind.SALE)
+    answer = _O(operation_id=operation.id, state=_O.STATE_ACTION_REQUIRED)
+    answer.action.redirect_url = "https://bank.example/"
+    time = answer.state_time if field == "state_time" else answer.action.expire_time
+    time.seconds = 1_800_000_000
+    assert not signs.broken(operation, answer)
+    time.seconds = 10**15
+    assert field in signs.broken(operation, answer)
