@@ -66,8 +66,11 @@ def follow(
 
 
 def newest(payment: model.Payment) -> model.Operation:
-    """Returns a payment's newest attempt."""
-    return next(o for o in reversed(payment.operations) if o.kind in model.INITIAL_KINDS)
+    """Returns the attempt of a payment that counts."""
+    attempt = payment.attempt
+    if attempt is None:
+        raise LookupError(f"{payment.id} was never tried")
+    return attempt
 
 
 def _given_up(payment: model.Payment, now_us: int) -> changes.Change:

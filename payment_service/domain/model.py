@@ -259,6 +259,17 @@ class Payment:
         """Whether the provider made it by itself, and decides what becomes of it."""
         return bool(self.invoice_id or self.checkout_id)
 
+    @property
+    def attempt(self) -> Operation | None:
+        """The authorization or sale that counts: the one that is open or has succeeded, else
+        the newest.
+
+        Ids tell the order of attempts only as well as the clocks of processes agree.
+        """
+        made = [o for o in self.operations if o.kind in INITIAL_KINDS]
+        counts = (o for o in made if o.is_open or o.state is OperationState.SUCCEEDED)
+        return next(counts, made[-1] if made else None)
+
     def operation(self, operation_id: str) -> Operation | None:
         """Returns one of its operations."""
         return next((o for o in self.operations if o.id == operation_id), None)

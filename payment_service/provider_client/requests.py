@@ -172,10 +172,11 @@ def increment(payment: model.Payment, amount_minor: int) -> bytes:
 
 
 def void(payment: model.Payment) -> bytes:
-    """Returns the request of a VOID of the newest authorization or sale."""
-    target = next(o for o in reversed(payment.operations) if o.kind in model.INITIAL_KINDS)
+    """Returns the request of a VOID of the authorization or sale that counts."""
+    target = payment.attempt
     return _pb.VoidPaymentRequest(
-        provider_payment_id=payment.provider_payment_id, target_operation_id=target.id
+        provider_payment_id=payment.provider_payment_id,
+        target_operation_id=target.id if target is not None else "",
     ).SerializeToString()
 
 

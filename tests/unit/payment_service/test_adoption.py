@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from payhub.provider.v1 import payment_provider_service_pb2 as pb
 
 from payment_service.domain import actions, adoption, changes, commands, model
 from payment_service.domain.mirrors import objects
+from payment_service.provider_client import requests
 from tests.unit.payment_service import build, rules
 
 P = model.PaymentState
@@ -109,3 +111,19 @@ def test_a_contradiction_is_raised_and_changes_nothing() -> None:
     after = _follow(paid, S.DECLINED)
     assert (after.state, after.captured_minor) == (P.SUCCEEDED, build.AMOUNT)
     assert after.version == paid.version + 1
+
+
+@pytest.mark.parametrize("state", [S.PENDING, S.REQUIRES_ACTION, S.SUCCEEDED])
+def test_the_attempt_that_counts_is_found_whatever_its_id(state: model.OperationState) -> None:
+    """Processes whose clocks differ mint ids in another order than they make attempts."""
+    declined = build.operation(K.SALE, 2, state=S.DECLINED, amount_minor=build.AMOUNT)
+    counts = build.operation(K.SALE, 1, state=state, amount_minor=build.AMOUNT)
+    payment = build.payment(
+        state=ENTERED[state], checkout_id="chk_1", version=3, operations=(counts, declined)
+    )
+    assert adoption.newest(payment) == counts
+    void = pb.VoidPaymentRequest.FromString(requests.void(payment))
+    assert void.target_operation_id == counts.id
+    if state is not S.SUCCEEDED:
+        (change,) = adoption.follow(payment, _seen(S.DECLINED), declined, LATER_US)
+        assert change.payment.state is P.FAILED
