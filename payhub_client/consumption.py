@@ -106,9 +106,13 @@ class Consumption:
     _confirmed: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
     _number: int = field(default=0, init=False)
+    _sent: int = field(default=0, init=False)
+    """The newest settlement that went out on the current stream."""
     _failures: int = field(default=0, init=False)
-    _error: errors.PayhubError | None = field(default=None, init=False, repr=False)
+    _error: Exception | None = field(default=None, init=False, repr=False)
     _ended: bool = field(default=False, init=False)
+    _over: bool = field(default=False, init=False)
+    """Nothing is received or confirmed any more."""
 
     async def __aenter__(self) -> Self:
         """Join in the background."""
@@ -146,11 +150,18 @@ class Consumption:
     async def flush(self) -> None:
         """Return when everything settled so far is durable at the gateway.
 
-        Raises what ended the consumption, if that comes first.
+        Raises what ended the consumption, if that comes first, and OutcomeUnknown if it ended
+        by `close`: what was not confirmed then may come again.
         """
         while self._unconfirmed:
             if self._error is not None:
                 raise self._error
+            if self._over:
+                count = len(self._unconfirmed)
+                text = (
+                    f"left before {count} settlements were confirmed; their events may come again"
+                )
+                raise errors.OutcomeUnknown(text)
             self._confirmed.clear()
             await self._confirmed.wait()
 
@@ -182,16 +193,22 @@ class Consumption:
         settlement.number = self._number
         settlement.leases.append(received.lease)
         self._unconfirmed[self._number] = settlement
-        await self._send(_Request(settlement=settlement))
-        if not self._ended:
-            await self._send(_Request(credit=_Request.Credit(events=1)))
+        async with self._sending:
+            if settlement.number > self._sent and self._stream is not None:
+                self._sent = settlement.number
+                await self._write(_Request(settlement=settlement))
+                if not self._ended:
+                    await self._write(_credit(1))
 
     async def _send(self, request: _Request) -> None:
-        """Write to the stream, if there is one; its end is dealt with where it is read."""
         async with self._sending:
-            if self._stream is not None:
-                with contextlib.suppress(aio.AioRpcError, asyncio.InvalidStateError):
-                    await self._stream.write(request)
+            await self._write(request)
+
+    async def _write(self, request: _Request) -> None:
+        """Write to the stream, if there is one; its end is dealt with where it is read."""
+        if self._stream is not None:
+            with contextlib.suppress(aio.AioRpcError, asyncio.InvalidStateError):
+                await self._stream.write(request)
 
     async def _run(self) -> None:
         try:
@@ -221,10 +238,10 @@ class Consumption:
                 why = failure.message if failure else "the stream ended"
                 self._tell(subscription.NoticeKind.RECONNECTING, why, wait_s)
                 await self.timing.sleep(wait_s)
-        except errors.PayhubError as failure:
+        except Exception as failure:  # whoever iterates or flushes gets it
             self._error = failure
         finally:
-            self._ended = True
+            self._ended = self._over = True
             self._waiting.put_nowait(None)
             self._confirmed.set()
 
@@ -234,37 +251,56 @@ class Consumption:
             raise _unavailable(f"{self.link.target} was not reached")
         stub = consumer_service_pb2_grpc.ConsumerServiceStub(self.link.channel)
         stream: Stream = stub.Consume(metadata=self.link.metadata(calls.new_request_id()))
+        extending: asyncio.Task[None] | None = None
+        try:
+            held = len(self._held)
+            response = await self._join(stream, self.max_in_flight - held)
+            if response is None:
+                return
+            stated_s = response.heartbeat_interval.ToMicroseconds() / 1e6
+            silence_s = subscription.HEARTBEATS_UNTIL_DEAD * (stated_s or self.heartbeat_s)
+            self._tell(subscription.NoticeKind.STARTED, f"member {self.member}", 0.0)
+            await self._go_on(stream, held)
+            extending = asyncio.create_task(self._keep_extending())
+            while response is not None:
+                await self._accept(response)
+                response = await _read(stream, silence_s)
+        finally:
+            if extending is not None:
+                extending.cancel()
+            stream.cancel()
+
+    async def _join(
+        self, stream: "Stream", credit: int
+    ) -> consumer_service_pb2.ConsumeResponse | None:
+        """Return the gateway's first response.
+
+        Until it came nothing else is written: a write to a stream that was refused would hide
+        the reason.
+        """
         join = _Request.Join(
             consumer=self.consumer,
             member=self.member,
-            credit=max(self.max_in_flight - len(self._held), 0),
+            credit=max(credit, 0),
             heartbeat_interval=_duration(self.heartbeat_s),
         )
+        with contextlib.suppress(asyncio.InvalidStateError):
+            await stream.write(_Request(join=join))
+        return await _read(stream, subscription.HEARTBEATS_UNTIL_DEAD * self.heartbeat_s)
+
+    async def _go_on(self, stream: "Stream", held: int) -> None:
+        """Bring a new stream up to date: `held` events were at work when it joined."""
         async with self._sending:
             self._stream = stream
-            await stream.write(_Request(join=join))
+            self._sent = self._number
+            freed = held - len(self._held)
             # Leases of the stream that broke end soon.
-            for held in self._held.values():
-                held._extend_at_s = 0.0
+            for each in self._held.values():
+                each._extend_at_s = 0.0
             for settlement in list(self._unconfirmed.values()):
-                await stream.write(_Request(settlement=settlement))
-        silence_s = subscription.HEARTBEATS_UNTIL_DEAD * self.heartbeat_s
-        extending = asyncio.create_task(self._keep_extending())
-        first = True
-        try:
-            while True:
-                async with asyncio.timeout(silence_s):
-                    response = await stream.read()
-                if not isinstance(response, consumer_service_pb2.ConsumeResponse):
-                    return
-                if first:
-                    first = False
-                    stated_s = response.heartbeat_interval.ToMicroseconds() / 1e6
-                    silence_s = subscription.HEARTBEATS_UNTIL_DEAD * (stated_s or self.heartbeat_s)
-                    self._tell(subscription.NoticeKind.STARTED, f"member {self.member}", 0.0)
-                await self._accept(response)
-        finally:
-            extending.cancel()
+                await self._write(_Request(settlement=settlement))
+            if freed and not self._ended:
+                await self._write(_credit(freed))
 
     async def _accept(self, response: consumer_service_pb2.ConsumeResponse) -> None:
         for number in [each for each in self._unconfirmed if each <= response.settled_through]:
@@ -276,8 +312,12 @@ class Consumption:
             reason = consumer_pb2.SettlementFailure.Reason.Name(failure.reason)
             if self.on_lost is not None:
                 self.on_lost(failure.lease, reason.removeprefix("REASON_"))
+        again = 0
         for delivery in response.deliveries:
-            self._take(delivery, response.server_time.ToMicroseconds())
+            again += not self._take(delivery, response.server_time.ToMicroseconds())
+        if again and not self._ended:
+            # Each took credit, and settling it once gives back one.
+            await self._send(_credit(again))
         if response.closing:
             self._tell(subscription.NoticeKind.CLOSING, "the gateway closes", 0.0)
             while not self._waiting.empty():
@@ -285,10 +325,12 @@ class Consumption:
                 if received is not None and not received.settled:
                     await received.release()
 
-    def _take(self, delivery: consumer_pb2.Delivery, server_us: int) -> None:
+    def _take(self, delivery: consumer_pb2.Delivery, server_us: int) -> bool:
+        """Hand an event over; return whether it was not at work here already."""
         now_s = self.timing.monotonic_s()
         span_s = max((delivery.deadline.ToMicroseconds() - server_us) / 1e6, 0.1)
         held = self._held.get(delivery.event.id)
+        fresh = held is None
         if held is None:
             held = Received(
                 event=delivery.event,
@@ -304,6 +346,7 @@ class Consumption:
         held.lease = delivery.lease
         held._span_s = span_s
         held._extend_at_s = now_s + span_s / 3
+        return fresh
 
     async def _keep_extending(self) -> None:
         """Extend what is at work, in time, until the task is cancelled."""
@@ -336,6 +379,17 @@ class Consumption:
 
 def _may_come_back(failure: errors.PayhubError) -> bool:
     return failure.code in subscription.RECONNECT_CODES and failure.retry != "never"
+
+
+async def _read(stream: "Stream", silence_s: float) -> consumer_service_pb2.ConsumeResponse | None:
+    """Return the next response, None at the end; raises TimeoutError after `silence_s`."""
+    async with asyncio.timeout(silence_s):
+        response = await stream.read()
+    return response if isinstance(response, consumer_service_pb2.ConsumeResponse) else None
+
+
+def _credit(events: int) -> _Request:
+    return _Request(credit=_Request.Credit(events=events))
 
 
 def _duration(seconds: float) -> duration_pb2.Duration:
