@@ -3,7 +3,9 @@
 Owns what must happen before gRPC is imported. Called by people and scripts.
 """
 
+import io
 import os
+import sys
 
 
 def main() -> None:
@@ -11,6 +13,9 @@ def main() -> None:
     # gRPC reads this on import. Without it, it writes each closed connection to stderr,
     # where payctl says it in its own words.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # What was paid is told whatever the encoding of the terminal lacks.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     from payctl import commands
 
     commands.app(prog_name="payctl")

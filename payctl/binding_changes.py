@@ -101,7 +101,10 @@ def update(  # noqa: PLR0913  # one argument per option
     *,
     reason: bindings.ReasonOption,
     expect: Annotated[
-        int, typer.Option(min=0, help="Generation you have seen; 0 takes what there is.")
+        int,
+        typer.Option(
+            min=0, max=session.INT64_MAX, help="Generation you have seen; 0 takes what there is."
+        ),
     ] = 0,
     config: ConfigOption = None,
     config_file: ConfigFileOption = None,
@@ -112,7 +115,9 @@ def update(  # noqa: PLR0913  # one argument per option
     ] = None,
     keep_old_h: Annotated[
         float,
-        typer.Option(min=0, help="Hours for which replaced secrets still verify signatures."),
+        typer.Option(
+            min=0, max=87_600, help="Hours for which replaced secrets still verify signatures."
+        ),
     ] = 0.0,
     limit: LimitOption = None,
     zone: ZoneOption = None,
@@ -195,7 +200,9 @@ def validate(
 def rollback(
     ctx: typer.Context,
     binding: bindings.BindingArgument,
-    to_generation: Annotated[int, typer.Argument(metavar="GENERATION", min=1)],
+    to_generation: Annotated[
+        int, typer.Argument(metavar="GENERATION", min=1, max=session.INT64_MAX)
+    ],
     *,
     reason: bindings.ReasonOption,
     as_json: session.JsonFlag = False,

@@ -93,7 +93,9 @@ def show(
     ctx: typer.Context,
     binding: BindingArgument,
     *,
-    generation: Annotated[int, typer.Option(min=0, help="As it was then; 0 is now.")] = 0,
+    generation: Annotated[
+        int, typer.Option(min=0, max=session.INT64_MAX, help="As it was then; 0 is now.")
+    ] = 0,
     as_json: session.JsonFlag = False,
 ) -> None:
     """Show a binding with its configuration; secrets by slot and version only."""
@@ -206,8 +208,10 @@ def versions(
 def diff(
     ctx: typer.Context,
     binding: BindingArgument,
-    from_generation: Annotated[int, typer.Argument(metavar="FROM", min=1)],
-    to_generation: Annotated[int, typer.Argument(metavar="TO", min=0, help="0 is the newest.")] = 0,
+    from_generation: Annotated[int, typer.Argument(metavar="FROM", min=1, max=session.INT64_MAX)],
+    to_generation: Annotated[
+        int, typer.Argument(metavar="TO", min=0, max=session.INT64_MAX, help="0 is the newest.")
+    ] = 0,
     as_json: session.JsonFlag = False,
 ) -> None:
     """Tell two versions of a binding apart, value by value; exit code 0 either way."""

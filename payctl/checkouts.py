@@ -29,9 +29,12 @@ def create(  # noqa: PLR0913  # one argument per option
     currency: Annotated[str | None, typer.Argument(help="ISO 4217 code, such as EUR.")] = None,
     *,
     plan: Annotated[str, typer.Option(help="A subscription to this plan instead.")] = "",
-    quantity: Annotated[int, typer.Option(min=0, help="How many of the plan; 0 is one.")] = 0,
+    quantity: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="How many of the plan; 0 is one.")
+    ] = 0,
     trial_days: Annotated[
-        int | None, typer.Option(min=0, help="Days before the first payment; else the plan's.")
+        int | None,
+        typer.Option(min=0, max=730, help="Days before the first payment; else the plan's."),
     ] = None,
     customer: Annotated[str, typer.Option(help="Who pays, cus_...")] = "",
     user: Annotated[

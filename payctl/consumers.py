@@ -22,7 +22,10 @@ events.app.add_typer(parked, name="parked")
 
 Name = Annotated[str, typer.Argument(metavar="CONSUMER", help="Name of the consumer.")]
 Positions = Annotated[
-    list[int] | None, typer.Argument(metavar="POSITION", help="As `parked list` shows them.")
+    list[int] | None,
+    typer.Argument(
+        metavar="POSITION", min=0, max=session.INT64_MAX, help="As `parked list` shows them."
+    ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every parked event of the consumer.")]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="Most entries to show.")]
@@ -113,11 +116,15 @@ def create(  # noqa: PLR0913
     ack_timeout: Annotated[float | None, typer.Option(min=1, max=3600, help="Seconds.")] = None,
     max_deliveries: Annotated[int, typer.Option(min=1, max=1000)] = 10,
     backoff: Annotated[
-        list[float] | None, typer.Option(help="Seconds before the next delivery; in order.")
+        list[float] | None,
+        typer.Option(min=0, max=172_800, help="Seconds before the next delivery; in order."),
     ] = None,
     max_outstanding: Annotated[int, typer.Option(min=1, max=10_000)] = 1000,
     idle_expiry: Annotated[
-        float, typer.Option(min=0, help="Delete it when unused for so many seconds; 0: never.")
+        float,
+        typer.Option(
+            min=0, max=31_536_000, help="Delete it when unused for so many seconds; 0: never."
+        ),
     ] = 0.0,
     as_json: session.JsonFlag = False,
 ) -> None:

@@ -32,9 +32,9 @@ def create(  # noqa: PLR0913  # one argument per option
     interval: Annotated[
         str, typer.Option(help="Unit of the period: day, week, month or year.")
     ] = "month",
-    count: Annotated[int, typer.Option(min=1, help="Units in one period.")] = 1,
+    count: Annotated[int, typer.Option(min=1, max=1095, help="Units in one period.")] = 1,
     trial_days: Annotated[
-        int, typer.Option(min=0, help="Days before the first payment, at most 730.")
+        int, typer.Option(min=0, max=730, help="Days before the first payment.")
     ] = 0,
     description: Annotated[str, typer.Option(help="Text for people.")] = "",
     meta: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.")] = None,

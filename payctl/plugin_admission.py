@@ -42,7 +42,9 @@ def allow(  # noqa: PLR0913  # one argument per option
         list[str] | None,
         typer.Option(help="A plugin it needs, such as 'ledger>=2'; with ? at the end optional."),
     ] = None,
-    priority: Annotated[int | None, typer.Option(help="The higher comes first.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=-1000, max=1000, help="The higher comes first.")
+    ] = None,
     requires_report: Annotated[
         bool | None,
         typer.Option(

@@ -4,7 +4,10 @@ Owns every byte that payctl writes. Called by the command modules. Never trusts 
 payment to be harmless: control characters and markup are shown, not interpreted.
 """
 
+import contextlib
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import rich.console
@@ -99,14 +102,24 @@ _REASON_ADVICE: Mapping[str, str] = {
 }
 
 
+class _Screen(rich.console.Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command what it means that nobody reads its result."""
+        raise  # called where the error is handled
+
+
 def console() -> rich.console.Console:
     """Return the console for results."""
-    screen = rich.console.Console(highlight=False, markup=False)
+    screen = _Screen(highlight=False, markup=False)
     return (
-        screen
-        if screen.is_terminal
-        else rich.console.Console(highlight=False, markup=False, width=_PIPE_WIDTH)
+        screen if screen.is_terminal else _Screen(highlight=False, markup=False, width=_PIPE_WIDTH)
     )
+
+
+def give_up_stdout() -> None:
+    """Have what is still to be written to stdout vanish, so that ending does not fail."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def plain(text: str) -> str:
@@ -123,12 +136,12 @@ def to_dict(found: message.Message) -> dict[str, object]:
 
 def document(content: Mapping[str, object]) -> None:
     """Write one JSON document."""
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    typer.echo(_json(content, indent=2))
 
 
 def line(content: Mapping[str, object]) -> None:
     """Write one JSON line."""
-    typer.echo(json.dumps(content, ensure_ascii=False))
+    typer.echo(_json(content))
 
 
 def note(text: str) -> None:
@@ -161,7 +174,7 @@ def failure(found: errors.PayhubError, *, as_json: bool, look: str = "payctl sho
                 "next": advice,
             }
         }
-        typer.echo(json.dumps(content, ensure_ascii=False), err=True)
+        typer.echo(_json(content), err=True)
         return
     screen = rich.console.Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     screen.print(rich.text.Text.assemble(("error: ", "bold red"), plain(found.message)))
@@ -240,6 +253,11 @@ def references(found: payhub_client.Payment) -> dict[str, str]:
         "subscription": given.subscription_id,
         "metadata": ", ".join(f"{key}={text}" for key, text in sorted(given.metadata.items())),
     }
+
+
+def _json(content: Mapping[str, object], *, indent: int | None = None) -> str:
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+    return json.dumps(content, indent=indent, ensure_ascii=encoding not in ("utf-8", "utf8"))
 
 
 def _cell(value: str | rich.text.Text) -> rich.text.Text:

@@ -6,6 +6,7 @@ result or error into an exit code. Called by the command modules. Never prints a
 
 import asyncio
 import enum
+import errno
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from payctl import render
 from payhub_client import errors
 
 DEV_KEY_FILE = Path("var/dev.key")
+INT64_MAX = 2**63 - 1
 _KEY_BYTES_MAX = 4096
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
@@ -110,7 +112,26 @@ def run(
             raise
         render.note(f"interrupted, and it may take effect: repeat the command with --key {key}")
         raise typer.Exit(Exit.UNDECIDED) from None
+    except UnicodeEncodeError:
+        wrong = "a value given on the command line is not UTF-8 text"
+        raise typer.BadParameter(wrong) from None
+    except OSError as failure:
+        # Nothing but writing the result is left to fail, and that undoes nothing.
+        raise _unwritten(failure, key) from None
     raise typer.Exit(code)
+
+
+def _unwritten(failure: OSError, key: str) -> Exception:
+    """Return how a command ends whose result could not be written."""
+    if not key and failure.errno == errno.EPIPE:
+        return failure
+    render.give_up_stdout()
+    why = f"the result can't be written: {failure.strerror}"
+    if not key:
+        render.note(why)
+        return typer.Exit(Exit.ERROR)
+    render.note(f"{why}; it may have taken effect: repeat the command with --key {key}")
+    return typer.Exit(Exit.UNDECIDED)
 
 
 def connection_of(ctx: typer.Context) -> Connection:

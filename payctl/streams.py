@@ -61,7 +61,8 @@ def erase(
 ) -> None:
     """Erase for good what the events of one entity say; their places and versions stay."""
     if not yes:
-        typer.confirm(f"Erase the data of {entity_type} {entity_id} of {tenant}?", abort=True)
+        text = f"Erase the data of {entity_type} {entity_id} of {tenant}?"
+        typer.confirm(text, abort=True, err=True)
 
     async def work(client: payhub_client.Client) -> session.Exit:
         erased = await client.events.operations.erase_entity(

@@ -27,9 +27,10 @@ def create(
     customer_id: Annotated[str, typer.Argument(help="The customer, cus_...")],
     plan_id: PlanId,
     *,
-    quantity: Annotated[int, typer.Option(min=1, help="How many of the plan.")] = 1,
+    quantity: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many of the plan.")] = 1,
     trial_days: Annotated[
-        int | None, typer.Option(min=0, help="Days before the first payment; else the plan's.")
+        int | None,
+        typer.Option(min=0, max=730, help="Days before the first payment; else the plan's."),
     ] = None,
     method_id: Annotated[
         str, typer.Option(help="Payment method, pmt_...; the customer's default if absent.")
@@ -108,7 +109,7 @@ def change(
     subscription_id: SubscriptionId,
     plan_id: PlanId,
     *,
-    quantity: Annotated[int, typer.Option(min=0, help="How many; 0 leaves it.")] = 0,
+    quantity: Annotated[int, typer.Option(min=0, max=1_000_000, help="How many; 0 leaves it.")] = 0,
     proration: Annotated[
         str, typer.Option(help="The difference: next_invoice, now or none.")
     ] = "next_invoice",

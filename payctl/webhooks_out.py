@@ -204,7 +204,10 @@ def rotate_secret(
     endpoint: EndpointId,
     *,
     overlap: Annotated[
-        float | None, typer.Option(min=0, help="Seconds that the old one signs too; 24 h.")
+        float | None,
+        typer.Option(
+            min=0, max=2_592_000, help="Seconds that the old one signs too; 24 h if absent."
+        ),
     ] = None,
     key: session.KeyOption = None,
     as_json: session.JsonFlag = False,
