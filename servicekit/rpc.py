@@ -294,10 +294,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
         if error is None:
             error = failure if isinstance(failure, errors.RpcError) else None
         if error is None or (error is not failure and error.code in _BUG_CODES):
-            hidden: list[str] = []
-            if isinstance(request, Message):
-                hidden = sanitizer.sensitive_values(request, logs.sensitive_option())
+            hidden = _hidden(request)
             _log.error("unexpected exception", method=call.method, exc_info=failure, hidden=hidden)
+        elif error.code is grpc.StatusCode.UNAVAILABLE and not isinstance(failure, errors.RpcError):
+            problem = sanitizer.scrub_text(str(failure), tuple(_hidden(request)))
+            _log.warning("a call can't be served", method=call.method, problem=problem)
         return error or errors.internal(call.request_id)
 
     def _end(
@@ -318,6 +319,13 @@ class Pipeline(grpc.aio.ServerInterceptor):
             level = "warning"
         tenant_id = getattr(call.principal, "tenant_id", None)
         method.access.write(level, code.name, seconds * 1_000, tenant_id, reason)
+
+
+def _hidden(request: Any) -> list[str]:
+    """Return what of a request must not be in a log line."""
+    if isinstance(request, Message):
+        return sanitizer.sensitive_values(request, logs.sensitive_option())
+    return []
 
 
 def _begin(method: _Method) -> Call:

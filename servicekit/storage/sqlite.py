@@ -329,6 +329,8 @@ class SqliteDatabase:
         try:
             result = calls.Result(call.future, call.fn(self._connection), None)
         except sqlite3.OperationalError as error:
+            if not self._raw.in_transaction:
+                raise  # Of a full disk, say: SQLite has undone the whole group already.
             self._raw.execute("rollback to caller")
             failure = errors.StorageUnavailable(f"{self._path}: {error}")
             result = calls.Result(call.future, None, failure)

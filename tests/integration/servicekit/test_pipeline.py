@@ -318,6 +318,24 @@ async def test_a_translator_speaks_first(serving: Serving) -> None:
         assert info.reason == "RESOURCE_NOT_FOUND"
 
 
+async def test_the_log_says_why_a_call_can_not_be_served(
+    serving: Serving, output: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """Callers learn that they may repeat it, operators what the translator was given."""
+
+    def translate(failure: Exception) -> errors.RpcError | None:
+        return errors.unavailable("repeat it") if isinstance(failure, ZeroDivisionError) else None
+
+    async with serving(translate=translate) as rig:
+        error, info, _ = await refusal(rig.unary("Crash")(Text(value=CANARY), timeout=5))
+    assert error.details() == "repeat it"
+    (line,) = [line for line in output() if "problem" in line]
+    assert line["request_id"] == info.metadata["request_id"]
+    assert line["level"] == "warning"
+    assert "***" in line["problem"]
+    assert "sk_live" not in json.dumps(line)
+
+
 async def test_other_ways_to_end_a_call_are_kept(serving: Serving) -> None:
     """abort and set_code work as gRPC says, and are counted with their code."""
     async with serving() as rig:

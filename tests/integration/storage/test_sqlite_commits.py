@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from servicekit import storage
 from servicekit.storage import calls, sqlite
 from tests.integration.storage.test_storage import COUNT, CREATE, INSERT
 
@@ -46,4 +47,20 @@ async def test_only_a_lone_caller_at_a_swift_disk_commits_on_the_loop(
     monkeypatch.setattr(sqlite, "SWIFT_COMMIT_S", 0.0)
     assert await db.insert("slow") == [(writer, 1)]
     assert await db.read(lambda conn: conn.one(COUNT)) == (5,)
+    await db.close()
+
+
+async def test_a_full_disk_is_called_by_its_name(tmp_path: pathlib.Path) -> None:
+    """SQLite undoes everything by itself then; the reason is told, and space heals it."""
+    db = Watched(tmp_path / "db")
+    await db.write(lambda conn: conn.query(CREATE))
+    raw = db._raw
+    pages = raw.execute("pragma page_count").fetchone()[0]
+    raw.execute(f"pragma max_page_count={pages}")
+    with pytest.raises(storage.StorageUnavailable, match="disk is full"):
+        await db._insert("k" * 100_000)
+    await db.insert("small")
+    raw.execute("pragma max_page_count=100000")
+    await db._insert("k" * 100_000)
+    assert await db.read(lambda conn: conn.one(COUNT)) == (2,)
     await db.close()
