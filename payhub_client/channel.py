@@ -7,10 +7,14 @@ whether a payment was made.
 
 import asyncio
 import re
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import grpc
 from grpc import aio
+
+_T = TypeVar("_T")
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -40,7 +44,7 @@ class Link:
     credentials: grpc.ChannelCredentials | None = None
     connect_timeout_s: float = 5.0
     _channel: aio.Channel | None = field(default=None, init=False, repr=False)
-    _closed: bool = field(default=False, init=False)
+    _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.target:
@@ -56,12 +60,12 @@ class Link:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._closed
+        return self._closed.is_set()
 
     @property
     def channel(self) -> aio.Channel:
         """The channel; needs a running event loop. Raises RuntimeError once closed."""
-        if self._closed:
+        if self.closed:
             message = "the client is closed"
             raise RuntimeError(message)
         if self._channel is None:
@@ -98,9 +102,24 @@ class Link:
             return False
         return True
 
+    async def unless_closed(
+        self, work: Coroutine[object, object, _T], *stops: asyncio.Event
+    ) -> _T | None:
+        """Return what `work` returns; None, and `work` ended, once this is closed or a stop set."""
+        events = (self._closed, *stops)
+        task = asyncio.ensure_future(work)
+        waiting = [asyncio.ensure_future(each.wait()) for each in events]
+        try:
+            await asyncio.wait((task, *waiting), return_when=asyncio.FIRST_COMPLETED)
+            return None if any(each.is_set() for each in events) else task.result()
+        finally:
+            for each in (task, *waiting):
+                each.cancel()
+            await asyncio.gather(task, *waiting, return_exceptions=True)
+
     async def close(self) -> None:
         """End every call and stream, and close the channel. May be called again."""
-        self._closed = True
+        self._closed.set()
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()

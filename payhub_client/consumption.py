@@ -237,7 +237,9 @@ class Consumption:
                 )
                 why = failure.message if failure else "the stream ended"
                 self._tell(subscription.NoticeKind.RECONNECTING, why, wait_s)
-                await self.timing.sleep(wait_s)
+                await self.link.unless_closed(self.timing.sleep(wait_s))
+                if self.link.closed:
+                    return
         except Exception as failure:  # whoever iterates or flushes gets it
             self._error = failure
         finally:
@@ -247,9 +249,10 @@ class Consumption:
 
     async def _live(self) -> None:
         """Serve one stream to its end."""
-        if not await self.link.connected(self.link.connect_timeout_s):
-            raise _unavailable(f"{self.link.target} was not reached")
         stub = consumer_service_pb2_grpc.ConsumerServiceStub(self.link.channel)
+        connecting = self.link.connected(self.link.connect_timeout_s)
+        if not await self.link.unless_closed(connecting):
+            raise _unavailable(f"{self.link.target} was not reached")
         stream: Stream = stub.Consume(metadata=self.link.metadata(calls.new_request_id()))
         extending: asyncio.Task[None] | None = None
         try:

@@ -8,7 +8,7 @@ failed call may be repeated: the contract and the server's answer do.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 
@@ -43,5 +43,5 @@ class Timing:
     """Time, sleep and chance as the client uses them."""
 
     monotonic_s: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    sleep: Callable[[float], Coroutine[object, object, None]] = asyncio.sleep
     chance: Callable[[], float] = field(default=random.random)

@@ -134,6 +134,7 @@ class Subscription:
     _progressed: bool = field(default=False, init=False)
     _closing: event_stream_service_pb2.Notice.Closing | None = field(default=None, init=False)
     _ended: bool = field(default=False, init=False)
+    _stopped: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
     _failures: int = field(default=0, init=False)
     _heartbeat_s: float = field(default=15.0, init=False)
     _heard_s: float = field(default=0.0, init=False)
@@ -190,6 +191,7 @@ class Subscription:
     def close(self) -> None:
         """End the stream; iteration stops, also one that waits. May be called again."""
         self._ended = True
+        self._stopped.set()
         self._drop_stream()
 
     def __aiter__(self) -> Self:
@@ -232,6 +234,8 @@ class Subscription:
             silence_s = HEARTBEATS_UNTIL_DEAD * self._heartbeat_s
             try:
                 stream = self._stream or await self._open()
+                if stream is None:
+                    break
                 async with asyncio.timeout(silence_s):
                     response = await stream.read()
                 if isinstance(response, event_stream_service_pb2.SubscribeResponse):
@@ -251,17 +255,23 @@ class Subscription:
             await self._change_streams(failure)
         return None
 
-    async def _open(self) -> "Stream":
+    async def _open(self) -> "Stream | None":
+        """Return a new stream; None if subscription or client were closed meanwhile."""
         self._started_s, self._progressed, self._closing = None, False, None
-        if not await self.link.connected(self.link.connect_timeout_s):
+        if self._stub is None:
+            self._stub = event_stream_service_pb2_grpc.EventStreamServiceStub(self.link.channel)
+        connecting = self.link.connected(self.link.connect_timeout_s)
+        connected = await self.link.unless_closed(connecting, self._stopped)
+        if connected is None:
+            self._ended = True
+            return None
+        if not connected:
             text = f"{self.link.target} was not reached within {self.link.connect_timeout_s:.1f} s"
             raise _unavailable(text)
         request = event_stream_service_pb2.SubscribeRequest()
         request.CopyFrom(self.request)
         if self._received:
             request.start.after_cursor = self._received
-        if self._stub is None:
-            self._stub = event_stream_service_pb2_grpc.EventStreamServiceStub(self.link.channel)
         self._stream = self._stub.Subscribe(
             request, metadata=self.link.metadata(calls.new_request_id())
         )
@@ -337,7 +347,7 @@ class Subscription:
             self._ended = True
             raise _unavailable(f"nothing received for {now_s - self._heard_s:.1f} s: {why}")
         self._tell(NoticeKind.RECONNECTING, why, wait_s=wait_s)
-        await self.timing.sleep(wait_s)
+        await self.link.unless_closed(self.timing.sleep(wait_s), self._stopped)
 
     def _may_reconnect(self, failure: errors.PayhubError) -> bool:
         if failure.code not in RECONNECT_CODES or errors.is_oversize(failure):

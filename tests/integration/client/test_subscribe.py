@@ -323,6 +323,40 @@ async def test_closing_the_client_ends_its_subscriptions(log: FakeLog) -> None:
     assert await reader == []
 
 
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("connect_timeout_s", [0.05, 60.0])
+async def test_closing_ends_readers_that_wait_for_a_stream(
+    whole: bool, connect_timeout_s: float
+) -> None:
+    """Who closes a subscription, a member or the client waits for no connection and no pause."""
+
+    async def pause(_: float) -> None:
+        await asyncio.Event().wait()
+
+    client = payhub_client.Client(
+        "127.0.0.1:9",
+        key="k",
+        events_target="127.0.0.1:9",
+        connect_timeout_s=connect_timeout_s,
+        timing=retries.Timing(sleep=pause),
+    )
+    subscription = client.events.subscribe()
+
+    async def read(of: AsyncIterator[object]) -> list[object]:
+        return [each async for each in of]
+
+    async with client.consume("work") as work:
+        readers = [asyncio.create_task(read(each)) for each in (subscription, work)]
+        await asyncio.sleep(0.2)
+        if whole:
+            await client.close()
+        else:
+            subscription.close()
+            await work.close()
+        assert await asyncio.wait_for(asyncio.gather(*readers), 5) == [[], []]
+    await client.close()
+
+
 async def test_a_read_that_was_given_up_loses_nothing(
     client: payhub_client.Client, log: FakeLog
 ) -> None:
