@@ -78,19 +78,19 @@ class Client:
             before_sending: Called when the connection stands; if it raises, nothing is sent.
 
         Raises:
+            InvalidRequest: HTTP has no such path or header; nothing was sent.
             Unreachable: No connection came about, so nothing was sent.
             NoAnswer: It was sent, at least in part, and no complete answer came.
         """
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + timeout_s
+        request = self._request(method, path, headers, body)
         reader, writer = await self._connect(min(timeout_s, CONNECT_MAX_S))
         try:
             if before_sending is not None:
                 before_sending()
             async with asyncio.timeout_at(ends_s):
-                return await _exchange(
-                    reader, writer, self._request(method, path, headers, body), body
-                )
+                return await _exchange(reader, writer, request, body)
         except TimeoutError as error:
             raise errors.NoAnswer("the upstream system did not answer in time") from error
         except OSError as error:
@@ -105,7 +105,7 @@ class Client:
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.open_connection(self._host, self._port, ssl=secure)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, UnicodeError) as error:
             raise errors.Unreachable("no connection to the upstream system") from error
 
     def _request(self, method: str, path: str, headers: Headers, body: bytes) -> h11.Request:
@@ -114,7 +114,12 @@ class Client:
             ("connection", "close"),
             ("content-length", str(len(body))),
         ]
-        return h11.Request(method=method, target=self._base + path, headers=[*own, *headers])
+        try:
+            return h11.Request(method=method, target=self._base + path, headers=[*own, *headers])
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            # Without its cause, which quotes the value: that may be a secret.
+            text = "HTTP forbids a path or a header of the request; look for line ends in secrets"
+            raise errors.InvalidRequest(text) from None
 
 
 async def _exchange(
