@@ -264,6 +264,8 @@ BY_REASON: Mapping[error_reason_pb2.ErrorReason, type[PayhubError]] = {
     _R.ERROR_REASON_ENCRYPTION_KEY_MISSING: StateConflict,
     _R.ERROR_REASON_CONSUMER_EXISTS: StateConflict,
     _R.ERROR_REASON_MEMBER_REPLACED: StateConflict,
+    _R.ERROR_REASON_STREAM_STALLED: Unavailable,
+    _R.ERROR_REASON_DEADLINE_EXCEEDED: DeadlineExceeded,
 }
 """The class of each reason of the contract. A newer reason falls back on `BY_CODE`."""
 
