@@ -12,7 +12,7 @@ from google.protobuf import timestamp_pb2
 from payhub.admin.v1 import health_pb2, plugin_admin_pb2
 from payhub.admin.v1 import plugin_admin_service_pb2 as pb
 from payhub.payments.v1 import payment_pb2
-from payhub.plugin.v1 import plugin_pb2
+from payhub.plugin.v1 import capability_pb2, plugin_pb2
 from payhub.registry.v1 import registry_service_pb2
 
 import payhub_client
@@ -80,7 +80,7 @@ def list_(
 
 @app.command()
 def show(ctx: typer.Context, plugin_id: PluginId, as_json: session.JsonFlag = False) -> None:
-    """Show a plugin, its allowance, its conditions and its versions."""
+    """Show a plugin, its allowance, its conditions, its versions and what they can do."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
         found = await client.plugins.get(plugin_id, timeout_s=session.connection_of(ctx).timeout_s)
@@ -89,12 +89,12 @@ def show(ctx: typer.Context, plugin_id: PluginId, as_json: session.JsonFlag = Fa
             return session.Exit.OK
         write(found.plugin)
         render.table(
-            ["version", "first seen", "services", "quarantined", "report", "schema"],
+            ["version", "first seen", "capabilities", "quarantined", "report", "schema"],
             [
                 [
                     each.version,
                     render.moment(each.first_seen_time),
-                    ", ".join(each.handshake.services),
+                    _capabilities(each),
                     _quarantine(each),
                     _report(each),
                     each.handshake.schema_digest[:19],
@@ -368,6 +368,17 @@ def _operation(kind: payment_pb2.Operation.Kind) -> str:
 def _quarantine(version: plugin_admin_pb2.PluginVersion) -> str:
     since: timestamp_pb2.Timestamp = version.quarantine_time
     return f"{render.moment(since)} {version.quarantine_reason}".strip()
+
+
+def _capabilities(version: plugin_admin_pb2.PluginVersion) -> str:
+    names = capability_pb2.Capability.DESCRIPTOR.values_by_number
+    return ", ".join(
+        (names[each.capability].name if each.capability in names else str(each.capability))
+        .removeprefix("CAPABILITY_")
+        .lower()
+        + ("" if each.enabled else f" (off: {each.disabled_reason})")
+        for each in version.handshake.capabilities
+    )
 
 
 def _report(version: plugin_admin_pb2.PluginVersion) -> str:

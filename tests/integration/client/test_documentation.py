@@ -1,17 +1,34 @@
-"""The examples of docs/client.md, run as they are printed."""
+"""What the documentation says, against the programs.
+
+The example of docs/client.md is run as it is printed; of every page, what it names must exist.
+"""
 
 import asyncio
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
+import pytest
 from payhub.payments.v1 import payment_pb2
+from typer import main
 
-from payctl import session
+from payctl import commands, session
 from tests.integration.client import fake_payments
 
-PAGE = pathlib.Path(__file__).parents[3] / "docs" / "client.md"
+ROOT = pathlib.Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "client.md"
+SETTINGS = ROOT / "docs" / "settings.md"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"payctl ((?:[^`\n\\]|\\\n)+)")
+COMMAND_ENDS = re.compile(r"\s#|[;:]\s|,\s|\)|\s[|&>]\s")
+CODE = re.compile(r"`([^`\n]+)`")
+SHOUTED = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+# Variables of others, and of examples.
+OTHERS = ("ACME_", "STRIPE_", "VOUCHERS_", "SSL_CERT_FILE", "OUT_OF_RANGE", "TEST_")
+METRIC = re.compile(r"\bpayhub_[a-z_]+\b")
 
 
 async def test_the_first_payment_of_the_documentation_works(tmp_path: pathlib.Path) -> None:
@@ -42,3 +59,73 @@ def test_the_documentation_lists_every_state_and_exit_code() -> None:
         assert f"`{name.removeprefix('STATE_')}`" in page
     for code in session.Exit:
         assert f"| {code.value} |" in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_on_a_page_exists(page: pathlib.Path) -> None:
+    """No page names a command or an option that payctl has not."""
+    if page.name == "CHANGELOG.md":
+        return
+    root = main.get_command(commands.app)
+    wrong = [
+        (text, problem)
+        for code in [*FENCED.findall(page.read_text()), *CODE.findall(page.read_text())]
+        for found in COMMAND.findall(code)
+        for text in [COMMAND_ENDS.split(found.replace("\\\n", " "))[0]]
+        if (problem := _problem(root, text))
+    ]
+    assert wrong == []
+
+
+def test_every_name_on_a_page_exists() -> None:
+    """Reasons, states, variables and metrics are those of the contract, settings and code."""
+    sources = "\n".join(
+        path.read_text()
+        for folder in ("servicekit", "payment_service", "event_gateway", "provider_sdk", "protos",
+                       "provider_mock", "provider_stripe", "payctl", "subscribers", "examples",
+                       "benchmarks", "deploy", "payhub_client", "tests/stripe_double")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".proto", ".yaml")
+    )  # fmt: skip
+    settings = set(re.findall(r"^\| `([A-Z_]+)`", SETTINGS.read_text(), re.MULTILINE))
+    spoken = set(re.findall(r"\b\w+\b", sources))
+    endings = {name[at:] for name in spoken if name.isupper() for at in _parts(name)}
+    missing = set()
+    for page in PAGES:
+        if page.name == "CHANGELOG.md":
+            continue
+        text = page.read_text()
+        for code in CODE.findall(text):
+            for name in SHOUTED.findall(code):
+                ends = {name[at:] for at in _parts(name)} | {name.removesuffix("_FILE")}
+                if not (name in endings or ends & settings or name.startswith(OTHERS)):
+                    missing.add((page.name, name))
+        for name in METRIC.findall(text):
+            bare = name.removesuffix("_total")
+            if not ({name, bare} & spoken or (ROOT / name).is_dir()):
+                missing.add((page.name, name))
+    assert missing == set()
+
+
+def _parts(name: str) -> list[int]:
+    return [0, *(at + 1 for at, letter in enumerate(name) if letter == "_")]
+
+
+def _problem(command, text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = text.split()
+    for word in words:
+        subcommands = getattr(command, "commands", None)
+        if word.startswith("--"):
+            options = {each for one in command.params for each in (*one.opts, *one.secondary_opts)}
+            if word.partition("=")[0] not in {*options, "--help"}:
+                return f"{command.name} has no option {word}"
+        elif subcommands is not None:
+            names = word.split("|")
+            unknown = [each for each in names if each not in subcommands]
+            if unknown:
+                return f"{command.name} has no command {', '.join(unknown)}"
+            command = subcommands[names[0]]
+    return ""

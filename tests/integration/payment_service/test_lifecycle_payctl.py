@@ -97,6 +97,7 @@ async def test_a_plugin_goes_its_way_by_commands(tmp_path: pathlib.Path) -> None
         assert [each["id"] for each in listed["plugins"]] == ["mock", "other"]
         assert "1.0.0" in shown
         assert "passed" in shown
+        assert "manual_capture" in shown
 
         _, (_, err) = await asyncio.gather(
             shell("kill", "other", "--operation", "refund", "--tenant", "acme", *WHY),
