@@ -98,7 +98,7 @@ def connect(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Seconds for one command, retries included."),
+        typer.Option(min=0.001, help="Seconds for each call of a command, retries included."),
     ] = None,
     version: Annotated[
         bool,

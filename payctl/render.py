@@ -191,6 +191,10 @@ def failure(found: errors.PayhubError, *, as_json: bool, look: str = "payctl sho
 
 def advice_on(found: errors.PayhubError) -> str:
     """Return what a person can do about an error."""
+    if isinstance(found, errors.OutcomeUnknown) and not found.idempotency_key:
+        if found.retry == "same_key":
+            return "repeat the command: it takes effect once"
+        return "look what became of it before you repeat the command"
     if found.reason in _REASON_ADVICE:
         return _REASON_ADVICE[found.reason]
     return next((_ADVICE[kind] for kind in type(found).__mro__ if kind in _ADVICE), "look again")

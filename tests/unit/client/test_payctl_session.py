@@ -52,9 +52,20 @@ def test_metadata_is_given_as_pairs() -> None:
 def test_every_error_comes_with_advice() -> None:
     """Whatever is raised, people are told what to do next."""
     kinds = {*errors.BY_REASON.values(), *errors.BY_CODE.values(), errors.OutcomeUnknown}
-    advice = {kind: render.advice_on(kind("x")) for kind in kinds}
+    advice = {kind: render.advice_on(kind("x", idempotency_key="k")) for kind in kinds}
     assert "look again" not in advice.values()
     assert "same --key" in advice[errors.OutcomeUnknown]
+
+
+def test_advice_names_no_key_that_a_command_has_not() -> None:
+    """What takes no idempotency key is repeated as it is, or looked for first."""
+    with_key = render.advice_on(errors.OutcomeUnknown("x", retry="same_key", idempotency_key="k"))
+    once = render.advice_on(errors.OutcomeUnknown("x", retry="same_key"))
+    each_time = render.advice_on(errors.OutcomeUnknown("x", retry="never"))
+    assert "--key" in with_key
+    assert "--key" not in once + each_time
+    assert "repeat" in once
+    assert "look" in each_time
 
 
 def test_undecided_and_failed_have_different_exit_codes() -> None:
