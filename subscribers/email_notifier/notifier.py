@@ -85,7 +85,7 @@ class Notifier:
                     max_deliveries=self.told.max_deliveries,
                     retry_backoff_s=self.told.retry_backoff_s,
                 )
-            except _LATER as failure:
+            except (*_LATER, errors.OutcomeUnknown) as failure:
                 _log.warning("the consumer can't be made yet", problem=failure.message)
                 await asyncio.wait([stopping], timeout=CREATE_AGAIN_S)
             else:
