@@ -5,6 +5,7 @@ once, where the gateway does.
 """
 
 import datetime
+import uuid
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from payhub.events.v1 import webhook_pb2
 
 import payhub_client
 from payctl import render, session
+from payhub_client import webhooks
 
 app = typer.Typer(no_args_is_help=True, help="Endpoints that events are sent to.")
 
@@ -329,16 +331,23 @@ def retry(
     replay = since.replace(tzinfo=datetime.UTC) if since else None
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        queued = await client.webhooks.retry(
-            endpoint,
-            event_id=event,
-            failed_since=failed,
-            replay_since=replay,
-            replay_after=after,
-            replay_all=from_start,
-            key=key,
-            timeout_s=_timeout_s(ctx),
-        )
+        queued, once = 0, key
+        while True:
+            count = await client.webhooks.retry(
+                endpoint,
+                event_id=event,
+                failed_since=failed,
+                replay_since=replay,
+                replay_after=after,
+                replay_all=from_start,
+                key=once,
+                timeout_s=_timeout_s(ctx),
+            )
+            queued += count
+            if failed is None or count < webhooks.FAILED_AT_ONCE:
+                break
+            # Made from the one before, so that the command's own key repeats all of them.
+            once = str(uuid.uuid5(uuid.NAMESPACE_OID, once))
         if as_json:
             render.document({"queued": queued})
         else:

@@ -28,6 +28,9 @@ _TEST = contract.method(_FILE, _SERVICE, "SendTestWebhook")
 _DELIVERIES = contract.method(_FILE, _SERVICE, "ListWebhookDeliveries")
 _RETRY = contract.method(_FILE, _SERVICE, "RetryWebhookDeliveries")
 
+FAILED_AT_ONCE = 1000
+"""Most failed events that one `retry` sends again, by the contract."""
+
 Endpoint = webhook_pb2.WebhookEndpoint
 
 
@@ -180,7 +183,7 @@ class Webhooks:
     ) -> int:
         """Send again, and return how many events: one, what failed for good since a time, or
         everything after a cursor, since a time, or from the oldest event on. Exactly one of these
-        is given.
+        is given. Of what failed, one call takes FAILED_AT_ONCE: repeat it with a new key.
         """
         key = key or calls.new_key()
         request = webhook_service_pb2.RetryWebhookDeliveriesRequest(
