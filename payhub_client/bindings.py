@@ -15,7 +15,7 @@ from payhub.admin.v1 import binding_admin_service_pb2 as pb
 from payhub.admin.v1 import binding_admin_service_pb2_grpc, value_change_pb2
 from payhub.plugin.v1 import binding_pb2
 
-from payhub_client import calls, contract
+from payhub_client import calls, contract, requests
 
 if TYPE_CHECKING:
     from payhub.admin.v1.binding_admin_service_pb2_grpc import BindingAdminServiceAsyncStub
@@ -59,12 +59,12 @@ class Secret:
 
     def message(self) -> pb.SecretInput:
         """Return it as the contract spells it."""
-        made = pb.SecretInput(slot=self.slot, value=self.value)
-        if self.expires is not None:
-            made.expire_time.FromDatetime(self.expires)
-        if self.previous_until is not None:
-            made.previous_expire_time.FromDatetime(self.previous_until)
-        return made
+        return pb.SecretInput(
+            slot=self.slot,
+            value=self.value,
+            expire_time=requests.timestamp(self.expires, field="expires"),
+            previous_expire_time=requests.timestamp(self.previous_until, field="previous_until"),
+        )
 
 
 @dataclass(slots=True, kw_only=True)
