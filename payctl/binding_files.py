@@ -154,7 +154,7 @@ def _show(results: list[pb.ImportResult], *, applied: bool, as_json: bool) -> No
                 each.tenant_id,
                 each.plugin_id,
                 names.Name(each.outcome).removeprefix("OUTCOME_").lower(),
-                "\n".join(f"{d.json_pointer} {d.summary}".strip() for d in each.diagnostics),
+                "; ".join(f"{d.json_pointer} {d.summary}".strip() for d in each.diagnostics),
             ]
             for each in results
         ],

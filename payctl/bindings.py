@@ -319,11 +319,11 @@ def write(found: binding_pb2.Binding) -> None:
             "webhooks": bindings.webhook_path(found.tenant_id, found.plugin_id),
             "generation": str(found.generation),
             "state": "disabled" if options.disabled else "enabled",
-            "limits": "\n".join(limits(options)),
+            "limits": "; ".join(limits(options)),
             "day begins in": options.time_zone or ("UTC" if options.limits else ""),
             "switched off": ", ".join(switched_off(options)),
             "keys": ", ".join(found.config_keys),
-            "secrets": "\n".join(
+            "secrets": "; ".join(
                 f"{each.slot} v{each.version}"
                 + (f", until {render.moment(each.expire_time)}" if each.expire_time.seconds else "")
                 for each in found.secrets

@@ -295,8 +295,8 @@ def shown(found: Message, as_json: bool) -> session.Exit:
                     each.binding_id,
                     each.tenant_id,
                     "yes" if each.migrated else "",
-                    "\n".join(change.json_pointer for change in each.changes),
-                    "\n".join(f"{d.json_pointer}: {d.summary}" for d in each.diagnostics),
+                    "; ".join(change.json_pointer for change in each.changes),
+                    "; ".join(f"{d.json_pointer}: {d.summary}" for d in each.diagnostics),
                 ]
                 for each in found.migrations
             ],

@@ -155,7 +155,7 @@ def history(
                     each.event_type,
                     each.actor,
                     each.reason,
-                    "\n".join(
+                    "; ".join(
                         f"{change.json_pointer}: {change.old_json or '-'} → "
                         f"{change.new_json or '-'}"
                         for change in each.changes

@@ -55,8 +55,8 @@ _STATE_STYLES = {
     "WARNING_CLOSED": "dim",
 }
 
-# Wide enough for ids where no terminal says how wide it is.
-_PIPE_WIDTH = 200
+# Where no terminal says how wide it is, nothing is folded: programs read it line by line.
+_PIPE_WIDTH = 100_000
 
 _ADVICE: Mapping[type[errors.PayhubError], str] = {
     errors.InvalidRequest: "correct the value and run the command again",
@@ -224,10 +224,9 @@ def table(
     for row in rows:
         count += 1
         found.add_row(*(_cell(each) for each in row))
-    screen = console()
-    screen.print(found)
+    _write(found)
     if not count:
-        screen.print("(none)")
+        console().print("(none)")
 
 
 def fields(content: Mapping[str, str | rich.text.Text]) -> None:
@@ -238,7 +237,7 @@ def fields(content: Mapping[str, str | rich.text.Text]) -> None:
     for name, value in content.items():
         if str(value):
             found.add_row(name, _cell(value))
-    console().print(found)
+    _write(found)
 
 
 def text_line(*parts: str | rich.text.Text) -> None:
@@ -262,6 +261,17 @@ def references(found: payhub_client.Payment) -> dict[str, str]:
 def _json(content: Mapping[str, object], *, indent: int | None = None) -> str:
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
     return json.dumps(content, indent=indent, ensure_ascii=encoding not in ("utf-8", "utf8"))
+
+
+def _write(found: rich.table.Table) -> None:
+    screen = console()
+    if screen.is_terminal:
+        screen.print(found)
+        return
+    with screen.capture() as written:
+        screen.print(found)
+    screen.file.write("".join(f"{each.rstrip()}\n" for each in written.get().splitlines()))
+    screen.file.flush()
 
 
 def _cell(value: str | rich.text.Text) -> rich.text.Text:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import typer
+from payhub.plugin.v1 import binding_pb2
 
 import payhub_client
-from payctl import render, session
+from payctl import bindings, render, session
 from payhub_client import errors
 
 
@@ -81,6 +82,31 @@ def test_texts_of_others_can_not_steer_the_terminal() -> None:
     """Control characters are shown as escapes."""
     assert render.plain("a\x1b[31mb\n") == "a\\x1b[31mb\\n"
     assert render.plain("Zoë ✓") == "Zoë ✓"
+
+
+def test_a_pipe_gets_each_row_and_value_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """However long it is: an address that is cut in two is none."""
+    address = f"https://pay.test/{'x' * 500}"
+    render.table(["checkout", "detail", ">n"], [[f"chk_{'0' * 32}", address, "1"], ["b", "", ""]])
+    render.fields({"payer must go to": address, "short": "value"})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert sum(address in line for line in lines) == 2
+    assert lines[2] == "b"
+    assert not any(line.endswith(" ") for line in lines)
+
+
+def test_several_things_in_a_cell_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    """Limits, secrets and changes are listed; nobody has to read escapes."""
+    binding = binding_pb2.Binding(id="b", tenant_id="shop", plugin_id="mock")
+    binding.options.limits.add(currency_code="EUR", max_minor=100)
+    binding.options.limits.add(currency_code="USD", max_minor=200)
+    binding.secrets.add(slot="api_key", version=1)
+    binding.secrets.add(slot="webhook", version=2)
+    bindings.write(binding)
+    shown = capsys.readouterr().out
+    assert "max 1.00 EUR; max 2.00 USD" in shown
+    assert "api_key v1; webhook v2" in shown
 
 
 def test_new_keys_differ() -> None:
