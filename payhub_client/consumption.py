@@ -101,7 +101,8 @@ class Consumption:
     _waiting: "asyncio.Queue[Received | None]" = field(
         default_factory=asyncio.Queue, init=False, repr=False
     )
-    _held: dict[str, Received] = field(default_factory=dict, init=False, repr=False)
+    # By tenant and id: two tenants may give their events the same id.
+    _held: dict[tuple[str, str], Received] = field(default_factory=dict, init=False, repr=False)
     _unconfirmed: dict[int, _Settlement] = field(default_factory=dict, init=False, repr=False)
     _confirmed: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
@@ -188,7 +189,7 @@ class Consumption:
         if received.settled:
             return
         received.settled = True
-        self._held.pop(received.event.id, None)
+        self._held.pop(_identity(received.event), None)
         self._number += 1
         settlement.number = self._number
         settlement.leases.append(received.lease)
@@ -332,7 +333,7 @@ class Consumption:
         """Hand an event over; return whether it was not at work here already."""
         now_s = self.timing.monotonic_s()
         span_s = max((delivery.deadline.ToMicroseconds() - server_us) / 1e6, 0.1)
-        held = self._held.get(delivery.event.id)
+        held = self._held.get(_identity(delivery.event))
         fresh = held is None
         if held is None:
             held = Received(
@@ -343,7 +344,7 @@ class Consumption:
                 lease=delivery.lease,
             )
             held._extend_until_s = now_s + self.extend_for_s
-            self._held[delivery.event.id] = held
+            self._held[_identity(delivery.event)] = held
             self._waiting.put_nowait(held)
         # Else it is at work here already: only its lease is new.
         held.lease = delivery.lease
@@ -378,6 +379,10 @@ class Consumption:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.cancel()
+
+
+def _identity(event: event_pb2.Event) -> tuple[str, str]:
+    return event.tenant_id, event.id
 
 
 def _may_come_back(failure: errors.PayhubError) -> bool:

@@ -95,7 +95,8 @@ def check(line: bytes, before: Head) -> tuple[dict[str, Any], Head]:
         stated = entry.pop("hash")
         content = _canonical(entry)
         whole = _canonical({**entry, "hash": stated}) + b"\n"
-        sequence, previous, _ = entry["sequence"], entry["previous"], str(entry["event_id"])
+        sequence, previous = entry["sequence"], entry["previous"]
+        _ = str(entry["tenant_id"]), str(entry["event_id"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadEntry("not an entry") from None
     if whole != line:

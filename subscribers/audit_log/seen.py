@@ -1,7 +1,7 @@
 """Which events the log holds, so that none is written twice however often it comes.
 
 Owns a small SQLite file beside the log. It is derived from the log alone: one that is lost,
-damaged or of another log is made anew. Called by the writer.
+damaged, of another log or of an older form is made anew. Called by the writer.
 """
 
 import contextlib
@@ -13,15 +13,21 @@ from subscribers.audit_log import entries
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
-CREATE TABLE IF NOT EXISTS seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (
+  tenant_id TEXT, event_id TEXT, PRIMARY KEY (tenant_id, event_id)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS place (
   only INTEGER PRIMARY KEY CHECK (only = 1), sequence INTEGER, hash TEXT, end_bytes INTEGER
 );
 """
 
 
+# Tenant and id of an event: ids are unique per tenant.
+Key = tuple[str, str]
+
+
 class Seen:
-    """The ids of the entries up to a place in the log. For one thread at a time."""
+    """The events of the entries up to a place in the log. For one thread at a time."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
@@ -37,17 +43,15 @@ class Seen:
             return entries.Head(), 0
         return entries.Head(sequence=row[0], hash=row[1]), row[2]
 
-    def has(self, event_id: str) -> bool:
+    def has(self, key: Key) -> bool:
         """Tell whether the log holds the event."""
-        query = "SELECT 1 FROM seen WHERE event_id = ?"
-        return self._database.execute(query, (event_id,)).fetchone() is not None
+        query = "SELECT 1 FROM seen WHERE tenant_id = ? AND event_id = ?"
+        return self._database.execute(query, key).fetchone() is not None
 
-    def add(self, event_ids: Iterable[str], head: entries.Head, end_bytes: int) -> None:
-        """Remember the ids of the entries up to `head`, all of them or none."""
+    def add(self, keys: Iterable[Key], head: entries.Head, end_bytes: int) -> None:
+        """Remember the events of the entries up to `head`, all of them or none."""
         with self._database:
-            self._database.executemany(
-                "INSERT OR IGNORE INTO seen VALUES (?)", ((each,) for each in event_ids)
-            )
+            self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", keys)
             self._database.execute(
                 "INSERT OR REPLACE INTO place VALUES (1, ?, ?, ?)",
                 (head.sequence, head.hash, end_bytes),
@@ -70,6 +74,7 @@ class Seen:
         try:
             database.executescript(_SCHEMA)
             database.execute("SELECT sequence, hash, end_bytes FROM place").fetchone()
+            database.execute("SELECT tenant_id, event_id FROM seen").fetchone()
         except sqlite3.DatabaseError:
             database.close()
             raise

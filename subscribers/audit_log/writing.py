@@ -72,14 +72,15 @@ class Writer:
         """
         lines: list[bytes] = []
         head = self.head
-        new: dict[str, None] = {}
+        new: dict[seen.Key, None] = {}
         for event in events:
-            if event.id in new or self._seen.has(event.id):
+            key = (event.tenant_id, event.id)
+            if key in new or self._seen.has(key):
                 continue
             content = entries.describe(event, log_epoch=log_epoch, key=self._digest_key)
             line, head = entries.chain(content, head, written_us=self._now_us())
             lines.append(line)
-            new[event.id] = None
+            new[key] = None
         if not lines:
             return 0
         data = b"".join(lines)
@@ -134,19 +135,19 @@ class Writer:
     ) -> verifying.Verdict:
         """Check the log from `start` on, and index it."""
         self.head, self._end_bytes = start, start_bytes
-        ids: list[str] = []
+        keys: list[seen.Key] = []
 
         def take(entry: dict[str, Any], head: entries.Head, end_bytes: int) -> None:
             self.head, self._end_bytes = head, end_bytes
-            ids.append(entry["event_id"])
-            if len(ids) >= INDEX_EVERY and (anchor is None or head.sequence <= anchor.sequence):
-                self._seen.add(ids, head, end_bytes)
-                ids.clear()
+            keys.append((entry["tenant_id"], entry["event_id"]))
+            if len(keys) >= INDEX_EVERY and (anchor is None or head.sequence <= anchor.sequence):
+                self._seen.add(keys, head, end_bytes)
+                keys.clear()
 
         with self.path.open("rb") as file:
             file.seek(start_bytes)
             verdict = verifying.scan(file, start=start, anchor=anchor, on_entry=take)
-        self._seen.add(ids, self.head, self._end_bytes)
+        self._seen.add(keys, self.head, self._end_bytes)
         return verdict
 
     def _ends_with(self, head: entries.Head, end_bytes: int) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import pathlib
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 
@@ -72,6 +73,25 @@ def test_each_event_once_whatever_comes_again(tmp_path: pathlib.Path) -> None:
         fill(tmp_path, 1, 4)
     found = verdict(fill(tmp_path, 2, 5), tmp_path)
     assert (found.valid, found.anchored, found.head.sequence) == (True, True, 5)
+
+
+def test_each_tenant_has_ids_of_its_own(tmp_path: pathlib.Path) -> None:
+    """An event whose id another tenant used before is written down, and known by both; an index
+    of the form without tenants is made anew.
+    """
+    fill(tmp_path, 1, 1)
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.seen")) as index, index:
+        index.executescript(
+            "DROP TABLE seen; CREATE TABLE seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID;"
+            "INSERT INTO seen VALUES ('evt_00000001')"
+        )
+    with writing_to(tmp_path) as writer:
+        batch = [event(1), event(1, tenant_id="t-2"), event(1, tenant_id="t-2")]
+        assert writer.append(batch, log_epoch="e1") == 1
+        assert writer.append(batch, log_epoch="e1") == 0
+    (tmp_path / "log.seen").unlink()
+    with writing_to(tmp_path) as writer:
+        assert writer.append(batch, log_epoch="e1") == 0
 
 
 def test_no_payload_is_kept_and_a_key_hides_guesses(tmp_path: pathlib.Path) -> None:
