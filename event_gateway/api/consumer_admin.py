@@ -135,7 +135,7 @@ class Administration:
 
         def update(conn: storage.Connection) -> consumers.Stored:
             stored = _locked(conn, principal, given.name)
-            consuming.check_access(principal, definition.read(stored))
+            definition.check_access(principal, definition.read(stored))
             before = consumer_pb2.Consumer.FromString(stored.definition)
             after = definition.change(before, given, paths)
             if after == before:
@@ -163,7 +163,7 @@ class Administration:
             stored = consumers.lock(conn, principal.tenant_id, pages.text(request.name))
             if stored is None or stored.kind != KIND:
                 return
-            consuming.check_access(principal, definition.read(stored))
+            definition.check_access(principal, definition.read(stored))
             _check_etag(request.etag, stored)
             consumers.delete(conn, principal.tenant_id, request.name)
 
@@ -191,7 +191,7 @@ class Administration:
             else:
                 stored = _found(conn, principal, request.name)
             read_as = definition.read(stored)
-            consuming.check_access(principal, read_as)
+            definition.check_access(principal, read_as)
             target = consumers.place_at(floor)
             backlog = consumers.backlog(conn, read_as.matcher.selection, target, retries=0)
             response = pb.SeekConsumerResponse(
@@ -228,7 +228,7 @@ class Administration:
 
         def page(conn: storage.Connection) -> list[progress.Parked]:
             stored = _found(conn, principal, request.consumer)
-            consuming.check_access(principal, definition.read(stored))
+            definition.check_access(principal, definition.read(stored))
             return progress.parked(
                 conn, principal.tenant_id, request.consumer, after=after, rows=size + 1
             )
@@ -259,7 +259,7 @@ class Administration:
 
         def resolve(conn: storage.Connection) -> pb.ResolveParkedEventsResponse:
             stored = _locked(conn, principal, request.consumer)
-            consuming.check_access(principal, definition.read(stored))
+            definition.check_access(principal, definition.read(stored))
             which = (conn, principal.tenant_id, request.consumer)
             if request.all:
                 chosen = progress.parked(*which, after=-1, rows=RESOLVED_MAX)

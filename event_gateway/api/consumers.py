@@ -15,8 +15,7 @@ from payhub.events.v1 import consumer_pb2
 from payhub.events.v1 import consumer_service_pb2 as pb
 from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
-from event_gateway import grants
-from event_gateway.api import queries, stream
+from event_gateway.api import stream
 from event_gateway.consumers import definition, forwarding, group, groups, member, policy
 from servicekit import auth, clock, errors, rpc
 
@@ -78,7 +77,7 @@ class Consuming:
                 found.endpoint, method, first, requests, call.metadata, context
             )
             return
-        tenants = check_access(principal, found.message)
+        tenants = definition.check_access(principal, found.message)
         self._check_limit(principal)
         _, full_key = auth.parse_bearer(call.metadata)
         joined = found.join(
@@ -107,7 +106,7 @@ class Consuming:
         found = await self._find(principal, request.consumer, call.metadata)
         if isinstance(found, groups.Elsewhere):
             return await self._elsewhere(found, "Fetch", request)
-        tenants = check_access(principal, found.message)
+        tenants = definition.check_access(principal, found.message)
         self._check_limit(principal)
         events_max = request.max_events or BATCH_EVENTS_DEFAULT
         joined = found.join(
@@ -139,7 +138,7 @@ class Consuming:
         found = await self._find(call.principal, request.consumer, call.metadata)
         if isinstance(found, groups.Elsewhere):
             return await self._elsewhere(found, "Settle", request)
-        check_access(call.principal, found.message)
+        definition.check_access(call.principal, found.message)
         for index, settlement in enumerate(request.settlements):
             check_settlement(settlement, f"settlements[{index}]")
         failures = [
@@ -241,19 +240,6 @@ class Consuming:
                 return
             wait_s = written_s + heartbeat_s - now_s
             await joined.wait(min(wait_s, _CLOSING_S) if joined.closing else wait_s)
-
-
-def check_access(principal: auth.Principal, of: definition.Definition) -> tuple[str, ...]:
-    """Checks that a caller may read what a consumer selects; returns whose events these are.
-
-    Raises:
-        errors.RpcError: SCOPE_MISSING or PERMISSION_NOT_GRANTED.
-    """
-    spec = of.message.filter
-    tenants = queries.checked_tenants(principal, spec)
-    if grants.readable(principal, spec) != spec:
-        raise grants.refusal(principal, "read", "*", principal.read_types)
-    return tenants
 
 
 def check_settlement(settlement: consumer_pb2.Settlement, path: str) -> None:

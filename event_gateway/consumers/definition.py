@@ -9,10 +9,10 @@ import dataclasses
 from google.protobuf import duration_pb2
 from payhub.events.v1 import consumer_pb2 as pb
 
-from event_gateway import matching, splice
+from event_gateway import access, grants, matching, splice
 from event_gateway.consumers import policy
 from event_gateway.db import consumers
-from servicekit import errors
+from servicekit import auth, errors
 
 ACK_TIMEOUT_US = 30_000_000
 MAX_DELIVERIES = 10
@@ -97,6 +97,19 @@ def read(stored: consumers.Stored) -> Definition:
             tuple(message.filter.tenant_ids) or (stored.tenant_id,), message.filter
         ),
     )
+
+
+def check_access(principal: auth.Principal, of: Definition) -> tuple[str, ...]:
+    """Checks that a caller may read what a consumer selects; returns whose events these are.
+
+    Raises:
+        errors.RpcError: SCOPE_MISSING or PERMISSION_NOT_GRANTED.
+    """
+    spec = of.message.filter
+    tenants = access.tenants(principal, spec.tenant_ids)
+    if grants.readable(principal, spec) != spec:
+        raise grants.refusal(principal, "read", "*", principal.read_types)
+    return tenants
 
 
 def shown(stored: consumers.Stored) -> pb.Consumer:

@@ -229,6 +229,14 @@ class Group:
         self._waiters.clear()
         self.wake()
 
+    def _dismiss(self) -> None:
+        """Ends the members that may not read what the consumer selects now."""
+        for each in self.members:
+            try:
+                each.tenants = definition.check_access(each.principal, self._definition)
+            except errors.RpcError as refusal:
+                each.end(refusal)
+
     def _used(self) -> None:
         self.used_s = self._time.monotonic_s()
         if self._machine.unsaved and self._unsaved_since_s is None:
@@ -406,6 +414,7 @@ class Group:
             return
         before, self.stored = self.stored, stored
         was, self._definition = self._definition, definition.read(stored)
+        self._dismiss()
         if stored.generation != before.generation:
             self._machine = self._start(stored, known, self._machine.members)
             for each in self.members:

@@ -146,6 +146,35 @@ async def test_update_of_filter_and_pause(gateway: harness.Gateway, tenant: str)
     assert await member.ended() == grpc.StatusCode.NOT_FOUND
 
 
+async def test_a_wider_filter_ends_members_that_may_not_read_it(
+    gateway: harness.Gateway, tenant: str
+) -> None:
+    """Who joined for its own tenant's events, or a plugin for its granted types, gets no others
+    when somebody with more rights changes the filter.
+    """
+    admin, other = gateway.tenant(tenant), f"{tenant}-2"
+    granted = {"plugin_id": "plug", "read_types": ["payment.*"]}
+    keys = gateway.keys
+    for which, key, wider in (
+        ("a", keys.add(tenant, ["events:read"]), {"tenant_ids": [tenant, other]}),
+        ("b", keys.add(tenant, ["events:read"], **granted), {"types": ["refund.*"]}),
+    ):
+        name = await consuming.make(admin, name=which, filter={"types": ["payment.*"]})
+        members = [consuming.Member(admin, name, "m1", credit=0)]
+        members.append(consuming.Member(gateway.client(key), name, "m2"))
+        await harness.until(lambda: all(bool(each.responses) for each in members))  # noqa: B023
+        change = {"name": name, "filter": {"types": ["payment.*"], **wider}}
+        mask = {"paths": ["filter"]}
+        await admin.ask("UpdateConsumer", consumer=change, update_mask=mask)
+        await gateway.tenant(other).publish(event(other, entity_id=which))
+        await admin.publish(event(tenant, type="refund.created", entity_id=which))
+        assert await members[1].ended() == grpc.StatusCode.PERMISSION_DENIED
+        assert not members[1].deliveries
+        await members[0].grant(1)
+        await members[0].got(1)
+        await members[0].leave()
+
+
 async def test_a_member_name_is_used_once(gateway: harness.Gateway, tenant: str) -> None:
     """A later stream under the same name ends the earlier one for good."""
     client = gateway.tenant(tenant)
