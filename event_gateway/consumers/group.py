@@ -62,6 +62,7 @@ class Group:
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
         self._unsaved_since_s: float | None = None
+        self._looked_us = 0
         self._written_s = self.used_s = around.time.monotonic_s()
         self._task = asyncio.create_task(self._run())
 
@@ -302,7 +303,8 @@ class Group:
                 each.asked = False
                 each.rouse()
         waits = [self._write_due(), self.lease_until_s - self._time.monotonic_s()]
-        next_us = self._machine.next_us()
+        # What has come due since the last look is still to be handed out.
+        next_us = self._machine.next_us(self._looked_us)
         if next_us is not None:
             waits.append((next_us - self._time.now_us()) / 1e6)
         try:
@@ -328,10 +330,11 @@ class Group:
         return True
 
     async def _hand_out(self) -> bool:
+        now_us = self._looked_us = self._time.now_us()
         ready = {each.session: each for each in self.members if each.has_room}
         if not ready or self.draining:
             return False
-        out = self._machine.deliver(self._time.now_us(), ready.keys(), _HANDED_OUT_MAX)
+        out = self._machine.deliver(now_us, ready.keys(), _HANDED_OUT_MAX)
         chunks = await self._missing(out)
         for handout in out:
             position = handout.entry.position

@@ -245,11 +245,13 @@ class Machine:
         for entry in self._entries.values():
             entry.chunk = None
 
-    def next_us(self) -> int | None:
-        """Returns when something is due, if nothing else happens before."""
+    def next_us(self, now_us: int) -> int | None:
+        """Returns when something is due, if nothing else happens before. What was at *now_us*, when
+        `deliver` was called or nobody was there for it, waits for a taker and not for a time.
+        """
         times = [self.leases.next_us()]
         if not self.rules.paused and not self._halted:
-            times.append(self._line.due_us)
+            times.append(self._line.due_us(now_us))
         return min((time for time in times if time is not None), default=None)
 
     def changes(self) -> records.Changes:

@@ -32,9 +32,9 @@ class Line:
         """About how many may go now."""
         return len(self._ready)
 
-    @property
-    def due_us(self) -> int | None:
-        """When the next event that waits for a time may go."""
+    def due_us(self, now_us: int) -> int | None:
+        """Returns when the next event that still waits for a time may go."""
+        self._ripen(now_us)
         return self._delayed[0][0] if self._delayed else None
 
     def add(self, entry: records.Entry) -> None:
@@ -86,8 +86,7 @@ class Line:
 
     def take(self, now_us: int) -> records.Entry | None:
         """Returns the first event that may go; put it back with `offer` if it does not."""
-        while self._delayed and self._delayed[0][0] <= now_us:
-            heapq.heappush(self._ready, heapq.heappop(self._delayed)[1])
+        self._ripen(now_us)
         while self._ready:
             entry = self._entries.get(heapq.heappop(self._ready))
             if entry is None:
@@ -104,6 +103,11 @@ class Line:
         """Yields what is in line under the entry's key."""
         for position in list(self._queues.get(self._key(entry), ())):
             yield self._entries[position]
+
+    def _ripen(self, now_us: int) -> None:
+        """Puts those whose time has come among the ready ones."""
+        while self._delayed and self._delayed[0][0] <= now_us:
+            heapq.heappush(self._ready, heapq.heappop(self._delayed)[1])
 
     def _is_next(self, entry: records.Entry) -> bool:
         key = self._key(entry)

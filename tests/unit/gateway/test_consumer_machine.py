@@ -109,7 +109,7 @@ def test_an_entity_waits_for_its_unsettled_event_and_others_go_on() -> None:
     assert on.settle(first[0].lease.token, REJECT, 0, delay_us=7_000_000) is None
     assert on.settle(first[1].lease.token, ACK, 0) is None
     assert on.deliver(6_999_999, [session], 10) == []
-    assert on.next_us() == 7_000_000
+    assert on.next_us(6_999_999) == 7_000_000
     again = on.deliver(7_000_000, [session], 10)
     assert [(one.entry.position, one.attempt) for one in again] == [(1, 2)]
     on.settle(again[0].lease.token, ACK, 0)
@@ -285,10 +285,25 @@ def test_a_broken_stream_ends_leases_after_the_grace() -> None:
     on.deliver(0, [session], 10)
     on.leave(session, 1_000_000, 5_000_000)
     other = on.members.join("two", 10)
-    assert on.next_us() == 6_000_000
+    assert on.next_us(1_000_000) == 6_000_000
     on.expire(6_000_000)
     (again,) = on.deliver(6_000_000, [other], 10)
     assert (again.session, again.attempt, again.reason) == (other, 2, machine.NOT_IN_TIME)
+
+
+def test_what_is_due_and_has_no_taker_asks_for_no_time() -> None:
+    """An event that may go again but meets no credit, or no member, wakes nobody: only time that
+    is still to come does.
+    """
+    _, on, session = started([(1, "a"), (2, "b")], credit=1)
+    (one,) = on.deliver(0, [session], 10)
+    on.settle(one.lease.token, REJECT, 0)
+    due_us = on.next_us(0)
+    assert due_us is not None
+    assert on.next_us(due_us) is None
+    assert on.deliver(due_us, [], 10) == []
+    session.grant(2)
+    assert positions(on.deliver(due_us, [session], 10)) == [1, 2]
 
 
 def test_credit_limits_deliveries_and_pausing_stops_them() -> None:

@@ -77,7 +77,7 @@ def test_the_default_schedule_lasts_for_days(chance: float) -> None:
     while True:
         handed = on.deliver(time.now_us(), [session], 1)
         if not handed:
-            due_us = on.next_us()
+            due_us = on.next_us(time.now_us())
             if due_us is None:
                 break
             time.advance((due_us - time.now_us()) / 1e6)
