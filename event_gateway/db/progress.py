@@ -111,10 +111,13 @@ _BLOCKED_OF = storage.Statement(
     f"{_PARKED} and entity_key = :entity_key and blocked = 1 order by position"
 )
 _UNPARK = storage.Statement(f"delete from consumer_parked where {_ONE} and position = :position")
+# After a seek the event may be under way again, from the log, while it is parked still.
 _PUT_BACK = storage.Statement(
     "insert into consumer_retry (tenant_id, name, position, entity_key, attempts, due_us, reason, "
     "extra, event) select tenant_id, name, position, entity_key, 0, 0, reason, 1, event "
-    f"from consumer_parked where {_ONE} and position = :position"
+    f"from consumer_parked where {_ONE} and position = :position "
+    "on conflict (tenant_id, name, position) do update set attempts = 0, due_us = 0, "
+    "event = coalesce(consumer_retry.event, excluded.event)"
 )
 
 

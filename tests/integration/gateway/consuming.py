@@ -118,6 +118,11 @@ async def status(client: harness.Client, name: str = "ledger") -> Any:
     return (await client.ask("GetConsumer", name=name)).status
 
 
+async def is_parked(client: harness.Client, count: int) -> bool:
+    """Whether so many events are parked."""
+    return bool((await status(client)).parked == count)
+
+
 def place(text: str) -> int:
     """Returns the position of a cursor, whose text says nothing about order."""
     return cursor.decode(text).position

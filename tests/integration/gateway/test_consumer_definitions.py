@@ -118,6 +118,31 @@ async def test_seek(gateway: harness.Gateway, tenant: str) -> None:
     await member.leave()
 
 
+async def test_what_is_parked_and_read_again_can_be_put_back(
+    gateway: harness.Gateway, tenant: str
+) -> None:
+    """A seek delivers a parked event anew; if it waits for its next try then, putting it back from
+    the parked ones works and leaves one delivery.
+    """
+    client = gateway.tenant(tenant)
+    name = await consuming.make(client, park_scope="PARK_SCOPE_EVENT")
+    await client.publish(event(tenant))
+    member = consuming.Member(client, name)
+    await member.settle("PARK", *await member.got(1), reason="odd")
+    await harness.until(lambda: consuming.is_parked(client, 1))
+    await client.ask("SeekConsumer", name=name, target=consuming.OLDEST, idempotency_key="k1")
+    again = (await member.got(2))[1]
+    await member.durable(await member.settle("REJECT", again, delay={"seconds": 1}))
+    done = await client.ask(
+        "ResolveParkedEvents", consumer=name, all=True, resolution="RESOLUTION_RETRY"
+    )
+    assert (done.resolved, done.remaining) == (1, False)
+    await member.ack((await member.got(3))[2])
+    found = await consuming.status(client)
+    assert (found.parked, found.retrying, found.backlog) == (0, 0, 0)
+    await member.leave()
+
+
 async def test_update_of_filter_and_pause(gateway: harness.Gateway, tenant: str) -> None:
     """A pause stops deliveries and settling goes on; a new filter applies from the floor on."""
     client = gateway.tenant(tenant)
