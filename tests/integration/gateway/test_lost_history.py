@@ -36,13 +36,16 @@ def execute(url: str, *statements: str) -> None:
 
 async def test_history_that_is_no_longer_kept(database_url: str) -> None:
     """A cursor from before it is CURSOR_EXPIRED with the oldest one that works; the log's
-    oldest place works; producers that repeat a forgotten event get DUPLICATE.
+    oldest place works; a consumer that began there is found; producers that repeat a forgotten
+    event get DUPLICATE.
     """
     old = [event("one", entity_version=n) for n in (1, 2, 3)]
     new = [event("one", entity_version=n) for n in (4, 5)]
     with harness.running(database_url) as gateway:
         client = gateway.tenant("one")
         start = (await client.info()).oldest_cursor
+        fixed = {"name": "fixed", "start": {"after_cursor": start}}
+        made = await client.ask("CreateConsumer", consumer=fixed)
         await client.publish(*old, *new)
     execute(
         database_url,
@@ -68,6 +71,10 @@ async def test_history_that_is_no_longer_kept(database_url: str) -> None:
             assert harness.detail(refused.value, expired)
             assert expired.requested_cursor == start
             assert expired.oldest_cursor == oldest
+        assert await client.ask("CreateConsumer", consumer=fixed) == made
+        with pytest.raises(grpc.RpcError) as late:
+            await client.ask("CreateConsumer", consumer={**fixed, "name": "late"})
+        assert harness.reason(late.value) == "CURSOR_EXPIRED"
         assert await subscribed(after_cursor=oldest) == [4, 5]
         assert await subscribed(anchor="ANCHOR_OLDEST") == [4, 5]
         assert [one.entity_version for one in (await client.query()).events] == [4, 5]
