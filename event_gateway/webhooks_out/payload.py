@@ -37,7 +37,13 @@ def body(event: event_pb2.Event, *, thin: bool) -> bytes:
         "timestamp": event.occur_time.ToJsonString(),
         "data": data,
     }
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return _encoded(content)
+    except (ValueError, RecursionError):
+        # Half a character, NaN or a number beyond all bounds: what Python reads as JSON and no
+        # receiver should have to.
+        data["payload"] = _opaque(event)
+        return _encoded(content)
 
 
 def payload(event: event_pb2.Event) -> Any:
@@ -52,9 +58,18 @@ def payload(event: event_pb2.Event) -> Any:
             if kind is not None:
                 decoded = kind.FromString(event.data)
                 return json_format.MessageToDict(decoded, preserving_proto_field_name=True)
-    except (ValueError, message.DecodeError, json_format.Error):
+    except (ValueError, RecursionError, message.DecodeError, json_format.Error):
         pass
+    return _opaque(event)
+
+
+def _opaque(event: event_pb2.Event) -> dict[str, str]:
     return {"base64": base64.b64encode(event.data).decode()}
+
+
+def _encoded(content: dict[str, Any]) -> bytes:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode()
 
 
 @functools.lru_cache(maxsize=256)

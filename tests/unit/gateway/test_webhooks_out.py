@@ -175,7 +175,13 @@ def test_payloads_become_json_or_base64() -> None:
     )
     assert json.loads(payload.body(event, thin=False))["data"]["payload"] == {"x": [1]}
     assert "payload" not in json.loads(payload.body(event, thin=True))["data"]
-    for data, content_type in ((b"{", "application/json"), (b"\xff\xff", "application/protobuf")):
+    for data, content_type in (
+        (b"{", "application/json"),
+        (b'"\\ud800"', "application/json"),
+        (b"[NaN, 1e999]", "application/json"),
+        (b"[" * 100_000 + b"]" * 100_000, "application/json"),
+        (b"\xff\xff", "application/protobuf"),
+    ):
         event.data, event.content_type = data, content_type
         assert set(json.loads(payload.body(event, thin=False))["data"]["payload"]) == {"base64"}
     assert sender.clean(b"a\x00b\x1b[31m\xff" + b"x" * 5000).startswith(
