@@ -28,6 +28,8 @@ EVENTS_MAX = 1000
 BATCH_BYTES_MAX = 3 * 1024 * 1024
 # The largest number both databases hold.
 VERSION_MAX = 2**63 - 1
+# Years 1 to 9999: readers' libraries take no other moment.
+SECONDS_MIN, SECONDS_MAX = -62_135_596_800, 253_402_300_799
 
 _APPENDED = pb.PublishResult.OUTCOME_APPENDED
 _DUPLICATE = pb.PublishResult.OUTCOME_DUPLICATE
@@ -146,6 +148,9 @@ def own_problem(event: event_pb2.Event) -> str | None:
         return "redacted: is set by the gateway; leave it unset"
     if event.entity_version > VERSION_MAX:
         return f"entity_version: must be at most {VERSION_MAX}"
+    moment = event.occur_time
+    if not (SECONDS_MIN <= moment.seconds <= SECONDS_MAX and 0 <= moment.nanos < 1_000_000_000):
+        return "occur_time: must be a moment of the years 1 to 9999"
     for name in _TEXT_FIELDS:
         if "\0" in getattr(event, name):
             return f"{name}: must not contain the character NUL"

@@ -59,7 +59,8 @@ def describe(event: event_pb2.Event, *, log_epoch: str, key: bytes = b"") -> dic
         "entity_type": event.entity_type,
         "entity_id": event.entity_id,
         "entity_version": event.entity_version,
-        "occurred_us": event.occur_time.ToMicroseconds(),
+        # Not by the library, which refuses moments that no calendar has.
+        "occurred_us": event.occur_time.seconds * 1_000_000 + event.occur_time.nanos // 1_000,
         "accepted_us": event.append_time.ToMicroseconds(),
         "actor": event.cause.actor,
         "correlation_id": event.cause.correlation_id,

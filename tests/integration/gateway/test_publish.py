@@ -112,19 +112,23 @@ async def test_version_zero_opts_out(gateway: harness.Gateway, tenant: str) -> N
 async def test_an_invalid_event_falls_alone(gateway: harness.Gateway, tenant: str) -> None:
     """What breaks a rule is refused with its field; the rest of the batch is appended."""
     client = gateway.tenant(tenant)
-    invalid = {
-        "type": event(tenant, type="Payment Created"),
-        "id": event(tenant, id="short"),
-        "type_version": event(tenant, type_version=0),
-        "data": event(tenant, data=b"x" * 262_145),
-        "position": event(tenant, position=4),
-        "append_time": event(tenant, append_time={"seconds": 1}),
-        "entity_id": event(tenant, entity_id="a\0b"),
-        "entity_version": event(tenant, entity_version=2**63),
-    }
-    response = await client.publish(event(tenant), *invalid.values(), event(tenant))
+    invalid = [
+        ("type", event(tenant, type="Payment Created")),
+        ("id", event(tenant, id="short")),
+        ("type_version", event(tenant, type_version=0)),
+        ("data", event(tenant, data=b"x" * 262_145)),
+        ("position", event(tenant, position=4)),
+        ("append_time", event(tenant, append_time={"seconds": 1})),
+        ("entity_id", event(tenant, entity_id="a\0b")),
+        ("entity_version", event(tenant, entity_version=2**63)),
+        ("occur_time", event(tenant, occur_time={"seconds": 253_402_300_800})),
+        ("occur_time", event(tenant, occur_time={"seconds": -62_135_596_801})),
+        ("occur_time", event(tenant, occur_time={"nanos": 1_000_000_000})),
+        ("occur_time", event(tenant, occur_time={"seconds": 1, "nanos": -1})),
+    ]
+    response = await client.publish(event(tenant), *(each for _, each in invalid), event(tenant))
     assert outcomes(response) == [APPENDED, *[REJECTED] * len(invalid), APPENDED]
-    for field, result in zip(invalid, response.results[1:-1], strict=True):
+    for (field, _), result in zip(invalid, response.results[1:-1], strict=True):
         assert result.reject_reason == INVALID
         assert result.message.startswith(f"{field}:"), result.message
         assert result.position == 0

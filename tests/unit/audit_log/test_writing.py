@@ -105,6 +105,15 @@ def test_no_payload_is_kept_and_a_key_hides_guesses(tmp_path: pathlib.Path) -> N
     assert entries.digest(event(1), b"k").startswith("hmac-sha256:")
 
 
+def test_no_moment_stops_the_log(tmp_path: pathlib.Path) -> None:
+    """An event said to have happened in no calendar's time is written down like any other."""
+    odd = event(1)
+    odd.occur_time.seconds, odd.occur_time.nanos = 10**15, -3
+    with writing_to(tmp_path) as writer:
+        assert writer.append([odd, event(2)], log_epoch="e1") == 2
+    assert verdict((tmp_path / "log").read_bytes(), tmp_path).valid
+
+
 def test_a_change_anywhere_is_found() -> None:
     """Any byte changed, any stretch cut out, and any end cut off is found with the anchor; the
     line is named.
