@@ -5,16 +5,19 @@ is stored and by the sender for each connection: a name is resolved once, every
 address is checked, and exactly these are connected to.
 """
 
+import asyncio
+import concurrent.futures
 import ipaddress
 import socket
 import urllib.parse
 
 import aiohttp
 import aiohttp.abc
-import aiohttp.resolver
 
 # Of a process, over all endpoints; each has its own limit far below.
 CONNECTIONS_MAX = 10_000
+# Look-ups at a time, one for each name: more than one tenant has endpoints.
+LOOKUPS_MAX = 256
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -69,6 +72,58 @@ def is_public(address: str) -> bool:
     return found.is_global and not (found.is_multicast or found.is_reserved)
 
 
+class SystemResolver(aiohttp.abc.AbstractResolver):
+    """Asks the operating system, in threads of its own: a name whose servers do not answer keeps
+    one of them busy for many seconds, whoever wants it, and nobody else's look-up waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._threads = concurrent.futures.ThreadPoolExecutor(LOOKUPS_MAX, "webhook-lookup")
+        self._looking: dict[tuple[str, int], asyncio.Future[list[tuple[int, int, str]]]] = {}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[aiohttp.abc.ResolveResult]:
+        """Returns the addresses of *host*."""
+        key = (host, family)
+        looking = self._looking.get(key)
+        if looking is None:
+            loop = asyncio.get_running_loop()
+            looking = loop.run_in_executor(self._threads, _look_up, host, family)
+            self._looking[key] = looking
+            looking.add_done_callback(lambda done: self._looked(key, done))
+        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            aiohttp.abc.ResolveResult(
+                hostname=host, host=address, port=port, family=kind, proto=proto, flags=flags
+            )
+            for kind, proto, address in await asyncio.shield(looking)
+        ]
+
+    async def close(self) -> None:
+        """Looks nothing up any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _looked(
+        self, key: tuple[str, int], done: "asyncio.Future[list[tuple[int, int, str]]]"
+    ) -> None:
+        del self._looking[key]
+        if not done.cancelled():
+            # Whoever wanted it may have gone meanwhile.
+            done.exception()
+
+
+def _look_up(host: str, family: int) -> list[tuple[int, int, str]]:
+    """Returns families, protocols and addresses; those of a scope name it."""
+    found = socket.getaddrinfo(
+        host, None, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+    )
+    return [
+        (kind, proto, f"{place[0]}%{place[3]}" if len(place) > 3 and place[3] else str(place[0]))
+        for kind, _, proto, _, place in found
+    ]
+
+
 class Resolver(aiohttp.abc.AbstractResolver):
     """Resolves names for the sender, and lets no forbidden address through.
 
@@ -79,7 +134,7 @@ class Resolver(aiohttp.abc.AbstractResolver):
 
     def __init__(self, *, private: bool, inner: aiohttp.abc.AbstractResolver | None = None) -> None:
         self._private = private
-        self._inner = inner or aiohttp.resolver.ThreadedResolver()
+        self._inner = inner or SystemResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC

@@ -1,6 +1,10 @@
 """Webhooks out: signatures, schedule, targets, payloads; nothing is sent here."""
 
+import asyncio
 import json
+import socket
+import threading
+from typing import Any
 
 import pytest
 import standardwebhooks
@@ -146,6 +150,43 @@ def test_urls_that_are_not_called(url: str) -> None:
     """Wrong schemes, credentials, names of this host and odd spellings are refused."""
     assert guard.problem(url, **OPEN) is not None
     assert guard.problem("https://example.com:8443/hook?a=b", **OPEN) is None
+
+
+async def test_a_name_that_is_not_answered_delays_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many requests wait for names whose servers are dead, others are looked up; those of
+    one name share a look-up, and the end of one that gave up ends none.
+    """
+    answered, asked = threading.Event(), []
+    system = socket.getaddrinfo
+
+    def look_up(host: str, *args: Any, **kwargs: Any) -> Any:
+        asked.append(host)
+        if host.endswith(".dead"):
+            answered.wait(30.0)
+        return system("127.0.0.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolver = guard.Resolver(private=True)
+    waiting = [
+        asyncio.ensure_future(resolver.resolve(f"{n}.dead", 443)) for n in range(50) for _ in "ab"
+    ]
+    try:
+        (alive,) = await asyncio.wait_for(resolver.resolve("alive.example", 443), 10.0)
+        assert (alive["hostname"], alive["host"], alive["port"]) == (
+            "alive.example",
+            "127.0.0.1",
+            443,
+        )
+        waiting[0].cancel()
+    finally:
+        answered.set()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        await resolver.close()
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert all(isinstance(each, list) for each in found[1:])
+    assert len(asked) == 51
 
 
 def test_secrets_open_for_their_endpoint_only() -> None:
