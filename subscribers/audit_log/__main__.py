@@ -99,6 +99,11 @@ def _lines(verdict: verifying.Verdict, *, asked: bool) -> list[str]:
     lines = [f"entries {verdict.head.sequence}", f"head    {verdict.head.hash}"]
     if verdict.unfinished_bytes:
         lines.append(f"note    {verdict.unfinished_bytes} bytes of an unfinished line at the end")
+    if verdict.unanchored:
+        lines.append(
+            f"note    {verdict.unanchored} entries behind the anchor: being written, left by a "
+            "crash, or added"
+        )
     if not asked:
         lines.append("note    without --anchor, entries missing at the end are not noticed")
     if verdict.line:

@@ -21,13 +21,16 @@ class BadAnchor(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a log was found to be. `line` counts from 1 and is 0 where no line is bad."""
+    """What a log was found to be. `line` counts from 1 and is 0 where no line is bad;
+    `unanchored` counts the entries behind the anchor, which only the chain speaks for.
+    """
 
     head: entries.Head
     problem: str = ""
     line: int = 0
     unfinished_bytes: int = 0
     anchored: bool = False
+    unanchored: int = 0
 
     @property
     def valid(self) -> bool:
@@ -79,6 +82,7 @@ def scan(
             line=line,
             unfinished_bytes=unfinished,
             anchored=anchor is not None and met,
+            unanchored=max(head.sequence - anchor.sequence, 0) if anchor is not None else 0,
         )
 
     while line := file.readline(entries.LINE_BYTES_MAX + 1):

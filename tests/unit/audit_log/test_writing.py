@@ -183,8 +183,8 @@ def test_one_writer_at_a_time(tmp_path: pathlib.Path) -> None:
 def test_verify_tells_people_and_programs(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0 and whole, or 1 and the first bad line; an unfinished line is a note; a missing anchor
-    or log is no success.
+    """0 and whole, or 1 and the first bad line; an unfinished line and what the anchor does not
+    cover are notes; a missing anchor or log is no success.
     """
     content = fill(tmp_path, 1, 3)
     log, anchor = tmp_path / "log", tmp_path / "anchor"
@@ -194,6 +194,12 @@ def test_verify_tells_people_and_programs(
     log.write_bytes(content + b'{"half')
     assert command.main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["unfinished_bytes"] == 6
+    before = anchor.read_bytes()
+    log.write_bytes(content)
+    log.write_bytes(fill(tmp_path, 4, 5))
+    anchor.write_bytes(before)
+    assert command.main(arguments) == 0
+    assert "2 entries behind the anchor" in capsys.readouterr().out
     log.write_bytes(content.replace(b"evt_00000002", b"evt_00000009"))
     assert command.main(arguments) == 1
     assert "line 2" in capsys.readouterr().out
