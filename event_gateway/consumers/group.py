@@ -83,6 +83,11 @@ class Group:
         """Deliveries under a lease."""
         return self._machine.outstanding
 
+    @property
+    def parked(self) -> int:
+        """Events set aside."""
+        return self._machine.parked
+
     def wake(self) -> None:
         """Says that there may be something to do."""
         self._wake.set()

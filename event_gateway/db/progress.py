@@ -15,6 +15,9 @@ from event_gateway.consumers import records
 from event_gateway.db import consumers
 from servicekit import failpoints, storage
 
+# Parked events that are forgotten in one transaction.
+FORGOTTEN_MAX = 1_000
+
 
 class Written(enum.Enum):
     """What became of an owner's changes."""
@@ -96,6 +99,9 @@ _PARKED = (
     f"from consumer_parked where {_ONE} "
 )
 _PARKED_PAGE = storage.Statement(f"{_PARKED} and position > :after order by position limit :rows")
+_PARKED_OLDEST = storage.Statement(
+    f"select position, parked_us from consumer_parked where {_ONE} order by position limit :rows"
+)
 _PARKED_SOME = storage.Statement(
     f"{_PARKED} and position in (select value from json_each(:positions)) order by position",
     postgresql=f"{_PARKED} and position = any(cast(:positions as bigint[])) order by position",
@@ -264,6 +270,31 @@ def resolve(
     if resolved or released:
         consumers.touch(conn, stored)
     return resolved, released
+
+
+def forget_parked(
+    conn: storage.Connection, tenant_id: str, name: str, *, before_us: int, most: int
+) -> int:
+    """Drops what was parked before a moment, and the oldest that are more than *most*.
+
+    Looks at the first FORGOTTEN_MAX; returns how many went. Not for consumers whose parked events
+    hold up others.
+    """
+    stored = consumers.lock(conn, tenant_id, name)
+    if stored is None:
+        return 0
+    which = {"tenant_id": tenant_id, "name": name}
+    count = conn.one(_PARKED_COUNT, which) or (0,)
+    rows = conn.all(_PARKED_OLDEST, {**which, "rows": FORGOTTEN_MAX})
+    gone = [
+        {**which, "position": row[0]}
+        for index, row in enumerate(rows)
+        if row[1] < before_us or index < count[0] - most
+    ]
+    if gone:
+        conn.run_many(_UNPARK, gone)
+        consumers.touch(conn, stored)
+    return len(gone)
 
 
 def erase(conn: storage.Connection, entity_key: str) -> int:

@@ -8,7 +8,7 @@ import asyncio
 import functools
 
 from event_gateway.consumers import group, groups
-from event_gateway.db import consumers, webhooks
+from event_gateway.db import consumers, progress, webhooks
 from event_gateway.webhooks_out import definition, worker
 from servicekit import errors, logs, storage
 
@@ -18,6 +18,8 @@ LOOK_EVERY_S = 1.0
 TIDY_EVERY_S = 60.0
 # Transactions of one tidying.
 TIDIED_MAX = 100
+# Events of one endpoint that were given up and are kept. Far below what stops a consumer.
+GIVEN_UP_MAX = 50_000
 
 _log = logs.get_logger(__name__)
 
@@ -28,7 +30,7 @@ class Pool:
     Args:
         around: What workers use.
         running: The consumers of this process.
-        log_s: How long the delivery log is kept, seconds.
+        log_s: How long the delivery log and what was given up are kept, seconds.
     """
 
     def __init__(
@@ -105,6 +107,22 @@ class Pool:
             )
             if not gone:
                 break
+        for each in [each for each in self._sending if each.given_up]:
+            for _ in range(TIDIED_MAX):
+                gone = await self._around.database.write(
+                    functools.partial(
+                        progress.forget_parked,
+                        tenant_id=each.tenant_id,
+                        name=each.endpoint_id,
+                        before_us=before_us,
+                        most=GIVEN_UP_MAX,
+                    )
+                )
+                if gone:
+                    self._groups.poke(each.tenant_id, each.endpoint_id)
+                    _log.info("given up for good", endpoint_id=each.endpoint_id, count=gone)
+                if gone < progress.FORGOTTEN_MAX:
+                    break
 
     async def _work(self, key: tuple[str, str], made: worker.Worker, running: group.Group) -> None:
         try:

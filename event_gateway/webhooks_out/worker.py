@@ -62,6 +62,11 @@ class Worker:
         self._resume_s = 0.0
         self._sending: set[asyncio.Task[None]] = set()
 
+    @property
+    def given_up(self) -> int:
+        """How many events are kept that were given up."""
+        return self._group.parked
+
     async def run(self) -> None:
         """Sends until the consumer ends here or the endpoint is not enabled."""
         joined = self._group.join(

@@ -1,10 +1,17 @@
 """The rows of consumers: who runs one, and when one that nobody uses goes."""
 
 import asyncio
+import types
+from typing import Any
+from unittest import mock
+
+import pytest
 
 from event_gateway import gateway
-from event_gateway.db import consumers
-from servicekit import storage
+from event_gateway.consumers import records
+from event_gateway.db import consumers, progress
+from event_gateway.webhooks_out import pool
+from servicekit import clock, storage
 
 LEASE_US = 60_000_000
 
@@ -56,5 +63,62 @@ async def test_one_owner_at_a_time_and_idle_ones_go(database_url: str) -> None:
         await database.write(lambda conn: consumers.release(conn, second))
         assert await database.write(consumers.delete_idle) == [("one", "a")]
         assert await database.read(lambda conn: consumers.count(conn, "one")) == 1
+    finally:
+        await database.close()
+
+
+async def test_what_webhooks_gave_up_goes_with_their_log(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was given up before the delivery log begins goes, and the oldest beyond the limit, so
+    that an endpoint that never takes some of its events is not stopped by them in the end.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    time = clock.FakeClock()
+    hour_us = 3_600_000_000
+    log_us = time.now_us() - 24 * hour_us
+
+    def begin(conn: storage.Connection, name: str) -> None:
+        made = {"kind": "webhook", "definition": b"", "floor": 0, "idle_expiry_us": 0, "now_us": 1}
+        consumers.create(conn, "one", name, **made)  # type: ignore[arg-type]
+        mine = consumers.acquire(conn, "one", name, owner="x", endpoint="", lease_us=LEASE_US)
+        assert mine is not None
+        parks = [
+            records.Park(
+                position=n, key="", attempts=1, reason="HTTP 500", parked_us=moment, blocked=False
+            )
+            for n, moment in enumerate([log_us - 1, log_us + 1, log_us - 1, *[log_us + 1] * 3])
+        ]
+        made_of = records.Changes(floor=0, runs=b"", retries=(), settled=(), parks=parks)
+        assert progress.write(conn, mine, made_of) is progress.Written.DONE
+
+    poked: list[str] = []
+    running: Any = types.SimpleNamespace(poke=lambda _, name: poked.append(name))
+    around: Any = types.SimpleNamespace(database=database, time=time)
+    sending = pool.Pool(around, running, log_s=24 * 3600.0)
+    try:
+        for name in ("whe_1", "whe_2"):
+            await database.write(lambda conn, name=name: begin(conn, name))
+        worker: Any = mock.Mock(tenant_id="one", endpoint_id="whe_1", given_up=6)
+        sending._sending.add(worker)
+
+        async def kept(name: str) -> list[int]:
+            rows = await database.read(
+                lambda conn: progress.parked(conn, "one", name, after=-1, rows=10)
+            )
+            return [each.position for each in rows]
+
+        await sending._tidy()
+        assert await kept("whe_1") == [1, 3, 4, 5]
+        monkeypatch.setattr(pool, "GIVEN_UP_MAX", 2)
+        await sending._tidy()
+        await sending._tidy()
+        assert await kept("whe_1") == [4, 5]
+        assert await kept("whe_2") == list(range(6))
+        assert poked == ["whe_1", "whe_1"]
+        stored = await database.read(lambda conn: consumers.get(conn, "one", "whe_1"))
+        assert stored is not None
+        assert stored.change_count == 3
     finally:
         await database.close()
