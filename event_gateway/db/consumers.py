@@ -16,6 +16,8 @@ from servicekit import storage
 BACKLOG_ROWS_MAX = 10_000
 # The same for each of many.
 BACKLOG_ROWS_EACH = 1_000
+# Kind of a consumer that events pass by: what it has not dealt with, it never will.
+PASSED_BY = "webhook_disabled"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +139,10 @@ _IDLE = storage.Statement(
     "and active_us + idle_expiry_us <= {now_us} limit 100"
 )
 _NEARLY_OVERTAKEN = storage.Statement(
-    "select tenant_id, name from consumer where floor < :bound order by floor limit 20"
+    "select tenant_id, name from consumer where floor < :bound "
+    f"and kind <> '{PASSED_BY}' order by floor limit 20"
 )
-_LOWEST = storage.Statement("select min(floor) from consumer where kind <> ''")
+_LOWEST = storage.Statement(f"select min(floor) from consumer where kind <> '{PASSED_BY}'")
 _BACKLOG = storage.Statement(
     "select position, tenant_id, type, entity_type, entity_id from event_log "
     "where tenant_id in (select value from json_each(:tenants)) and position > :after "
@@ -313,7 +316,7 @@ def nearly_overtaken(conn: storage.Connection) -> list[tuple[str, str]]:
 
 
 def lowest_floor(conn: storage.Connection) -> int | None:
-    """Returns the place that no consumer has passed yet; None if there is no consumer."""
+    """Returns the place up to which all consumers are done; None if nobody waits for events."""
     row = conn.one(_LOWEST)
     return row[0] if row else None
 

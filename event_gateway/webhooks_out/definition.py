@@ -14,13 +14,15 @@ from payhub.events.v1 import webhook_pb2 as pb
 
 from event_gateway import splice
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.db import rows, webhooks
+from event_gateway.db import consumers, rows, webhooks
 from event_gateway.webhooks_out import guard
 from servicekit import errors, ids
 
-# Of the consumer: sent while enabled, looked at by nobody otherwise.
+# Of the consumer: sent while enabled, looked at by nobody otherwise. Events wait for a paused
+# endpoint and pass a disabled one by.
 KIND = "webhook"
 KIND_OFF = "webhook_off"
+KIND_DISABLED = consumers.PASSED_BY
 ID_PREFIX = "whe"
 
 SCHEDULE_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -137,6 +139,8 @@ def encode(message: Endpoint) -> bytes:
 
 def kind(endpoint: Endpoint) -> str:
     """Returns the kind of the consumer behind an endpoint."""
+    if endpoint.state == Endpoint.STATE_DISABLED:
+        return KIND_DISABLED
     return KIND if endpoint.state == Endpoint.STATE_ENABLED else KIND_OFF
 
 

@@ -6,11 +6,12 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from payhub.events.v1 import webhook_pb2
 
 from event_gateway import gateway
 from event_gateway.consumers import records
-from event_gateway.db import consumers, progress
-from event_gateway.webhooks_out import pool
+from event_gateway.db import consumers, progress, webhooks
+from event_gateway.webhooks_out import changes, definition, pool
 from servicekit import clock, storage
 
 LEASE_US = 60_000_000
@@ -120,5 +121,36 @@ async def test_what_webhooks_gave_up_goes_with_their_log(
         stored = await database.read(lambda conn: consumers.get(conn, "one", "whe_1"))
         assert stored is not None
         assert stored.change_count == 3
+    finally:
+        await database.close()
+
+
+async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None:
+    """What an endpoint has not got is kept while it is enabled or paused; events pass a disabled
+    one by, so retention does not wait for it.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    by = changes.By(actor="test", now_us=1)
+    given = webhook_pb2.WebhookEndpoint(url="https://example.com/")
+    endpoint = definition.complete(given, plain_http=False, private=False)
+
+    def turn(conn: storage.Connection, state: webhook_pb2.WebhookEndpoint.State) -> None:
+        stored = webhooks.lock(conn, "one", "whe_1")
+        assert stored is not None
+        endpoint.state = state
+        changes.change(conn, stored, endpoint, verb="updated", by=by)
+
+    try:
+        await database.write(
+            lambda conn: changes.make(conn, "one", "whe_1", endpoint, secrets=b"", floor=0, by=by)
+        )
+        for state, lowest in (
+            (webhook_pb2.WebhookEndpoint.STATE_PAUSED, 0),
+            (webhook_pb2.WebhookEndpoint.STATE_DISABLED, None),
+            (webhook_pb2.WebhookEndpoint.STATE_ENABLED, 3),
+        ):
+            await database.write(lambda conn, state=state: turn(conn, state))
+            assert await database.read(consumers.lowest_floor) == lowest
     finally:
         await database.close()
