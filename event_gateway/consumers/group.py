@@ -63,6 +63,8 @@ class Group:
         self._waiters: list[asyncio.Future[None]] = []
         self._unsaved_since_s: float | None = None
         self._looked_us = 0
+        # How often copies of events were dropped; what was read meanwhile may be older.
+        self._forgotten = 0
         self._written_s = self.used_s = around.time.monotonic_s()
         self._task = asyncio.create_task(self._run())
 
@@ -93,8 +95,14 @@ class Group:
         self._wake.set()
 
     def forget_events(self) -> None:
-        """Drops copies of events in memory: the stored ones were changed."""
+        """Drops copies of events in memory: the stored ones were changed. What waits to be sent is
+        handed out anew.
+        """
+        self._forgotten += 1
+        for each in self.members:
+            self._take_back(each)
         self._machine.forget_events()
+        self.wake()
 
     def changed(self, change_count: int, generation: int) -> None:
         """Compares with what is stored now; takes over what somebody else changed."""
@@ -141,8 +149,7 @@ class Group:
         """
         self.members.discard(left)
         now_us = self._time.now_us()
-        for token in left.drop_waiting():
-            self._machine.settle(token, policy.Verdict.RELEASE, now_us)
+        self._take_back(left)
         if give_back:
             self._machine.give_back(left.session, now_us)
         elif grace:
@@ -187,8 +194,7 @@ class Group:
 
     def stop_credit(self, of: member.Member) -> None:
         """Takes back what a member was handed and has not taken, and all of its credit."""
-        for token in of.drop_waiting():
-            self._machine.settle(token, policy.Verdict.RELEASE, self._time.now_us())
+        self._take_back(of)
         of.session.credit = 0
         self._used()
 
@@ -242,6 +248,11 @@ class Group:
                 each.tenants = definition.check_access(each.principal, self._definition)
             except errors.RpcError as refusal:
                 each.end(refusal)
+
+    def _take_back(self, of: member.Member) -> None:
+        """Takes back what a member was handed and has not taken."""
+        for token in of.drop_waiting():
+            self._machine.settle(token, policy.Verdict.RELEASE, self._time.now_us())
 
     def _used(self) -> None:
         self.used_s = self._time.monotonic_s()
@@ -322,6 +333,7 @@ class Group:
         at = self._machine.read_upto
         if at >= self._around.log.head or not (self.members or self._machine.outstanding):
             return False
+        forgotten = self._forgotten
         found = await source.read_on(self._around, self._definition.matcher, at)
         if found.oldest > at:
             self._machine.skip_lost(found.oldest, self._time.now_us())
@@ -332,6 +344,9 @@ class Group:
             found.upto,
             self._time.now_us(),
         )
+        if forgotten != self._forgotten:
+            # It may have been read before it was changed.
+            self._machine.forget_events()
         return True
 
     async def _hand_out(self) -> bool:
@@ -340,26 +355,33 @@ class Group:
         if not ready or self.draining:
             return False
         out = self._machine.deliver(now_us, ready.keys(), _HANDED_OUT_MAX)
-        chunks = await self._missing(out)
+        chunks = await self._chunks(out)
         for handout in out:
             position = handout.entry.position
-            chunk = handout.entry.chunk or chunks.get(position)
+            chunk = chunks.get(position)
             if chunk is None:
                 self._machine.lose(position, self._time.now_us())
             else:
                 ready[handout.session].put(handout, chunk)
         return bool(out)
 
-    async def _missing(self, out: Collection[records.Handout]) -> dict[int, bytes]:
-        """Returns the events of *out* that are not in memory."""
-        wanted = [each.entry.position for each in out if each.entry.chunk is None]
-        try:
-            return await source.fetch(self._around, self.stored.tenant_id, self.stored.name, wanted)
-        except storage.StorageError:
-            for each in out:
-                self._machine.settle(each.lease.token, policy.Verdict.RELEASE, self._time.now_us())
-                each.session.grant(1)
-            raise
+    async def _chunks(self, out: Collection[records.Handout]) -> dict[int, bytes]:
+        """Returns the events of *out*; those that are kept nowhere are missing."""
+        tenant_id, name = self.stored.tenant_id, self.stored.name
+        while True:
+            forgotten = self._forgotten
+            found = {each.entry.position: each.entry.chunk for each in out if each.entry.chunk}
+            wanted = [each.entry.position for each in out if each.entry.chunk is None]
+            try:
+                found |= await source.fetch(self._around, tenant_id, name, wanted)
+            except storage.StorageError:
+                now_us = self._time.now_us()
+                for each in out:
+                    self._machine.settle(each.lease.token, policy.Verdict.RELEASE, now_us)
+                    each.session.grant(1)
+                raise
+            if forgotten == self._forgotten:
+                return found
 
     def _write_due(self) -> float:
         """Returns in how many seconds something has to be written."""

@@ -1,18 +1,23 @@
 """The rows of consumers: who runs one, and when one that nobody uses goes."""
 
 import asyncio
+import functools
 import types
 from typing import Any
 from unittest import mock
 
 import pytest
-from payhub.events.v1 import webhook_pb2
+from payhub.events.v1 import consumer_pb2, webhook_pb2
+from payhub.events.v1 import consumer_service_pb2 as service_pb
 
-from event_gateway import gateway
-from event_gateway.consumers import records
-from event_gateway.db import consumers, progress, webhooks
+from event_gateway import gateway, window
+from event_gateway.api import ingest
+from event_gateway.consumers import definition as consumer_definition
+from event_gateway.consumers import group, machine, member, records, source
+from event_gateway.db import append, consumers, progress, retain, webhooks
 from event_gateway.webhooks_out import changes, definition, pool
-from servicekit import clock, storage
+from servicekit import auth, clock, storage
+from tests.integration.gateway import harness
 
 LEASE_US = 60_000_000
 
@@ -100,7 +105,7 @@ async def test_what_webhooks_gave_up_goes_with_their_log(
     sending = pool.Pool(around, running, log_s=24 * 3600.0)
     try:
         for name in ("whe_1", "whe_2"):
-            await database.write(lambda conn, name=name: begin(conn, name))
+            await database.write(functools.partial(begin, name=name))
         worker: Any = mock.Mock(tenant_id="one", endpoint_id="whe_1", given_up=6)
         sending._sending.add(worker)
 
@@ -150,7 +155,137 @@ async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None
             (webhook_pb2.WebhookEndpoint.STATE_DISABLED, None),
             (webhook_pb2.WebhookEndpoint.STATE_ENABLED, 3),
         ):
-            await database.write(lambda conn, state=state: turn(conn, state))
+            await database.write(functools.partial(turn, state=state))
             assert await database.read(consumers.lowest_floor) == lowest
+    finally:
+        await database.close()
+
+
+class Running:
+    """A consumer of one tenant's events, in this process."""
+
+    def __init__(self, database: storage.Database) -> None:
+        self.database = database
+        self.time = clock.SystemClock()
+        self.log = window.Window(bytes_max=1 << 20, head=0)
+        self.around = source.Surroundings(
+            database=database, log=self.log, time=self.time, reads=asyncio.Semaphore(1)
+        )
+
+    async def publish(self, *entity_ids: str) -> None:
+        """Appends an event about each of these."""
+        candidates = [
+            ingest.candidate(harness.event("one", entity_id=each, data=b"private"))
+            for each in entity_ids
+        ]
+        result = await self.database.write(lambda conn: append.append(conn, candidates, 1))
+        self.log.extend(result.head_before, result.entries, result.head)
+
+    async def start(self) -> group.Group:
+        """Makes the consumer and runs it."""
+        made = consumer_definition.complete(consumer_pb2.Consumer(name="a"))
+
+        def begin(conn: storage.Connection) -> consumers.Stored:
+            fields = {
+                "definition": consumer_definition.encode(made),
+                "idle_expiry_us": 0,
+                "now_us": 1,
+            }
+            consumers.create(conn, "one", "a", kind="consumer", floor=0, **fields)  # type: ignore[arg-type]
+            mine = consumers.acquire(conn, "one", "a", owner="x", endpoint="", lease_us=LEASE_US)
+            assert mine is not None
+            return mine
+
+        return group.Group(
+            self.around,
+            await self.database.write(begin),
+            records.Known(retries=(), blocked_keys=(), parked=0),
+            lease_until_s=self.time.monotonic_s() + LEASE_US / 1e6,
+        )
+
+    async def erase(self, entity_id: str) -> None:
+        """Erases what the log says of an entity."""
+        wanted = retain.Erasure(
+            erasure_id="era_1",
+            entity_key=records.entity_key("one", "payment", entity_id),
+            tenant_id="one",
+            entity_type="payment",
+            entity_id=entity_id,
+            reason="asked",
+            actor="test",
+        )
+        assert (await self.database.write(lambda conn: retain.erase(conn, wanted, 1)))[0] == 1
+        self.log.reset(self.log.head)
+
+
+def join(running: group.Group) -> member.Member:
+    """Joins a member that takes nothing yet."""
+    principal = auth.Principal(tenant_id="one", scopes=frozenset(), key_id="k")
+    return running.join("m", 10, principal=principal, key_digest=b"", tenants=("one",))
+
+
+def taken(joined: member.Member) -> list[Any]:
+    """Takes what the member was handed."""
+    data = b"".join(joined.take(10))
+    return list(service_pb.FetchResponse.FromString(data).deliveries)
+
+
+async def test_erasure_reaches_what_waits_for_a_slow_member(database_url: str) -> None:
+    """What a member was handed and has not taken is handed out anew once it was erased; the
+    delivery that came to nothing does not count.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    on = Running(database)
+    try:
+        await on.publish("p1")
+        running = await on.start()
+        joined = join(running)
+        await harness.until(lambda: bool(joined.waiting_bytes))
+        await on.erase("p1")
+        running.forget_events()
+        await harness.until(lambda: bool(joined.waiting_bytes))
+        (delivery,) = taken(joined)
+        assert (delivery.event.data, delivery.event.redacted, delivery.attempt) == (b"", True, 1)
+        running.leave(joined)
+        await running.close()
+    finally:
+        await database.close()
+
+
+async def test_erasure_during_a_hand_out_loses_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies that are dropped while others are fetched are fetched too: none of the events counts
+    as lost, and what was fetched before the erasure is not sent.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    # The first one stays in memory, the second is fetched.
+    monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 200)
+    fetch = source.fetch
+    erased: list[Any] = []
+    on = Running(database)
+
+    async def fetch_slowly(*args: Any) -> Any:
+        found = await fetch(*args)
+        if not erased:
+            erased.append(args[3])
+            await on.erase("p2")
+            running.forget_events()
+        return found
+
+    monkeypatch.setattr(source, "fetch", fetch_slowly)
+    try:
+        await on.publish("p1", "p2")
+        running = await on.start()
+        joined = join(running)
+        await harness.until(lambda: bool(joined.waiting_bytes))
+        assert erased == [[2]]
+        shown = [(each.event.entity_id, each.event.data) for each in taken(joined)]
+        assert shown == [("p1", b"private"), ("p2", b"")]
+        assert running.parked == 0
+        running.leave(joined)
+        await running.close()
     finally:
         await database.close()
