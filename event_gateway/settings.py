@@ -80,7 +80,7 @@ class Settings(settings.ServiceSettings):
     webhook_private_targets: bool = False
     # An endpoint to which nothing could be delivered for so long is disabled.
     webhook_disable_after_s: float = pydantic.Field(default=5 * 86_400.0, gt=0)
-    # How long attempts stay in the delivery log.
+    # How long attempts stay in the delivery log, and what was given up can be sent again.
     webhook_log_s: float = pydantic.Field(default=30 * 86_400.0, ge=3600)
 
     @property

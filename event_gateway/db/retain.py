@@ -8,7 +8,7 @@ deletes what readers were not told of.
 import dataclasses
 
 from event_gateway import splice
-from event_gateway.db import progress, read
+from event_gateway.db import progress, read, webhooks
 from servicekit import storage
 
 # One transaction: short enough that nobody notices who appends.
@@ -155,7 +155,8 @@ def erase(
 ) -> tuple[int, int]:
     """Erases what up to ERASED_MAX of the entity's events say of a person.
 
-    The first step, with *after* 0, also erases the copies that consumers keep aside.
+    The first step, with *after* 0, also erases the copies that consumers keep aside. What
+    endpoints answered goes too.
 
     Returns:
         How many were changed, and the place to go on after; 0 when that was the last.
@@ -172,6 +173,7 @@ def erase(
             "rows": ERASED_MAX,
         },
     )
+    webhooks.forget_excerpts(conn, wanted.tenant_id, [row[0] for row in rows])
     changed = []
     freed = 0
     for position, stored in rows:

@@ -6,6 +6,7 @@ clear.
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 
 from servicekit import storage
@@ -140,6 +141,14 @@ _DROP = storage.Statement(
 )
 _DROP_ATTEMPTS = storage.Statement(
     "delete from webhook_attempt where endpoint_id = :endpoint_id and position = :position"
+)
+_FORGET_EXCERPTS = storage.Statement(
+    "update webhook_attempt set excerpt = '' where endpoint_id in "
+    "(select endpoint_id from webhook_endpoint where tenant_id = :tenant_id) "
+    "and position in (select value from json_each(:positions)) and excerpt <> ''",
+    postgresql="update webhook_attempt set excerpt = '' where endpoint_id in "
+    "(select endpoint_id from webhook_endpoint where tenant_id = :tenant_id) "
+    "and position = any(cast(:positions as bigint[])) and excerpt <> ''",
 )
 _POSITION = storage.Statement(
     "select k.position, e.entity_type, e.entity_id, e.type from event_key k "
@@ -333,6 +342,13 @@ def forget_old(conn: storage.Connection, before_us: int) -> int:
         conn.run_many(_DROP_ATTEMPTS, which)
         conn.run_many(_DROP, which)
     return len(which)
+
+
+def forget_excerpts(conn: storage.Connection, tenant_id: str, positions: Sequence[int]) -> None:
+    """Empties what endpoints answered to some events: receivers like to repeat what they got."""
+    listed = list(positions)
+    chosen = json.dumps(listed) if conn.dialect == "sqlite" else listed
+    conn.run(_FORGET_EXCERPTS, {"tenant_id": tenant_id, "positions": chosen})
 
 
 def event_at(

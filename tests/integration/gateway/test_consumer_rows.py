@@ -203,7 +203,7 @@ class Running:
             lease_until_s=self.time.monotonic_s() + LEASE_US / 1e6,
         )
 
-    async def erase(self, entity_id: str) -> None:
+    async def erase(self, entity_id: str, events: int = 1) -> None:
         """Erases what the log says of an entity."""
         wanted = retain.Erasure(
             erasure_id="era_1",
@@ -214,7 +214,8 @@ class Running:
             reason="asked",
             actor="test",
         )
-        assert (await self.database.write(lambda conn: retain.erase(conn, wanted, 1)))[0] == 1
+        erased, _ = await self.database.write(lambda conn: retain.erase(conn, wanted, 1))
+        assert erased == events
         self.log.reset(self.log.head)
 
 
@@ -287,5 +288,40 @@ async def test_erasure_during_a_hand_out_loses_nothing(
         assert running.parked == 0
         running.leave(joined)
         await running.close()
+    finally:
+        await database.close()
+
+
+async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> None:
+    """The delivery log forgets the answers to an erased entity's events, and no others."""
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    on = Running(database)
+    given = webhook_pb2.WebhookEndpoint(url="https://example.com/")
+    endpoint = definition.complete(given, plain_http=False, private=False)
+    by = changes.By(actor="test", now_us=1)
+
+    def answer(conn: storage.Connection, position: int) -> None:
+        sent = webhooks.Delivery(
+            position=position, event_id=f"evt_{position}", event_type="a.b", state=2, next_us=0
+        )
+        attempt = webhooks.Attempt(
+            number=0, sent_us=1, elapsed_us=1, status=200, problem="", excerpt="got: private"
+        )
+        webhooks.record(conn, "one", "whe_1", sent, attempt, delivered=True, now_us=1)
+
+    try:
+        await on.publish("p1", "p2", "p1")
+        await database.write(
+            lambda conn: changes.make(conn, "one", "whe_1", endpoint, secrets=b"", floor=0, by=by)
+        )
+        for position in (1, 2, 3):
+            await database.write(functools.partial(answer, position=position))
+        await on.erase("p1", events=2)
+        logged = await database.read(
+            lambda conn: webhooks.deliveries(conn, "whe_1", state=0, event_id="", before=9, rows=9)
+        )
+        excerpts = {each.position: each.attempts[0].excerpt for each in logged}
+        assert excerpts == {1: "", 2: "got: private", 3: ""}
     finally:
         await database.close()
