@@ -291,7 +291,12 @@ class Webhooks:
         """Queues events once more."""
         principal: auth.Principal = rpc.current().principal
         kind = request.WhichOneof("selection")
-        floor = 0
+        floor = since_us = 0
+        if kind == "failed_since":
+            try:
+                since_us = request.failed_since.ToMicroseconds()
+            except ValueError:
+                raise errors.invalid_field("failed_since", "is not a time") from None
         if kind == "replay_from":
             floor = (await self._places.start(request.replay_from, "replay_from")).position
         command = pages.command(principal, "RetryWebhookDeliveries", request)
@@ -306,7 +311,6 @@ class Webhooks:
             if kind == "event_id":
                 queued = replay.one(conn, behind, pages.text(request.event_id))
             elif kind == "failed_since":
-                since_us = request.failed_since.ToMicroseconds()
                 queued = replay.given_up_since(conn, behind, since_us)
             else:
                 queued = replay.everything_after(conn, behind, floor)

@@ -143,6 +143,14 @@ async def test_only_2xx_is_success_and_attempts_are_logged(
             idempotency_key="x",
         )
     assert unknown.value.code() == grpc.StatusCode.NOT_FOUND
+    with pytest.raises(grpc.RpcError) as wrong:
+        await client.hook(
+            "RetryWebhookDeliveries",
+            endpoint_id=made.endpoint.id,
+            failed_since={"seconds": 10**15},
+            idempotency_key="y",
+        )
+    assert harness.violations(wrong.value) == ["failed_since"]
 
 
 async def test_retry_after_throttles_the_endpoint(
