@@ -104,6 +104,8 @@ class Machine:
                 continue
             after, self._last = self._last, position
             if self.place.covers(position):
+                # What lies between does not match and is settled with it.
+                self.place.cover(after, position)
                 continue
             held = self._entries.get(position)
             if held is not None:

@@ -306,6 +306,20 @@ def test_what_is_due_and_has_no_taker_asks_for_no_time() -> None:
     assert positions(on.deliver(due_us, [session], 10)) == [1, 2]
 
 
+def test_the_floor_passes_what_was_settled_before_it_was_read_again() -> None:
+    """After a change of the filter the floor does not stay where it was for as long as something
+    is unsettled, although all before that is settled.
+    """
+    store, on, session = started([(5, "a"), (10, "b"), (20, "c"), (30, "d")])
+    handed = on.deliver(0, [session], 10)
+    on.settle(handed[0].lease.token, ACK, 0)
+    on.refresh(RULES, NOTHING, 0, rescan=True)
+    on.settle(handed[1].lease.token, ACK, 0)
+    store.feed(on, 30)
+    on.settle(handed[2].lease.token, ACK, 0)
+    assert on.changes().floor == 20
+
+
 def test_credit_limits_deliveries_and_pausing_stops_them() -> None:
     """No credit or a pause: nothing is handed out, and settling still works."""
     _, on, session = started([(1, "a"), (2, "b")], credit=1)
