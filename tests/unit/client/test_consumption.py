@@ -2,23 +2,59 @@
 
 from typing import Any
 
-from payhub.events.v1 import consumer_pb2, event_pb2
+from payhub.events.v1 import consumer_pb2, consumer_service_pb2, event_pb2
 
 from payhub_client import consumption, retries
 
 
-def test_events_of_two_tenants_with_one_id_are_two_events() -> None:
-    """Ids are unique per tenant: the second tenant's event is handed over too, and settling one
-    does not settle the other.
-    """
+class Stream:
+    """What a member writes to its stream."""
+
+    def __init__(self) -> None:
+        self.written: list[consumer_service_pb2.ConsumeRequest] = []
+
+    async def write(self, request: consumer_service_pb2.ConsumeRequest) -> None:
+        """Keeps it."""
+        self.written.append(request)
+
+
+def consuming() -> consumption.Consumption:
+    """A member without a connection."""
     link: Any = None
-    work = consumption.Consumption(
+    return consumption.Consumption(
         link=link,
         backoff=retries.Backoff(),
         timing=retries.Timing(),
         consumer="all",
         member="one",
     )
+
+
+async def test_a_repeated_delivery_costs_no_credit() -> None:
+    """An event that comes again while it is at work is not handed over twice, and the credit that
+    the second delivery took is given back: else every lost lease would cost one for good.
+    """
+    work, stream = consuming(), Stream()
+    work._stream = stream  # type: ignore[assignment]
+    event = event_pb2.Event(id="evt_1", tenant_id="t-1", position=1)
+    for lease in ("a", "b"):
+        delivery = consumer_pb2.Delivery(event=event, lease=lease, attempt=1)
+        await work._accept(consumer_service_pb2.ConsumeResponse(deliveries=[delivery]))
+    received = work._waiting.get_nowait()
+    assert received is not None
+    assert work._waiting.empty()
+    await received.ack()
+    assert [each.settlement.leases for each in stream.written if each.HasField("settlement")] == [
+        ["b"]
+    ]
+    assert sum(each.credit.events for each in stream.written) == 2
+
+
+def test_events_of_two_tenants_with_one_id_are_two_events() -> None:
+    """Ids are unique per tenant: the second tenant's event is handed over too, and settling one
+    does not settle the other.
+    """
+    work = consuming()
     for position, tenant_id in enumerate(("t-1", "t-2"), start=1):
         event = event_pb2.Event(id="evt_same", tenant_id=tenant_id, position=position)
         work._take(consumer_pb2.Delivery(event=event, lease=f"lease-{tenant_id}", attempt=1), 0)
