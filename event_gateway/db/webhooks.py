@@ -155,6 +155,9 @@ _POSITION = storage.Statement(
     "join event_log e on e.position = k.position "
     "where k.tenant_id = :tenant_id and k.event_id = :event_id"
 )
+_KNOWN = storage.Statement(
+    "select position from event_key where tenant_id = :tenant_id and event_id = :event_id"
+)
 _AGAIN = storage.Statement(
     "insert into consumer_retry (tenant_id, name, position, entity_key, attempts, due_us, reason, "
     "extra) values (:tenant_id, :name, :position, :entity_key, 0, 0, '', 1) "
@@ -349,6 +352,12 @@ def forget_excerpts(conn: storage.Connection, tenant_id: str, positions: Sequenc
     listed = list(positions)
     chosen = json.dumps(listed) if conn.dialect == "sqlite" else listed
     conn.run(_FORGET_EXCERPTS, {"tenant_id": tenant_id, "positions": chosen})
+
+
+def position_of(conn: storage.Connection, tenant_id: str, event_id: str) -> int | None:
+    """Returns the position of an event whose id is remembered, kept or not; or None."""
+    row = conn.one(_KNOWN, {"tenant_id": tenant_id, "event_id": event_id})
+    return row[0] if row else None
 
 
 def event_at(

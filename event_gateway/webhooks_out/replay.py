@@ -19,11 +19,7 @@ def one(conn: storage.Connection, behind: consumers.Stored, event_id: str) -> in
     Raises:
         errors.RpcError: RESOURCE_NOT_FOUND, or INVALID_FIELD for one it does not want.
     """
-    parked = [
-        each
-        for each in progress.parked(conn, behind.tenant_id, behind.name, after=-1, rows=RETRIED_MAX)
-        if each.event is not None and event_pb2.Event.FromString(each.event).id == event_id
-    ]
+    parked = _given_up(conn, behind, event_id)
     if parked:
         return progress.resolve(conn, behind, parked, again=True)[0]
     found = webhooks.event_at(conn, behind.tenant_id, event_id)
@@ -44,6 +40,22 @@ def one(conn: storage.Connection, behind: consumers.Stored, event_id: str) -> in
     )
     consumers.touch(conn, behind)
     return 1
+
+
+def _given_up(
+    conn: storage.Connection, behind: consumers.Stored, event_id: str
+) -> list[progress.Parked]:
+    """Returns the event if it was given up; looked for among the first RETRIED_MAX if the log no
+    longer remembers its id.
+    """
+    position = webhooks.position_of(conn, behind.tenant_id, event_id)
+    if position is not None:
+        return progress.parked_at(conn, behind.tenant_id, behind.name, [position])
+    return [
+        each
+        for each in progress.parked(conn, behind.tenant_id, behind.name, after=-1, rows=RETRIED_MAX)
+        if each.event is not None and event_pb2.Event.FromString(each.event).id == event_id
+    ]
 
 
 def given_up_since(conn: storage.Connection, behind: consumers.Stored, since_us: int) -> int:
