@@ -74,7 +74,9 @@ _DROP_KEY = storage.Statement(
 _OF_ENTITY = storage.Statement(
     "select position, event from event_log where tenant_id = :tenant_id "
     "and entity_id = :entity_id and entity_type = :entity_type and position > :after "
-    "order by position limit :rows"
+    "order by position limit :rows",
+    # One entity has a few events, another most of the log.
+    prepared=False,
 )
 _REPLACE = storage.Statement("update event_log set event = :event where position = :position")
 _COUNT_ERASURE = storage.Statement(
@@ -156,23 +158,15 @@ def erase(
     """Erases what up to ERASED_MAX of the entity's events say of a person.
 
     The first step, with *after* 0, also erases the copies that consumers keep aside. What
-    endpoints answered goes too.
+    endpoints answered goes too. It begins behind what was erased before, so that calls which
+    start anew come to an end.
 
     Returns:
         How many were changed, and the place to go on after; 0 when that was the last.
     """
     conn.one(_LOCK)
     copies = 0 if after else progress.erase(conn, wanted.entity_key)
-    rows = conn.all(
-        _OF_ENTITY,
-        {
-            "tenant_id": wanted.tenant_id,
-            "entity_type": wanted.entity_type,
-            "entity_id": wanted.entity_id,
-            "after": after,
-            "rows": ERASED_MAX,
-        },
-    )
+    rows = _of_entity(conn, wanted, after or _erased_upto(conn, wanted), ERASED_MAX)
     webhooks.forget_excerpts(conn, wanted.tenant_id, [row[0] for row in rows])
     changed = []
     freed = 0
@@ -191,3 +185,33 @@ def erase(
             {**record, "events": len(changed), "erased_us": now_us},
         )
     return len(changed), (rows[-1][0] if len(rows) == ERASED_MAX else 0)
+
+
+def _of_entity(
+    conn: storage.Connection, wanted: Erasure, after: int, rows: int
+) -> list[storage.Row]:
+    """Returns positions and events of the entity behind position *after*."""
+    params = {
+        "tenant_id": wanted.tenant_id,
+        "entity_type": wanted.entity_type,
+        "entity_id": wanted.entity_id,
+        "after": after,
+        "rows": rows,
+    }
+    return conn.all(_OF_ENTITY, params)
+
+
+def _erased_upto(conn: storage.Connection, wanted: Erasure) -> int:
+    """Returns a position at or before which all events of the entity are erased; those behind it
+    are not, since each erasure goes from the oldest one on. Looks at a few dozen events.
+    """
+    current = read.state(conn)
+    low, high = current.oldest, current.head
+    while low < high:
+        middle = (low + high) // 2
+        found = _of_entity(conn, wanted, middle, 1)
+        if found and splice.erased(bytes(found[0][1])) is None:
+            low = found[0][0]
+        else:
+            high = middle
+    return low

@@ -1,0 +1,79 @@
+"""Erasing an entity with more events than one call takes."""
+
+import asyncio
+import dataclasses
+import functools
+
+import pytest
+
+from event_gateway import gateway
+from event_gateway.api import ingest
+from event_gateway.consumers import records
+from event_gateway.db import append, read, retain
+from servicekit import storage
+from tests.integration.gateway import harness
+
+WANTED = retain.Erasure(
+    erasure_id="era_1",
+    entity_key=records.entity_key("one", "payment", "p1"),
+    tenant_id="one",
+    entity_type="payment",
+    entity_id="p1",
+    reason="asked",
+    actor="test",
+)
+
+
+async def test_calls_that_start_anew_come_to_an_end(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call goes on behind what the calls before it erased, others' events between them, also
+    after new events and after the oldest ones were deleted; one with nothing to do is done at once.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    monkeypatch.setattr(retain, "ERASED_MAX", 2)
+
+    async def publish(*entity_ids: str) -> None:
+        made = [
+            ingest.candidate(harness.event("one", entity_id=each, data=b"private"))
+            for each in entity_ids
+        ]
+        await database.write(lambda conn: append.append(conn, made, 1))
+
+    async def erase() -> list[int]:
+        counts = []
+        for number in range(10):
+            step = dataclasses.replace(WANTED, erasure_id=f"era_{len(done)}_{number}")
+            count, after = await database.write(
+                functools.partial(retain.erase, wanted=step, now_us=1)
+            )
+            counts.append(count)
+            if not after:
+                break
+        done.append(len(counts))
+        return counts
+
+    done: list[int] = []
+    try:
+        await publish("p2", "p1", "p1", "p2", "p1", "p1", "p1", "p2")
+        assert await erase() == [2, 2, 1]
+        assert await erase() == [0]
+        await publish("p1", "p2", "p1")
+        await database.write(lambda conn: retain.delete(conn, 3))
+        assert await erase() == [2, 0]
+        page = await database.read(
+            functools.partial(
+                read.page, selection=None, after=3, upto=99, events_max=99, bytes_max=1 << 20
+            )
+        )
+        assert [(each.entity_id, b"private" in each.chunk) for each in page.entries] == [
+            ("p2", True),
+            *[("p1", False)] * 3,
+            ("p2", True),
+            ("p1", False),
+            ("p2", True),
+            ("p1", False),
+        ]
+    finally:
+        await database.close()
