@@ -7,16 +7,27 @@ Never keeps a secret.
 import base64
 import hashlib
 import hmac
+import re
 import secrets as randomness
 from collections.abc import Sequence
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32
+_PLAIN_ID = re.compile(r"[!-~]+")
 
 
 def new_secret() -> str:
     """Returns a fresh secret."""
     return PREFIX + base64.b64encode(randomness.token_bytes(SECRET_BYTES)).decode()
+
+
+def message_id(event_id: str) -> str:
+    """Returns what receivers deduplicate on: the event's id, or a digest of one that a header does
+    not carry unchanged, since producers may choose ids with any characters.
+    """
+    if _PLAIN_ID.fullmatch(event_id):
+        return event_id
+    return f"evt_{hashlib.sha256(event_id.encode()).hexdigest()[:32]}"
 
 
 def headers(secrets: Sequence[str], *, message_id: str, sent_s: int, body: bytes) -> dict[str, str]:

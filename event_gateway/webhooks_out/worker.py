@@ -15,7 +15,7 @@ from payhub.events.v1 import consumer_service_pb2 as service_pb
 
 from event_gateway.consumers import group, policy
 from event_gateway.db import webhooks
-from event_gateway.webhooks_out import changes, definition, payload, secrets, sender
+from event_gateway.webhooks_out import changes, definition, payload, secrets, sender, signing
 from servicekit import auth, clock, errors, logs, storage
 
 # At most this long between two looks at whether the endpoint is still enabled.
@@ -138,7 +138,7 @@ class Worker:
         answer = await self._around.send.send(
             endpoint.url,
             secrets=secrets.live(held, self._around.time.now_us()),
-            message_id=delivery.event.id,
+            message_id=signing.message_id(delivery.event.id),
             body=payload.body(delivery.event, thin=endpoint.thin),
             timeout_s=endpoint.timeout.ToMicroseconds() / 1e6,
         )

@@ -74,6 +74,24 @@ async def test_signed_events_reach_their_endpoint(
             assert made.secret.encode()[10:] not in file.read()
 
 
+async def test_ids_that_no_header_carries_are_delivered_too(
+    tmp_path: Any, hook: receiving.Receiver
+) -> None:
+    """An event whose id has line ends, blanks or characters beyond ASCII arrives like any other,
+    under a digest that the signature covers; the body has its id.
+    """
+    odd = ["evt_1\r\nx-other: y", " evt_blank ", "evt_\u00e9\u00e9\u00e9\u00e9"]
+    with harness.running(f"sqlite:///{tmp_path}/events.db", **hooks.SETTINGS) as gateway:
+        client = gateway.tenant("one", hooks.ALL)
+        made = await hooks.make(client, hook.url)
+        await client.publish(*(event("one", id=each, entity_id=each) for each in odd))
+        await harness.until(lambda: len(hook.got) == len(odd))
+        assert all(each.verified(made.secret) for each in hook.got)
+        assert {each.body["data"]["id"] for each in hook.got} == set(odd)
+        assert len({each.event_id for each in hook.got}) == len(odd)
+        assert all(each.event_id.startswith("evt_") for each in hook.got)
+
+
 async def test_only_2xx_is_success_and_attempts_are_logged(
     sending: harness.Gateway, tenant: str, hook: receiving.Receiver
 ) -> None:
