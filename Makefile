@@ -42,7 +42,8 @@ test: $(STAMP) ## Run every test that needs no Docker
 	@$(BIN)/python -m pytest -q $(SPREAD) $(ARGS)
 
 coverage: $(STAMP) ## The same, half as fast; fails below the coverage floor
-	@$(BIN)/python -m pytest -q $(SPREAD) --cov --cov-report= --cov-fail-under=$(COVERAGE_MIN) $(ARGS)
+	@$(BIN)/python -m pytest -q $(SPREAD) -p pytest_cov --cov --cov-report= \
+		--cov-fail-under=$(COVERAGE_MIN) $(ARGS)
 
 conformance: $(STAMP) ## Check the simulated provider, or TARGET=host:port with its PROFILE=file
 	@mkdir -p var

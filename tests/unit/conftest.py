@@ -15,7 +15,7 @@ gc.disable()
 
 hypothesis.settings.register_profile(
     "unit",
-    max_examples=int(os.environ.get("TEST_EXAMPLES", "30")),
+    max_examples=int(os.environ.get("TEST_EXAMPLES", "15")),
     # A busy machine is no counterexample.
     deadline=None,
     # Examples that CI would repeat are searched anew in each run too.

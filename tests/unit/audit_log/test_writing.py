@@ -122,7 +122,7 @@ def test_a_change_anywhere_is_found() -> None:
         folder = pathlib.Path(name)
         content = fill(folder, 1, 4)
 
-        @settings(max_examples=150, deadline=None)
+        @settings(max_examples=60, deadline=None)
         @given(data=st.data())
         def prove(data: st.DataObject) -> None:
             at = data.draw(st.integers(0, len(content) - 1))
