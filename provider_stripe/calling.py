@@ -10,9 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-import aiohttp
-import stripe
-
 from provider_sdk import errors, provider
 from provider_stripe import config, failures, transport
 
@@ -59,7 +56,7 @@ async def read(
         errors.ProviderError: It could not be read; `NotFound` if it is not there.
     """
     try:
-        return await _ask(account, deadline, request, lambda: None)
+        return await _ask(account, deadline, request, None)
     except failures.Declined as declined:
         code = declined.decline.provider_code
         raise errors.NoAnswer("Stripe did not answer the question", upstream_code=code) from None
@@ -86,17 +83,17 @@ async def send(
         failures.Declined: Stripe or a bank refused.
         errors.ProviderError: Nothing was done, or nobody knows.
     """
-    reply = await _ask(account, deadline, request, call.ensure_in_time)
+    reply = await _ask(account, deadline, request, call)
     if not reply.replayed or retrieve is None:
         return reply
     return await after_change(read(account, deadline, lambda: retrieve(str(reply.told["id"]))))
 
 
 async def after_change(question: Awaitable[_T]) -> _T:
-    """Returns the answer to a question that is asked after a change was made.
+    """Returns the answer to a question, or a further change, that comes after one was made.
 
     Raises:
-        errors.NoAnswer: Whatever the question met; the change was made all the same.
+        errors.NoAnswer: Whatever it met; the first change was made all the same.
     """
     try:
         return await question
@@ -108,23 +105,54 @@ async def _ask(
     account: transport.Account,
     deadline: Deadline,
     request: Callable[[], Awaitable[Any]],
-    ensure_in_time: Callable[[], None],
+    changing: Call | None,
 ) -> Reply:
-    repeats = 0
+    """Asks until Stripe no longer wants it again; *changing* is the operation, if it is one."""
+    repeats, in_doubt = 0, False
     while True:
-        await account.pace.turn()
-        ensure_in_time()
         try:
-            async with asyncio.timeout_at(deadline.ends_s):
-                answer = await request()
-        except (stripe.StripeError, aiohttp.ClientError, OSError, ValueError) as error:
+            return await _once(account, deadline, request, changing)
+        except failures.TURNED_INTO as error:
+            meant = failures.of(error)
             asked_again = failures.repeat_at_once(error) and repeats < REPEATS_MAX
             if not asked_again or deadline.left_s() <= REPEAT_PAUSE_S:
-                raise failures.of(error) from error
-        else:
-            return Reply(answer.to_dict(), _at_s(answer), _is_replayed(answer))
+                raise _of_all(meant, in_doubt=in_doubt) from error
+        except errors.ProviderError as error:
+            raise _of_all(error, in_doubt=in_doubt) from error
+        # What one request may have done, no refusal of the next takes back.
+        in_doubt = in_doubt or (changing is not None and failures.is_unknown(meant))
         repeats += 1
         await asyncio.sleep(REPEAT_PAUSE_S)
+
+
+async def _once(
+    account: transport.Account,
+    deadline: Deadline,
+    request: Callable[[], Awaitable[Any]],
+    changing: Call | None,
+) -> Reply:
+    await account.pace.turn()
+    connect_max_s: float | None = None
+    if changing is not None:
+        changing.ensure_in_time()
+        # Waiting for a free connection is not to carry it past its fence.
+        connect_max_s = (changing.not_after_us - changing.now_us()) / 1e6
+    with transport.connecting(connect_max_s):
+        async with asyncio.timeout_at(deadline.ends_s):
+            answer = await request()
+    return Reply(answer.to_dict(), _at_s(answer), _is_replayed(answer))
+
+
+def _of_all(
+    meant: errors.ProviderError | failures.Declined, *, in_doubt: bool
+) -> errors.ProviderError | failures.Declined:
+    """Returns what the last of several requests means for all of them."""
+    if not in_doubt or isinstance(meant, failures.Declined) or failures.is_unknown(meant):
+        return meant
+    return errors.NoAnswer(
+        "Stripe failed, and did not take the repeat; what it did is unknown",
+        upstream_code=meant.upstream_code,
+    )
 
 
 def _is_replayed(answer: Any) -> bool:

@@ -107,19 +107,22 @@ async def attach(
         )
         # A test token like pm_card_visa stands for a PaymentMethod of another id.
         method_id = str(attached.told["id"])
-        replayed = request.set_default and await _make_default(
-            account, deadline, call, request.provider_customer_id, method_id
+        # It is attached: whatever refuses the rest, something was done.
+        replayed = request.set_default and await calling.after_change(
+            _make_default(account, deadline, call, request.provider_customer_id, method_id)
         )
         # Last, so that whoever finds the mark knows that all before it was done.
         mark = marks.made_by(key, request.payment_method_id)
-        reply = await calling.send(
-            account,
-            deadline,
-            call,
-            lambda: account.api.payment_methods.update_async(
-                method_id, {"metadata": mark}, {"idempotency_key": f"{key}:mark"}
-            ),
-            None,
+        reply = await calling.after_change(
+            calling.send(
+                account,
+                deadline,
+                call,
+                lambda: account.api.payment_methods.update_async(
+                    method_id, {"metadata": mark}, {"idempotency_key": f"{key}:mark"}
+                ),
+                None,
+            )
         )
     except failures.Declined as declined:
         return answers.refused(declined)

@@ -15,6 +15,8 @@ from payhub.provider.v1 import operation_pb2
 from provider_sdk import errors
 from provider_stripe import declines
 
+# What the SDK and its transport raise, all of which `of` knows the meaning of.
+TURNED_INTO = (stripe.StripeError, aiohttp.ClientError, OSError, ValueError)
 RETRY_AFTER_S = 1.0
 RETRY_AFTER_MAX_S = 3_600.0
 
@@ -86,6 +88,13 @@ def repeat_at_once(error: Exception) -> bool:
     )
 
 
+def is_unknown(meant: errors.ProviderError | Declined) -> bool:
+    """Whether what was sent may have had an effect, now or later."""
+    return isinstance(meant, errors.ProviderError) and (
+        errors.wire_of(meant).effect == errors.UNKNOWN
+    )
+
+
 def of(error: Exception) -> errors.ProviderError | Declined:
     """Returns what an exception of the SDK or its transport means for what was sent."""
     if isinstance(error, stripe.APIConnectionError):
@@ -121,6 +130,9 @@ def _answered(error: stripe.StripeError, status: int) -> errors.ProviderError | 
             retry_after_s=_retry_after_s(_header(error, "retry-after")),
             upstream_code=code,
         )
+    if status not in (400, 404) or told.get("type") == "api_error":
+        # 424, say: something outside Stripe failed, and nobody says how far it had come.
+        return errors.NoAnswer("Stripe failed; what it did is unknown", upstream_code=code)
     if code in _EXPIRED:
         return Declined(declines.not_allowed(code))
     if code in _FORBIDDEN:

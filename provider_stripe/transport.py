@@ -5,7 +5,10 @@ no module global of the SDK: keys never meet.
 """
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+import contextvars
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -21,8 +24,48 @@ PACE_WAIT_MAX_S = 1.0
 PROBE_MAX_S = 1.0
 
 
+_connect_max_s: contextvars.ContextVar[float | None] = contextvars.ContextVar(
+    "connect_max_s", default=None
+)
+
+
+@contextlib.contextmanager
+def connecting(max_s: float | None) -> Iterator[None]:
+    """Limits how long requests inside wait for a connection, in the pool too; None does not."""
+    token = _connect_max_s.set(max_s)
+    try:
+        yield
+    finally:
+        _connect_max_s.reset(token)
+
+
 class _Http(stripe.AIOHTTPClient):
-    """The SDK's own transport, which also carries the trace of the call on."""
+    """The SDK's own transport, which also carries the trace of the call on.
+
+    Args:
+        session: The pool.
+        connect_timeout_s: Longest wait for a new connection.
+    """
+
+    def __init__(self, *, session: aiohttp.ClientSession | None, connect_timeout_s: float) -> None:
+        super().__init__(session=session)
+        self._connect_timeout_s = connect_timeout_s
+
+    def _get_request_args_kwargs(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any
+    ) -> Any:
+        args, kwargs = super()._get_request_args_kwargs(method, url, headers, post_data)
+        # A redirection that leads nowhere would look as if nothing had been sent.
+        kwargs["allow_redirects"] = False
+        # Deadlines are the operation's; only connecting has its own, because what was not
+        # connected was not sent.
+        kwargs["timeout"] = aiohttp.ClientTimeout(
+            total=None,
+            connect=_connect_max_s.get(),
+            sock_connect=self._connect_timeout_s,
+            ceil_threshold=math.inf,
+        )
+        return args, kwargs
 
     async def request_stream_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
@@ -74,10 +117,7 @@ class Transport:
         It never repeats a request by itself: each attempt is one that core knows of, or one
         that Stripe asked for (see `calling`).
         """
-        # Deadlines are the operation's; only connecting has one of its own, because what
-        # was not connected was not sent.
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_s)
-        http = _Http(timeout=timeout, session=self._session)
+        http = _Http(session=self._session, connect_timeout_s=self._connect_timeout_s)
         return stripe.StripeClient(
             key,
             stripe_account=account or None,

@@ -76,8 +76,9 @@ class Core(rig.Core):
 
     async def attach(self, customer_id: str, token: str = "pm_card_visa", **rest: Any) -> Any:
         """Keeps a payment method."""
+        context = {k: rest.pop(k) for k in ("operation_id",) if k in rest}
         request = mps.AttachPaymentMethodRequest(
-            context=self.context(),
+            context=self.context(**context),
             payment_method_id="pmt_of_core",
             token=token,
             provider_customer_id=customer_id,
