@@ -58,7 +58,7 @@ async def archive_plan(
     account: transport.Account, request: bps.ArchivePlanRequest, call: calling.Call
 ) -> calls.Answer:
     """Makes a Price inactive."""
-    params = {"active": False, "metadata": marks.done(call.operation_id, "archive")}
+    params = {"active": False, "metadata": marks.changed(call.operation_id, "archive")}
     return await answers.send(
         account,
         calling.Deadline(calling.REQUEST_MAX_S),
@@ -114,7 +114,7 @@ async def change_subscription(
     params = {
         "items": [item],
         "proration_behavior": _PRORATIONS[request.proration],
-        "metadata": marks.done(call.operation_id, "change"),
+        "metadata": marks.changed(call.operation_id, "change"),
         "expand": EXPANDED,
     }
     return await _update(account, deadline, call, subscription_id, params)
@@ -134,7 +134,7 @@ async def cancel_subscription(
     if request.at_period_end:
         params = {
             "cancel_at_period_end": True,
-            "metadata": marks.done(call.operation_id, "cancel"),
+            "metadata": marks.changed(call.operation_id, "cancel"),
             "expand": EXPANDED,
         }
         return await _update(account, deadline, call, subscription_id, params)
@@ -155,7 +155,7 @@ async def reactivate_subscription(
     """Takes back a cancellation at the end of the period."""
     params = {
         "cancel_at_period_end": False,
-        "metadata": marks.done(call.operation_id, "reactivate"),
+        "metadata": marks.changed(call.operation_id, "reactivate"),
         "expand": EXPANDED,
     }
     deadline = calling.Deadline(calling.REQUEST_MAX_S)

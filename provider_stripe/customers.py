@@ -34,7 +34,7 @@ async def update(
     account: transport.Account, request: pps.UpdateCustomerRequest, call: calling.Call
 ) -> operation_pb2.Operation:
     """Replaces what Stripe knows of a Customer."""
-    params = _details(request.details) | {"metadata": marks.done(call.operation_id, "update")}
+    params = _details(request.details) | {"metadata": marks.changed(call.operation_id, "update")}
     return await _customer(
         account,
         call,
@@ -189,7 +189,7 @@ async def _make_default(
     """Returns whether Stripe had done it before, so that another may be the default now."""
     params = {
         "invoice_settings": {"default_payment_method": method_id},
-        "metadata": marks.done(call.operation_id, "default"),
+        "metadata": marks.changed(call.operation_id, "default"),
     }
     reply = await calling.send(
         account,

@@ -48,7 +48,7 @@ async def submit(
     params: dict[str, Any] = {
         "evidence": evidence,
         "submit": True,
-        "metadata": marks.done(call.operation_id, "evidence"),
+        "metadata": marks.changed(call.operation_id, "evidence"),
         "expand": EXPANDED,
     }
     return await answers.send(

@@ -122,3 +122,20 @@ async def test_hints_that_are_wrong_find_nothing(core: Core) -> None:
                 rig.new_operation_id(), method, provider_object_id=hints.provider_object_id
             )
         assert refused.value.reason == "LOOKUP_INCONCLUSIVE"
+
+
+async def test_a_customer_can_be_changed_as_often_as_one_likes(core: Core) -> None:
+    """Marks of changes don't fill what Stripe has room for, and the newest is found."""
+    customer = await core.customer()
+    for count in range(60):
+        request = pps.UpdateCustomerRequest(
+            context=core.context(),
+            provider_customer_id=customer,
+            details=pps.CustomerDetails(customer_id="cus_of_core", name=f"Ada {count}"),
+        )
+        changed = (await core.call(core.stub.UpdateCustomer, request)).operation
+        assert changed.state == _O.STATE_SUCCEEDED
+    found = await core.look(
+        request.context.operation_id, "UpdateCustomer", provider_object_id=customer
+    )
+    assert found.operation.state == _O.STATE_SUCCEEDED
