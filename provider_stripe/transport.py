@@ -7,6 +7,7 @@ no module global of the SDK: keys never meet.
 import asyncio
 import contextlib
 import contextvars
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -92,6 +93,8 @@ class Transport:
 
     async def open(self) -> None:
         """Makes the pool; needs a running loop."""
+        # The SDK logs what Stripe says of an error, which quotes tokens and addresses.
+        logging.getLogger("stripe").setLevel(logging.WARNING)
         connector = aiohttp.TCPConnector(limit=self._connections_max)
         self._session = aiohttp.ClientSession(connector=connector)
 

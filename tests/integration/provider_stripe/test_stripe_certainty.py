@@ -151,3 +151,18 @@ async def test_a_redirection_into_nothing_is_not_taken_for_nothing_sent() -> Non
         assert arrived == ["POST"]
 
     await _served(elsewhere, act)
+
+
+async def test_what_was_sent_is_in_no_log(core: Core, sidecar: rig.Sidecar) -> None:
+    """Stripe's messages quote what they refuse; the SDK's own lines don't bring them out."""
+    for token in ("tok_kept_to_oneself", "pm_kept_to_oneself"):
+        with pytest.raises(rig.Refused):
+            await core.authorize(token)
+    with pytest.raises(rig.Refused):
+        await core.create_customer(name="Ada", email="kept to oneself")
+
+    def written() -> str:
+        return sidecar.log.read_text()
+
+    await rig.until(lambda: written().count("CreateCustomer") > 0)
+    assert "kept" not in written()
