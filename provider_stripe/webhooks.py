@@ -28,10 +28,15 @@ def parse(request: nps.WebhookRequest) -> nps.ParseWebhookResponse:
     """Returns whom a webhook says it is for; nothing of it is to be trusted."""
     event = _event(request.body)
     return nps.ParseWebhookResponse(
-        provider_account_id=str(event.get("account") or "")[:255],
-        provider_event_id=str(event.get("id") or "")[:255],
-        event_type=str(event.get("type") or "")[:255],
+        provider_account_id=_said(event, "account"),
+        provider_event_id=_said(event, "id"),
+        event_type=_said(event, "type"),
     )
+
+
+def _said(event: Mapping[str, Any], name: str) -> str:
+    # JSON can spell halves of characters, which no text may hold.
+    return str(event.get(name) or "")[:255].encode(errors="replace").decode()
 
 
 def verify(request: nps.VerifyWebhookRequest, binding: Binding) -> nps.VerifyWebhookResponse:

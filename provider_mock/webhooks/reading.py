@@ -105,13 +105,20 @@ def _event(body: bytes) -> _Event:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Malformed from error
     texts = (event.event_id, event.type, event.account)
-    if not all(isinstance(text, str) and len(text) <= TEXT_CHARS_MAX for text in texts):
+    if not all(_is_text(text) for text in texts):
         raise Malformed
     if not event.event_id or not isinstance(event.data, dict):
         raise Malformed
     if type(event.created_us) is not int or not 0 <= event.created_us < 10**17:
         raise Malformed
     return event
+
+
+def _is_text(value: Any) -> bool:
+    """Whether *value* is a text the contract can hold; JSON can spell halves of characters."""
+    if not isinstance(value, str) or len(value) > TEXT_CHARS_MAX:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _refused(verdict: nps.Authenticity, detail: str) -> nps.VerifyWebhookResponse:

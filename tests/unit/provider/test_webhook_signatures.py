@@ -6,8 +6,9 @@ import hmac
 
 import hypothesis
 from hypothesis import strategies
+from payhub.provider.v1 import notice_provider_service_pb2 as nps
 
-from provider_mock.webhooks import signing
+from provider_mock.webhooks import reading, signing
 
 BODIES = strategies.binary(max_size=200)
 SECRETS = strategies.binary(min_size=1, max_size=64).filter(
@@ -52,3 +53,9 @@ def test_no_header_is_worse_than_a_wrong_one(given: str, body: bytes) -> None:
     assert not signing.fits(
         event_id="evt_1", time_text="1", given=given, body=body, secrets=[b"secret"]
     )
+
+
+def test_a_body_of_anybody_is_no_bug_of_the_plugin() -> None:
+    """What JSON can spell and a text can't hold is read as nothing."""
+    body = b'{"id": "\\ud800", "type": "x", "account": "a", "created_us": 1, "data": {}}'
+    assert reading.parse(nps.WebhookRequest(body=body)) == nps.ParseWebhookResponse()
