@@ -1,8 +1,8 @@
 """Stripe's webhooks: whose they are, whether they are Stripe's, what they tell.
 
-Owns the table of event types. Called by `provider`. Asks nobody: where money moved, or where
-the event is of another API version, it tells core what to ask for. The signature is checked
-by the SDK's own code, the time against when core received the request.
+Owns the table of event types. Called by `provider`. Asks nobody: where money moved or will
+not, or where the event is of another API version, it tells core what to ask for. The
+signature is checked by the SDK's own code, the time against when core received the request.
 Source: Stripe's documentation, "Types of events", "Webhook signatures".
 """
 
@@ -149,6 +149,7 @@ def _payment(told: nps.VerifyWebhookResponse, reply: calling.Reply) -> None:
 
 
 def _money(told: nps.VerifyWebhookResponse, reply: calling.Reply) -> None:
+    # A failure too: webhooks come late, and the payer may have paid by another card since.
     _payment(told, reply)
     _ask(told, pb.OBJECT_KIND_PAYMENT, str(reply.told["id"]))
 
@@ -221,7 +222,7 @@ EVENTS: Mapping[str, Translate] = {
     "payment_intent.amount_capturable_updated": _money,
     "payment_intent.canceled": _money,
     "payment_intent.partially_funded": _money,
-    "payment_intent.payment_failed": _payment,
+    "payment_intent.payment_failed": _money,
     "payment_intent.processing": _payment,
     "payment_intent.requires_action": _payment,
     "payment_intent.succeeded": _money,

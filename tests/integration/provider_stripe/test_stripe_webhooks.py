@@ -125,3 +125,21 @@ async def test_a_refund_made_in_the_dashboard_is_seen(core: Core) -> None:
     with pytest.raises(rig.Refused) as refused:
         await core.fetch(pb.OBJECT_KIND_PAYMENT, "pi_unknown")
     assert refused.value.reason == "NOT_FOUND"
+
+
+async def test_a_refusal_that_the_payer_has_mended_is_not_the_end(core: Core) -> None:
+    """A payment that failed may be paid by its payer's next card: what is final is asked for."""
+    asked = await core.authorize("pm_card_threeDSecure2Required", sale=True)
+    payment = asked.provider_object_id
+    await core.order(f"payment_intents/{payment}/authenticate", agreed=False)
+    failed = await core.order(f"objects/{payment}", "GET")
+    assert failed["status"] == "requires_payment_method"
+    # As its front end may, which still has the client secret.
+    confirmed = {"payment_method": "pm_card_visa", "return_url": "https://shop.example"}
+    await core.elsewhere(f"payment_intents/{payment}/confirm", **confirmed)
+    told = await verify(
+        core, signed(event("payment_intent.payment_failed", failed), stripe_rig.WEBHOOK_SECRET)
+    )
+    assert [r.provider_object_id for r in told.refetch] == [payment]
+    found = await core.look(asked.operation_id, "AuthorizePayment", provider_object_id=payment)
+    assert found.operation.state == rig.Operation.STATE_SUCCEEDED
