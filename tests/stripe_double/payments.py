@@ -285,19 +285,14 @@ def capture(world: store.World, account: str, intent: Json, amount: int, final: 
     world.emit("payment_intent.amount_capturable_updated", intent)
 
 
-def cancel(
-    world: store.World, account: str, intent: Json, reason: str | None, *, expired: bool = False
-) -> None:
-    """Cancels an intent and releases what it had authorized."""
+def cancel(world: store.World, account: str, intent: Json, reason: str | None) -> None:
+    """Cancels an intent and releases what it had authorized; no refund, since 2025-03-31."""
     held = intent["status"] == "requires_capture"
     if held:
         charge = world.get(account, "charge", intent["latest_charge"])
         released = charge["amount"] - charge["amount_captured"]
-        whole = charge["amount_captured"] == 0
-        if whole:
-            world.update(charge, {"refunded": True, "amount_refunded": released})
         world.record("released", intent, amount=released, currency=intent["currency"])
-        world.emit("charge.expired" if expired else "charge.refunded", charge)
+        world.emit("charge.expired", charge)
         world.clock.cancel("authorization.expire", intent["id"])
     changes = {
         "status": "canceled",
@@ -322,7 +317,7 @@ def expire(world: store.World, account: str, identifier: str) -> None:
         world.record("released", intent, amount=charge["amount"] - charge["amount_captured"])
         _succeed(world, account, intent, charge)
         return
-    cancel(world, account, intent, "automatic", expired=True)
+    cancel(world, account, intent, "expired")
 
 
 def increment(world: store.World, account: str, intent: Json, amount: int) -> errors.Refusal | None:

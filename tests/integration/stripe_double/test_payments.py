@@ -61,7 +61,7 @@ async def test_cancel_and_expiry_release_an_authorization(
     assert (await intents.retrieve_async(forgotten.id)).status == "requires_capture"
     await double.order("advance", seconds=120)
     forgotten = await intents.retrieve_async(forgotten.id)
-    assert (forgotten.status, forgotten.cancellation_reason) == ("canceled", "automatic")
+    assert (forgotten.status, forgotten.cancellation_reason) == ("canceled", "expired")
     charged = await asking.happened(client, forgotten.latest_charge)
     assert charged == ["charge.succeeded", "charge.expired"]
 
