@@ -96,7 +96,9 @@ class Transport:
         # The SDK logs what Stripe says of an error, which quotes tokens and addresses.
         logging.getLogger("stripe").setLevel(logging.WARNING)
         connector = aiohttp.TCPConnector(limit=self._connections_max)
-        self._session = aiohttp.ClientSession(connector=connector)
+        # A cookie of one account is not to reach another.
+        jar = aiohttp.DummyCookieJar()
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=jar)
 
     async def reachable(self) -> bool:
         """Whether whoever is at Stripe's address answers at all; needs no key."""

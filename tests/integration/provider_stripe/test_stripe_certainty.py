@@ -90,7 +90,12 @@ def _call(not_after_s: float) -> calling.Call:
     )
 
 
-async def _served(handler: Any, act: Callable[[transport.Account], Awaitable[None]]) -> None:
+async def _served(
+    handler: Any,
+    act: Callable[[transport.Account], Awaitable[None]],
+    *,
+    host: str = "127.0.0.1",
+) -> None:
     """Runs *act* with an account whose only connection leads to *handler*."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
@@ -99,7 +104,7 @@ async def _served(handler: Any, act: Callable[[transport.Account], Awaitable[Non
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    way = transport.Transport(f"http://127.0.0.1:{port}", connect_timeout_s=5, connections_max=1)
+    way = transport.Transport(f"http://{host}:{port}", connect_timeout_s=5, connections_max=1)
     await way.open()
     try:
         await act(transport.Account(way, "sk_test_1", config.StripeConfig()))
@@ -151,6 +156,25 @@ async def test_a_redirection_into_nothing_is_not_taken_for_nothing_sent() -> Non
         assert arrived == ["POST"]
 
     await _served(elsewhere, act)
+
+
+async def test_what_one_key_is_given_to_keep_is_not_sent_with_another() -> None:
+    """The pool is shared by all bindings, cookies are by none."""
+    arrived: list[str] = []
+
+    async def keeping(request: web.Request) -> web.Response:
+        arrived.append(request.headers.get("Cookie", ""))
+        answer = web.json_response({"id": "pi_1", "object": "payment_intent"})
+        answer.set_cookie("session", "of-the-first")
+        return answer
+
+    async def act(account: transport.Account) -> None:
+        for _ in range(2):
+            api, deadline = account.api.payment_intents, calling.Deadline(5)
+            await calling.read(account, deadline, lambda: api.retrieve_async("pi_1"))  # noqa: B023
+        assert arrived == ["", ""]
+
+    await _served(keeping, act, host="localhost")
 
 
 async def test_what_was_sent_is_in_no_log(core: Core, sidecar: rig.Sidecar) -> None:
