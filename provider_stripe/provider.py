@@ -312,12 +312,22 @@ class StripeProvider(provider.Provider[config.StripeConfig]):
     ) -> Sequence[provider.Diagnostic]:
         """Finds keys that are no keys before Stripe is asked."""
         found = [
-            provider.Diagnostic(summary=f"{slot} does not start with {' or '.join(prefixes)}")
+            provider.Diagnostic(summary=f"{slot} {problem}")
             for slot, prefixes in _PREFIXES.items()
             for secret in secrets.get(slot, ())
-            if not secret.reveal().decode(errors="replace").startswith(prefixes)
+            if (problem := _wrong_with(secret.reveal(), prefixes))
         ]
         if not secrets.get(config.WEBHOOK_SECRET):
             text = "without a webhook_secret no webhook of this account is believed"
             found.append(provider.Diagnostic(summary=text, is_error=False))
         return found
+
+
+def _wrong_with(secret: bytes, prefixes: tuple[str, ...]) -> str:
+    """Returns why something is no key of Stripe's, or ''."""
+    if not secret.startswith(tuple(prefix.encode() for prefix in prefixes)):
+        return f"does not start with {' or '.join(prefixes)}"
+    # A header can't hold them: no request would get out, and each be in doubt.
+    if not all(0x21 <= byte <= 0x7E for byte in secret):
+        return "has a blank, a line's end or another character that no key has"
+    return ""
