@@ -38,6 +38,10 @@ class Lookup:
         operation_id: What to find.
         hints: What core knows of it.
         timeout_s: Seconds it may take.
+
+    Attributes:
+        unbegun_id: A PaymentIntent that carries the operation and was not tried yet, if
+            one was come across; it is no answer, and yet can be ended.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Lookup:
         self._id = operation_id
         self._hints = hints
         self._deadline = calling.Deadline(timeout_s)
+        self.unbegun_id = ""
 
     async def find(self) -> calls.Result:
         """Returns the operation as its object has it.
@@ -124,6 +129,9 @@ class Lookup:
 
     def _made(self, reply: calling.Reply) -> calls.Result | None:
         if not self._carries(reply):
+            return None
+        if not payments.is_begun(reply.told):
+            self.unbegun_id = str(reply.told["id"])
             return None
         return payments.of_intent(reply, self._id)
 

@@ -195,6 +195,8 @@ def of_intent(answer: calling.Reply, operation_id: str) -> operation_pb2.Operati
         provider_operation_id=str(told["id"]),
     )
     _stamp(operation, answer)
+    if not is_begun(told):
+        operation.state = _O.STATE_PENDING
     if status == "canceled" and _was_authorized(told):
         # Ended later, by a void or because it expired; the authorization had succeeded.
         operation.state = _O.STATE_SUCCEEDED
@@ -207,6 +209,13 @@ def of_intent(answer: calling.Reply, operation_id: str) -> operation_pb2.Operati
     elif operation.state == _O.STATE_ACTION_REQUIRED:
         _act(operation, told)
     return operation
+
+
+def is_begun(told: calling.Json) -> bool:
+    """Whether Stripe has tried to pay; while it confirms what it made, it has not yet."""
+    if told.get("status") == "requires_payment_method":
+        return bool(told.get("last_payment_error"))
+    return told.get("status") != "requires_confirmation"
 
 
 def _was_authorized(told: calling.Json) -> bool:

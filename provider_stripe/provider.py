@@ -190,9 +190,15 @@ class StripeProvider(provider.Provider[config.StripeConfig]):
         if not intent_id:
             hints = pps.OperationHints(method="AuthorizePayment")
             search = lookup.Lookup(account, request.target_operation_id, hints, call.timeout_s / 2)
-            found = await search.find()
-            operation = found.operation if isinstance(found, calls.Answer) else found
-            intent_id = operation.provider_object_id
+            try:
+                found = await search.find()
+            except errors.LookupInconclusive:
+                if not search.unbegun_id:
+                    raise
+                intent_id = search.unbegun_id
+            else:
+                operation = found.operation if isinstance(found, calls.Answer) else found
+                intent_id = operation.provider_object_id
         return await payments.void(account, intent_id, call)
 
     async def refund(self, request: pps.RefundPaymentRequest, call: Call) -> calls.Result:

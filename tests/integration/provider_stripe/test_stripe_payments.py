@@ -230,3 +230,25 @@ async def test_a_wrong_key_needs_an_operator(core: Core) -> None:
     with pytest.raises(rig.Refused) as refused:
         await core.authorize("pm_card_visa")
     assert (refused.value.reason, refused.value.effect) == ("CREDENTIALS_REJECTED", "NONE")
+
+
+async def test_a_payment_that_was_only_made_is_not_told_as_refused(core: Core) -> None:
+    """While Stripe still confirms it, a PaymentIntent waits for a method and has no error yet."""
+    operation_id = rig.new_operation_id()
+    made = await core.elsewhere(
+        "payment_intents",
+        amount=1_000,
+        currency="eur",
+        capture_method="manual",
+        **{"metadata[payhub_operation_id]": operation_id},
+    )
+    assert (made["status"], made["last_payment_error"]) == ("requires_payment_method", None)
+    for hints in ({}, {"provider_object_id": made["id"]}):
+        with pytest.raises(rig.Refused) as refused:
+            await core.look(operation_id, "AuthorizePayment", **hints)
+        assert refused.value.reason == "LOOKUP_INCONCLUSIVE"
+    # Whoever wants it ended needs no answer.
+    voided = await core.void(operation_id)
+    assert (voided.state, voided.provider_object_id) == (_O.STATE_SUCCEEDED, made["id"])
+    found = await core.look(operation_id, "AuthorizePayment")
+    assert found.operation.state == _O.STATE_VOIDED
