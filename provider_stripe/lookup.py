@@ -8,6 +8,7 @@ Stripe's lag behind.
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 from provider_sdk import calls, errors
@@ -27,6 +28,7 @@ PAGES_MAX = 5
 # Clocks differ, and Stripe may have taken a while.
 MARGIN_S = 120
 
+_O = operation_pb2.Operation
 Lister = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
@@ -137,7 +139,12 @@ class Lookup:
 
     async def _step(self) -> calls.Result | None:
         reply = await self._intent()
-        return payments.of_step(reply, self._id) if reply is not None else None
+        if reply is None:
+            return None
+        found = payments.of_step(reply, self._id)
+        # Marked and not captured: a repeat may, waiting does not.
+        waits = reply.told.get("status") == "requires_capture"
+        return None if waits and found.state == _O.STATE_PENDING else found
 
     async def _void(self) -> calls.Result | None:
         reply = await self._intent()

@@ -239,16 +239,19 @@ def of_step(answer: calling.Reply, operation_id: str) -> operation_pb2.Operation
     entry = marks.read(told.get("metadata"), operation_id)
     if entry is None:
         raise errors.NotFound("the payment does not know the operation")
-    state = _O.STATE_SUCCEEDED
+    state, amount = _O.STATE_SUCCEEDED, entry.amount
     if entry.what == "capture":
         state = statuses.CAPTURED.get(str(told.get("status")), _O.STATE_UNSPECIFIED)
+        if state == _O.STATE_SUCCEEDED:
+            # The mark only says what was asked for.
+            amount = int(told.get("amount_received") or amount)
     operation = _O(
         operation_id=operation_id,
         state=state,
         provider_object_id=str(told["id"]),
         provider_operation_id=operation_id,
     )
-    operation.amount.CopyFrom(money.from_stripe(entry.amount, str(told["currency"])))
+    operation.amount.CopyFrom(money.from_stripe(amount, str(told["currency"])))
     if state == _O.STATE_DECLINED:
         operation.decline.CopyFrom(declines.of_error(told.get("last_payment_error")))
     _stamp(operation, answer)

@@ -26,11 +26,12 @@ PAYMENT_INTENT: Mapping[str, operation_pb2.Operation.State] = {
     "succeeded": _O.STATE_SUCCEEDED,
     "canceled": _O.STATE_VOIDED,
 }
-# The same PaymentIntent, seen from a capture that Stripe has taken on.
+# The same PaymentIntent, seen from a capture that Stripe has taken on. Each is the last one:
+# what can still be captured was not.
 CAPTURED: Mapping[str, operation_pb2.Operation.State] = {
     "requires_payment_method": _O.STATE_DECLINED,
     "processing": _O.STATE_PENDING,
-    "requires_capture": _O.STATE_SUCCEEDED,
+    "requires_capture": _O.STATE_PENDING,
     "succeeded": _O.STATE_SUCCEEDED,
     "canceled": _O.STATE_DECLINED,
 }

@@ -51,6 +51,8 @@ def test_every_event_asked_for_is_one_of_stripe() -> None:
     ("status", "state"),
     [
         ("processing", operation_pb2.Operation.STATE_PENDING),
+        # Each capture is the last one, so what can still be captured was not.
+        ("requires_capture", operation_pb2.Operation.STATE_PENDING),
         ("succeeded", operation_pb2.Operation.STATE_SUCCEEDED),
         ("requires_payment_method", operation_pb2.Operation.STATE_DECLINED),
         ("canceled", operation_pb2.Operation.STATE_DECLINED),
@@ -75,3 +77,16 @@ def test_a_capture_is_told_by_how_its_payment_stands(
     told["metadata"] = {"op_1": "increment:700"}
     raised = payments.of_step(calling.Reply(told, 1.0), "op_1")
     assert raised.state == operation_pb2.Operation.STATE_SUCCEEDED
+
+
+def test_a_capture_is_told_with_what_was_booked() -> None:
+    """The mark says what was asked for; what Stripe received is another thing."""
+    told = {
+        "id": "pi_1",
+        "status": "succeeded",
+        "currency": "eur",
+        "amount_received": 500,
+        "metadata": {"op_1": "capture:700"},
+    }
+    operation = payments.of_step(calling.Reply(told, 1.0), "op_1")
+    assert operation.amount.amount_minor == 500
