@@ -93,10 +93,13 @@ async def after_change(question: Awaitable[_T]) -> _T:
     """Returns the answer to a question, or a further change, that comes after one was made.
 
     Raises:
-        errors.NoAnswer: Whatever it met; the first change was made all the same.
+        errors.Mismatch: The operation was another one when it made the first change.
+        errors.NoAnswer: Whatever else it met; the first change was made all the same.
     """
     try:
         return await question
+    except errors.Mismatch:
+        raise
     except errors.ProviderError:
         raise errors.NoAnswer("Stripe did not say how what was made stands now") from None
 
