@@ -191,5 +191,6 @@ def garbage(run: runs.Run) -> Sequence[tuple[str, Any]]:
         ("a deep one", nps.WebhookRequest(body=b"[" * 100_000)),
         ("a large one", nps.WebhookRequest(body=b'{"id": "' + b"a" * 1_000_000 + b'"}')),
         ("one with wrong types", nps.WebhookRequest(body=b'{"id": 1, "type": {}, "data": 0}')),
+        ("one with half a character", nps.WebhookRequest(body=b'{"id": "\\ud800"}')),
         ("one with many headers", many),
     ]
