@@ -1,7 +1,7 @@
 """A daemon is `run_once` plus this loop.
 
 Owns pacing: at once while there is work, idle waits, backoff with jitter after
-an exception. Called by relays and resolvers; never swallows a cancellation.
+an exception. Called by relays and resolvers; never swallows a cancellation of its own.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from servicekit import logs
+from servicekit import logs, tasks
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 10.0
@@ -30,7 +30,8 @@ async def run_forever(
 
     More than 0: called again at once. 0: after `idle_s`, or when `wake` is set
     (it is cleared here). An exception is logged and followed by a pause that
-    doubles from 0.1 s to 10 s, of which a random half is left out.
+    doubles from 0.1 s to 10 s, of which a random half is left out. So is what was
+    canceled elsewhere and waited for here.
     """
     failures = 0
     stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
@@ -40,7 +41,9 @@ async def run_forever(
                 wake.clear()
             try:
                 done = await run_once()
-            except Exception:
+            except (Exception, asyncio.CancelledError) as failure:
+                if isinstance(failure, asyncio.CancelledError) and tasks.is_canceled():
+                    raise
                 failures += 1
                 pause_s = min(BACKOFF_FIRST_S * 2 ** min(failures - 1, 30), BACKOFF_MAX_S)
                 pause_s *= 0.5 + 0.5 * jitter()

@@ -17,7 +17,7 @@ import grpc.aio
 import uvloop
 from starlette import routing
 
-from servicekit import dispatch, failpoints, health, http, logs, metrics, rpc
+from servicekit import dispatch, failpoints, health, http, logs, metrics, rpc, tasks
 from servicekit import settings as settings_module
 
 T = TypeVar("T")
@@ -115,12 +115,13 @@ async def serve(  # noqa: PLR0913
     `drain_grace_s` → `on_drain` → background tasks end → `closing`. A second
     signal, half a second or more after the first, skips what is left, except
     `closing`, which then has 2 s. `closing` also runs when the process can't
-    listen. A background task that raises ends the process with status 1.
-    Interceptors listed before the pipeline are gRPC's own; those after it sit
-    between it and the servicers and are asked once per method. Who passes
-    `health_servicer` may set the health of further names. `on_serving` is given
-    the address of the gRPC server once it takes calls. Setting `asked` ends the
-    process as a signal does, without counting as the first one.
+    listen. A background task that raises ends the process with status 1; so does
+    one whose CancelledError is not its own. Interceptors listed before the
+    pipeline are gRPC's own; those after it sit between it and the servicers and
+    are asked once per method. Who passes `health_servicer` may set the health of
+    further names. `on_serving` is given the address of the gRPC server once it
+    takes calls. Setting `asked` ends the process as a signal does, without
+    counting as the first one.
     """
     outer, pipeline, inner = _split(interceptors)
     process = _Process(
@@ -287,8 +288,14 @@ class _Process:
             await work(self._stop)
         except Exception:
             _log.exception("a background task failed; the process stops")
-            self.exit_status = 1
-            self._asked.set()
+        except asyncio.CancelledError:
+            if tasks.is_canceled():
+                raise
+            _log.exception("a background task was canceled elsewhere; the process stops")
+        else:
+            return
+        self.exit_status = 1
+        self._asked.set()
 
     async def _drain(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         settings = self._settings

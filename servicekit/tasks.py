@@ -16,6 +16,15 @@ T = TypeVar("T")
 _log = logs.get_logger(__name__)
 
 
+def is_canceled() -> bool:
+    """Tell whether a CancelledError is meant for the current task.
+
+    If not, what it waited for was canceled: a call, for example, whose connection was closed.
+    """
+    task = asyncio.current_task()
+    return task is None or bool(task.cancelling())
+
+
 class Tracker:
     """Runs coroutines as tracked tasks; at most `limit` at once."""
 

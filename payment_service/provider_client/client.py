@@ -147,7 +147,7 @@ class ProviderClient:
         Raises:
             grpc.aio.AioRpcError: Whatever the instance, or the connection to it, says.
         """
-        return await getattr(self.plugin, method)(request, timeout=timeout_s)
+        return await stubs.answer(getattr(self.plugin, method)(request, timeout=timeout_s))
 
     def stale(self) -> Iterator[tuple[str, str]]:
         """Returns (binding, tenant) of what it has an older configuration of."""
@@ -203,6 +203,8 @@ class ProviderClient:
             answer = await send(request, timeout=left_s)
         except grpc.aio.AioRpcError as error:
             return self._failed(operation, error)
+        except asyncio.CancelledError:
+            return self._failed(operation, stubs.connection_closed())
         failpoints.hit("payment_service.after_provider_call")
         return self._answered(operation, answer)
 
@@ -243,7 +245,7 @@ class ProviderClient:
         )
         try:
             stub = self._stubs[requests.Service.PAYMENT]
-            answer = await stub.GetOperation(request, timeout=LOOKUP_TIMEOUT_S)
+            answer = await stubs.answer(stub.GetOperation(request, timeout=LOOKUP_TIMEOUT_S))
         except grpc.aio.AioRpcError as error:
             failure = reading.failure_of(error)
             if error.code() is grpc.StatusCode.NOT_FOUND:
@@ -288,7 +290,7 @@ class ProviderClient:
         if (failed := await self.ensure_configured(binding_id, tenant_id)) is not None:
             raise NotConfigured(failed[0])
         try:
-            return await call(request, timeout=timeout_s)
+            return await stubs.answer(call(request, timeout=timeout_s))
         except grpc.aio.AioRpcError as error:
             failure = reading.failure_of(error)
             lost = failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
@@ -297,7 +299,7 @@ class ProviderClient:
         self.configured.pop(binding_id, None)
         if (failed := await self.ensure_configured(binding_id, tenant_id)) is not None:
             raise NotConfigured(failed[0])
-        return await call(request, timeout=timeout_s)
+        return await stubs.answer(call(request, timeout=timeout_s))
 
     async def ensure_configured(
         self, binding_id: str, tenant_id: str
@@ -323,7 +325,10 @@ class ProviderClient:
             running = asyncio.create_task(self._configure(binding_id, tenant_id))
             self._configuring[binding_id] = running
             running.add_done_callback(lambda _: self._configuring.pop(binding_id, None))
-        return await asyncio.shield(running)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            return f"configure failed: {stubs.connection_closed().details()}", signs.Sign.NEUTRAL
 
     async def _configure(self, binding_id: str, tenant_id: str) -> tuple[str, signs.Sign] | None:
         version = self.known.plugin_version if self.known else ""

@@ -1,11 +1,14 @@
 """The services of a provider as gRPC clients of one channel.
 
-Owns which stub serves which service. Called by the client when it connects. Never calls.
+Owns which stub serves which service, and what a call ends with whose connection is closed.
+Called by the client. Never repeats a call.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import grpc
 import grpc.aio
 from payhub.provider.v1 import (
     billing_provider_service_pb2_grpc,
@@ -17,6 +20,7 @@ from payhub.provider.v1 import (
 )
 
 from payment_service.provider_client import requests
+from servicekit import tasks
 
 _S = requests.Service
 _MADE_OF: dict[requests.Service, Callable[[Any], Any]] = {
@@ -32,3 +36,30 @@ _MADE_OF: dict[requests.Service, Callable[[Any], Any]] = {
 def make(channel: grpc.aio.Channel) -> dict[requests.Service, Any]:
     """Returns every stub; the stubs of asyncio have no types of their own."""
     return {service: made_of(channel) for service, made_of in _MADE_OF.items()}
+
+
+async def answer(call: Awaitable[Any]) -> Any:
+    """Returns the answer of a call.
+
+    Raises:
+        grpc.aio.AioRpcError: Whatever the instance says, or that its connection was closed.
+    """
+    try:
+        return await call
+    except asyncio.CancelledError:
+        raise connection_closed() from None
+
+
+def connection_closed() -> grpc.aio.AioRpcError:
+    """Returns the error of a call that ended because its connection was closed.
+
+    gRPC tells that as if whoever waits was canceled, and must not end them.
+
+    Raises:
+        asyncio.CancelledError: Whoever waits was.
+    """
+    if tasks.is_canceled():
+        raise asyncio.CancelledError
+    nothing = grpc.aio.Metadata()
+    text = "the connection was closed"
+    return grpc.aio.AioRpcError(grpc.StatusCode.CANCELLED, nothing, nothing, text)

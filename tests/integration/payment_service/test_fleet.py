@@ -15,6 +15,8 @@ from payhub.plugin.v1 import plugin_service_pb2 as ps
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
 from deploy import stack
+from payment_service.db import operations
+from payment_service.domain import outcomes
 from provider_sdk import errors as plugin_errors
 from tests.integration.payment_service import (
     conftest,
@@ -42,6 +44,22 @@ class Failing(Sidecar):
         if self.failure is not None:
             await sidecars.fail(context, plugin_errors.to_rpc(self.failure, domain="other"))
         return await super().AuthorizePayment(request, context)
+
+
+class Silent(Sidecar):
+    """Keeps whoever looks up an operation waiting."""
+
+    def __init__(self, plugin_id: str) -> None:
+        super().__init__(plugin_id)
+        self.looked = asyncio.Event()
+
+    async def GetOperation(
+        self, request: provider_pb.GetOperationRequest, context: Any
+    ) -> provider_pb.GetOperationResponse:
+        """Never answers."""
+        self.looked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 @pytest.fixture
@@ -105,6 +123,25 @@ async def test_what_one_instance_refuses_with_nothing_done_another_one_takes(
         two.failure = refusal
         reason = type(refusal).__name__.upper().replace("BUSY", "PLUGIN_BUSY")
         assert set(await pay(admin, 1)) <= {reason, "PROVIDER_UNREACHABLE"}
+
+
+async def test_a_look_up_ends_with_its_instance_and_not_whoever_looks(url: str) -> None:
+    """It tells nothing, and the next one asks the instance that is there by then."""
+    async with (
+        Silent("other") as one,
+        registrant.plugged(url) as (admin, plug),
+    ):
+        session_id = await registrant.enable(admin, plug, one)
+        paid = await admin.caller.create(provider="other")
+        ctx = admin.service.parts.ctx
+        (operation,) = await ctx.db.read(lambda conn: operations.of_entity(conn, paid.id))
+        provider = ctx.providers.find("other")
+        assert provider is not None
+        looking = asyncio.create_task(provider.look_up(operation))
+        await one.looked.wait()
+        await plug.leave(session_id)
+        report = await looking
+        assert report.outcome is outcomes.Outcome.UNKNOWN
 
 
 async def test_a_provider_that_hangs_ties_up_its_own_share_alone(url: str) -> None:

@@ -152,6 +152,8 @@ async def main() -> int:
     async def background(stop: asyncio.Event) -> None:
         if problem == "background":
             raise ZeroDivisionError("the background broke")
+        if problem == "cancellation":
+            raise asyncio.CancelledError("the cancellation broke")
         await stop.wait()
         _log.info("background ended")
 

@@ -205,7 +205,7 @@ async def test_a_second_signal_stops_at_once() -> None:
     assert process.events(lines)[-1] == "closed"
 
 
-@pytest.mark.parametrize("problem", ["background", "drain"])
+@pytest.mark.parametrize("problem", ["background", "cancellation", "drain"])
 async def test_a_failure_shows_in_the_exit_status(problem: str) -> None:
     """A process that lost a part of itself stops in order and says 1."""
     async with running(PROBLEM=problem) as process:

@@ -82,6 +82,29 @@ async def test_exceptions_back_off_twice_as_long_each_time(
     assert pauses == [0.0001, 0.0002, 0.0004, 0.0004, 0.0004, 0.0001]
 
 
+async def test_what_was_canceled_elsewhere_does_not_end_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Waiting for somebody else's canceled work fails; only canceling the loop ends it."""
+    monkeypatch.setattr(loop, "BACKOFF_FIRST_S", 0.0001)
+    stop = asyncio.Event()
+    runs = 0
+
+    async def run_once() -> int:
+        nonlocal runs
+        runs += 1
+        if runs == 3:
+            stop.set()
+            return 0
+        other = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+        raise AssertionError
+
+    await asyncio.wait_for(loop.run_forever(run_once, idle_s=60, stop=stop, name="x"), 5)
+    assert runs == 3
+
+
 async def test_a_cancellation_goes_through() -> None:
     """Cancelling the loop cancels the run."""
 
