@@ -12,11 +12,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 import uvicorn
 from starlette import applications, requests, responses, routing
+from uvicorn.protocols.http import h11_impl
 
 from servicekit import logs, metrics
 
 READY_CHECK_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5
+# How long a connection may take to bring a request with all its headers.
+HEAD_TIMEOUT_S = 5.0
 
 _log = logs.get_logger(__name__)
 
@@ -84,6 +87,39 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+class _Protocol(h11_impl.H11Protocol):
+    """A connection, closed if it takes too long to bring a request.
+
+    The library waits for it for ever, and a few hundred connections are all there are.
+    """
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._expect()
+        else:
+            self._came()
+
+    def _expect(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+
+    def _came(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 class Server:
     """Serves one application on one socket."""
 
@@ -95,6 +131,7 @@ class Server:
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 app,
+                http=_Protocol,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
