@@ -6,7 +6,6 @@ and by workers. Never logs a value.
 
 import dataclasses
 import json
-import os
 import pathlib
 import re
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 import grpc
 from cryptography import fernet
 
-from servicekit import errors
+from servicekit import errors, secret_files
 
 KEYS_MAX = 16
 VARIABLE = "EVENT_GATEWAY_ENCRYPTION_KEYS"
@@ -122,14 +121,7 @@ def find_keys(text: str | None, path: pathlib.Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with os.fdopen(os.open(path, flags, 0o600), "w") as file:
-                file.write(new_key() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        return path.read_text(encoding="ascii").split()
+        return secret_files.read_or_make(path, new_key).split()
     except (OSError, UnicodeDecodeError) as problem:
         raise KeyProblem(f"can't read or make the encryption keys in {path}") from problem
 

@@ -6,13 +6,12 @@ its SHA-256.
 """
 
 import hmac
-import os
 import pathlib
 
 from payment_service.db import keys
 from payment_service.domain import admission
 from payment_service.usecases import context
-from servicekit import auth, errors
+from servicekit import auth, errors, secret_files
 
 SCOPES = (
     "payments:read",
@@ -152,11 +151,4 @@ def _check_types(types: tuple[str, ...], scopes: tuple[str, ...], plugin_id: str
 
 def read_or_make(path: pathlib.Path) -> str:
     """Returns the secret in *path*; writes a new one, readable by its owner only, if missing."""
-    if path.exists():
-        return path.read_text().strip()
-    _, secret = auth.new_key()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
-    return secret
+    return secret_files.read_or_make(path, lambda: auth.new_key()[1])

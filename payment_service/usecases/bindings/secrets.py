@@ -7,7 +7,6 @@ what it raises names bindings, slots and settings only.
 
 import base64
 import json
-import os
 import pathlib
 import re
 from collections.abc import Collection, Sequence
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from cryptography import fernet
 
 from payment_service.db import bindings
-from servicekit import storage
+from servicekit import secret_files, storage
 
 KEYS_MAX = 16
 CHECK_BATCH = 50
@@ -252,9 +251,7 @@ def find_keys(text: str | None, path: pathlib.Path | None) -> list[str]:
             f"set it, or {_VARIABLE}_FILE, or PAYMENT_SERVICE_ENCRYPTION_KEY_PATH; {_HOW}"
         )
     try:
-        if not path.exists():
-            write_keys(path, [new_key()], fresh=True)
-        return parse_keys(path.read_text(encoding="ascii"))
+        return parse_keys(secret_files.read_or_make(path, new_key))
     except (OSError, UnicodeDecodeError) as problem:
         why = getattr(problem, "strerror", None) or "not text"
         raise KeyProblem(
@@ -262,21 +259,9 @@ def find_keys(text: str | None, path: pathlib.Path | None) -> list[str]:
         ) from None
 
 
-def write_keys(path: pathlib.Path, keys: Sequence[str], *, fresh: bool = False) -> None:
-    """Writes keys to a file that only its owner can read, whole or not at all.
-
-    Raises:
-        FileExistsError: It is to be *fresh*, and somebody was faster.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    target = path if fresh else path.with_name(f"{path.name}.new")
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if fresh else os.O_TRUNC)
-    with os.fdopen(os.open(target, flags, 0o600), "w") as file:
-        file.write("\n".join(keys) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    if not fresh:
-        target.replace(path)
+def write_keys(path: pathlib.Path, keys: Sequence[str]) -> None:
+    """Writes keys to a file that only its owner can read, whole or not at all."""
+    secret_files.write(path, "\n".join(keys))
 
 
 async def check(db: storage.Database, vault: Vault) -> None:
