@@ -82,6 +82,12 @@ class _Entry:
     expires_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    key_id: str
+    task: "asyncio.Task[Principal | None]"
+
+
 class KeyCache:
     """What keys allow, for `ttl_s`; one lookup at a time per key.
 
@@ -104,7 +110,7 @@ class KeyCache:
         self._entries: dict[bytes, _Entry] = {}
         # Apart, so that a flood of invented keys can't push out the real ones.
         self._unknown: dict[bytes, float] = {}
-        self._running: dict[bytes, asyncio.Task[Principal | None]] = {}
+        self._running: dict[bytes, _Lookup] = {}
 
     async def get(self, key_id: str, full: str, *, stale_ok: bool = False) -> Principal | None:
         """Return what the key allows, or None for an unknown or revoked one.
@@ -120,24 +126,36 @@ class KeyCache:
             return None
         running = self._running.get(key_digest)
         if running is None:
-            running = asyncio.get_running_loop().create_task(self._fill(key_id, key_digest))
-            self._running[key_digest] = running
+            task = asyncio.get_running_loop().create_task(self._fill(key_id, key_digest))
+            running = self._running[key_digest] = _Lookup(key_id, task)
         try:
-            return await asyncio.shield(running)
+            return await asyncio.shield(running.task)
         except Exception:
             if stale_ok and entry is not None:
                 return entry.principal
             raise
 
     def forget(self, key_id: str) -> None:
-        """Drop what is known of `key_id`, for example after it was revoked here."""
+        """Drop what is known of `key_id`, for example after it was revoked here.
+
+        What a lookup under way finds is not kept: it may be from before.
+        """
         for key_digest, entry in list(self._entries.items()):
             if entry.principal.key_id == key_id:
                 del self._entries[key_digest]
+        for key_digest, running in list(self._running.items()):
+            if running.key_id == key_id:
+                del self._running[key_digest]
+
+    def _is_current(self, key_digest: bytes) -> bool:
+        running = self._running.get(key_digest)
+        return running is not None and running.task is asyncio.current_task()
 
     async def _fill(self, key_id: str, key_digest: bytes) -> Principal | None:
         try:
             principal = await self._lookup(key_id, key_digest)
+            if not self._is_current(key_digest):
+                return principal
             now_s = self._clock.monotonic_s()
             self._entries.pop(key_digest, None)
             if principal is None:
@@ -149,7 +167,8 @@ class KeyCache:
                 self._entries[key_digest] = _Entry(principal, now_s + self._ttl_s)
             return principal
         finally:
-            del self._running[key_digest]
+            if self._is_current(key_digest):
+                del self._running[key_digest]
 
 
 def _make_room(entries: dict[bytes, Any], max_size: int) -> None:

@@ -164,3 +164,22 @@ async def test_a_forgotten_key_is_asked_for_again() -> None:
     assert await cache.get("k", "full") is not None
     cache.forget("k")
     assert await cache.get("k", "full") is None
+
+
+async def test_what_was_read_before_a_key_was_revoked_is_not_kept() -> None:
+    """A lookup under way may have seen the key as it was; whoever comes later asks again."""
+    lookup = Lookup()
+    lookup.gate = asyncio.Event()
+    cache = auth.KeyCache(lookup.find, clock=clock.FakeClock())
+    early = asyncio.create_task(cache.get("k", "full"))
+    await asyncio.wait([early], timeout=0.05)
+    assert lookup.calls == 1
+    cache.forget("k")
+    gate, lookup.gate = lookup.gate, None
+    lookup.known = False
+    async with asyncio.timeout(5):
+        assert await cache.get("k", "full") is None
+    lookup.known = True
+    gate.set()
+    assert await early == a_principal()
+    assert await cache.get("k", "full") is None
