@@ -253,7 +253,10 @@ class PluginAdminServicer(plugin_admin_service_pb2_grpc.PluginAdminServiceServic
         """Lists the kill switches that are set."""
         size = reading.page_size(request)
         start = reading.page_start(request, str)
-        plugin_id, tenant_id, operation = start[0].split(" ") if start else ("", "", "")
+        place = start[0].split(" ") if start else ["", "", ""]
+        if len(place) != 3:
+            raise reading.page_token_invalid()
+        plugin_id, tenant_id, operation = place
         found = await self._cases.kills.list(
             plugin_id=request.plugin_id,
             tenant_id=request.tenant_id,
@@ -266,8 +269,8 @@ class PluginAdminServicer(plugin_admin_service_pb2_grpc.PluginAdminServiceServic
         if len(found) > size:
             last = found[size - 1]
             # One text, because a part of it may be empty and none holds a blank.
-            place = f"{last.plugin_id} {last.tenant_id} {last.operation}"
-            response.next_page_token = reading.next_page_token(request, place)
+            text = f"{last.plugin_id} {last.tenant_id} {last.operation}"
+            response.next_page_token = reading.next_page_token(request, text)
         return response
 
 

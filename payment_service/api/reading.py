@@ -127,14 +127,19 @@ def page_start(request: Message, *kinds: type) -> Any:
         digest, last = "", []
     # Anybody can make a token, so what it holds is checked like any other input.
     if digest != _digest(request) or tuple(map(type, last)) != kinds or not all(map(_plain, last)):
-        raise errors.RpcError(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "PAGE_TOKEN_INVALID",
-            "page_token is not one of this query; start from the first page, "
-            "and keep all other fields equal while paging",
-            violations=[("page_token", "is not a token of this query")],
-        )
+        raise page_token_invalid()
     return tuple(last)
+
+
+def page_token_invalid() -> errors.RpcError:
+    """A page token is not one of its query."""
+    return errors.RpcError(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "PAGE_TOKEN_INVALID",
+        "page_token is not one of this query; start from the first page, "
+        "and keep all other fields equal while paging",
+        violations=[("page_token", "is not a token of this query")],
+    )
 
 
 def _plain(value: str | int) -> bool:

@@ -55,6 +55,10 @@ _VERSIONS = storage.Statement(
     f"select {_VERSION} from binding_versions where binding_id = :binding_id "
     "and generation < :below order by generation desc limit :most"
 )
+_GENERATION = storage.Statement(
+    f"select {_VERSION} from binding_versions where binding_id = :binding_id "
+    "and generation = :generation"
+)
 _FORGET_VERSIONS = storage.Statement("delete from binding_versions where binding_id = :binding_id")
 _NEWEST_BY = storage.Statement(
     f"select {_VERSION} from binding_versions where binding_id = :binding_id "
@@ -310,8 +314,8 @@ def versions(
 
 def version(conn: storage.Connection, binding_id: str, generation: int) -> Version | None:
     """Returns one generation, or None."""
-    found = versions(conn, binding_id, below=generation + 1, most=1)
-    return found[0] if found and found[0].generation == generation else None
+    row = conn.one(_GENERATION, {"binding_id": binding_id, "generation": generation})
+    return _version(row) if row else None
 
 
 def open_operations(conn: storage.Connection, binding: bindings.Binding) -> int:

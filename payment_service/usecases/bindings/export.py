@@ -20,6 +20,7 @@ from payment_service.usecases.bindings import (
     binding_store,
     bindings,
     gates,
+    schema_check,
     sealing,
     secrets,
 )
@@ -224,9 +225,8 @@ def _equal(
     sealed: bool,
 ) -> bool:
     content = opened.stored.content
-    try:
-        theirs = json.loads(wanted.config_json or "{}")
-    except ValueError:
+    theirs = schema_check.read_object(wanted.config_json or "{}")
+    if isinstance(theirs, schema_check.Finding):
         return False
     ours = json.loads(content.config_json)
     return (

@@ -415,3 +415,21 @@ async def test_exports_refuse_what_would_leak_or_could_not_be_read(
     first = await admin.export(page_size=1, **sealing)
     second = await admin.export(page_size=1, page_token=first.next_page_token, **sealing)
     assert second.bindings[0].tenant_id != first.bindings[0].tenant_id
+
+
+async def test_extremes_are_refused_like_anything_else_that_is_wrong(
+    admin: binding_rig.Admin, caller: rig.Caller
+) -> None:
+    """The largest generation there could be, and an import that is nested without end."""
+    binding = await admin.create(caller.tenant)
+    for call in (
+        admin.get(binding.id, 2**63 - 1),
+        admin.diff(binding.id, 2**63 - 1),
+        admin.roll_back(binding, 2**63 - 1),
+    ):
+        assert (await rig.refusal(call)).code is grpc.StatusCode.NOT_FOUND
+    (exported,) = (await admin.export(tenant_id=caller.tenant)).bindings
+    exported.config_json = '{"a":' * 2_000 + "1" + "}" * 2_000
+    answer = await admin.take_in([exported], overwrite=True)
+    assert binding_rig.outcomes(answer) == ["REFUSED"]
+    assert "nested too deep" in str(answer.results[0].diagnostics)

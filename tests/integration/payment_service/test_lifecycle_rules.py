@@ -1,6 +1,7 @@
 """What stands in the way of enabling and disabling: dependencies, reports, quarantine, switches."""
 
 import asyncio
+import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -207,7 +208,13 @@ async def test_a_kill_switch_stops_what_it_names_and_nothing_else(database_url: 
         ]
         assert switches[0].reason == "all of it"
         first = await admin.call("ListKillSwitches", page_size=1)
-        rest = await admin.call("ListKillSwitches", page_size=1, page_token=first.next_page_token)
+        token = first.next_page_token
+        rest = await admin.call("ListKillSwitches", page_size=1, page_token=token)
+        digest, _ = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        for last in ("other", "other a b c"):
+            forged = base64.urlsafe_b64encode(json.dumps([digest, last]).encode()).decode()
+            refused = await rig.refusal(admin.call("ListKillSwitches", page_token=forged))
+            assert refused.reason == "PAGE_TOKEN_INVALID"
         assert [*first.kill_switches, *rest.kill_switches] == list(switches)
         assert (await admin.call("ClearKillSwitch", "other")).cleared
         assert not (await admin.call("ClearKillSwitch", "other")).cleared
