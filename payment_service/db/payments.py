@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from payment_service.db import operations, rows
 from payment_service.domain import model
-from servicekit import storage
+from servicekit import ids, storage
 
 # Of every payment, and those that most payments leave at the table's defaults.
 _PLAIN = (
@@ -25,6 +25,19 @@ _MORE = (
 ).split(", ")
 COLUMNS = (*_PLAIN, *_MORE)
 _WIDTH = len(COLUMNS)
+
+# Further than this a clock never was set back while ids went on from where they were.
+_ID_SLACK_US = 86_400_000_000
+
+# Few payments wait at any time, each for an open operation, and those have an index.
+_WAITING = frozenset(
+    {
+        model.PaymentState.PROCESSING,
+        model.PaymentState.REQUIRES_ACTION,
+        model.PaymentState.IN_DOUBT,
+    }
+)
+_OPEN = "select entity_id from operations where state <= 4 and tenant_id = :tenant_id"
 
 _INSERT = "insert into payments ({}) select {} where {{if_first}}"
 INSERT = storage.Statement(
@@ -249,8 +262,17 @@ def list_newest_first(
         if value := getattr(wanted, name):
             clauses.append(clause)
             values[name] = value
+    # Ids are minted as payments are created: those much older or younger are not looked at.
+    if wanted.created_from_us:
+        clauses.append("id >= :from_id")
+        values["from_id"] = ids.lowest_id("pay", wanted.created_from_us - _ID_SLACK_US)
+    if wanted.created_before_us:
+        clauses.append("id < :until_id")
+        values["until_id"] = ids.lowest_id("pay", wanted.created_before_us + _ID_SLACK_US)
     if wanted.states:
         clauses.append(f"state in ({', '.join(str(int(state)) for state in wanted.states)})")
+        if _WAITING.issuperset(wanted.states):
+            clauses.append(f"id in ({_OPEN})")
     text = (
         f"select {', '.join(COLUMNS)} from payments where {' and '.join(clauses)} "
         "order by id desc limit :most"

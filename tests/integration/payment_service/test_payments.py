@@ -300,6 +300,11 @@ async def test_lists_are_filtered(caller: rig.Caller) -> None:
         *(other.id, failed.id, paid.id)
     ]
     assert await ids(customer_id="cus_unknown") == []
+    assert await ids(states=[rig.Payment.STATE_REQUIRES_ACTION]) == []
+    waits = await caller.create("tok_action_required", return_url="https://shop.test/")
+    for states in (["REQUIRES_ACTION", "IN_DOUBT"], ["REQUIRES_ACTION", "CANCELED"]):
+        wanted = [rig.Payment.State.Value(f"STATE_{name}") for name in states]
+        assert await ids(states=wanted) == [waits.id]
 
 
 async def test_a_provider_that_is_not_set_up_is_refused_by_name(caller: rig.Caller) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from payment_service import composition
-from payment_service.db import operations, outbox, webhooks
+from payment_service.db import operations, outbox, payments, webhooks
+from payment_service.domain import model
 from servicekit import storage
 from servicekit.storage import sqlite
 
@@ -21,11 +22,19 @@ _FILL = (
          reserved_minor, final, refund_id, version, attempts, provider, binding_id, request,
          provider_operation_id, failure, correlation_id, idempotency_key, actor, not_after_us,
          next_check_us, created_us, updated_us)
-       select 'pay_' || n, 'op_' || n, 't', 2, 5, 1, 'EUR', 0, 0, '', 2, 1, 'mock', 'b', x'',
-         '', '', '', '', '', 0, 0, n, n from many""",
+       select printf('pay_%012x', n * 3600000) || '0', 'op_' || n, 't', 2, 5 - (n = 2), 1,
+         'EUR', 0, 0, '', 2, 1, 'mock', 'b', x'', '', '', '', '', '', 0, 0, n, n from many""",
     """insert into outbox (event_id, tenant_id, entity_type, entity_id, entity_version, envelope,
          created_us, log_epoch, log_position)
        select 'evt_' || n, 't', 'payment', 'pay_' || n, 1, x'', n, 'e', n from many""",
+    """insert into payments (tenant_id, id, state, amount_minor, currency, capture_method,
+         provider, binding_id, provider_payment_id, customer_id, user_id, subscription_id,
+         order_id, metadata, description, action, failure, cancel_requested, authorized_minor,
+         captured_minor, capture_reserved_minor, refunded_minor, refund_reserved_minor, version,
+         created_us, updated_us, revision)
+       select 't', printf('pay_%012x', n * 3600000) || '0', 5 + 3 * (n = 2), 1,
+         'EUR', 1, 'mock', 'b', '', '', '', '', '', '{}', '', '', '', 0, 1, 1, 0, 0, 0, 1,
+         n * 3600000000, n, 1 from many""",
     """insert into inbound_webhooks (id, provider, binding_id, tenant_id, state, headers, body,
          body_bytes, told, event_type, provider_event_id, attempts, next_attempt_us, detail,
          http_status, entity_ids, received_us, updated_us)
@@ -63,10 +72,33 @@ def _found_webhooks(conn: storage.Connection) -> object:
     return [one.id for one in webhooks.list_newest_first(conn, wanted, 50)]
 
 
+def _found_payments(conn: storage.Connection, from_us: int = 0, before_us: int = 0) -> object:
+    wanted = payments.ListFilter(created_from_us=from_us, created_before_us=before_us)
+    found = payments.list_newest_first(conn, "t", wanted, 50)
+    return [one.created_us // 3_600_000_000 for one in found]
+
+
+def _newest_payments(conn: storage.Connection) -> object:
+    return _found_payments(conn, from_us=(ROWS - 1) * 3_600_000_000)
+
+
+def _oldest_payments(conn: storage.Connection) -> object:
+    return _found_payments(conn, before_us=3 * 3_600_000_000)
+
+
+def _waiting_payments(conn: storage.Connection) -> object:
+    states = (model.PaymentState.PROCESSING, model.PaymentState.IN_DOUBT)
+    wanted = payments.ListFilter(states=states)
+    return [one.id for one in payments.list_newest_first(conn, "t", wanted, 50)]
+
+
 @pytest.mark.parametrize(
     ("run", "expected"),
     [
-        (operations.oldest_doubt_us, 0),
+        (_waiting_payments, [f"pay_{2 * 3_600_000:012x}0"]),
+        (_newest_payments, [ROWS, ROWS - 1]),
+        (_oldest_payments, [2, 1]),
+        (operations.oldest_doubt_us, 2),
         (_pruned_events, 49),
         (_pruned_webhooks, 4),
         (_found_webhooks, [f"whk_{7:012x}"]),

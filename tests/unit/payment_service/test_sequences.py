@@ -26,6 +26,8 @@ SEEDS = range(4)
 PAYMENTS = 75
 STEPS = 30
 OPERATIONS_MAX = 4
+# Lists find these by their open operation.
+WAITING = {P.PROCESSING, P.REQUIRES_ACTION, P.IN_DOUBT}
 WITH_WISH = {P.PROCESSING, P.REQUIRES_ACTION, P.IN_DOUBT, P.AUTHORIZED, P.SUCCEEDED}
 
 Combination = tuple[model.PaymentState, model.Kind, model.OperationState]
@@ -171,6 +173,8 @@ class Machine:
         assert (payment.action is not None) == (payment.state is P.REQUIRES_ACTION)
         assert (payment.failure is not None) == (payment.state is P.FAILED)
         assert not payment.cancel_requested or payment.state in WITH_WISH
+        is_open = any(operation.state in rules.OPEN for operation in payment.operations)
+        assert is_open or payment.state not in WAITING
         for operation in payment.operations:
             assert expected.is_reachable(payment.state, operation.kind, operation.state), (
                 f"{operation.kind.name} {operation.state.name} in {payment.state.name}"
