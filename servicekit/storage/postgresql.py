@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import psycopg
+from psycopg import conninfo
 from psycopg.types import numeric
 
 from servicekit.storage import calls, database, errors, statement
@@ -26,6 +27,9 @@ T = TypeVar("T")
 # Conflicts between transactions end after one of them commits; five tries
 # cover any load at which waiting is still better than an error.
 _TRIES_MAX = 5
+
+# A server that vanished without a word answers none of these; the system's own take hours.
+_LIVENESS = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
 # Two threads keep the server busy while one of them waits for its commit; a group
 # holds its rows' locks until it commits, so it stays small.
@@ -327,15 +331,8 @@ class PostgresDatabase:
             return raw
         if raw is not None:
             self._open.discard(raw)
-        timeout_ms = int(self._timeout_s * 1000)
         try:
-            raw = psycopg.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=max(1, int(self._timeout_s)),
-                options=f"-c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} "
-                f"-c idle_in_transaction_session_timeout={2 * timeout_ms} -c timezone=UTC",
-            )
+            raw = psycopg.connect(self._url, autocommit=True, **self._options())
         except psycopg.Error as error:
             raise errors.StorageUnavailable(f"can't reach PostgreSQL: {error}") from error
         # One SQL type for every int, whatever its size, so that a statement is
@@ -347,6 +344,22 @@ class PostgresDatabase:
         self._open.add(raw)
         return raw
 
+    def _options(self) -> dict[str, Any]:
+        """Returns what bounds a connection, beside and below what the URL says."""
+        timeout_ms = int(self._timeout_s * 1000)
+        given = conninfo.conninfo_to_dict(self._url)
+        ours: dict[str, Any] = {
+            **_LIVENESS,
+            "connect_timeout": max(1, int(self._timeout_s)),
+            "tcp_user_timeout": 2 * timeout_ms,
+        }
+        options = (
+            f"-c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} "
+            f"-c idle_in_transaction_session_timeout={2 * timeout_ms} -c timezone=UTC "
+            f"{given.get('options') or ''}"
+        )
+        return {k: v for k, v in ours.items() if k not in given} | {"options": options.strip()}
+
     def _retrying(self, attempt: Callable[[], T]) -> T:
         for number in range(1, _TRIES_MAX + 1):
             try:
@@ -355,6 +368,10 @@ class PostgresDatabase:
                 if number == _TRIES_MAX:
                     raise errors.StorageUnavailable(f"gave up after conflicts: {error}") from error
                 time.sleep(random.uniform(0, 0.005 * 2**number))
+            except psycopg.errors.ReadOnlySqlTransaction as error:
+                # It is a standby by now; who is the primary is found by connecting anew.
+                self._connection().close()
+                raise errors.StorageUnavailable(f"PostgreSQL: {error}") from error
             except psycopg.errors.QueryCanceled as error:
                 raise errors.StorageUnavailable(f"took too long: {error}") from error
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:

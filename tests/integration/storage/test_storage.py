@@ -6,6 +6,7 @@ import pathlib
 import sqlite3
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import AsyncIterator, Callable
 
 import psycopg
@@ -320,3 +321,45 @@ async def test_a_server_that_ends_connections_stops_nobody(
             assert await db.write(lambda conn: conn.one(COUNT), one_statement=one_statement)
     finally:
         await db.close()
+
+
+async def test_what_an_operator_puts_into_the_url_holds(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    """Options of the URL stand beside our own, which bound a server that vanished too."""
+    url = new_postgres_database()
+    added = "options=-c%20search_path%3Dpg_catalog&keepalives_idle=77"
+    db = await storage.open_database(f"{url}{'&' if '?' in url else '?'}{added}")
+    show = "select current_setting('search_path'), current_setting('statement_timeout')"
+    try:
+        assert await db.read(lambda conn: conn.query(show)) == [("pg_catalog", "10s")]
+    finally:
+        await db.close()
+
+
+async def test_a_server_that_only_reads_can_not_be_used(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    """As the former primary after a failover: the next write asks who is the primary now."""
+    url = new_postgres_database()
+    name = urllib.parse.urlsplit(url).path.lstrip("/")
+    mode = f'alter database "{name}" set default_transaction_read_only = '
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(CREATE)  # type: ignore[arg-type]
+        other.execute(f"{mode} on")  # type: ignore[arg-type]
+        db = await storage.open_database(url, pool_size=2)
+        try:
+            for one_statement in (True, False):
+                with pytest.raises(storage.StorageUnavailable):
+                    await _insert(db, "a", one_statement=one_statement)
+            other.execute(f"{mode} off")  # type: ignore[arg-type]
+            for one_statement in (True, False):
+                assert await _insert(db, f"{one_statement}", one_statement=one_statement) == 1
+        finally:
+            await db.close()
+
+
+async def _insert(db: storage.Database, key: str, *, one_statement: bool) -> int:
+    return await db.write(
+        lambda conn: conn.run(INSERT, {"id": key, "amount": 1}), one_statement=one_statement
+    )
