@@ -20,7 +20,7 @@ import psycopg
 from psycopg import conninfo
 from psycopg.types import numeric
 
-from servicekit.storage import calls, database, errors, statement
+from servicekit.storage import calls, database, errors, reaching, statement
 
 T = TypeVar("T")
 
@@ -334,7 +334,7 @@ class PostgresDatabase:
         try:
             raw = psycopg.connect(self._url, autocommit=True, **self._options())
         except psycopg.Error as error:
-            raise errors.StorageUnavailable(f"can't reach PostgreSQL: {error}") from error
+            raise reaching.failed(self._url, error) from None
         # One SQL type for every int, whatever its size, so that a statement is
         # prepared once and not once per combination of sizes.
         raw.adapters.register_dumper(int, numeric.Int8Dumper)

@@ -10,7 +10,7 @@ import contextlib
 import pathlib
 import sqlite3
 
-from servicekit.storage import errors
+from servicekit.storage import errors, reaching
 
 # Alembic reads the same files and no others.
 _NO_VERSION = ("__init__", ".#")
@@ -86,7 +86,7 @@ def _applied_on_postgresql(url: str) -> set[str]:
                 return set()
             rows = connection.execute("select version_num from alembic_version").fetchall()
     except psycopg.Error as error:
-        raise errors.StorageUnavailable(f"can't reach PostgreSQL: {error}") from error
+        raise reaching.failed(url, error) from None
     return {row[0] for row in rows}
 
 

@@ -6,6 +6,7 @@ import pathlib
 import sqlite3
 import subprocess
 import sys
+import traceback
 import urllib.parse
 from collections.abc import AsyncIterator, Callable
 
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 
 from servicekit import storage
+from servicekit.storage import revisions
 
 CREATE = "create table item (id text primary key, amount bigint not null check (amount >= 0))"
 INSERT = storage.Statement("insert into item (id, amount) values (:id, :amount)")
@@ -363,3 +365,20 @@ async def _insert(db: storage.Database, key: str, *, one_statement: bool) -> int
     return await db.write(
         lambda conn: conn.run(INSERT, {"id": key, "amount": 1}), one_statement=one_statement
     )
+
+
+@pytest.mark.parametrize(
+    "password", ["canary%zz", "x@canary", "canary/x", "x/canary", "canary@[::1", "1/?canary"]
+)
+async def test_a_password_is_in_no_error(password: str) -> None:
+    """Also one that makes the URL unreadable, which libpq quotes."""
+    url = f"postgresql://user:{password}@127.0.0.1:1/db"
+    failures = []
+    with pytest.raises(storage.StorageError) as opened:
+        await storage.open_database(url)
+    with pytest.raises(storage.StorageError) as read:
+        revisions.applied(url)
+    for failure in (opened, read):
+        failures += traceback.format_exception(failure.value)
+    shown = [line for line in failures if "canary" in line]
+    assert shown == []
