@@ -230,7 +230,10 @@ def _unreachable(each: link.Link, error: grpc.aio.AioRpcError) -> Unreachable:
 
 
 def _details(error: grpc.aio.AioRpcError) -> tuple[str, list[ps.Diagnostic]]:
-    """Returns the reason and the field violations that a status carries."""
+    """Returns the reason and the field violations that a status carries.
+
+    Nothing is cut: of a part of a secret nobody could tell that it is one.
+    """
     try:
         status = rpc_status.from_call(error)  # type: ignore[arg-type]
     except ValueError:
@@ -244,8 +247,8 @@ def _details(error: grpc.aio.AioRpcError) -> tuple[str, list[ps.Diagnostic]]:
             found += [
                 ps.Diagnostic(
                     severity=ps.Diagnostic.SEVERITY_ERROR,
-                    summary=each.description[:160],
-                    json_pointer=each.field[:160].removeprefix(_CONFIG_FIELD),
+                    summary=each.description,
+                    json_pointer=each.field.removeprefix(_CONFIG_FIELD),
                 )
                 for each in bad.field_violations
             ]

@@ -6,10 +6,13 @@ changes what is stored.
 
 from collections.abc import Sequence
 
+from payhub.plugin.v1 import plugin_service_pb2
+
 from payment_service.domain import plugins
 from payment_service.provider_client import fleet
 from payment_service.usecases import context
 from payment_service.usecases.bindings import configurations as configuration_cases
+from payment_service.usecases.bindings import gates, secrets
 from payment_service.usecases.plugins import plugin_refusals
 
 READY_TIMEOUT_S = 10.0
@@ -70,10 +73,8 @@ class Trials:
             except fleet.Unreachable as problem:
                 raise Failed("INSTANCE_UNREACHABLE", f"no instance answers: {problem}") from None
             except fleet.Rejected as problem:
-                refused += [
-                    (f"{binding.tenant_id}/config_json{each.json_pointer}", each.summary)
-                    for each in problem.diagnostics
-                ] or [(f"{binding.tenant_id}/config_json", str(problem))]
+                said = problem.diagnostics or [plugin_service_pb2.Diagnostic(summary=str(problem))]
+                refused += [_told(binding.tenant_id, each, config) for each in said]
         if not accepted:
             first = f"{refused[0][0]}: {refused[0][1]}"
             raise Failed("CONFIG_INVALID", f"it accepts no configuration: {first}", refused)
@@ -89,3 +90,18 @@ class Trials:
                     f"it is configured and not ready after {READY_TIMEOUT_S:g} s: {detail}",
                 )
             await self._ctx.clock.sleep(_POLL_S)
+
+
+def _told(
+    tenant_id: str,
+    diagnostic: plugin_service_pb2.Diagnostic,
+    config: plugin_service_pb2.BindingConfig,
+) -> tuple[str, str]:
+    """Returns a field path and what is wrong there, without the secrets the plugin was shown."""
+    held = tuple(
+        secrets.Secret(slot=each.slot, version=each.version, value=each.value)
+        for each in config.secrets
+    )
+    said = gates.Found(summary=diagnostic.summary, json_pointer=diagnostic.json_pointer)
+    told = gates.scrubbed(said, held)
+    return f"{tenant_id}/{told.field}", told.summary

@@ -7,6 +7,9 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 from payhub.admin.v1 import binding_admin_service_pb2 as bindings_pb
 from payhub.plugin.v1 import plugin_service_pb2 as pb
 
@@ -257,6 +260,45 @@ async def test_what_an_instance_refuses_leaves_the_former_in_force(database_url:
         await bindings.update(answer.binding, {"n": 3})
         assert plugin.applied[own.id] > applied
         assert plugin.held[own.id] == {"n": 3}
+
+
+class Quoting(Plugin):
+    """Refuses configurations in words that quote the secrets they hold."""
+
+    async def Configure(self, request: pb.ConfigureRequest, context: Any) -> pb.ConfigureResponse:
+        """Says what is wrong with a secret by showing it."""
+        value = request.config.secrets[0].value.decode()
+        bad = error_details_pb2.BadRequest()
+        bad.field_violations.add(field="config.config_json/key", description=f"no key: {value}")
+        packed = any_pb2.Any()
+        packed.Pack(bad)
+        status = status_pb2.Status(code=3, message=f"no key: {value}", details=[packed])
+        found = rpc_status.to_status(status)
+        await context.abort(found.code, found.details, found.trailing_metadata)
+        raise AssertionError
+
+
+async def test_a_plugin_that_quotes_secrets_tells_nobody(
+    database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither who initializes it, nor its failure, history and events, nor the log."""
+    canary = "canary" * 100
+    async with Quoting("acme") as plugin, registrant.plugged(database_url) as (admin, _):
+        await admin.registered(plugin)
+        bindings = binding_rig.Admin(admin.caller)
+        secret = [binding_rig.secret("api_key", canary.encode())]
+        await bindings.create("*", plugin="acme", secrets=secret)
+        refused = await rig.refusal(admin.call("InitializePlugin", "acme"))
+        assert refused.reason == "PLUGIN_FAILED"
+        failed = await admin.plugin("acme")
+        assert operator.state_of(failed) == "ERROR"
+        history = await admin.history("acme")
+        told = await admin.service.parts.ctx.db.read(
+            lambda conn: conn.query("select envelope from outbox")
+        )
+        for shown in (str(refused), refused.metadata, failed, history, told):
+            assert "canary" not in str(shown)
+    assert "canary" not in capfd.readouterr().err
 
 
 async def test_without_an_instance_only_the_schema_judges(database_url: str) -> None:
