@@ -5,6 +5,7 @@ each process's `migrations/env.py` calls `run_env`. Never decides whether to.
 """
 
 import pathlib
+import sqlite3
 
 import alembic.command
 import alembic.config
@@ -23,6 +24,9 @@ def run(url: str, script_location: pathlib.Path) -> None:
     if not url.startswith("sqlite:///"):
         url = url.replace("postgres://", "postgresql://").replace("://", "+psycopg://", 1)
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    if engine.dialect.name == "sqlite":
+        sqlalchemy.event.listen(engine, "connect", _leave_transactions_to_us)
+        sqlalchemy.event.listen(engine, "begin", _begin)
     try:
         with engine.connect() as connection:
             if connection.dialect.name == "postgresql":
@@ -40,6 +44,20 @@ def run(url: str, script_location: pathlib.Path) -> None:
 def run_env() -> None:
     """Runs what Alembic asked for, on the connection of `run`; called by env.py."""
     connection = alembic.context.config.attributes["connection"]
-    alembic.context.configure(connection=connection, transaction_per_migration=True)
+    alembic.context.configure(
+        connection=connection,
+        transaction_per_migration=True,
+        # Of SQLite too: a migration that breaks off must leave nothing, or it never runs again.
+        transactional_ddl=True,
+    )
     with alembic.context.begin_transaction():
         alembic.context.run_migrations()
+
+
+def _leave_transactions_to_us(raw: sqlite3.Connection, _: object) -> None:
+    # By itself the driver begins one before data is changed, not before tables are made.
+    raw.isolation_level = None
+
+
+def _begin(connection: sqlalchemy.Connection) -> None:
+    connection.exec_driver_sql("begin immediate")

@@ -12,6 +12,7 @@ import alembic.script
 import psycopg
 import pytest
 import sqlalchemy
+import sqlalchemy.exc
 
 from event_gateway import gateway
 from payment_service import composition
@@ -19,6 +20,8 @@ from servicekit import storage
 from servicekit.storage import revisions
 
 SERVICES = {"payment_service": composition.MIGRATIONS, "event_gateway": gateway.MIGRATIONS}
+# Of each service a table that is made late in a migration of many.
+LATE = {composition.MIGRATIONS: "kill_switches", gateway.MIGRATIONS: "command_key"}
 
 # Migrates a current database and tells what that took.
 AGAIN = """
@@ -95,6 +98,18 @@ def test_a_migration_that_was_lost_halfway_is_made_up_for(
     """A database with the table of revisions and none in it is migrated from the start."""
     change(database_url, "create table alembic_version (version_num varchar(32) not null)")
     assert revisions.applied(database_url) == set()
+    storage.migrate(database_url, location)
+    assert revisions.applied(database_url) == {storage.head_revision(location)}
+
+
+def test_a_migration_that_breaks_off_leaves_nothing(
+    database_url: str, location: pathlib.Path
+) -> None:
+    """What it had done is undone, so that it can be run again once the cause is gone."""
+    change(database_url, f"create table {LATE[location]} (other text)")
+    with pytest.raises(sqlalchemy.exc.SQLAlchemyError):
+        storage.migrate(database_url, location)
+    change(database_url, f"drop table {LATE[location]}")
     storage.migrate(database_url, location)
     assert revisions.applied(database_url) == {storage.head_revision(location)}
 
