@@ -70,6 +70,10 @@ _PRUNE_EVENTS = storage.Statement(
 _WAITING = storage.Statement(
     "select state, count(*) from inbound_webhooks where state in (1, 6, 7) group by state"
 )
+_UNVERIFIED = storage.Statement(
+    "select count(*) from (select 1 from inbound_webhooks where next_attempt_us > 0 "
+    "and told = :nothing limit :most) as waiting"
+)
 
 
 def _params(webhook: webhooks.Webhook) -> storage.Params:
@@ -225,6 +229,12 @@ def prune(
         + conn.run(_PRUNE_REJECTED, {"keep": rejected_keep, "most": most})
         + conn.run(_PRUNE_EVENTS, {"before_us": events_before_us, "most": most})
     )
+
+
+def unverified(conn: storage.Connection, most: int) -> int:
+    """Returns how many webhooks wait to be verified; counts up to *most*."""
+    row = conn.one(_UNVERIFIED, {"nothing": b"", "most": most})
+    return int(row[0]) if row else 0
 
 
 def waiting(conn: storage.Connection) -> Sequence[tuple[webhooks.State, int]]:

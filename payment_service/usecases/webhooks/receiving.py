@@ -24,6 +24,8 @@ REJECTED_EVERY_S = 10.0
 _TOLD_MAX = 1_000
 # Never kept: they are credentials of whoever is in between.
 _PRIVATE = frozenset({"authorization", "cookie", "proxy-authorization", "x-forwarded-client-cert"})
+# As long as they can't be verified, anybody's are kept with their bodies.
+UNVERIFIED_MAX = 1_000
 HEADERS_MAX = 100
 HEADER_CHARS_MAX = 8_192
 
@@ -113,8 +115,17 @@ class Receiver:
             http_status=LATER,
         )
         _log.warning("webhook not verified", webhook_id=webhook.id, detail=problem)
-        await self._ctx.db.write(lambda conn: rows.update(conn, later))
-        return later
+        refused = webhooks.rejected(
+            webhook, LATER, "too many wait to be verified", self._ctx.clock.now_us()
+        )
+
+        def write(conn: storage.Connection) -> webhooks.Webhook:
+            full = rows.unverified(conn, UNVERIFIED_MAX) >= UNVERIFIED_MAX
+            written = refused if full else later
+            rows.update(conn, written)
+            return written
+
+        return await self._ctx.db.write(write)
 
     async def _refuse(
         self, webhook: webhooks.Webhook, status: int, detail: str, *, is_new: bool = False

@@ -14,7 +14,7 @@ from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import provider_object_pb2 as objects
 
 from payment_service.provider_client import registry
-from payment_service.usecases.webhooks import replaying
+from payment_service.usecases.webhooks import receiving, replaying
 from tests.integration.payment_service import billing, hooking, rig
 
 _O = operation_pb2.Operation
@@ -179,6 +179,22 @@ async def test_a_sidecar_that_is_away_makes_the_provider_come_back(hooks: hookin
         "ReplayInboundWebhook", pb.ReplayInboundWebhookRequest(webhook_id=webhook_id)
     )
     assert rig.state(again.webhook) == "DUPLICATE"
+
+
+async def test_what_can_not_be_verified_is_kept_within_bounds(
+    hooks: hooking.Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a sidecar is away nobody's webhook can be refused, and anybody may send some."""
+    monkeypatch.setattr(receiving, "UNVERIFIED_MAX", 2)
+    report = _O(operation_id=f"op_{'0' * 32}", state=_O.STATE_SUCCEEDED)
+    await hooks.bank.stop()
+    sent = [await hooks.send(hooks.told(operations=[report])) for _ in range(4)]
+    assert [status for status, _ in sent] == [503] * 4
+    found = [await hooks.get(webhook_id) for _, webhook_id in sent]
+    assert [(rig.state(one.webhook), bool(one.body)) for one in found] == [
+        *[("RECEIVED", True)] * 2,
+        *[("REJECTED", False)] * 2,
+    ]
 
 
 async def test_any_order_with_repeats_ends_the_same(hooks: hooking.Hooks) -> None:
