@@ -8,14 +8,14 @@ that was not announced.
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Awaitable, Callable
 
 from event_gateway.db import read, retain
 from servicekit import clock, logs, storage
 
-# Transactions in one round: bounds how long a round can keep the writer busy.
-_DELETES_MAX = 500
-_KEY_READS_MAX = 10
+# Transactions in one round of each kind; where that was not all, the next round begins at once.
+_STEPS_MAX = 500
 
 _log = logs.get_logger(__name__)
 
@@ -77,43 +77,42 @@ class Retention:
         self._kick = kick
         self._every_s = every_s
         self._time = time
-        self._key_place = ("", "")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Runs a round every `every_s` until *stop* is set."""
+        """Runs a round every `every_s`, or at once after one that did not do all there was to do,
+        until *stop* is set.
+        """
+        behind = False
         while not stop.is_set():
             try:
-                await asyncio.wait_for(stop.wait(), self._every_s)
+                await asyncio.wait_for(stop.wait(), 0 if behind else self._every_s)
             except TimeoutError:
+                behind = False
                 try:
-                    await self.run_once(stop)
+                    behind = await self.run_once(stop)
                 except storage.StorageError as failure:
                     _log.warning("can't tidy the event log", problem=str(failure))
 
-    async def run_once(self, stop: asyncio.Event | None = None) -> int:
-        """Deletes what was announced long enough ago, announces what goes next.
+    async def run_once(self, stop: asyncio.Event | None = None) -> bool:
+        """Deletes what was announced long enough ago, announces what goes next, forgets ids.
 
-        Returns how many events were deleted.
+        Returns whether that was not all there is to do now.
         """
-        deleted = await self._delete(stop)
+        behind = await self._delete(stop)
         await self._announce()
-        await self._forget_keys()
-        return deleted
+        return await self._forget_keys(stop) or behind
 
-    async def _delete(self, stop: asyncio.Event | None) -> int:
+    async def _delete(self, stop: asyncio.Event | None) -> bool:
         state = await self._database.read(read.state)
         waited_s = (self._time.now_us() - state.expiring_us) / 1e6
         if state.expiring <= state.oldest or waited_s < self._policy.lead_s:
-            return 0
-        deleted = 0
-        for _ in range(_DELETES_MAX):
-            count = await self._database.write(lambda conn: retain.delete(conn, state.expiring))
-            deleted += count
-            if not count or (stop is not None and stop.is_set()):
-                break
+            return False
+        deleted, behind = await self._repeat(
+            functools.partial(retain.delete, upto=state.expiring), retain.DELETED_MAX, stop
+        )
         if deleted:
             _log.info("events deleted", count=deleted, upto=state.expiring)
-        return deleted
+        return behind
 
     async def _announce(self) -> None:
         policy = self._policy
@@ -137,14 +136,29 @@ class Retention:
             await self._database.write(lambda conn: retain.plan(conn, upto, now_us))
             self._kick()
 
-    async def _forget_keys(self) -> None:
+    async def _forget_keys(self, stop: asyncio.Event | None) -> bool:
         if not self._policy.dedup_s:
-            return
+            return False
         before_us = self._time.now_us() - round(self._policy.dedup_s * 1e6)
-        for _ in range(_KEY_READS_MAX):
-            place = self._key_place
-            _, self._key_place = await self._database.write(
-                lambda conn: retain.drop_keys(conn, before_us, place)  # noqa: B023
-            )
-            if self._key_place == ("", ""):
-                return
+        forget = functools.partial(retain.drop_keys, before_us=before_us)
+        _, behind = await self._repeat(forget, retain.KEYS_MAX, stop)
+        return behind
+
+    async def _repeat(
+        self,
+        step: Callable[[storage.Connection], int],
+        most: int,
+        stop: asyncio.Event | None,
+    ) -> tuple[int, bool]:
+        """Runs transactions that do *most* each until one does less; returns how much they did,
+        and whether there is more.
+        """
+        done = 0
+        for _ in range(_STEPS_MAX):
+            count = await self._database.write(step)
+            done += count
+            if count < most:
+                return done, False
+            if stop is not None and stop.is_set():
+                break
+        return done, True

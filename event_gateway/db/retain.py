@@ -14,8 +14,8 @@ from servicekit import storage
 # One transaction: short enough that nobody notices who appends.
 DELETED_MAX = 1000
 ERASED_MAX = 200
-# Ids looked at in one transaction while the expired ones are sought.
-KEYS_MAX = 2000
+# Ids that are forgotten in one transaction.
+KEYS_MAX = 1000
 # Reads in which the size of the log is brought under its limit, step by step.
 _SIZE_READS_MAX = 250
 
@@ -64,13 +64,22 @@ _DELETE = storage.Statement("delete from event_log where position > :after and p
 _MOVE_OLDEST = storage.Statement(
     "update log_head set oldest = :upto, size_bytes = size_bytes - :size_bytes where log = 'main'"
 )
-_OLD_KEYS = storage.Statement(
-    "select tenant_id, event_id, position, append_us from event_key "
-    "where (tenant_id, event_id) > (:tenant_id, :event_id) order by tenant_id, event_id limit :rows"
+_KEEP_IDS = storage.Statement(
+    "insert into deleted_event (position, tenant_id, event_id) select position, tenant_id, "
+    "event_id from event_log where position > :after and position <= :upto on conflict do nothing"
 )
+_OLDEST_KEYS = (
+    "select d.position, d.tenant_id, d.event_id, k.append_us from deleted_event d "
+    "left join event_key k on k.tenant_id = d.tenant_id and k.event_id = d.event_id "
+    "and k.position = d.position order by d.position limit :rows"
+)
+# Locked in their order, so that gateways which forget at the same time wait for each other.
+_OLD_KEYS = storage.Statement(_OLDEST_KEYS, postgresql=f"{_OLDEST_KEYS} for update of d")
 _DROP_KEY = storage.Statement(
-    "delete from event_key where tenant_id = :tenant_id and event_id = :event_id"
+    "delete from event_key where tenant_id = :tenant_id and event_id = :event_id "
+    "and position = :position"
 )
+_DROP_IDS = storage.Statement("delete from deleted_event where position <= :upto")
 _OF_ENTITY = storage.Statement(
     "select position, event from event_log where tenant_id = :tenant_id "
     "and entity_id = :entity_id and entity_type = :entity_type and position > :after "
@@ -127,29 +136,25 @@ def delete(conn: storage.Connection, upto: int) -> int:
     if not rows:
         return 0
     reached = rows[-1][0]
+    conn.run(_KEEP_IDS, {"after": current.oldest, "upto": reached})
     conn.run(_DELETE, {"after": current.oldest, "upto": reached})
     conn.run(_MOVE_OLDEST, {"upto": reached, "size_bytes": sum(row[1] for row in rows)})
     return len(rows)
 
 
-def drop_keys(
-    conn: storage.Connection, before_us: int, after: tuple[str, str]
-) -> tuple[int, tuple[str, str]]:
-    """Forgets ids of events that are gone and were accepted before *before_us*.
-
-    Looks at KEYS_MAX ids after *after*; returns how many went, and where to look next,
-    which is the beginning once the end was reached.
+def drop_keys(conn: storage.Connection, before_us: int) -> int:
+    """Forgets the oldest ids of events that are gone and were accepted before *before_us*, at most
+    KEYS_MAX; returns how many.
     """
-    current = read.state(conn)
-    rows = conn.all(_OLD_KEYS, {"tenant_id": after[0], "event_id": after[1], "rows": KEYS_MAX})
-    old = [
-        {"tenant_id": row[0], "event_id": row[1]}
-        for row in rows
-        if row[2] <= current.oldest and row[3] < before_us
-    ]
-    if old:
-        conn.run_many(_DROP_KEY, old)
-    return len(old), ((rows[-1][0], rows[-1][1]) if len(rows) == KEYS_MAX else ("", ""))
+    due: list[dict[str, object]] = []
+    for position, tenant_id, event_id, append_us in conn.all(_OLD_KEYS, {"rows": KEYS_MAX}):
+        if append_us is not None and append_us >= before_us:
+            break
+        due.append({"tenant_id": tenant_id, "event_id": event_id, "position": position})
+    if due:
+        conn.run_many(_DROP_KEY, due)
+        conn.run(_DROP_IDS, {"upto": due[-1]["position"]})
+    return len(due)
 
 
 def erase(

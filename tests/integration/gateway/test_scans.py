@@ -1,0 +1,107 @@
+"""What tidies the gateway keeps pace, and costs what it finds rather than what there is."""
+
+import asyncio
+import contextlib
+import pathlib
+import sqlite3
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from event_gateway import gateway, retention
+from event_gateway.db import retain
+from servicekit import clock, storage
+from servicekit.storage import sqlite
+
+ROWS = 30_000
+# A look at one row takes about a dozen instructions.
+STEPS_MAX = ROWS
+_STEPS = 100
+_MANY = f"with recursive many (n) as (select 1 union all select n + 1 from many where n < {ROWS})"
+_FILL = tuple(
+    storage.Statement(f"{_MANY} {text}" if "from many" in text else text)
+    for text in (
+        """insert into event_log (position, event_id, tenant_id, type, entity_type, entity_id,
+             entity_version, event)
+           select n, 'evt_' || (n * 7919 % 30011), 't', 'a.b', 'payment', 'p', n, :none
+           from many""",
+        """insert into event_key (tenant_id, event_id, position, append_us, content_hash)
+           select 't', event_id, position, position, :none from event_log""",
+        f"update log_head set head = {ROWS}, expiring = {ROWS}",
+    )
+)
+
+
+def _fill(conn: storage.Connection) -> None:
+    for statement in _FILL:
+        conn.run(statement, {"none": b""})
+
+
+@pytest.fixture
+def raw(tmp_path: pathlib.Path) -> Iterator[sqlite3.Connection]:
+    """A database with many rows of each table."""
+    path = tmp_path / "events.db"
+    storage.migrate(f"sqlite:///{path}", gateway.MIGRATIONS)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        _fill(sqlite.SqliteConnection(connection))
+        yield connection
+
+
+def _steps(raw: sqlite3.Connection, run: Callable[[storage.Connection], object]) -> int:
+    """Returns how many instructions SQLite takes."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += _STEPS
+        return 0
+
+    raw.set_progress_handler(count, _STEPS)
+    try:
+        run(sqlite.SqliteConnection(raw))
+    finally:
+        raw.set_progress_handler(None, 0)
+    return steps
+
+
+async def test_ids_are_forgotten_as_fast_as_they_come(database_url: str) -> None:
+    """One round forgets every id that is due, however many they are and in whatever order they
+    lie, in transactions that each take a few; those of younger or kept events stay.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    time = clock.FakeClock()
+    kept_from = ROWS - 100
+    policy = retention.Policy(
+        age_s=0.0,
+        size_bytes=0,
+        for_consumers=1.0,
+        dedup_s=(time.now_us() - kept_from) / 1e6,
+        lead_s=0.0,
+    )
+    tidy = retention.Retention(
+        database,
+        policy,
+        floor=lambda: asyncio.sleep(0, None),
+        kick=lambda: None,
+        every_s=30.0,
+        time=time,
+    )
+    count = storage.Statement("select count(*), min(append_us) from event_key")
+    try:
+        await database.write(_fill)
+        await tidy.run_once()
+        left = await database.read(lambda conn: conn.one(count))
+        assert left == (101, kept_from)
+    finally:
+        await database.close()
+
+
+def test_forgetting_ids_costs_what_is_due(raw: sqlite3.Connection) -> None:
+    """Ids that are not due are not read."""
+    for _ in range(3):
+        retain.delete(sqlite.SqliteConnection(raw), ROWS)
+    found: list[int] = []
+    steps = _steps(raw, lambda conn: found.append(retain.drop_keys(conn, before_us=51)))
+    assert found == [50]
+    assert steps < STEPS_MAX
