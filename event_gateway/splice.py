@@ -107,6 +107,11 @@ def thin(event_bytes: bytes) -> bytes:
     return event.SerializeToString()
 
 
+def redacted(event_bytes: bytes) -> bool:
+    """Returns whether `erased` made this stored event."""
+    return event_pb2.Event.FromString(event_bytes).redacted
+
+
 def erased(event_bytes: bytes) -> bytes | None:
     """Returns a stored event without what it says of a person; None if that was done before."""
     event = event_pb2.Event.FromString(event_bytes)

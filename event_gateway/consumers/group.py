@@ -65,6 +65,7 @@ class Group:
         self._looked_us = 0
         # How often copies of events were dropped; what was read meanwhile may be older.
         self._forgotten = 0
+        self._erasures = known.erasures
         self._written_s = self.used_s = around.time.monotonic_s()
         self._task = asyncio.create_task(self._run())
 
@@ -102,6 +103,7 @@ class Group:
         for each in self.members:
             self._take_back(each)
         self._machine.forget_events()
+        self._stale = True
         self.wake()
 
     def changed(self, change_count: int, generation: int) -> None:
@@ -400,10 +402,10 @@ class Group:
         since_s, self._unsaved_since_s = self._unsaved_since_s, None
         made = self._machine.changes()
         self._writing = True
-        mine = self.stored
+        mine, erasures = self.stored, self._erasures
         try:
             outcome = await self._around.database.write(
-                lambda conn: progress.write(conn, mine, made)
+                lambda conn: progress.write(conn, mine, made, erasures=erasures)
             )
         except BaseException:
             outcome = None
@@ -435,6 +437,10 @@ class Group:
                 progress.known(conn, tenant_id, name),
             )
         )
+        if known.erasures != self._erasures:
+            self._erasures = known.erasures
+            self.forget_events()
+            self._machine.forget_reasons()
         self._stale = False
         if stored is None:
             self.end(errors.not_found("consumer", name))

@@ -5,6 +5,7 @@ Called by the machine, which decides. Pure: what is to be written leaves through
 `take`; nothing is forgotten before `saved` says that it is durable.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 
 from event_gateway.consumers import place, records
@@ -68,6 +69,18 @@ class Journal:
     def stored(self, parked: int) -> None:
         """Takes over how many events storage holds apart."""
         self.parked = parked + len(self._parks)
+
+    def pending(self, position: int) -> bool:
+        """Whether what is known of an entry that stays is not written yet."""
+        return position in self._retries
+
+    def forget_reasons(self, entries: Mapping[int, records.Entry]) -> None:
+        """Drops what members said and is not written yet."""
+        for position in self._retries & entries.keys():
+            entries[position].reason = ""
+        for park in self._parks.values():
+            if not park.skipped:
+                self._parks[park.position] = dataclasses.replace(park, reason="")
 
     def take(self, entries: Mapping[int, records.Entry]) -> records.Changes:
         """Returns what is to be written; `saved` or `restore` must follow."""

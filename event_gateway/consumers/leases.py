@@ -24,6 +24,7 @@ class Lease:
         session: Number of the member's session.
         until_us: When it ends.
         held: False once it has ended by itself; the event was not handed out again yet.
+        erased: Something was erased since; why its member rejects the event is not kept.
     """
 
     token: str
@@ -31,6 +32,7 @@ class Lease:
     session: int
     until_us: int
     held: bool = True
+    erased: bool = False
 
 
 class Leases:
@@ -110,6 +112,11 @@ class Leases:
                 return until_us
             heapq.heappop(self._deadlines)
         return None
+
+    def forget_events(self) -> None:
+        """Says that stored events were erased, maybe some of those that are leased."""
+        for lease in self._open.values():
+            lease.erased = True
 
     def of_session(self, session: int) -> list[Lease]:
         """Returns what a session holds."""

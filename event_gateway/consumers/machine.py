@@ -177,6 +177,7 @@ class Machine:
         if lease is None:
             return self.leases.verdict_on_ended(token, verdict)
         entry = self._entries[lease.position]
+        reason = "" if lease.erased else reason
         if verdict is policy.Verdict.EXTEND:
             if not lease.held and not self._line.hold(entry):
                 return policy.Failure.LEASE_EXPIRED
@@ -242,10 +243,17 @@ class Machine:
             self.settle(lease.token, policy.Verdict.RELEASE, now_us)
 
     def forget_events(self) -> None:
-        """Drops the events themselves; they are read again when they are handed out."""
+        """Drops the events themselves, which are read again when they are handed out, and what
+        members will say of those that they have: some were erased.
+        """
         self._kept_bytes = 0
+        self.leases.forget_events()
         for entry in self._entries.values():
             entry.chunk = None
+
+    def forget_reasons(self) -> None:
+        """Drops what members said and is not written yet; `refresh` does so with the rest."""
+        self._journal.forget_reasons(self._entries)
 
     def next_us(self, now_us: int) -> int | None:
         """Returns when something is due, if nothing else happens before. What was at *now_us*, when
@@ -297,7 +305,10 @@ class Machine:
     def _take_known(self, retries: Iterable[records.Retry]) -> None:
         for retry in retries:
             position = retry.position
-            if position in self._entries or self._journal.decides(position):
+            held = self._entries.get(position)
+            if held is not None and not self._journal.pending(position):
+                held.reason = retry.reason
+            if held is not None or self._journal.decides(position):
                 continue
             if not retry.extra:
                 if position > self.read_upto and not self.place.covers(position):

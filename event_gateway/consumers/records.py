@@ -80,11 +80,12 @@ class Changes:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What storage knows besides the place."""
+    """What storage knows besides the place. `erasures`: how often stored events were changed."""
 
     retries: Sequence[Retry]
     blocked_keys: Collection[str]
     parked: int
+    erasures: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

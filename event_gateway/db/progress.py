@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 
 from event_gateway import splice
 from event_gateway.consumers import records
-from event_gateway.db import consumers
+from event_gateway.db import consumers, read
 from servicekit import failpoints, storage
 
 # Parked events that are forgotten in one transaction.
@@ -27,6 +27,8 @@ class Written(enum.Enum):
     """Not written: somebody changed something; take it over and try again."""
     MOVED = enum.auto()
     """Not written: the place was moved."""
+    ERASED = enum.auto()
+    """Not written: what members said may be of events that were erased meanwhile."""
     LOST = enum.auto()
     """Not written: the consumer is deleted, or another one runs it."""
 
@@ -143,6 +145,14 @@ _REPLACE_RETRY = storage.Statement(
 )
 
 
+_FORGET_REASONS = tuple(
+    storage.Statement(
+        f"update {table} set reason = '' where entity_key = :entity_key and reason <> ''"
+    )
+    for table in ("consumer_parked", "consumer_retry")
+)
+
+
 def known(conn: storage.Connection, tenant_id: str, name: str) -> records.Known:
     """Returns what is stored about a consumer besides its place."""
     which = {"tenant_id": tenant_id, "name": name}
@@ -161,6 +171,7 @@ def known(conn: storage.Connection, tenant_id: str, name: str) -> records.Known:
         ],
         blocked_keys={row[0] for row in conn.all(_BLOCKED_KEYS, which)},
         parked=count[0] if count else 0,
+        erasures=read.state(conn).erasures,
     )
 
 
@@ -174,8 +185,12 @@ def counts(conn: storage.Connection, tenant_id: str, name: str) -> tuple[int, in
     return retrying[0], int(retrying[1]), parked[0]
 
 
-def write(conn: storage.Connection, mine: consumers.Stored, made: records.Changes) -> Written:
-    """Writes what an owner's machine changed, if *mine* is how things still are."""
+def write(
+    conn: storage.Connection, mine: consumers.Stored, made: records.Changes, *, erasures: int = 0
+) -> Written:
+    """Writes what an owner's machine changed, if *mine* is how things still are, and so is
+    *erasures* where members said something.
+    """
     now = consumers.lock(conn, mine.tenant_id, mine.name)
     if now is None or (now.owner, now.term) != (mine.owner, mine.term):
         return Written.LOST
@@ -183,6 +198,9 @@ def write(conn: storage.Connection, mine: consumers.Stored, made: records.Change
         return Written.MOVED
     if now.change_count != mine.change_count:
         return Written.CHANGED
+    said = any(park.reason for park in made.parks) or any(one.reason for one in made.retries)
+    if said and read.state(conn).erasures != erasures:
+        return Written.ERASED
     which = {"tenant_id": mine.tenant_id, "name": mine.name}
     if made.parks:
         conn.run_many(_PARK, [{**which, **_park(park)} for park in made.parks])
@@ -298,8 +316,12 @@ def forget_parked(
 
 
 def erase(conn: storage.Connection, entity_key: str) -> int:
-    """Erases what the copies of an entity's events say of a person; returns how many had."""
+    """Erases what the copies of an entity's events and the reasons of members say of a person;
+    returns how many did.
+    """
     changed = 0
+    for forget in _FORGET_REASONS:
+        changed += conn.run(forget, {"entity_key": entity_key})
     for find, replace in (
         (_PARKED_OF_ENTITY, _REPLACE_PARKED),
         (_RETRIES_OF_ENTITY, _REPLACE_RETRY),

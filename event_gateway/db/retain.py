@@ -162,17 +162,15 @@ def erase(
 ) -> tuple[int, int]:
     """Erases what up to ERASED_MAX of the entity's events say of a person.
 
-    The first step, with *after* 0, also erases the copies that consumers keep aside. What
-    endpoints answered goes too. It begins behind what was erased before, so that calls which
-    start anew come to an end.
+    Each step also erases the copies that consumers keep aside, what members said of them, and what
+    endpoints answered. The first one, with *after* 0, begins behind what was erased before, so
+    that calls which start anew come to an end.
 
     Returns:
         How many were changed, and the place to go on after; 0 when that was the last.
     """
     conn.one(_LOCK)
-    copies = 0 if after else progress.erase(conn, wanted.entity_key)
     rows = _of_entity(conn, wanted, after or _erased_upto(conn, wanted), ERASED_MAX)
-    webhooks.forget_excerpts(conn, wanted.tenant_id, [row[0] for row in rows])
     changed = []
     freed = 0
     for position, stored in rows:
@@ -180,8 +178,12 @@ def erase(
         if replacement is not None:
             changed.append({"position": position, "event": replacement})
             freed += len(stored) - len(replacement)
-    if changed or copies:
+    if changed:
         conn.run_many(_REPLACE, changed)
+    # After the events: whoever keeps something of one looks at it first (`webhooks.record`).
+    copies = progress.erase(conn, wanted.entity_key)
+    webhooks.forget_excerpts(conn, wanted.tenant_id, [row[0] for row in rows])
+    if changed or copies:
         conn.run(_COUNT_ERASURE, {"size_bytes": freed})
         record = dataclasses.asdict(wanted)
         del record["entity_key"]

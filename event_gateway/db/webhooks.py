@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 
+from event_gateway import splice
 from servicekit import storage
 
 ATTEMPTS_SHOWN_MAX = 20
@@ -115,6 +116,11 @@ _ATTEMPT = storage.Statement(
     "coalesce(max(number), 0) + 1, cast(:sent_us as bigint), cast(:elapsed_us as bigint), "
     "cast(:status as bigint), cast(:problem as text), cast(:excerpt as text) "
     "from webhook_attempt where endpoint_id = :endpoint_id and position = :position"
+)
+# Locked, so that an erasure which comes now finds the attempt.
+_SENT = storage.Statement(
+    "select event from event_log where position = :position",
+    postgresql="select event from event_log where position = :position for share",
 )
 _DELIVERIES = (
     "select position, event_id, event_type, state, next_us from webhook_delivery "
@@ -261,10 +267,17 @@ def record(
     attempt: Attempt,
     *,
     delivered: bool,
+    redacted: bool,
     now_us: int,
 ) -> None:
-    """Logs an attempt, and what it says of the endpoint. `attempt.number` is not used."""
+    """Logs an attempt, and what it says of the endpoint. `attempt.number` is not used; its excerpt
+    is not kept if the event was erased since it was sent, unless it was sent *redacted*.
+    """
     where = {"endpoint_id": endpoint_id, "position": delivery.position}
+    erased = False
+    if attempt.excerpt and not redacted:
+        sent = conn.one(_SENT, {"position": delivery.position})
+        erased = sent is not None and splice.redacted(bytes(sent[0]))
     conn.run(
         _LOG,
         {
@@ -284,7 +297,7 @@ def record(
             "elapsed_us": attempt.elapsed_us,
             "status": attempt.status,
             "problem": attempt.problem,
-            "excerpt": attempt.excerpt,
+            "excerpt": "" if erased else attempt.excerpt,
         },
     )
     health = {"tenant_id": tenant_id, "endpoint_id": endpoint_id, "now_us": now_us}

@@ -195,6 +195,7 @@ class Worker:
                 logged,
                 attempt,
                 delivered=answer.delivered,
+                redacted=delivery.event.redacted,
                 now_us=now_us,
             )
             why = self._why_disable(stored, answer, now_us)

@@ -13,7 +13,7 @@ from payhub.events.v1 import consumer_service_pb2 as service_pb
 from event_gateway import gateway, window
 from event_gateway.api import ingest
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.consumers import group, machine, member, records, source
+from event_gateway.consumers import group, machine, member, policy, records, source
 from event_gateway.db import append, consumers, progress, retain, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
 from servicekit import auth, clock, storage
@@ -207,7 +207,7 @@ class Running:
     async def erase(self, entity_id: str, events: int = 1) -> None:
         """Erases what the log says of an entity."""
         wanted = retain.Erasure(
-            erasure_id="era_1",
+            erasure_id=f"era_{entity_id}",
             entity_key=records.entity_key("one", "payment", entity_id),
             tenant_id="one",
             entity_type="payment",
@@ -293,8 +293,61 @@ async def test_erasure_during_a_hand_out_loses_nothing(
         await database.close()
 
 
+async def test_erasure_reaches_what_members_said(database_url: str) -> None:
+    """Why members rejected or parked the events of an erased entity is forgotten, also by the
+    process that runs the consumer, and not kept of deliveries that were under way; what they said
+    of others stays.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    on = Running(database)
+
+    async def said() -> dict[int, str]:
+        rows = await database.read(lambda conn: progress.parked(conn, "one", "a", after=-1, rows=9))
+        known = await database.read(lambda conn: progress.known(conn, "one", "a"))
+        return {each.position: each.reason for each in (*rows, *known.retries)}
+
+    try:
+        await on.publish("p1", "p2", "p3", "p4", "p5")
+        running = await on.start()
+        joined = join(running)
+        await harness.until(lambda: running.outstanding == 5)
+        await harness.until(lambda: bool(joined.waiting_bytes))
+        given = {each.event.entity_id: each.lease for each in taken(joined)}
+        assert len(given) == 5
+        running.stop_credit(joined)
+        for number in (1, 2, 3):
+            verdict = policy.Verdict.PARK if number == 1 else policy.Verdict.REJECT
+            running.settle(given[f"p{number}"], verdict, reason=f"private {number}")
+        await running.durable()
+        assert await said() == {1: "private 1", 2: "private 2", 3: "private 3"}
+        for number in (1, 2, 4):
+            await on.erase(f"p{number}")
+        assert await said() == {1: "", 2: "", 3: "private 3"}
+        running.settle(given["p4"], policy.Verdict.PARK, reason="private 4")
+        await running.durable()
+        running.settle(given["p5"], policy.Verdict.PARK, reason="private 5")
+        await running.durable()
+        assert await said() == {1: "", 2: "", 3: "private 3", 4: "", 5: ""}
+        running.grant(joined, 2)
+        again: dict[str, str] = {}
+
+        def all_again() -> bool:
+            again.update({each.event.entity_id: each.last_reason for each in taken(joined)})
+            return len(again) == 2
+
+        await harness.until(all_again)
+        assert again == {"p2": "", "p3": "private 3"}
+        running.leave(joined)
+        await running.close()
+    finally:
+        await database.close()
+
+
 async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> None:
-    """The delivery log forgets the answers to an erased entity's events, and no others."""
+    """The delivery log forgets the answers to an erased entity's events, and keeps none to what
+    was sent before, but those to others and to what was sent without data.
+    """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
     on = Running(database)
@@ -302,28 +355,32 @@ async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> Non
     endpoint = definition.complete(given, plain_http=False, private=False)
     by = changes.By(actor="test", now_us=1)
 
-    def answer(conn: storage.Connection, position: int) -> None:
+    def answer(conn: storage.Connection, position: int, *, redacted: bool = False) -> None:
         sent = webhooks.Delivery(
             position=position, event_id=f"evt_{position}", event_type="a.b", state=2, next_us=0
         )
         attempt = webhooks.Attempt(
             number=0, sent_us=1, elapsed_us=1, status=200, problem="", excerpt="got: private"
         )
-        webhooks.record(conn, "one", "whe_1", sent, attempt, delivered=True, now_us=1)
+        webhooks.record(
+            conn, "one", "whe_1", sent, attempt, delivered=True, redacted=redacted, now_us=1
+        )
 
     try:
-        await on.publish("p1", "p2", "p1")
+        await on.publish("p1", "p2", "p1", "p1", "p1")
         await database.write(
             lambda conn: changes.make(conn, "one", "whe_1", endpoint, secrets=b"", floor=0, by=by)
         )
         for position in (1, 2, 3):
             await database.write(functools.partial(answer, position=position))
-        await on.erase("p1", events=2)
+        await on.erase("p1", events=4)
+        await database.write(functools.partial(answer, position=4))
+        await database.write(functools.partial(answer, position=5, redacted=True))
         logged = await database.read(
             lambda conn: webhooks.deliveries(conn, "whe_1", state=0, event_id="", before=9, rows=9)
         )
         excerpts = {each.position: each.attempts[0].excerpt for each in logged}
-        assert excerpts == {1: "", 2: "got: private", 3: ""}
+        assert excerpts == {1: "", 2: "got: private", 3: "", 4: "", 5: "got: private"}
     finally:
         await database.close()
 

@@ -9,7 +9,7 @@ import pytest
 from event_gateway import gateway
 from event_gateway.api import ingest
 from event_gateway.consumers import records
-from event_gateway.db import append, read, retain
+from event_gateway.db import append, progress, read, retain
 from servicekit import storage
 from tests.integration.gateway import harness
 
@@ -75,5 +75,38 @@ async def test_calls_that_start_anew_come_to_an_end(
             ("p2", True),
             ("p1", False),
         ]
+    finally:
+        await database.close()
+
+
+async def test_each_step_reaches_what_was_parked_before_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that a consumer parks between two steps is of an event that the second one erases, and
+    is erased with it.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    monkeypatch.setattr(retain, "ERASED_MAX", 1)
+    made = [
+        ingest.candidate(harness.event("one", entity_id="p1", data=b"private")) for _ in range(2)
+    ]
+    park = storage.Statement(
+        "insert into consumer_parked (tenant_id, name, position, entity_key, event, attempts, "
+        "reason, parked_us, blocked, skipped) select 'one', 'a', position, :key, event, 1, "
+        "'private', 1, 0, 0 from event_log where position = 2"
+    )
+    try:
+        await database.write(lambda conn: append.append(conn, made, 1))
+        _, after = await database.write(lambda conn: retain.erase(conn, WANTED, 1))
+        assert after == 1
+        await database.write(lambda conn: conn.run(park, {"key": WANTED.entity_key}))
+        step = dataclasses.replace(WANTED, erasure_id="era_2")
+        await database.write(lambda conn: retain.erase(conn, step, 1, after))
+        (parked,) = await database.read(
+            lambda conn: progress.parked(conn, "one", "a", after=0, rows=9)
+        )
+        assert parked.event is not None
+        assert (b"private" in parked.event, parked.reason) == (False, "")
     finally:
         await database.close()

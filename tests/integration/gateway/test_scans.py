@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from event_gateway import gateway, retention
-from event_gateway.db import retain
+from event_gateway.db import progress, retain
 from servicekit import clock, storage
 from servicekit.storage import sqlite
 
@@ -28,6 +28,9 @@ _FILL = tuple(
         """insert into event_key (tenant_id, event_id, position, append_us, content_hash)
            select 't', event_id, position, position, :none from event_log""",
         f"update log_head set head = {ROWS}, expiring = {ROWS}",
+        """insert into consumer_retry (tenant_id, name, position, entity_key, attempts, due_us,
+             reason, extra)
+           select 't', 'a', n, 'p' || n, 1, 0, 'x', 0 from many""",
     )
 )
 
@@ -104,4 +107,12 @@ def test_forgetting_ids_costs_what_is_due(raw: sqlite3.Connection) -> None:
     found: list[int] = []
     steps = _steps(raw, lambda conn: found.append(retain.drop_keys(conn, before_us=51)))
     assert found == [50]
+    assert steps < STEPS_MAX
+
+
+def test_erasing_costs_what_is_of_the_entity(raw: sqlite3.Connection) -> None:
+    """What consumers keep of others is not read, while everybody who appends waits."""
+    found: list[int] = []
+    steps = _steps(raw, lambda conn: found.append(progress.erase(conn, "p7")))
+    assert found == [1]
     assert steps < STEPS_MAX

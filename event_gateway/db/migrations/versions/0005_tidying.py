@@ -1,4 +1,4 @@
-"""What tidying up needs: the ids of deleted events in the order of the log.
+"""What tidying up needs: the ids of deleted events in the order of the log, and indexes.
 
 Fills the table with the ids that are remembered of events deleted before.
 """
@@ -22,7 +22,9 @@ create table deleted_event (
 insert into deleted_event (position, tenant_id, event_id)
     select position, tenant_id, event_id from event_key
     where position <= (select oldest from log_head where log = 'main')
-    order by position on conflict do nothing
+    order by position on conflict do nothing;
+
+create index consumer_retry_by_entity on consumer_retry (entity_key)
 """
 
 # SQLite keeps rows in the order of `position` only for exactly this type.
@@ -31,7 +33,7 @@ _POSTGRESQL = {"position": "bigint"}
 
 
 def upgrade() -> None:
-    """Makes the table and fills it."""
+    """Makes the table, fills it, and makes the index."""
     words = _SQLITE if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL
     for statement in _STATEMENTS.format(**words).split(";"):
         op.execute(statement)
