@@ -7,13 +7,14 @@ uses. Called by the API and the background of the gateway.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
 
 from event_gateway.consumers import group, member, source
 from event_gateway.db import commands, consumers, progress, read
 from servicekit import clock, errors, logs, storage
 
 TIDY_EVERY_S = 60.0
+# Consumers that are given back at a time.
+LEAVING_MAX = 32
 # With many consumers a burst of news wakes them once.
 _NEWS_EVERY_S = 0.002
 
@@ -108,6 +109,7 @@ class Groups:
     async def run(self, stop: asyncio.Event) -> None:
         """Renews leases and tidies up until *stop* is set; then asks members to leave."""
         tidied_s = self._time.monotonic_s()
+        leaving: asyncio.Task[None] | None = None
         while not stop.is_set():
             try:
                 await asyncio.wait_for(stop.wait(), self._lease_s / 5)
@@ -116,6 +118,8 @@ class Groups:
                 pass
             try:
                 await self._renew()
+                if leaving is None or leaving.done():
+                    leaving = asyncio.create_task(self._let_go())
                 if self._time.monotonic_s() - tidied_s > TIDY_EVERY_S:
                     tidied_s = self._time.monotonic_s()
                     await self._tidy()
@@ -124,6 +128,8 @@ class Groups:
         self._draining = True
         for running in self._groups.values():
             running.drain()
+        if leaving is not None:
+            await leaving
 
     async def drain(self) -> None:
         """Writes what is left of every consumer and gives it back."""
@@ -158,8 +164,7 @@ class Groups:
         return running
 
     async def _renew(self) -> None:
-        await self._let_go(lambda running: running.error is not None or running.idle)
-        running = sorted(self._groups.items())
+        running = sorted(item for item in self._groups.items() if item[1].error is None)
         if not running:
             return
         began_s = self._time.monotonic_s()
@@ -198,9 +203,15 @@ class Groups:
                 tenant_id=tenant_id,
             )
 
-    async def _let_go(self, which: Callable[[group.Group], bool]) -> None:
-        for running in [each for each in self._groups.values() if which(each)]:
-            await self.give_back(running)
+    async def _let_go(self) -> None:
+        """Gives back what ended or idles, beside the renewals: each takes its time."""
+        running = list(self._groups.values())
+        leaving = [each for each in running if each.error is not None or each.idle]
+        for start in range(0, len(leaving), LEAVING_MAX):
+            some = leaving[start : start + LEAVING_MAX]
+            # Somebody may have come meanwhile.
+            still = [each for each in some if each.error is not None or each.idle]
+            await asyncio.gather(*(self.give_back(each) for each in still))
 
     async def give_back(self, running: group.Group) -> None:
         """Ends a consumer here, its changes written; others may run it at once."""

@@ -13,7 +13,7 @@ from payhub.events.v1 import consumer_service_pb2 as service_pb
 from event_gateway import gateway, window
 from event_gateway.api import ingest
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.consumers import group, machine, member, policy, records, source
+from event_gateway.consumers import group, groups, machine, member, policy, records, source
 from event_gateway.db import append, consumers, progress, retain, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
 from servicekit import auth, clock, storage
@@ -422,5 +422,56 @@ async def test_one_event_is_found_among_many_given_up(
     try:
         ids = await on.publish("p1", "p2")
         assert await database.write(functools.partial(give_up, last=ids[1])) == [1]
+    finally:
+        await database.close()
+
+
+async def test_giving_back_holds_up_no_lease(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leases of consumers in use are renewed while those that nobody uses are given back, however
+    many these are and however long that takes.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    monkeypatch.setattr(group, "IDLE_S", 0.0)
+    on = Running(database)
+    running = groups.Groups(on.around, owner="x", lease_s=1.0)
+    names = ["busy", *(f"idle_{number}" for number in range(groups.LEAVING_MAX + 5))]
+    made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer(name="a")))
+    answered, closing = asyncio.Event(), 0
+    close = group.Group.close
+
+    async def close_slowly(self: group.Group) -> None:
+        nonlocal closing
+        closing += 1
+        await answered.wait()
+        await close(self)
+
+    monkeypatch.setattr(group.Group, "close", close_slowly)
+
+    def begin(conn: storage.Connection) -> None:
+        fields = {"kind": "consumer", "definition": made, "idle_expiry_us": 0, "now_us": 1}
+        for name in names:
+            consumers.create(conn, "one", name, floor=0, **fields)  # type: ignore[arg-type]
+
+    stop = asyncio.Event()
+    try:
+        await database.write(begin)
+        found = [await running.find("one", name) for name in names]
+        busy = found[0]
+        assert isinstance(busy, group.Group)
+        joined = join(busy)
+        until_s = busy.lease_until_s
+        task = asyncio.create_task(running.run(stop))
+        await harness.until(lambda: closing > 0 and busy.lease_until_s > until_s + 1)
+        assert busy.error is None
+        answered.set()
+        await harness.until(lambda: running.count == 1)
+        busy.leave(joined)
+        stop.set()
+        await task
+        await running.drain()
+        assert running.count == 0
     finally:
         await database.close()
