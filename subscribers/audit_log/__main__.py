@@ -106,11 +106,16 @@ def _lines(verdict: verifying.Verdict, *, asked: bool) -> list[str]:
         )
     if not asked:
         lines.append("note    without --anchor, entries missing at the end are not noticed")
+    if verdict.missing:
+        lines.append(
+            f"wrong   {verdict.missing} places of the gateway's log were deleted before they were "
+            'read; the entries with "missing" say which'
+        )
     if verdict.line:
         lines.append(f"wrong   line {verdict.line}: {verdict.problem}")
     elif verdict.problem:
         lines.append(f"wrong   {verdict.problem}")
-    else:
+    elif verdict.valid:
         lines.append("whole")
     return lines
 

@@ -70,6 +70,17 @@ def describe(event: event_pb2.Event, *, log_epoch: str, key: bytes = b"") -> dic
     }
 
 
+def missing(position: int, places: int, *, log_epoch: str) -> dict[str, Any]:
+    """Return what is kept of places of the log, up to `position`, that nobody can read any more."""
+    return {
+        "log_epoch": log_epoch,
+        "position": position,
+        "event_id": f"missing-{log_epoch}-{position}",
+        "tenant_id": "",
+        "missing": places,
+    }
+
+
 def chain(content: dict[str, Any], before: Head, *, written_us: int) -> tuple[bytes, Head]:
     """Return the line after `before`, with its newline, and the head that it becomes."""
     entry = {
@@ -97,7 +108,7 @@ def check(line: bytes, before: Head) -> tuple[dict[str, Any], Head]:
         content = _canonical(entry)
         whole = _canonical({**entry, "hash": stated}) + b"\n"
         sequence, previous = entry["sequence"], entry["previous"]
-        _ = str(entry["tenant_id"]), str(entry["event_id"])
+        _ = str(entry["tenant_id"]), str(entry["event_id"]), int(entry.get("missing", 0))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadEntry("not an entry") from None
     if whole != line:

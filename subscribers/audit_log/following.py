@@ -20,6 +20,8 @@ BACKOFF_S = (0.5,)
 ACK_TIMEOUT_S = 10.0
 HEARTBEAT_S = 5.0
 RETRY_AFTER_S = 1.0
+# Between two looks at whether the gateway deleted what was not read.
+LOOK_EVERY_S = 60.0
 
 _log = logs.get_logger(__name__)
 
@@ -39,6 +41,9 @@ class Follower:
         self._written = registry.counter("payhub_audit_entries", "Entries written.")
         self._again = registry.counter(
             "payhub_audit_duplicates", "Events that came again and were not written twice."
+        )
+        self._missing = registry.gauge(
+            "payhub_audit_missing", "Places of the log that were deleted before they were read."
         )
         self._head = registry.gauge("payhub_audit_head_sequence", "Sequence of the newest entry.")
         self._accepted = registry.gauge(
@@ -75,11 +80,18 @@ class Follower:
         waiting: asyncio.Queue[consumption.Received] = asyncio.Queue(self._told.batch_max)
         receiving = asyncio.create_task(_receive(work, waiting))
         stopping = asyncio.create_task(stop.wait())
+        loop = asyncio.get_running_loop()
+        look_s = loop.time()
         try:
             while not stop.is_set():
+                if loop.time() >= look_s:
+                    await self._look_or_warn(client)
+                    look_s = loop.time() + LOOK_EVERY_S
                 first = asyncio.create_task(waiting.get())
                 await asyncio.wait(
-                    {first, receiving, stopping}, return_when=asyncio.FIRST_COMPLETED
+                    {first, receiving, stopping},
+                    timeout=max(look_s - loop.time(), 0),
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 if not first.done():
                     first.cancel()
@@ -111,6 +123,29 @@ class Follower:
         for each in batch:
             await each.ack()
         await work.flush()
+
+    async def _look(self, client: payhub_client.Client) -> None:
+        """Write down what the gateway deleted before it was read, as its markers say."""
+        name = self._told.consumer
+        if not (await client.consumers.get(name)).status.parked:
+            return
+        log_epoch = (await client.events.log_info()).log_epoch
+        places = {
+            each.position: each.skipped_entries
+            async for each in client.consumers.parked(name)
+            if each.skipped_entries
+        }
+        count = await asyncio.to_thread(self._writer.miss, places, log_epoch=log_epoch)
+        self._head.set(self._writer.head.sequence)
+        self._missing.set(sum(places.values()))
+        if count:
+            _log.error("events were deleted before they were written down", places=places)
+
+    async def _look_or_warn(self, client: payhub_client.Client) -> None:
+        try:
+            await self._look(client)
+        except errors.PayhubError as failure:
+            _log.warning("can't see whether events were lost", problem=failure.message)
 
     async def _make(self, client: payhub_client.Client) -> None:
         await client.consumers.create(

@@ -22,7 +22,8 @@ class BadAnchor(Exception):
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a log was found to be. `line` counts from 1 and is 0 where no line is bad;
-    `unanchored` counts the entries behind the anchor, which only the chain speaks for.
+    `unanchored` counts the entries behind the anchor, which only the chain speaks for, `missing`
+    the places of the gateway's log that were deleted before they were read.
     """
 
     head: entries.Head
@@ -31,11 +32,12 @@ class Verdict:
     unfinished_bytes: int = 0
     anchored: bool = False
     unanchored: int = 0
+    missing: int = 0
 
     @property
     def valid(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problem
+        """Whether nothing is wrong and nothing is missing."""
+        return not self.problem and not self.missing
 
 
 def read_anchor(path: pathlib.Path) -> entries.Head | None:
@@ -74,6 +76,7 @@ def scan(
     head = start or entries.Head()
     end_bytes = file.tell()
     met = anchor is None or anchor == head
+    missing = 0
 
     def verdict(problem: str = "", line: int = 0, unfinished: int = 0) -> Verdict:
         return Verdict(
@@ -83,6 +86,7 @@ def scan(
             unfinished_bytes=unfinished,
             anchored=anchor is not None and met,
             unanchored=max(head.sequence - anchor.sequence, 0) if anchor is not None else 0,
+            missing=missing,
         )
 
     while line := file.readline(entries.LINE_BYTES_MAX + 1):
@@ -93,6 +97,7 @@ def scan(
         except entries.BadEntry as failure:
             return verdict(str(failure), head.sequence + 1)
         end_bytes += len(line)
+        missing += entry.get("missing", 0)
         if anchor is not None and head.sequence == anchor.sequence:
             if head.hash != anchor.hash:
                 return verdict("the anchor has another hash for it", head.sequence)

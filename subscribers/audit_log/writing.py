@@ -6,11 +6,12 @@ may be acknowledged; anything after the anchor never was, and may be cut.
 """
 
 import fcntl
+import functools
 import json
 import os
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from payhub.events.v1 import event_pb2
@@ -70,14 +71,36 @@ class Writer:
         Raises:
             OSError: nothing of it counts; the writer is of no use any more.
         """
+        return self._add(
+            (
+                (event.tenant_id, event.id),
+                functools.partial(
+                    entries.describe, event, log_epoch=log_epoch, key=self._digest_key
+                ),
+            )
+            for event in events
+        )
+
+    def miss(self, places: Mapping[int, int], *, log_epoch: str) -> int:
+        """Write down how many places of the log were lost up to which position, once each; returns
+        how many of these are new.
+
+        Raises:
+            OSError: as `append`.
+        """
+        told = [entries.missing(*place, log_epoch=log_epoch) for place in sorted(places.items())]
+        return self._add(
+            ((each["tenant_id"], each["event_id"]), functools.partial(dict, each)) for each in told
+        )
+
+    def _add(self, told: Iterable[tuple[seen.Key, Callable[[], dict[str, Any]]]]) -> int:
         lines: list[bytes] = []
         head = self.head
         new: dict[seen.Key, None] = {}
-        for event in events:
-            key = (event.tenant_id, event.id)
+        for key, describe in told:
             if key in new or self._seen.has(key):
                 continue
-            content = entries.describe(event, log_epoch=log_epoch, key=self._digest_key)
+            content = describe()
             line, head = entries.chain(content, head, written_us=self._now_us())
             lines.append(line)
             new[key] = None

@@ -1,21 +1,28 @@
 """`python -m subscribers.audit_log run` against the real gateway, killed at every boundary."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from typing import Any
+
+import pytest
 
 from subscribers.audit_log import __main__ as command
 from tests import starting
 from tests.integration.gateway import harness
 
 READY = re.compile(r"audit_log ready grpc=(\S+) http=(\S+)")
+# As the gateway leaves it where retention overtakes a consumer.
+_MARKER = """insert into consumer_parked (tenant_id, name, position, entity_key, attempts, reason,
+    parked_us, blocked, skipped) values (?, 'audit-log', 1000, '', 0, 'SKIPPED', 1, 0, 7)"""
 POINTS = ("audit_log.written", "audit_log.synced", "audit_log.anchored")
 
 
@@ -68,9 +75,12 @@ def read(folder: pathlib.Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
-async def test_every_event_once_whenever_it_is_killed(tmp_path: pathlib.Path) -> None:
+async def test_every_event_once_whenever_it_is_killed(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Killed after the write, the fsync and the anchor, each before the acknowledgement, the log
     holds each event once, each entity's in order; a second writer is refused; SIGTERM drains.
+    What the gateway says is lost to it is noticed.
     """
     tenant = "t-audit"
     with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
@@ -92,14 +102,16 @@ async def test_every_event_once_whenever_it_is_killed(tmp_path: pathlib.Path) ->
             killed = Process(tmp_path, gateway.target, publisher.key, PAYHUB_FAIL_POINTS=point)
             assert await killed.ended() == -signal.SIGKILL, (tmp_path / "stderr").read_text()
             assert read(tmp_path), "killed before it had written"
+        with contextlib.closing(sqlite3.connect(tmp_path / "events.db")) as raw, raw:
+            raw.execute(_MARKER, (tenant,))
         running = Process(tmp_path, gateway.target, publisher.key)
         http = await running.http()
         await publish(2, *POINTS)
-        await harness.until(lambda: len(read(tmp_path)) >= len(sent), 30)
+        await harness.until(lambda: len(read(tmp_path)) > len(sent), 30)
 
         async def settled() -> bool:
             answer = await publisher.ask("GetConsumer", name="audit-log")
-            return (answer.status.backlog, answer.status.parked) == (0, 0)
+            return (answer.status.backlog, answer.status.parked) == (0, 1)
 
         await harness.until(settled, 30)
         second = Process(tmp_path, gateway.target, publisher.key)
@@ -111,10 +123,12 @@ async def test_every_event_once_whenever_it_is_killed(tmp_path: pathlib.Path) ->
                 return str(answer.read().decode())
 
         assert "ready" in await asyncio.to_thread(scrape, "readyz")
-        assert f"sequence {len(sent)}.0" in await asyncio.to_thread(scrape, "metrics")
+        assert f"sequence {len(sent) + 1}.0" in await asyncio.to_thread(scrape, "metrics")
         running.process.send_signal(signal.SIGTERM)
         assert await running.ended() == 0, (tmp_path / "stderr").read_text()
-        found = read(tmp_path)
+        entries = read(tmp_path)
+        assert [each["missing"] for each in entries if "missing" in each] == [7]
+        found = [each for each in entries if "missing" not in each]
         assert sorted(each["event_id"] for each in found) == sorted(sent)
         versions: dict[str, list[int]] = {}
         for each in found:
@@ -122,4 +136,5 @@ async def test_every_event_once_whenever_it_is_killed(tmp_path: pathlib.Path) ->
         assert list(versions.values()) == [[1, 2]] * (10 * len(POINTS))
         assert all(each["log_epoch"] and each["position"] for each in found)
     arguments = ["verify", "--log", str(tmp_path / "log"), "--anchor", str(tmp_path / "anchor")]
-    assert command.main(arguments) == 0
+    assert command.main(arguments) == 1
+    assert "7 places" in capsys.readouterr().out

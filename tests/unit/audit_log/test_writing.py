@@ -209,3 +209,23 @@ def test_verify_tells_people_and_programs(
         log.write_bytes(content)
         missing.unlink()
         assert command.main(arguments) == 1
+
+
+def test_a_hole_is_written_down_once_and_found(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Places that the gateway deleted unread are an entry of the chain, once however often their
+    marker is seen; the log goes on behind it and is never called whole.
+    """
+    fill(tmp_path, 1, 2)
+    for _ in range(2):
+        with writing_to(tmp_path) as writer:
+            writer.miss({9: 3, 40: 1}, log_epoch="e1")
+    found = verdict(fill(tmp_path, 50, 50), tmp_path)
+    assert (found.valid, found.problem, found.missing) == (False, "", 4)
+    assert (found.anchored, found.head.sequence) == (True, 5)
+    arguments = ["verify", "--log", str(tmp_path / "log"), "--anchor", str(tmp_path / "anchor")]
+    assert command.main(arguments) == 1
+    told = capsys.readouterr().out
+    assert "4 places" in told
+    assert "whole" not in told
