@@ -9,7 +9,7 @@ from payhub.events.v1 import webhook_service_pb2 as pb
 
 from event_gateway import splice
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.db import consumers, progress, webhooks
+from event_gateway.db import consumers, progress, webhook_log, webhooks
 from event_gateway.webhooks_out import definition
 from servicekit import storage
 
@@ -37,7 +37,7 @@ def described(
     return pb.GetWebhookEndpointResponse(endpoint=definition.shown(stored), status=status)
 
 
-def delivery(endpoint_id: str, row: webhooks.Delivery) -> messages.WebhookDelivery:
+def delivery(endpoint_id: str, row: webhook_log.Delivery) -> messages.WebhookDelivery:
     """Returns an entry of the delivery log."""
     shown = messages.WebhookDelivery(
         endpoint_id=endpoint_id,
@@ -52,7 +52,7 @@ def delivery(endpoint_id: str, row: webhooks.Delivery) -> messages.WebhookDelive
     return shown
 
 
-def attempt(row: webhooks.Attempt) -> messages.WebhookAttempt:
+def attempt(row: webhook_log.Attempt) -> messages.WebhookAttempt:
     """Returns an attempt."""
     return messages.WebhookAttempt(
         number=row.number,

@@ -16,7 +16,7 @@ from payhub.events.v1 import webhook_service_pb2 as pb
 from event_gateway import cursor, places, problems, splice
 from event_gateway.api import pages, webhook_views
 from event_gateway.consumers import groups
-from event_gateway.db import commands, consumers, webhooks
+from event_gateway.db import commands, consumers, webhook_log, webhooks
 from event_gateway.webhooks_out import (
     changes,
     definition,
@@ -241,7 +241,7 @@ class Webhooks:
             body=payload.body(event, thin=endpoint.thin),
             timeout_s=endpoint.timeout.ToMicroseconds() / 1e6,
         )
-        attempt = webhooks.Attempt(
+        attempt = webhook_log.Attempt(
             number=1,
             sent_us=answer.sent_us,
             elapsed_us=answer.elapsed_us,
@@ -265,9 +265,9 @@ class Webhooks:
         before = pages.position_of(request.page_token, fingerprint, otherwise=_NEWEST)
         size = request.page_size or PAGE_SIZE_DEFAULT
 
-        def page(conn: storage.Connection) -> "list[webhooks.Delivery]":
+        def page(conn: storage.Connection) -> "list[webhook_log.Delivery]":
             _found(conn, principal, request.endpoint_id)
-            return webhooks.deliveries(
+            return webhook_log.deliveries(
                 conn,
                 request.endpoint_id,
                 state=request.state,

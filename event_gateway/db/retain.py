@@ -8,7 +8,7 @@ deletes what readers were not told of.
 import dataclasses
 
 from event_gateway import splice
-from event_gateway.db import progress, read, webhooks
+from event_gateway.db import progress, read, webhook_log
 from servicekit import storage
 
 # One transaction: short enough that nobody notices who appends.
@@ -180,9 +180,9 @@ def erase(
             freed += len(stored) - len(replacement)
     if changed:
         conn.run_many(_REPLACE, changed)
-    # After the events: whoever keeps something of one looks at it first (`webhooks.record`).
+    # After the events: whoever keeps something of one looks at it first (`webhook_log.record`).
     copies = progress.erase(conn, wanted.entity_key)
-    webhooks.forget_excerpts(conn, wanted.tenant_id, [row[0] for row in rows])
+    webhook_log.forget_excerpts(conn, wanted.tenant_id, [row[0] for row in rows])
     if changed or copies:
         conn.run(_COUNT_ERASURE, {"size_bytes": freed})
         record = dataclasses.asdict(wanted)

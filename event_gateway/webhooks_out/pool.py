@@ -8,7 +8,7 @@ import asyncio
 import functools
 
 from event_gateway.consumers import group, groups
-from event_gateway.db import consumers, progress, webhooks
+from event_gateway.db import consumers, progress, webhook_log
 from event_gateway.webhooks_out import definition, worker
 from servicekit import errors, logs, storage
 
@@ -103,7 +103,7 @@ class Pool:
         before_us = self._around.time.now_us() - round(self._log_s * 1e6)
         for _ in range(TIDIED_MAX):
             gone = await self._around.database.write(
-                functools.partial(webhooks.forget_old, before_us=before_us)
+                functools.partial(webhook_log.forget_old, before_us=before_us)
             )
             if not gone:
                 break

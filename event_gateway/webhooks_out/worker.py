@@ -14,7 +14,7 @@ from payhub.events.v1 import consumer_pb2, webhook_pb2
 from payhub.events.v1 import consumer_service_pb2 as service_pb
 
 from event_gateway.consumers import group, policy
-from event_gateway.db import webhooks
+from event_gateway.db import webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, payload, secrets, sender, signing
 from servicekit import auth, clock, errors, logs, storage
 
@@ -168,14 +168,14 @@ class Worker:
                 state = _State.STATE_PENDING
                 wait_us = endpoint.retry_schedule[delivery.attempt - 1].ToMicroseconds()
                 next_us = now_us + max(wait_us, round(answer.retry_after_s * 1e6))
-        logged = webhooks.Delivery(
+        logged = webhook_log.Delivery(
             position=delivery.event.position,
             event_id=delivery.event.id,
             event_type=delivery.event.type,
             state=state,
             next_us=next_us,
         )
-        attempt = webhooks.Attempt(
+        attempt = webhook_log.Attempt(
             number=0,
             sent_us=answer.sent_us,
             elapsed_us=answer.elapsed_us,
@@ -188,14 +188,19 @@ class Worker:
             stored = webhooks.lock(conn, self.tenant_id, self.endpoint_id)
             if stored is None:
                 return False
-            webhooks.record(
+            webhook_log.record(
                 conn,
-                self.tenant_id,
                 self.endpoint_id,
                 logged,
                 attempt,
-                delivered=answer.delivered,
                 redacted=delivery.event.redacted,
+                now_us=now_us,
+            )
+            webhooks.answered(
+                conn,
+                self.tenant_id,
+                self.endpoint_id,
+                delivered=answer.delivered,
                 now_us=now_us,
             )
             why = self._why_disable(stored, answer, now_us)

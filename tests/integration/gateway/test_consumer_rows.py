@@ -14,7 +14,7 @@ from event_gateway import gateway, window
 from event_gateway.api import ingest
 from event_gateway.consumers import definition as consumer_definition
 from event_gateway.consumers import group, groups, machine, member, policy, records, source
-from event_gateway.db import append, consumers, progress, retain, webhooks
+from event_gateway.db import append, consumers, progress, retain, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
 from servicekit import auth, clock, storage
 from tests.integration.gateway import harness
@@ -356,15 +356,13 @@ async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> Non
     by = changes.By(actor="test", now_us=1)
 
     def answer(conn: storage.Connection, position: int, *, redacted: bool = False) -> None:
-        sent = webhooks.Delivery(
+        sent = webhook_log.Delivery(
             position=position, event_id=f"evt_{position}", event_type="a.b", state=2, next_us=0
         )
-        attempt = webhooks.Attempt(
+        attempt = webhook_log.Attempt(
             number=0, sent_us=1, elapsed_us=1, status=200, problem="", excerpt="got: private"
         )
-        webhooks.record(
-            conn, "one", "whe_1", sent, attempt, delivered=True, redacted=redacted, now_us=1
-        )
+        webhook_log.record(conn, "whe_1", sent, attempt, redacted=redacted, now_us=1)
 
     try:
         await on.publish("p1", "p2", "p1", "p1", "p1")
@@ -377,7 +375,9 @@ async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> Non
         await database.write(functools.partial(answer, position=4))
         await database.write(functools.partial(answer, position=5, redacted=True))
         logged = await database.read(
-            lambda conn: webhooks.deliveries(conn, "whe_1", state=0, event_id="", before=9, rows=9)
+            lambda conn: webhook_log.deliveries(
+                conn, "whe_1", state=0, event_id="", before=9, rows=9
+            )
         )
         excerpts = {each.position: each.attempts[0].excerpt for each in logged}
         assert excerpts == {1: "", 2: "got: private", 3: "", 4: "", 5: "got: private"}
