@@ -43,7 +43,10 @@ _KEEP = storage.Statement(
     "values (:tenant_id, :command, :key, :fingerprint, :result, {now_us}) "
     "on conflict (tenant_id, command, idempotency_key) do nothing"
 )
-_FORGET = storage.Statement("delete from command_key where create_us < {now_us} - :kept_us")
+# In a subquery the clock is read once, without which PostgreSQL uses no index.
+_FORGET = storage.Statement(
+    "delete from command_key where create_us < (select {now_us}) - :kept_us"
+)
 
 
 def recall(conn: storage.Connection, command: Command) -> bytes | None:

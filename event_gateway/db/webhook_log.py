@@ -61,18 +61,22 @@ _SENT = storage.Statement(
     "select event from event_log where position = :position",
     postgresql="select event from event_log where position = :position for share",
 )
-_DELIVERIES = (
-    "select position, event_id, event_type, state, next_us from webhook_delivery "
-    "where endpoint_id = :endpoint_id and position < :before "
-)
-_STATE = "and (:state = 0 or state = :state) and (:event_id = '' or event_id = :event_id) "
-_DELIVERY_PAGE = storage.Statement(
-    f"{_DELIVERIES} {_STATE} order by position desc limit :rows",
-    postgresql=f"{_DELIVERIES} "
-    "and (cast(:state as bigint) = 0 or state = :state) "
-    "and (cast(:event_id as text) = '' or event_id = :event_id) "
-    "order by position desc limit :rows",
-)
+_DELIVERIES = "select position, event_id, event_type, state, next_us from webhook_delivery"
+_OF_ENDPOINT = "where endpoint_id = :endpoint_id and"
+_NEWEST = "position < :before order by position desc limit :rows"
+
+
+def _through(index: str, condition: str) -> storage.Statement:
+    """Returns a statement for which SQLite, which knows no sizes, would read the whole log."""
+    return storage.Statement(
+        f"{_DELIVERIES} indexed by {index} {_OF_ENDPOINT} {condition}",
+        postgresql=f"{_DELIVERIES} {_OF_ENDPOINT} {condition}",
+    )
+
+
+_DELIVERY_PAGE = storage.Statement(f"{_DELIVERIES} {_OF_ENDPOINT} {_NEWEST}")
+_DELIVERY_PAGE_BY_STATE = _through("webhook_delivery_by_state", f"state = :state and {_NEWEST}")
+_DELIVERIES_OF_EVENT = _through("webhook_delivery_by_event", "event_id = :event_id")
 _ATTEMPTS = storage.Statement(
     "select number, sent_us, elapsed_us, status, problem, excerpt from webhook_attempt "
     "where endpoint_id = :endpoint_id and position = :position order by number desc limit :rows"
@@ -147,16 +151,21 @@ def deliveries(
     before: int,
     rows: int,
 ) -> list[Delivery]:
-    """Returns up to *rows* deliveries before position *before*, newest first."""
-    params = {
-        "endpoint_id": endpoint_id,
-        "state": state,
-        "event_id": event_id,
-        "before": before,
-        "rows": rows,
-    }
+    """Returns up to *rows* deliveries before position *before*, newest first; those in *state* and
+    of *event_id*, unless these are 0 and ''.
+    """
+    params = {"endpoint_id": endpoint_id, "before": before, "rows": rows}
+    if event_id:
+        # One, unless the log has forgotten the id and got it anew.
+        which = {"endpoint_id": endpoint_id, "event_id": event_id}
+        of_event = sorted(conn.all(_DELIVERIES_OF_EVENT, which), reverse=True)
+        chosen = [row for row in of_event if row[0] < before and state in (0, row[3])][:rows]
+    elif state:
+        chosen = conn.all(_DELIVERY_PAGE_BY_STATE, {**params, "state": state})
+    else:
+        chosen = conn.all(_DELIVERY_PAGE, params)
     found = []
-    for row in conn.all(_DELIVERY_PAGE, params):
+    for row in chosen:
         attempts = conn.all(
             _ATTEMPTS,
             {"endpoint_id": endpoint_id, "position": row[0], "rows": ATTEMPTS_SHOWN_MAX},

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import functools
 import pathlib
 import sqlite3
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from event_gateway import gateway, retention
-from event_gateway.db import progress, retain
+from event_gateway.db import commands, consumers, progress, retain, webhook_log
 from servicekit import clock, storage
 from servicekit.storage import sqlite
 
@@ -31,6 +33,19 @@ _FILL = tuple(
         """insert into consumer_retry (tenant_id, name, position, entity_key, attempts, due_us,
              reason, extra)
            select 't', 'a', n, 'p' || n, 1, 0, 'x', 0 from many""",
+        """insert into consumer (tenant_id, name, kind, definition, revision, generation,
+             change_count, floor, runs, owner, owner_endpoint, term, lease_until_us, members,
+             outstanding, create_us, active_us, idle_expiry_us)
+           select 't', 'c' || n, 'webhook', :none, 1, 1, 1, 0, :none, 'x', '', 1,
+             case when n = 9 then 0 else 9000000000000000 end, 0, 0, 0, 0, 0 from many""",
+        """insert into command_key (tenant_id, command, idempotency_key, fingerprint, result,
+             create_us)
+           select 't', 'c', 'k' || n, :none, :none,
+             case when n = 9 then 0 else 9000000000000000 end from many""",
+        """insert into webhook_delivery (endpoint_id, position, event_id, event_type, state,
+             next_us, update_us)
+           select 'whe_1', n, 'evt_' || n, 'a.b', case when n = 9 then 3 else 2 end, 0, n
+           from many""",
     )
 )
 
@@ -116,3 +131,37 @@ def test_erasing_costs_what_is_of_the_entity(raw: sqlite3.Connection) -> None:
     steps = _steps(raw, lambda conn: found.append(progress.erase(conn, "p7")))
     assert found == [1]
     assert steps < STEPS_MAX
+
+
+def _log_of(
+    *, state: int = 0, event_id: str = ""
+) -> Callable[[storage.Connection], list[webhook_log.Delivery]]:
+    return functools.partial(
+        webhook_log.deliveries,
+        endpoint_id="whe_1",
+        state=state,
+        event_id=event_id,
+        before=ROWS + 1,
+        rows=50,
+    )
+
+
+def test_looks_cost_what_they_find(raw: sqlite3.Connection) -> None:
+    """Consumers that somebody runs, keys that are young and deliveries of other states and events
+    are not read one by one.
+    """
+    for run, expected in (
+        (functools.partial(consumers.unowned, kind="webhook", rows=20), ["c9"]),
+        (commands.forget_old, 1),
+        (_log_of(state=3), [9]),
+        (_log_of(event_id="evt_9"), [9]),
+        (_log_of(state=3, event_id="evt_9"), [9]),
+        (_log_of(state=2, event_id="evt_9"), []),
+    ):
+        found: list[Any] = []
+        steps = _steps(raw, lambda conn, run=run, found=found: found.append(run(conn)))
+        (got,) = found
+        if isinstance(got, list):
+            got = [getattr(each, "name", None) or each.position for each in got]
+        assert got == expected
+        assert steps < STEPS_MAX, run

@@ -24,7 +24,15 @@ insert into deleted_event (position, tenant_id, event_id)
     where position <= (select oldest from log_head where log = 'main')
     order by position on conflict do nothing;
 
-create index consumer_retry_by_entity on consumer_retry (entity_key)
+create index consumer_retry_by_entity on consumer_retry (entity_key);
+
+create index consumer_by_lease on consumer (kind, lease_until_us);
+
+create index command_key_by_age on command_key (create_us);
+
+create index webhook_delivery_by_state on webhook_delivery (endpoint_id, state, position);
+
+create index webhook_delivery_by_event on webhook_delivery (endpoint_id, event_id)
 """
 
 # SQLite keeps rows in the order of `position` only for exactly this type.
@@ -33,7 +41,7 @@ _POSTGRESQL = {"position": "bigint"}
 
 
 def upgrade() -> None:
-    """Makes the table, fills it, and makes the index."""
+    """Makes the table, fills it, and makes the indexes."""
     words = _SQLITE if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL
     for statement in _STATEMENTS.format(**words).split(";"):
         op.execute(statement)
