@@ -271,11 +271,11 @@ class Administration:
             definition.check_access(principal, definition.read(stored))
             which = (conn, principal.tenant_id, request.consumer)
             if request.all:
-                chosen = progress.parked(*which, after=-1, rows=RESOLVED_MAX)
+                chosen = progress.parked(*which, after=-1, rows=RESOLVED_MAX, bare=True)
             else:
                 chosen = progress.parked_at(*which, set(request.positions))
             resolved, released = progress.resolve(conn, stored, chosen, again=again)
-            left = bool(progress.parked(*which, after=-1, rows=1))
+            left = bool(progress.parked(*which, after=-1, rows=1, bare=True))
             return pb.ResolveParkedEventsResponse(
                 resolved=resolved, released=released, remaining=left and request.all
             )

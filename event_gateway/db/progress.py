@@ -5,6 +5,7 @@ owner writes, and nothing over what others changed. Called by groups and by the
 API of consumers, inside one transaction each.
 """
 
+import collections
 import dataclasses
 import enum
 import json
@@ -35,7 +36,7 @@ class Written(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
-    """A parked event as it is stored; `event` is None in a marker."""
+    """A parked event as it is stored; `event` is None in a marker, and where it was not read."""
 
     position: int
     entity_key: str
@@ -97,36 +98,40 @@ _KEEP_RETRY = storage.Statement(
 )
 _PLACE = storage.Statement(f"update consumer set floor = :floor, runs = :runs where {_ONE}")
 _PARKED = (
-    "select position, entity_key, event, attempts, reason, parked_us, blocked, skipped "
+    "select position, entity_key, {event}, attempts, reason, parked_us, blocked, skipped "
     f"from consumer_parked where {_ONE} "
 )
-_PARKED_PAGE = storage.Statement(f"{_PARKED} and position > :after order by position limit :rows")
+_BARE = _PARKED.format(event="null")
+_PAGE = "and position > :after order by position limit :rows"
+_PARKED_PAGE = storage.Statement(f"{_PARKED.format(event='event')} {_PAGE}")
+_BARE_PAGE = storage.Statement(f"{_BARE} {_PAGE}")
 _PARKED_OLDEST = storage.Statement(
     f"select position, parked_us from consumer_parked where {_ONE} order by position limit :rows"
 )
 _PARKED_SOME = storage.Statement(
-    f"{_PARKED} and position in (select value from json_each(:positions)) order by position",
-    postgresql=f"{_PARKED} and position = any(cast(:positions as bigint[])) order by position",
+    f"{_BARE} and position in (select value from json_each(:positions)) order by position",
+    postgresql=f"{_BARE} and position = any(cast(:positions as bigint[])) order by position",
 )
 _PARKED_SINCE = storage.Statement(
-    f"{_PARKED} and parked_us >= :since_us and skipped = 0 order by position limit :rows"
+    f"{_BARE} and parked_us >= :since_us and skipped = 0 order by position limit :rows"
 )
 _ROOTS_OF = storage.Statement(
     f"select count(*) from consumer_parked where {_ONE} and entity_key = :entity_key "
     "and blocked = 0 and skipped = 0"
 )
-_BLOCKED_OF = storage.Statement(
-    f"{_PARKED} and entity_key = :entity_key and blocked = 1 order by position"
-)
 _UNPARK = storage.Statement(f"delete from consumer_parked where {_ONE} and position = :position")
+_BLOCKED_OF = f"{_ONE} and entity_key = :entity_key and blocked = 1"
+_UNPARK_BLOCKED = storage.Statement(f"delete from consumer_parked where {_BLOCKED_OF}")
 # After a seek the event may be under way again, from the log, while it is parked still.
-_PUT_BACK = storage.Statement(
+_PUT_BACK_WHERE = (
     "insert into consumer_retry (tenant_id, name, position, entity_key, attempts, due_us, reason, "
     "extra, event) select tenant_id, name, position, entity_key, 0, 0, reason, 1, event "
-    f"from consumer_parked where {_ONE} and position = :position "
+    "from consumer_parked where {which} "
     "on conflict (tenant_id, name, position) do update set attempts = 0, due_us = 0, "
     "event = coalesce(consumer_retry.event, excluded.event)"
 )
+_PUT_BACK = storage.Statement(_PUT_BACK_WHERE.format(which=f"{_ONE} and position = :position"))
+_PUT_BACK_BLOCKED = storage.Statement(_PUT_BACK_WHERE.format(which=_BLOCKED_OF))
 
 
 _PARKED_OF_ENTITY = storage.Statement(
@@ -229,17 +234,23 @@ def events(
 
 
 def parked(
-    conn: storage.Connection, tenant_id: str, name: str, *, after: int, rows: int
+    conn: storage.Connection,
+    tenant_id: str,
+    name: str,
+    *,
+    after: int,
+    rows: int,
+    bare: bool = False,
 ) -> list[Parked]:
-    """Returns up to *rows* parked events behind position *after*."""
+    """Returns up to *rows* parked events behind position *after*; *bare*: not what they say."""
     params = {"tenant_id": tenant_id, "name": name, "after": after, "rows": rows}
-    return [_parked(row) for row in conn.all(_PARKED_PAGE, params)]
+    return [_parked(row) for row in conn.all(_BARE_PAGE if bare else _PARKED_PAGE, params)]
 
 
 def parked_since(
     conn: storage.Connection, tenant_id: str, name: str, *, since_us: int, rows: int
 ) -> list[Parked]:
-    """Returns up to *rows* events that were parked at or after a moment."""
+    """Returns up to *rows* events that were parked at or after a moment, not what they say."""
     params = {"tenant_id": tenant_id, "name": name, "since_us": since_us, "rows": rows}
     return [_parked(row) for row in conn.all(_PARKED_SINCE, params)]
 
@@ -247,7 +258,7 @@ def parked_since(
 def parked_at(
     conn: storage.Connection, tenant_id: str, name: str, positions: Collection[int]
 ) -> list[Parked]:
-    """Returns those of *positions* that are parked."""
+    """Returns those of *positions* that are parked, not what they say."""
     params = {"tenant_id": tenant_id, "name": name, "positions": _array(conn, positions)}
     return [_parked(row) for row in conn.all(_PARKED_SOME, params)]
 
@@ -261,30 +272,28 @@ def resolve(
         How many of *chosen* were resolved, and how many others followed.
     """
     which = {"tenant_id": stored.tenant_id, "name": stored.name}
-    chosen = list(chosen)
-    keys: set[str] = set()
-    resolved = released = 0
+    gone: list[Parked] = []
+    asked: collections.Counter[str] = collections.Counter()
     for each in chosen:
         if each.blocked and again:
-            continue
-        if again and not each.skipped:
-            conn.run(_PUT_BACK, {**which, "position": each.position})
-        conn.run(_UNPARK, {**which, "position": each.position})
-        resolved += 1
-        if not each.skipped:
-            keys.add(each.entity_key)
-    asked = {each.position for each in chosen if each.blocked and again}
-    for key in sorted(keys):
-        roots = conn.one(_ROOTS_OF, {**which, "entity_key": key})
+            asked[each.entity_key] += 1
+        else:
+            gone.append(each)
+    back = [{**which, "position": each.position} for each in gone if again and not each.skipped]
+    if back:
+        conn.run_many(_PUT_BACK, back)
+    if gone:
+        conn.run_many(_UNPARK, [{**which, "position": each.position} for each in gone])
+    resolved, released = len(gone), 0
+    for key in sorted({each.entity_key for each in gone if not each.skipped}):
+        of_key = {**which, "entity_key": key}
+        roots = conn.one(_ROOTS_OF, of_key)
         if roots and roots[0]:
             continue
-        for row in conn.all(_BLOCKED_OF, {**which, "entity_key": key}):
-            conn.run(_PUT_BACK, {**which, "position": row[0]})
-            conn.run(_UNPARK, {**which, "position": row[0]})
-            if row[0] in asked:
-                resolved += 1
-            else:
-                released += 1
+        conn.run(_PUT_BACK_BLOCKED, of_key)
+        followed = conn.run(_UNPARK_BLOCKED, of_key)
+        resolved += asked[key]
+        released += followed - asked[key]
     if resolved or released:
         consumers.touch(conn, stored)
     return resolved, released

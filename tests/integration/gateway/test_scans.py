@@ -42,6 +42,10 @@ _FILL = tuple(
              create_us)
            select 't', 'c', 'k' || n, :none, :none,
              case when n = 9 then 0 else 9000000000000000 end from many""",
+        """insert into consumer_parked (tenant_id, name, position, entity_key, event, attempts,
+             reason, parked_us, blocked, skipped)
+           select 't', 'c9', n, 'p', :none, 1, 'x', 1, case when n = 9 then 0 else 1 end, 0
+           from many where n > 8""",
         """insert into webhook_delivery (endpoint_id, position, event_id, event_type, state,
              next_us, update_us)
            select 'whe_1', n, 'evt_' || n, 'a.b', case when n = 9 then 3 else 2 end, 0, n
@@ -165,3 +169,18 @@ def test_looks_cost_what_they_find(raw: sqlite3.Connection) -> None:
             got = [getattr(each, "name", None) or each.position for each in got]
         assert got == expected
         assert steps < STEPS_MAX, run
+
+
+def test_redriving_an_entity_takes_a_few_statements(raw: sqlite3.Connection) -> None:
+    """What waits behind a parked event is put back as a whole, without a look at what it says."""
+    statements: list[str] = []
+    conn = sqlite.SqliteConnection(raw)
+    stored = consumers.lock(conn, "t", "c9")
+    assert stored is not None
+    raw.set_trace_callback(statements.append)
+    chosen = progress.parked_at(conn, "t", "c9", [9, 12])
+    assert [each.event for each in chosen] == [None, None]
+    assert progress.resolve(conn, stored, chosen, again=True) == (2, ROWS - 10)
+    raw.set_trace_callback(None)
+    assert len(statements) < 20
+    assert progress.counts(conn, "t", "c9") == (ROWS - 8, ROWS - 8, 0)
