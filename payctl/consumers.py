@@ -14,6 +14,7 @@ from payhub.events.v1 import consumer_pb2, consumer_service_pb2
 import payhub_client
 from payctl import events, render, session
 from payhub_client import consumers as client_consumers
+from payhub_client import errors
 
 app = typer.Typer(no_args_is_help=True, help="Durable consumers: place, lag, members.")
 parked = typer.Typer(no_args_is_help=True, help="Events that a consumer set aside.")
@@ -341,6 +342,13 @@ def _resolve(
             what = "dropped" if discard else "put back"
             more = f", and {released} that waited behind them" if released else ""
             render.note(f"{resolved} events {what}{more}")
+        missing = len(set(positions)) - resolved
+        if missing > 0:
+            raise errors.NotFound(
+                f"{missing} of the positions are not parked, or wait behind one that still is; "
+                "`payctl events parked list` shows what there is",
+                reason="RESOURCE_NOT_FOUND",
+            )
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

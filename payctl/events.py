@@ -4,6 +4,8 @@ Owns their options and their display. Called through `payctl.commands`. Never st
 cursor: `tail` prints the last one on stderr when it ends.
 """
 
+import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -159,9 +161,9 @@ def show(
                 "schema": event.data_schema,
             }
         )
-        content = _payload(event)
+        content = _shown(event)
         if content is not None:
-            render.document(render.to_dict(content))
+            render.document(content)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
@@ -193,10 +195,10 @@ def info(ctx: typer.Context, as_json: session.JsonFlag = False) -> None:
 def to_dict(event: Event) -> dict[str, object]:
     """Return an event for JSON, with `payload` decoded instead of `data` where it is known."""
     content = render.to_dict(event)
-    payload = _payload(event)
+    payload = _shown(event)
     if payload is not None:
-        del content["data"]
-        content["payload"] = render.to_dict(payload)
+        content.pop("data", None)
+        content["payload"] = payload
     return content
 
 
@@ -214,6 +216,21 @@ def _payload(event: Event) -> message.Message | None:
         return client_events.payload(event)
     except client_events.UnknownPayloadError:
         return None
+
+
+def _shown(event: Event) -> Mapping[str, object] | None:
+    """Return what an event says: a known message, or an object of JSON; None for other data."""
+    payload = _payload(event)
+    if payload is not None:
+        return render.to_dict(payload)
+    if event.content_type != "application/json":
+        return None
+    try:
+        content = json.loads(event.data)
+        json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _write_line(event: Event) -> None:

@@ -15,6 +15,7 @@ from payhub.events.v1 import (
     event_stream_service_pb2_grpc,
 )
 from payhub.payments.v1 import billing_events_pb2, payment_events_pb2
+from payhub.plugin.v1 import plugin_events_pb2
 
 from payhub_client import calls, contract, event_operations, requests, subscription
 
@@ -41,6 +42,8 @@ Payload = (
     | billing_events_pb2.CheckoutEvent
     | billing_events_pb2.DisputeEvent
     | billing_events_pb2.WebhookEvent
+    | plugin_events_pb2.PluginEvent
+    | plugin_events_pb2.BindingEvent
 )
 
 _KINDS: tuple[type[Payload], ...] = (
@@ -53,6 +56,8 @@ _KINDS: tuple[type[Payload], ...] = (
     billing_events_pb2.CheckoutEvent,
     billing_events_pb2.DisputeEvent,
     billing_events_pb2.WebhookEvent,
+    plugin_events_pb2.PluginEvent,
+    plugin_events_pb2.BindingEvent,
 )
 _PAYLOADS: dict[str, type[Payload]] = {kind.DESCRIPTOR.full_name: kind for kind in _KINDS}
 
@@ -62,7 +67,7 @@ class UnknownPayloadError(ValueError):
 
 
 def payload(event: event_pb2.Event) -> Payload:
-    """Return the decoded payload of an event of the payment domain, such as `invoice.paid`.
+    """Return the decoded payload of an event that core tells, such as `invoice.paid`.
 
     Raises UnknownPayloadError for other schemas and for bytes that do not decode: skip such
     an event or decode `event.data` by `event.data_schema` yourself.

@@ -216,6 +216,8 @@ async def test_payctl_looks_after_consumers(tmp_path: pathlib.Path) -> None:
         position = content["parked_events"][0]["position"]
         assert content["parked_events"][0]["event"]["type"] == "payment.created"
         assert "1 events put back" in await payctl("parked", "redrive", "books", position)
+        gone = await payctl("parked", "redrive", "books", position, code=1)
+        assert "1 of the positions are not parked" in gone
         assert "2 events dropped" in await payctl("parked", "discard", "books", "--all")
         await payctl("parked", "discard", "books", code=2)
         dry = await payctl("consumers", "seek", "books", "--from-start", "--dry-run")
