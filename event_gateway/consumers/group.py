@@ -1,30 +1,33 @@
-"""A consumer that this process runs: reads on, hands out, writes down.
+"""A consumer that this process runs: who its members are, what they decide, and its loop.
 
-Owns the loop of one consumer and its members. Called by the API through
-`event_gateway.consumers.groups`. What is handed out and when is decided by the
-machine; nothing is promised to a member before it is on disk.
+Owns the members and what is known of the consumer. Called by the API through
+`event_gateway.consumers.groups`. What is handed out and when is decided by the machine; `supplying`
+brings events in and out, `saving` puts decisions on disk.
 """
 
 import asyncio
-from collections.abc import Collection
 
 from event_gateway import problems
-from event_gateway.consumers import definition, machine, member, members, policy, records, source
+from event_gateway.consumers import (
+    definition,
+    machine,
+    member,
+    members,
+    policy,
+    records,
+    saving,
+    source,
+    supplying,
+)
 from event_gateway.db import consumers, progress
-from servicekit import auth, errors, failpoints, ids, logs, storage
+from servicekit import auth, errors, ids, logs, storage
 
-# Settlements are written after this, or when there are so many.
-WRITE_EVERY_S = 0.1
-WRITE_EVERY_COUNT = 1_000
-# A floor that moved past what does not match is written this often.
-WRITE_FLOOR_EVERY_S = 5.0
 # Leases of a member whose stream broke end after this, so that one that comes back under
 # its name can still settle.
 GRACE_US = 5_000_000
 # Nobody came for this long, and nothing is in flight: others may run it.
 IDLE_S = 10.0
 MEMBERS_MAX = 1_000
-_HANDED_OUT_MAX = 256
 _RETRY_S = 0.5
 
 _log = logs.get_logger(__name__)
@@ -58,15 +61,11 @@ class Group:
         self._machine = self._start(stored, known, members.Members())
         self.members: set[member.Member] = set()
         self._stale = False
-        self._writing = False
+        self._saver = saving.Saver(around)
         self._wake = asyncio.Event()
-        self._waiters: list[asyncio.Future[None]] = []
-        self._unsaved_since_s: float | None = None
-        self._looked_us = 0
-        # How often copies of events were dropped; what was read meanwhile may be older.
-        self._forgotten = 0
+        self._supply = supplying.Supply(around)
         self._erasures = known.erasures
-        self._written_s = self.used_s = around.time.monotonic_s()
+        self.used_s = around.time.monotonic_s()
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -77,7 +76,9 @@ class Group:
     @property
     def idle(self) -> bool:
         """Whether nobody needs it here."""
-        if self.members or self._machine.outstanding or self._machine.unsaved or self._waiters:
+        if self.members or self._machine.outstanding or self._machine.unsaved:
+            return False
+        if self._saver.waited_for:
             return False
         return self._time.monotonic_s() - self.used_s > IDLE_S
 
@@ -99,10 +100,7 @@ class Group:
         """Drops copies of events in memory: the stored ones were changed. What waits to be sent is
         handed out anew.
         """
-        self._forgotten += 1
-        for each in self.members:
-            self._take_back(each)
-        self._machine.forget_events()
+        self._drop_copies()
         self._stale = True
         self.wake()
 
@@ -186,7 +184,7 @@ class Group:
         durable.
         """
         by.applied = max(by.applied, number)
-        if not self._machine.unsaved and not self._writing:
+        if not self._machine.unsaved and not self._saver.writing:
             by.confirm(by.applied)
 
     def grant(self, to: member.Member, events: int) -> None:
@@ -207,8 +205,7 @@ class Group:
             errors.RpcError: The group ended before that.
         """
         self._check_running()
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        waiter = self._saver.wait()
         self.wake()
         await waiter
 
@@ -237,10 +234,7 @@ class Group:
         self.error = error
         for each in list(self.members):
             each.end(error)
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(error)
-        self._waiters.clear()
+        self._saver.fail(error)
         self.wake()
 
     def _dismiss(self) -> None:
@@ -251,6 +245,12 @@ class Group:
             except errors.RpcError as refusal:
                 each.end(refusal)
 
+    def _drop_copies(self) -> None:
+        self._supply.forget_events()
+        for each in self.members:
+            self._take_back(each)
+        self._machine.forget_events()
+
     def _take_back(self, of: member.Member) -> None:
         """Takes back what a member was handed and has not taken."""
         for token in of.drop_waiting():
@@ -258,8 +258,7 @@ class Group:
 
     def _used(self) -> None:
         self.used_s = self._time.monotonic_s()
-        if self._machine.unsaved and self._unsaved_since_s is None:
-            self._unsaved_since_s = self.used_s
+        self._saver.notice(self._machine)
         self.wake()
 
     def _check_running(self) -> None:
@@ -307,12 +306,18 @@ class Group:
         if self._stale:
             await self._take_over()
         self._machine.expire(self._time.now_us())
-        if self._machine.unsaved and self._unsaved_since_s is None:
-            self._unsaved_since_s = self._time.monotonic_s()
-        worked = await self._read_on() if self._machine.wants_more else False
-        worked = await self._hand_out() or worked
-        if self._write_due() <= 0:
-            await self._write()
+        self._saver.notice(self._machine)
+        worked = False
+        if self._machine.wants_more and (self.members or self._machine.outstanding):
+            worked = await self._supply.read_on(
+                self._machine, self._definition.matcher, self.stored
+            )
+        takers = [each for each in self.members if each.has_room and not self.draining]
+        worked = await self._supply.hand_out(self._machine, takers, self.stored) or worked
+        if self._saver.due_in_s(self._machine) <= 0 and not await self._saver.write(
+            self._machine, self.stored, self.members, erasures=self._erasures
+        ):
+            await self._take_over()
         return worked
 
     async def _pause(self) -> None:
@@ -320,9 +325,9 @@ class Group:
             if each.asked:
                 each.asked = False
                 each.rouse()
-        waits = [self._write_due(), self.lease_until_s - self._time.monotonic_s()]
+        waits = [self._saver.due_in_s(self._machine), self.lease_until_s - self._time.monotonic_s()]
         # What has come due since the last look is still to be handed out.
-        next_us = self._machine.next_us(self._looked_us)
+        next_us = self._machine.next_us(self._supply.looked_us)
         if next_us is not None:
             waits.append((next_us - self._time.now_us()) / 1e6)
         try:
@@ -331,117 +336,25 @@ class Group:
         except TimeoutError:
             pass
 
-    async def _read_on(self) -> bool:
-        at = self._machine.read_upto
-        if at >= self._around.log.head or not (self.members or self._machine.outstanding):
-            return False
-        forgotten = self._forgotten
-        found = await source.read_on(self._around, self._definition.matcher, at)
-        if found.oldest > at:
-            self._machine.skip_lost(found.oldest, self._time.now_us())
-            _log.warning("a consumer missed deleted history", consumer=self.stored.name)
-            return True
-        self._machine.feed(
-            ((row[0], records.entity_key(row[1], row[3], row[4]), row[5]) for row in found.rows),
-            found.upto,
-            self._time.now_us(),
-        )
-        if forgotten != self._forgotten:
-            # It may have been read before it was changed.
-            self._machine.forget_events()
-        return True
-
-    async def _hand_out(self) -> bool:
-        now_us = self._looked_us = self._time.now_us()
-        ready = {each.session: each for each in self.members if each.has_room}
-        if not ready or self.draining:
-            return False
-        out = self._machine.deliver(now_us, ready.keys(), _HANDED_OUT_MAX)
-        chunks = await self._chunks(out)
-        for handout in out:
-            position = handout.entry.position
-            chunk = chunks.get(position)
-            if chunk is None:
-                self._machine.lose(position, self._time.now_us())
-            else:
-                ready[handout.session].put(handout, chunk)
-        return bool(out)
-
-    async def _chunks(self, out: Collection[records.Handout]) -> dict[int, bytes]:
-        """Returns the events of *out*; those that are kept nowhere are missing."""
-        tenant_id, name = self.stored.tenant_id, self.stored.name
-        while True:
-            forgotten = self._forgotten
-            found = {each.entry.position: each.entry.chunk for each in out if each.entry.chunk}
-            wanted = [each.entry.position for each in out if each.entry.chunk is None]
-            try:
-                found |= await source.fetch(self._around, tenant_id, name, wanted)
-            except storage.StorageError:
-                now_us = self._time.now_us()
-                for each in out:
-                    self._machine.settle(each.lease.token, policy.Verdict.RELEASE, now_us)
-                    each.session.grant(1)
-                raise
-            if forgotten == self._forgotten:
-                return found
-
-    def _write_due(self) -> float:
-        """Returns in how many seconds something has to be written."""
-        if self._waiters or self._machine.unsaved >= WRITE_EVERY_COUNT:
-            return 0.0
-        now_s = self._time.monotonic_s()
-        if self._unsaved_since_s is not None:
-            return self._unsaved_since_s + WRITE_EVERY_S - now_s
-        if self._machine.place_moved:
-            return self._written_s + WRITE_FLOOR_EVERY_S - now_s
-        return 3600.0
-
-    async def _write(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        applied = [(each, each.applied) for each in self.members]
-        since_s, self._unsaved_since_s = self._unsaved_since_s, None
-        made = self._machine.changes()
-        self._writing = True
-        mine, erasures = self.stored, self._erasures
-        try:
-            outcome = await self._around.database.write(
-                lambda conn: progress.write(conn, mine, made, erasures=erasures)
-            )
-        except BaseException:
-            outcome = None
-            raise
-        finally:
-            self._writing = False
-            if outcome is not progress.Written.DONE:
-                self._machine.restore(made)
-                self._unsaved_since_s = since_s or self._time.monotonic_s()
-                self._waiters = waiters + self._waiters
-        if outcome is not progress.Written.DONE:
-            await self._take_over()
-            return
-        failpoints.hit("event_gateway.after_progress_commit")
-        self._written_s = self._time.monotonic_s()
-        self._machine.saved(made)
-        for each, number in applied:
-            each.confirm(each.applied if not self._machine.unsaved else number)
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
     async def _take_over(self) -> None:
         """Reads what is stored now and goes on with it."""
         tenant_id, name = self.stored.tenant_id, self.stored.name
-        stored, known = await self._around.database.read(
-            lambda conn: (
-                consumers.get(conn, tenant_id, name),
-                progress.known(conn, tenant_id, name),
+        # What changes while it reads is taken over next.
+        self._stale = False
+        try:
+            stored, known = await self._around.database.read(
+                lambda conn: (
+                    consumers.get(conn, tenant_id, name),
+                    progress.known(conn, tenant_id, name),
+                )
             )
-        )
+        except storage.StorageError:
+            self._stale = True
+            raise
         if known.erasures != self._erasures:
             self._erasures = known.erasures
-            self.forget_events()
+            self._drop_copies()
             self._machine.forget_reasons()
-        self._stale = False
         if stored is None:
             self.end(errors.not_found("consumer", name))
             return
