@@ -14,11 +14,11 @@ from event_gateway import gateway, retention
 from event_gateway.db import commands, consumers, progress, retain, webhook_log
 from servicekit import clock, storage
 from servicekit.storage import sqlite
+from tests import scans
 
 ROWS = 30_000
 # A look at one row takes about a dozen instructions.
 STEPS_MAX = ROWS
-_STEPS = 100
 _MANY = f"with recursive many (n) as (select 1 union all select n + 1 from many where n < {ROWS})"
 _FILL = tuple(
     storage.Statement(f"{_MANY} {text}" if "from many" in text else text)
@@ -69,23 +69,6 @@ def raw(tmp_path: pathlib.Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _steps(raw: sqlite3.Connection, run: Callable[[storage.Connection], object]) -> int:
-    """Returns how many instructions SQLite takes."""
-    steps = 0
-
-    def count() -> int:
-        nonlocal steps
-        steps += _STEPS
-        return 0
-
-    raw.set_progress_handler(count, _STEPS)
-    try:
-        run(sqlite.SqliteConnection(raw))
-    finally:
-        raw.set_progress_handler(None, 0)
-    return steps
-
-
 async def test_ids_are_forgotten_as_fast_as_they_come(database_url: str) -> None:
     """One round forgets every id that is due, however many they are and in whatever order they
     lie, in transactions that each take a few; those of younger or kept events stay.
@@ -123,17 +106,15 @@ def test_forgetting_ids_costs_what_is_due(raw: sqlite3.Connection) -> None:
     """Ids that are not due are not read."""
     for _ in range(3):
         retain.delete(sqlite.SqliteConnection(raw), ROWS)
-    found: list[int] = []
-    steps = _steps(raw, lambda conn: found.append(retain.drop_keys(conn, before_us=51)))
-    assert found == [50]
+    found, steps = scans.counted(raw, functools.partial(retain.drop_keys, before_us=51))
+    assert found == 50
     assert steps < STEPS_MAX
 
 
 def test_erasing_costs_what_is_of_the_entity(raw: sqlite3.Connection) -> None:
     """What consumers keep of others is not read, while everybody who appends waits."""
-    found: list[int] = []
-    steps = _steps(raw, lambda conn: found.append(progress.erase(conn, "p7")))
-    assert found == [1]
+    found, steps = scans.counted(raw, functools.partial(progress.erase, entity_key="p7"))
+    assert found == 1
     assert steps < STEPS_MAX
 
 
@@ -162,12 +143,11 @@ def test_looks_cost_what_they_find(raw: sqlite3.Connection) -> None:
         (_log_of(state=3, event_id="evt_9"), [9]),
         (_log_of(state=2, event_id="evt_9"), []),
     ):
-        found: list[Any] = []
-        steps = _steps(raw, lambda conn, run=run, found=found: found.append(run(conn)))
-        (got,) = found
-        if isinstance(got, list):
-            got = [getattr(each, "name", None) or each.position for each in got]
-        assert got == expected
+        found: Any
+        found, steps = scans.counted(raw, run)
+        if isinstance(found, list):
+            found = [getattr(each, "name", None) or each.position for each in found]
+        assert found == expected
         assert steps < STEPS_MAX, run
 
 

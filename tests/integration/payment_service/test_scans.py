@@ -11,12 +11,11 @@ from payment_service import composition
 from payment_service.db import operations, outbox, payments, webhooks
 from payment_service.domain import model
 from servicekit import storage
-from servicekit.storage import sqlite
+from tests import scans
 
 ROWS = 20_000
 # A look at one row takes about a dozen instructions.
 STEPS_MAX = ROWS
-_STEPS = 100
 _FILL = (
     """insert into operations (entity_id, id, tenant_id, kind, state, amount_minor, currency,
          reserved_minor, final, refund_id, version, attempts, provider, binding_id, request,
@@ -108,17 +107,9 @@ def test_what_was_settled_long_ago_costs_nothing(
     raw: sqlite3.Connection, run: Callable[[storage.Connection], object], expected: object
 ) -> None:
     """Rows that a statement does not want are not read one by one."""
-    steps = 0
-
-    def count() -> int:
-        nonlocal steps
-        steps += _STEPS
-        return 0
-
-    raw.set_progress_handler(count, _STEPS)
     try:
-        assert run(sqlite.SqliteConnection(raw)) == expected
+        found, steps = scans.counted(raw, run)
     finally:
-        raw.set_progress_handler(None, 0)
         raw.rollback()
+    assert found == expected
     assert steps < STEPS_MAX
