@@ -29,6 +29,7 @@ class Saver:
         self._database = around.database
         self._time = around.time
         self._waiters: list[asyncio.Future[None]] = []
+        self._error: errors.RpcError | None = None
         self._unsaved_since_s: float | None = None
         self._written_s = around.time.monotonic_s()
         self.writing = False
@@ -45,7 +46,8 @@ class Saver:
         return waiter
 
     def fail(self, error: errors.RpcError) -> None:
-        """Ends every wait with *error*."""
+        """Ends every wait with *error*, also of who waits for the write under way if that fails."""
+        self._error = error
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(error)
@@ -97,6 +99,8 @@ class Saver:
                 decided.restore(made)
                 self._unsaved_since_s = since_s or self._time.monotonic_s()
                 self._waiters = waiters + self._waiters
+                if self._error is not None:
+                    self.fail(self._error)
         if outcome is not progress.Written.DONE:
             return False
         failpoints.hit("event_gateway.after_progress_commit")
