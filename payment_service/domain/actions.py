@@ -28,10 +28,8 @@ def is_held(payment: model.Payment) -> bool:
 
 
 def capturable_minor(payment: model.Payment) -> int:
-    """What may still be captured, minor units."""
-    if not is_held(payment):
-        return 0
-    if is_full(payment):
+    """What may still be captured, minor units; nothing of what is about to be released."""
+    if payment.cancel_requested or is_full(payment) or not is_held(payment):
         return 0
     return payment.authorized_minor - payment.captured_minor - payment.capture_reserved_minor
 

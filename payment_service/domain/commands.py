@@ -194,6 +194,8 @@ def conflict(payment: model.Payment, what: str) -> changes.Refusal:
     allowed = [action.name.lower() for action, _ in actions.available(payment)]
     hint = f"possible now: {', '.join(allowed)}" if allowed else "nothing is possible now"
     why = payment.state.name
+    if payment.cancel_requested:
+        why += " and about to be canceled"
     if actions.is_full(payment):
         why += f" and has {len(payment.operations)} operations, the most one may have"
     return changes.Refusal(

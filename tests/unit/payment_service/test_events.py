@@ -172,7 +172,6 @@ STORIES = {
     "captures": build.Story()
     .confirm()
     .then(O.UNKNOWN)
-    .cancel()
     .then(O.SUCCEEDED, 0)
     .capture(300)
     .then(O.SUCCEEDED)
@@ -189,6 +188,13 @@ STORIES = {
     .increment(1)
     .then(O.DECLINED),
     "canceled": build.Story().confirm().then(O.PENDING).cancel().then(O.SUCCEEDED),
+    "canceled, in doubt": build.Story()
+    .confirm()
+    .then(O.UNKNOWN)
+    .cancel()
+    .then(O.SUCCEEDED, 0)
+    .cancel()
+    .then(O.SUCCEEDED),
     "failed, canceled": build.Story().confirm().then(O.NOT_SENT).cancel(),
 }
 

@@ -59,10 +59,7 @@ WANTED: dict[str, dict[str, Any]] = {
         },
         "failure": FAILURE,
         "cancel_requested": True,
-        "available_actions": [
-            {"action": "ACTION_CAPTURE", "max_amount_minor": "600"},
-            {"action": "ACTION_REFUND", "max_amount_minor": "608"},
-        ],
+        "available_actions": [{"action": "ACTION_REFUND", "max_amount_minor": "608"}],
         "operations": [
             {
                 "id": "op_1",
