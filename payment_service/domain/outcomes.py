@@ -131,6 +131,9 @@ def judge(operation: model.Operation, report: Report) -> tuple[Verdict, model.Op
     old = report.operation_version != operation.version
     if old and report.outcome not in FINAL_FACTS:
         return Verdict.STALE, operation.state
+    if report.needs_operator and operation.is_open and not _is_contradicted(operation):
+        # Something has happened at the provider, and not what was asked for.
+        return Verdict.APPLIED, _S.IN_DOUBT
     if pair in _APPLIED:
         return Verdict.APPLIED, _APPLIED[pair]
     if pair in _REPEATS:
@@ -138,6 +141,11 @@ def judge(operation: model.Operation, report: Report) -> tuple[Verdict, model.Op
     if pair in _ILLEGAL:
         return Verdict.ILLEGAL, operation.state
     return Verdict.STALE, operation.state
+
+
+def _is_contradicted(operation: model.Operation) -> bool:
+    """Whether a doubt says already that an answer contradicted the question."""
+    return operation.state is _S.IN_DOUBT and operation.failure is not None
 
 
 def sync_state(state: model.OperationState) -> model.SyncState:

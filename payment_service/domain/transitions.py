@@ -56,6 +56,10 @@ def apply(
         return Applied(verdict=verdict)
     settled = _settled(operation, state, report, now_us)
     draft = _Draft(payment, settled, now_us)
+    if operation.state is _S.IN_DOUBT and state is _S.IN_DOUBT:
+        # The doubt stays and was told; that an operator must end it was not.
+        draft.emit("reconciliation.discrepancy")
+        return Applied(verdict=verdict, change=draft.change())
     if report.provider_object_id and not payment.provider_payment_id:
         draft.set(provider_payment_id=report.provider_object_id)
     match operation.kind:

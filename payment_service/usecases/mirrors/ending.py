@@ -65,6 +65,11 @@ def settle_in(
         check_us = context.next_check_us(scope.schedule, settled, scope.now_us)
         settled = replace(settled, next_check_us=check_us)
         conn.run(operations.UPDATE, operations.update_params(settled))
+    if verdict is outcomes.Verdict.APPLIED and current.state is settled.state:
+        # A doubt that stays one, and now waits for an operator.
+        change = base.raised(before, scope.now_us)
+        written = writing.write(conn, scope, rules, change, is_new=False)
+        return Ended(verdict=verdict, operation=settled, entity=written)
     refetch: list[objects.Reference] = []
     if main is not None and report.seen:
         found = linking.resolve(conn, scope, main)

@@ -1,5 +1,7 @@
 """The table of (operation state x outcome), against one written by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from payment_service.domain import model, outcomes
@@ -56,3 +58,19 @@ def test_not_sent_counts_only_before_the_provider_was_seen_to_have_it() -> None:
         is outcomes.Verdict.APPLIED
     }
     assert believed == {S.IN_FLIGHT, S.IN_DOUBT}
+
+
+@pytest.mark.parametrize("state", S)
+def test_what_contradicts_the_question_is_known_to_operators(state: model.OperationState) -> None:
+    """Booked otherwise than asked: whatever was open is in doubt, and a doubt says why, once."""
+    operation = build.operation(model.Kind.SALE, state=state, version=VERSION)
+    wrong = build.report(O.UNKNOWN, VERSION, needs_operator=True)
+    verdict, after = outcomes.judge(operation, wrong)
+    if not operation.is_open:
+        assert (verdict, after) == (outcomes.Verdict.STALE, state)
+        return
+    assert (verdict, after) == (outcomes.Verdict.APPLIED, S.IN_DOUBT)
+    old = build.report(O.UNKNOWN, VERSION - 1, needs_operator=True)
+    assert outcomes.judge(operation, old) == (outcomes.Verdict.STALE, state)
+    known = replace(operation, state=S.IN_DOUBT, failure=wrong.failure)
+    assert outcomes.judge(known, wrong) == (outcomes.Verdict.REPEAT, S.IN_DOUBT)

@@ -325,3 +325,30 @@ def test_a_void_that_took_effect_ends_the_pending_sale() -> None:
     assert (sale.state, sale.version, sale.next_check_us) == (S.SUPERSEDED, 3, 0)
     assert sale.updated_us == LATER_US
     assert applied.change.payment.action is None
+
+
+@pytest.mark.parametrize("first", [O.PENDING, O.ACTION_REQUIRED, O.UNKNOWN])
+@pytest.mark.parametrize("kind", [K.SALE, K.CAPTURE, K.REFUND])
+def test_another_amount_than_asked_for_is_told_whatever_was_known(
+    kind: model.Kind, first: outcomes.Outcome
+) -> None:
+    """Money has moved otherwise than here: an event says so, and the operation says why."""
+    story = build.Story(K.AUTHORIZE if kind is K.CAPTURE else K.SALE).confirm()
+    if kind is not K.SALE:
+        story.then(O.SUCCEEDED)
+    if kind is K.CAPTURE:
+        story.capture()
+    if kind is K.REFUND:
+        story.refund()
+    story.then(first, failure=None)
+    seen = len(story.steps)
+    story.then(O.UNKNOWN, needs_operator=True)
+    operation = story.payment.operations[-1]
+    assert (operation.state, operation.failure) == (S.IN_DOUBT, build.failure(O.UNKNOWN))
+    told = {K.SALE: "payment.in_doubt", K.CAPTURE: "payment.in_doubt", K.REFUND: "refund.in_doubt"}
+    again = "reconciliation.discrepancy" if first is O.UNKNOWN else told[kind]
+    assert story.event_types[seen:] == [again]
+    assert story.report(O.UNKNOWN, needs_operator=True).change is None
+    rules.check_sums(story.payment)
+    story.then(O.SUCCEEDED)
+    assert story.payment.state is P.SUCCEEDED
