@@ -114,6 +114,14 @@ _KNOWN_STATES = frozenset(
 )
 
 
+# What can't be used without its id at the provider.
+_NAMED: dict[model.Kind, str] = {
+    model.Kind.AUTHORIZE: "payment",
+    model.Kind.SALE: "payment",
+    model.Kind.CREATE_CUSTOMER: "customer",
+}
+
+
 def _unstorable(answer: _State) -> str:
     """PostgreSQL takes no NUL, and a payment that can't be stored never leaves its state."""
     texts = (
@@ -146,12 +154,9 @@ def _incomplete(operation: model.Operation, answer: _State) -> str:
         answer.action.redirect_url or answer.action.client_secret
     ):
         return "asks for an action without saying which"
-    if (
-        answer.state == _State.STATE_SUCCEEDED
-        and operation.kind in model.INITIAL_KINDS
-        and not answer.provider_object_id
-    ):
-        return "succeeded without the payment's id at the provider"
+    made = _NAMED.get(operation.kind)
+    if made and answer.state == _State.STATE_SUCCEEDED and not answer.provider_object_id:
+        return f"succeeded without the {made}'s id at the provider"
     return ""
 
 

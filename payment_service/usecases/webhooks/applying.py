@@ -16,7 +16,7 @@ from payment_service.db import operations, outbox
 from payment_service.db import webhooks as rows
 from payment_service.domain import model, outcomes, webhooks
 from payment_service.domain.mirrors import base, objects
-from payment_service.provider_client import fetching, reading, seeing
+from payment_service.provider_client import fetching, reading, seeing, signs
 from payment_service.usecases import context, settling
 from payment_service.usecases.mirrors import absorbing, noting, scopes
 from payment_service.usecases.webhooks import telling
@@ -156,7 +156,8 @@ class Applier:
                 raise _NotNow(f"operation {operation_id} is not known here")
             if not self._may_tell(webhook, operation):
                 raise _NotNow(f"operation {operation_id} is of another binding")
-            if not verified.refetch:
+            broken = signs.broken(operation, message, told.hints)
+            if not verified.refetch and not broken:
                 told.operations.append((operation, reading.result(operation, message)))
                 continue
             provider = self._ctx.providers.find(operation.provider)

@@ -1,12 +1,14 @@
 """Customers: kept here, made at the provider, and paying."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
 from payhub.payments.v1 import payment_events_pb2
+from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
-from tests.integration.payment_service import conftest, rig
+from tests.integration.payment_service import conftest, inside, rig, upstream
 
 
 async def test_a_customer_is_made_here_and_at_the_provider(
@@ -148,3 +150,43 @@ async def test_a_payment_for_an_unknown_customer_is_refused(
     refused = await rig.refusal(caller.create(references={"customer_id": f"cus_{'0' * 32}"}))
     assert refused.code is grpc.StatusCode.NOT_FOUND
     assert service.records.of_tenant(caller.tenant) == before
+
+
+class Forgetful(upstream.Upstream):
+    """Makes customers and does not say who they are there, until it is `asked`."""
+
+    asked = False
+
+    async def CreateCustomer(
+        self, request: provider_pb.CreateCustomerRequest, context: Any
+    ) -> provider_pb.CreateCustomerResponse:
+        """Makes one."""
+        answer = await super().CreateCustomer(request, context)
+        known = type(answer.operation)()
+        known.CopyFrom(answer.operation)
+        self._done[request.context.operation_id] = (known, [])
+        answer.operation.provider_object_id = ""
+        return answer
+
+    async def GetOperation(
+        self, request: provider_pb.GetOperationRequest, context: Any
+    ) -> provider_pb.GetOperationResponse:
+        """Knows who they are once it is asked."""
+        answer = await super().GetOperation(request, context)
+        if not self.asked:
+            answer.operation.provider_object_id = ""
+        return answer
+
+
+async def test_a_customer_without_an_id_at_the_provider_is_in_doubt(database_url: str) -> None:
+    """Nothing could be attached to it or paid by it, and nobody knows what was made."""
+    async with (
+        Forgetful() as bank,
+        inside.running(database_url, bank.target, resolver_doubt_first_s=0.5) as service,
+    ):
+        await inside.connected(service)
+        customer = await service.caller.create_customer(name="Ada")
+        assert (rig.state(customer), customer.provider_customer_id) == ("IN_DOUBT", "")
+        bank.asked = True
+        known = await service.caller.customer_becomes(customer.id, "SYNCED")
+        assert known.provider_customer_id

@@ -90,6 +90,24 @@ async def test_a_pending_payment_ends_by_its_webhook(hooks: hooking.Hooks) -> No
     assert before in ("PROCESSING", "SUCCEEDED")
 
 
+async def test_a_webhook_that_leaves_out_what_matters_is_only_a_hint(
+    hooks: hooking.Hooks,
+) -> None:
+    """A payment without its id could never be refunded: the provider is asked instead."""
+    hooks.bank.script["AuthorizePayment"] = ["pending"]
+    payment = await hooks.bill.caller.create()
+    report = _O(
+        operation_id=payment.operations[0].id,
+        state=_O.STATE_SUCCEEDED,
+        amount=payment.amount,
+    )
+    status, webhook_id = await hooks.send(hooks.told(operations=[report]))
+    assert status == 200
+    # The sidecar has no look-up of payments.
+    await hooks.becomes(webhook_id, "PARKED")
+    assert rig.state(await hooks.bill.caller.get(payment.id)) == "PROCESSING"
+
+
 async def test_who_is_not_believed_changes_nothing(hooks: hooking.Hooks) -> None:
     """Bad signatures, bodies and addresses are refused, kept for audit, and told once."""
     customer = await hooks.bill.customer()
