@@ -29,9 +29,6 @@ UPDATE = storage.Statement(
     "next_check_us = :next_check_us, updated_us = :updated_us "
     "where entity_id = :entity_id and id = :id and version = :version - 1 and {if_first}"
 )
-_OF_ENTITY = storage.Statement(
-    f"select {', '.join(COLUMNS)} from operations where entity_id = :entity_id order by id"
-)
 _NEWEST = storage.Statement(
     f"select {', '.join(COLUMNS)} from operations where entity_id = :entity_id "
     "order by id desc limit :most"
@@ -152,11 +149,6 @@ def from_row(row: storage.Row) -> model.Operation:
         updated_us=row[23],
         counted_day=row[24],
     )
-
-
-def of_entity(conn: storage.Connection, entity_id: str) -> tuple[model.Operation, ...]:
-    """Returns every operation of a payment or customer, oldest first."""
-    return tuple(from_row(row) for row in conn.all(_OF_ENTITY, {"entity_id": entity_id}))
 
 
 def newest(conn: storage.Connection, entity_id: str, most: int) -> tuple[model.Operation, ...]:

@@ -86,6 +86,7 @@ def _given_up(payment: model.Payment, now_us: int) -> changes.Change:
 
 
 def _tried_again(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
+    operation = model.after(operation, payment.operations)
     after = replace(
         payment,
         state=_P.PROCESSING,

@@ -41,6 +41,7 @@ def confirm(
     """
     if not actions.is_confirmable(payment):
         return conflict(payment, "confirm")
+    operation = model.after(operation, payment.operations)
     after = copies.replace(
         payment,
         state=_P.PROCESSING,

@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 
 from payment_service.domain import model, outcomes
 
+# How many of a customer's newest operations, by their ids, are looked at: the newest one, and
+# that which may be making it, are among them, however far apart the clocks of processes are.
+NEWEST_MAX = 50
+
 _S = model.OperationState
 _Y = model.SyncState
 

@@ -6,8 +6,8 @@ Never changes a value: every change is a new one.
 """
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 
 class PaymentState(enum.IntEnum):
@@ -209,6 +209,22 @@ class Operation:
         return self.state in OPEN_STATES
 
 
+def turn(operation: Operation) -> tuple[int, str]:
+    """Returns what operations of one entity are ordered by, if each was made `after` the others.
+
+    Ids alone tell the order only as well as the clocks of processes agree.
+    """
+    return operation.created_us, operation.id
+
+
+def after(operation: Operation, earlier: Iterable[Operation]) -> Operation:
+    """Returns *operation* as made later than *earlier*, whatever this process's clock says."""
+    last_us = max((one.created_us for one in earlier), default=0)
+    if operation.created_us > last_us:
+        return operation
+    return replace(operation, created_us=last_us + 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
     """One payment with its operations, oldest first.
@@ -263,12 +279,10 @@ class Payment:
     def attempt(self) -> Operation | None:
         """The authorization or sale that counts: the one that is open or has succeeded, else
         the newest.
-
-        Ids tell the order of attempts only as well as the clocks of processes agree.
         """
         made = [o for o in self.operations if o.kind in INITIAL_KINDS]
         counts = (o for o in made if o.is_open or o.state is OperationState.SUCCEEDED)
-        return next(counts, made[-1] if made else None)
+        return next(counts, max(made, key=turn, default=None))
 
     def operation(self, operation_id: str) -> Operation | None:
         """Returns one of its operations."""

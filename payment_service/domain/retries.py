@@ -27,7 +27,7 @@ class Policy:
 def tries(payment: model.Payment) -> int:
     """Returns how often the policy has tried since a caller confirmed last."""
     found = 0
-    for operation in reversed(payment.operations):
+    for operation in sorted(payment.operations, key=model.turn, reverse=True):
         if operation.kind not in model.INITIAL_KINDS:
             continue
         if operation.cause.actor != ACTOR:

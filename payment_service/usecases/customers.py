@@ -132,9 +132,11 @@ class Customers:
                 return None
             if customer is None:
                 raise LookupError(f"{wanted.customer_id} vanished")
-            if customers.is_being_made(customer, operations.of_entity(conn, customer.id)):
+            own = operations.newest(conn, customer.id, customers.NEWEST_MAX)
+            if customers.is_being_made(customer, own):
                 return customer
             change = self._changed(caller, customer, wanted, operation_id, now_us)
+            change = replace(change, operation=model.after(change.operation, own))
             claim = intents.claim(
                 self._ctx,
                 caller,
@@ -208,8 +210,7 @@ class Customers:
             if found is None:
                 return None
             customer = customer_rows.load(conn, caller.tenant_id, found.resource_id)
-            own = operations.of_entity(conn, found.resource_id)
-            operation = next((o for o in own if o.id == found.operation_id), None)
+            operation = operations.load(conn, found.resource_id, found.operation_id)
             return (found, customer, operation) if customer and operation else None
 
         seen = await self._ctx.db.read(look)

@@ -46,7 +46,9 @@ class Retrying:
         before = await self._ctx.db.read(lambda conn: payments.load(conn, tenant_id, payment_id))
         if before is None or not _waits(before, slot_us):
             return False
-        last = _last(before)
+        last = before.attempt
+        if last is None:
+            raise LookupError(f"{payment_id} was never tried")
         try:
             route = intents.find(self._ctx, tenant_id, before.provider, follows=True)
             intents.check(
@@ -144,7 +146,3 @@ def _is_kept(conn: storage.Connection, payment: model.Payment) -> bool:
     rules = payment_methods.RULES
     method = mirrors.load(conn, rules, payment.tenant_id, payment.payment_method_id)
     return method is not None and method.state is payment_methods.State.ACTIVE
-
-
-def _last(payment: model.Payment) -> model.Operation:
-    return next(o for o in reversed(payment.operations) if o.kind in model.INITIAL_KINDS)

@@ -239,10 +239,13 @@ class Settler:
         customer = customer_rows.load(conn, operation.tenant_id, operation.entity_id, lock=True)
         if customer is None:
             raise LookupError(f"{operation.id} belongs to no customer")
-        own = operations.of_entity(conn, customer.id)
-        current = next(o for o in own if o.id == operation.id)
+        own = operations.newest(conn, customer.id, customers.NEWEST_MAX)
+        current = operations.load(conn, customer.id, operation.id)
+        if current is None:
+            raise LookupError(f"{operation.id} is not there")
+        newest = max(own, key=model.turn)
         verdict, change = customers.apply(
-            customer, current, report, scope.now_us, is_newest=own[-1].id == current.id
+            customer, current, report, scope.now_us, is_newest=newest.id == current.id
         )
         settled = Settled(verdict=verdict, operation=operation, report=report, entity=customer)
         if change is None:

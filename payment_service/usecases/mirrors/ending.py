@@ -96,14 +96,17 @@ def settle_in(
 
 
 def _current(conn: storage.Connection, operation: model.Operation) -> tuple[model.Operation, bool]:
-    """Returns the operation as it is, and whether it is the newest at its provider."""
+    """Returns the operation as it is, and whether it is the newest at its provider.
+
+    One is begun only when those before it have ended, so that no other one is open.
+    """
     own = operations.newest(conn, operation.entity_id, base.OPERATIONS_SHOWN)
     there = [one for one in own if one.provider == operation.provider]
     current = next((one for one in there if one.id == operation.id), None)
     current = current or operations.load(conn, operation.entity_id, operation.id)
     if current is None:
         raise LookupError(f"{operation.id} is not there")
-    return current, bool(there) and there[-1].id == operation.id
+    return current, not any(one.is_open and one.id != current.id for one in there)
 
 
 def _split(

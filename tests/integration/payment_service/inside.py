@@ -16,7 +16,7 @@ import grpc.aio
 from payment_service import composition, plugging, settings
 from payment_service.usecases.bindings import secrets
 from servicekit import clock as clocks
-from servicekit import metrics, storage
+from servicekit import ids, metrics, storage
 from tests.integration.payment_service import rig
 
 
@@ -35,6 +35,7 @@ async def running(
     *,
     wrap: Callable[[storage.Database], storage.Database] = lambda db: db,
     clock: clocks.Clock | None = None,
+    new_id: Callable[[str], str] = ids.new_id,
     **changes: Any,
 ) -> AsyncIterator[InProcess]:
     """Runs a payment service on an empty database.
@@ -44,6 +45,7 @@ async def running(
         provider: `host:port` of its provider.
         wrap: Stands between the service and its database.
         clock: Where time comes from, if not from the machine.
+        new_id: Where ids come from.
         changes: Settings other than those of quick tests.
     """
     values: dict[str, Any] = {
@@ -60,7 +62,7 @@ async def running(
     configured = settings.Settings(**(values | changes))
     await asyncio.to_thread(storage.migrate, database_url, composition.MIGRATIONS)
     db = wrap(await storage.open_database(database_url))
-    parts = composition.assemble(configured, db, metrics.Metrics(), clock=clock)
+    parts = composition.assemble(configured, db, metrics.Metrics(), clock=clock, new_id=new_id)
     await plugging.prepare(configured, parts.ctx, parts.plugins)
     server = grpc.aio.server(interceptors=[parts.pipeline])
     for register in parts.servicers:

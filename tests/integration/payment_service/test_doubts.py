@@ -410,7 +410,7 @@ async def test_a_contradicted_operation_is_looked_at_ever_more_seldom(
             report = reading.not_sent(operation.version, "NEVER_ARRIVED")
             verdict, _ = await settling.Settler(ctx).settle_payment(operation, report)
             assert verdict is outcomes.Verdict.ILLEGAL
-            (after,) = await ctx.db.read(lambda conn: operations.of_entity(conn, pending.id))
+            (after,) = await ctx.db.read(lambda conn: operations.newest(conn, pending.id, 9))
             assert after.state is model.OperationState.PENDING
             assert started_us + first_s * 2**looks * 1e6 <= after.next_check_us < lease_us
             later_us = after.next_check_us

@@ -71,7 +71,7 @@ async def test_a_report_against_what_is_settled_is_kept_and_raised(
     customer = await bill.customer()
     method = await bill.attach(customer.id)
     ctx = bill.service.parts.ctx
-    (operation,) = await ctx.db.read(lambda conn: operations.of_entity(conn, method.id))
+    (operation,) = await ctx.db.read(lambda conn: operations.newest(conn, method.id, 9))
     late = outcomes.Report(
         outcome=outcomes.Outcome.DECLINED, operation_version=operation.version, detail="late"
     )

@@ -209,6 +209,19 @@ class Upstream(
         )
         return _payments.CreateCustomerResponse(operation=operation)
 
+    async def UpdateCustomer(
+        self, request: _payments.UpdateCustomerRequest, context: Any
+    ) -> _payments.UpdateCustomerResponse:
+        """Changes a customer."""
+
+        def effect() -> tuple[str, list[_P.ProviderObject]]:
+            return request.provider_customer_id, []
+
+        answer: _payments.UpdateCustomerResponse = await self.perform(
+            request, context, _told_alone(_payments.UpdateCustomerResponse), effect
+        )
+        return answer
+
     async def AttachPaymentMethod(
         self, request: _methods.AttachPaymentMethodRequest, context: Any
     ) -> _methods.AttachPaymentMethodResponse:
@@ -414,6 +427,11 @@ class Upstream(
             request, context, _billing.ReactivateSubscriptionResponse, effect
         )
         return answer
+
+
+def _told_alone(answer: Any) -> Callable[..., Any]:
+    """Returns what makes an answer that holds no objects."""
+    return lambda *, operation, objects: answer(operation=operation)
 
 
 def _set(part: Any, field: str, value: Any) -> None:
