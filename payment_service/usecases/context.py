@@ -19,7 +19,8 @@ from servicekit import storage, tasks
 class Schedule:
     """When open operations are looked at again, seconds: dense at first, then sparse.
 
-    Each look doubles the wait, from `*_first_s` up to `longest_s`. `grace_s` after
+    The wait is as long as the operation has been in its state, from `*_first_s` up to
+    `longest_s`. `grace_s` after
     its `not_after` an operation still in flight counts as abandoned. For `lease_s` nobody
     else looks at what one process looks at.
     """
@@ -79,9 +80,10 @@ def next_check_us(schedule: Schedule, operation: model.Operation, now_us: int) -
             first_s = schedule.pending_first_s
         case _:
             return 0
-    doublings = min(max(operation.attempts - 1, 0), 30)
-    wait_s: float = min(first_s * 2**doublings, schedule.longest_s)
-    return now_us + round(wait_s * 1_000_000)
+    # As long again as it has been so, which doubles with every look; looks that callers asked
+    # for between, however many, make none of them later.
+    age_s = (now_us - operation.updated_us) / 1_000_000
+    return now_us + round(min(max(age_s, first_s), schedule.longest_s) * 1_000_000)
 
 
 def fresh_ids(new_id: Callable[[str], str]) -> Callable[[], Callable[[str], str]]:

@@ -14,7 +14,7 @@ from payment_service.domain import model, outcomes
 from payment_service.provider_client import reading
 from payment_service.usecases import settling
 from servicekit import storage
-from tests.integration.payment_service import conftest, inside, rig
+from tests.integration.payment_service import conftest, inside, paying, rig
 
 
 async def _is_seen(service: conftest.Service, *, ready: bool) -> None:
@@ -388,10 +388,11 @@ async def test_a_contradicted_operation_is_looked_at_ever_more_seldom(
     """Each look raises it again, so a provider that forgot what it accepted is not asked
     whenever a lease runs out.
     """
-    first_s, lease_us = 100.0, 2**60
+    first_s, lease_us, clock = 100.0, 2**60, paying.Clock()
     async with inside.running(
         database_url,
         bank.target(stack.MOCK),
+        clock=clock,
         resolver_pending_first_s=first_s,
         resolver_longest_s=3600.0,
     ) as service:
@@ -399,18 +400,18 @@ async def test_a_contradicted_operation_is_looked_at_ever_more_seldom(
         caller, ctx = service.caller, service.parts.ctx
         pending = await caller.create("tok_pending_then_settled")
         assert rig.operations(pending) == [("SALE", "PENDING")]
-        started_us = ctx.clock.now_us()
-        later_us = started_us + round(first_s * 2 * 1e6)
         for looks in (1, 2):
+            later_us = ctx.clock.now_us() + round(first_s * 2**looks * 1e6)
             (operation,) = await ctx.db.write(
                 functools.partial(
                     operations.claim_due, now_us=later_us, lease_until_us=lease_us, most=2
                 )
             )
+            clock.advance(first_s * 2**looks)
+            asked_us = ctx.clock.now_us()
             report = reading.not_sent(operation.version, "NEVER_ARRIVED")
             verdict, _ = await settling.Settler(ctx).settle_payment(operation, report)
             assert verdict is outcomes.Verdict.ILLEGAL
             (after,) = await ctx.db.read(lambda conn: operations.newest(conn, pending.id, 9))
             assert after.state is model.OperationState.PENDING
-            assert started_us + first_s * 2**looks * 1e6 <= after.next_check_us < lease_us
-            later_us = after.next_check_us
+            assert asked_us + first_s * 2**looks * 1e6 <= after.next_check_us < lease_us

@@ -1,8 +1,14 @@
-"""What transactions that run again take their ids from."""
+"""What transactions that run again take their ids from, and when operations are looked at."""
 
 import itertools
 
+import pytest
+
+from payment_service.domain import model
 from payment_service.usecases import context
+from tests.unit.payment_service import build
+
+S = model.OperationState
 
 
 def test_a_run_that_goes_another_way_gets_ids_of_the_right_kind() -> None:
@@ -18,3 +24,25 @@ def test_a_run_that_goes_another_way_gets_ids_of_the_right_kind() -> None:
         "evt_3",
     ]
     assert [third("evt"), third("evt"), third("pay")] == ["evt_0", "evt_3", "pay_1"]
+
+
+@pytest.mark.parametrize(
+    ("state", "first_s"), [(S.IN_DOUBT, 1), (S.PENDING, 10), (S.REQUIRES_ACTION, 10)]
+)
+def test_looks_are_ever_further_apart_however_many_there_were(
+    state: model.OperationState, first_s: int
+) -> None:
+    """Whoever asks for a payment every second does not have it looked at an hour later."""
+    schedule = context.Schedule(doubt_first_s=1.0, pending_first_s=10.0, longest_s=3600.0)
+    for attempts in (1, 2, 14, 1000):
+        operation = build.operation(model.Kind.SALE, state=state, attempts=attempts)
+        waits = []
+        now_us = build.NOW_US
+        while len(waits) < 13:
+            next_us = context.next_check_us(schedule, operation, now_us)
+            waits.append((next_us - now_us) // 1_000_000)
+            now_us = next_us
+        wanted = [first_s, *(first_s * 2**n for n in range(12))]
+        assert waits == [min(wait, 3600) for wait in wanted]
+    behind_us = build.NOW_US - 5_000_000
+    assert context.next_check_us(schedule, operation, behind_us) == behind_us + first_s * 1_000_000
