@@ -3,15 +3,16 @@
 Owns when that is safe, and noting the new fence before anything is sent. Called by the
 resolver for doubts only. Never sends another request than the stored one, never under another
 id, never when the provider may have forgotten the id, and never for a payment that is no
-longer wanted.
+longer wanted or an update that a later one has replaced.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from payhub.plugin.v1 import capability_pb2
 
 from payment_service.db import operations, payments
-from payment_service.domain import model, outcomes
+from payment_service.domain import customers, model, outcomes
 from payment_service.provider_client import pool, reading
 from payment_service.usecases import context
 from servicekit import failpoints, logs, storage
@@ -70,6 +71,11 @@ class Resender:
         Only a result counts. A failure speaks of this attempt alone: that it had no effect
         says nothing of the one before, so the doubt stays.
         """
+        if operation.kind is model.Kind.UPDATE_CUSTOMER:
+            later = await self._ctx.db.read(lambda conn: _later(conn, operation))
+            if later:
+                # Sent now, it would bring back what was before them.
+                return _overwritten(operation, later) or report
         now_us = self._ctx.clock.now_us()
         again = replace(
             operation, not_after_us=now_us + round(self._ctx.provider_timeout_s * 1_000_000)
@@ -91,3 +97,25 @@ class Resender:
             if payment is None or payment.cancel_requested:
                 return False
         return operations.fence(conn, again)
+
+
+def _later(conn: storage.Connection, operation: model.Operation) -> tuple[model.Operation, ...]:
+    """Returns the operations of a customer that were begun after *operation*."""
+    own = operations.newest(conn, operation.entity_id, customers.NEWEST_MAX)
+    return tuple(one for one in own if model.turn(one) > model.turn(operation))
+
+
+def _overwritten(
+    operation: model.Operation, later: Sequence[model.Operation]
+) -> outcomes.Report | None:
+    """Returns the end of an update after which another one has succeeded, if one has.
+
+    An update replaces the whole, and the doubt's fence is over: nothing of it is left to know.
+    """
+    if not any(one.state is model.OperationState.SUCCEEDED for one in later):
+        return None
+    return outcomes.Report(
+        outcome=outcomes.Outcome.VOIDED,
+        operation_version=operation.version,
+        detail="overwritten by a later update",
+    )

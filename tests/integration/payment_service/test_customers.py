@@ -6,8 +6,11 @@ from typing import Any
 import grpc
 import pytest
 from payhub.payments.v1 import payment_events_pb2
+from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
+from payment_service.db import operations
+from payment_service.domain import model
 from tests.integration.payment_service import conftest, inside, rig, upstream
 
 
@@ -150,6 +153,42 @@ async def test_a_payment_for_an_unknown_customer_is_refused(
     refused = await rig.refusal(caller.create(references={"customer_id": f"cus_{'0' * 32}"}))
     assert refused.code is grpc.StatusCode.NOT_FOUND
     assert service.records.of_tenant(caller.tenant) == before
+
+
+async def test_an_update_that_was_replaced_is_not_sent_again(database_url: str) -> None:
+    """It would bring back the profile of before; what it did has been overwritten."""
+    lookup = capability_pb2.CAPABILITY_OPERATION_LOOKUP
+    others = [each for each in upstream.CAPABILITIES if each != lookup]
+    bank = upstream.Upstream([*others, capability_pb2.CAPABILITY_UPSTREAM_IDEMPOTENCY])
+    bank.handshake.upstream_idempotency_retention.FromSeconds(3600)
+    bank.answers = asyncio.Event()
+    bank.script["UpdateCustomer"] = ["hang"]
+    async with (
+        bank,
+        inside.running(database_url, bank.target, resolver_doubt_first_s=1) as service,
+    ):
+        await inside.connected(service)
+        caller, db = service.caller, service.parts.ctx.db
+        customer = await caller.create_customer(name="Ada")
+        lost = asyncio.create_task(caller.update_customer(customer.id, ("name",), name="Grace"))
+
+        async def asked() -> bool:
+            return bool(bank.calls)
+
+        await rig.until(asked)
+        newest = await caller.update_customer(customer.id, ("name",), name="Jean")
+        assert rig.state(newest) == "SYNCED"
+        await lost
+
+        async def settled() -> list[model.OperationState]:
+            own = await db.read(lambda conn: operations.newest(conn, customer.id, 9))
+            return [] if any(each.is_open for each in own) else [each.state for each in own]
+
+        ended = await rig.until(settled)
+        assert sorted(each.name for each in ended) == ["SUCCEEDED", "SUCCEEDED", "SUPERSEDED"]
+        assert await caller.get_customer(customer.id) == newest
+        sent = [request.details.name for _, request in bank.calls]
+        assert sent == ["Grace", "Jean"]
 
 
 class Forgetful(upstream.Upstream):
