@@ -16,6 +16,14 @@ from payment_service.usecases.mirrors import absorbing, linking, scopes, writing
 from servicekit import storage
 
 _S = model.OperationState
+# The object of the answer is there, and is of whom it was asked for.
+_MAKING = frozenset(
+    {
+        outcomes.Outcome.SUCCEEDED,
+        outcomes.Outcome.PENDING,
+        outcomes.Outcome.ACTION_REQUIRED,
+    }
+)
 _MAKES_DEFAULT = frozenset(
     {model.Kind.ATTACH_PAYMENT_METHOD, model.Kind.SET_DEFAULT_PAYMENT_METHOD}
 )
@@ -52,7 +60,7 @@ def settle_in(
         raise LookupError(f"{operation.id} is on no {rules.name}")
     current, is_newest = _current(conn, operation)
     main, others = _split(rules, before, operation, report)
-    if main is not None and report.outcome is outcomes.Outcome.SUCCEEDED:
+    if main is not None and report.outcome in _MAKING:
         report = _claimed(conn, scope, rules, before, main, report)
     verdict, settled, after = base.settle(
         rules, before, current, report, scope.now_us, is_newest=is_newest

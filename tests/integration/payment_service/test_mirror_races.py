@@ -10,7 +10,7 @@ from payhub.provider.v1 import provider_object_pb2
 from payment_service.domain.mirrors import objects
 from payment_service.provider_client import seeing
 from payment_service.usecases.mirrors import absorbing, linking
-from tests.integration.payment_service import merchant, rig
+from tests.integration.payment_service import billing, merchant, rig
 
 _I = provider_object_pb2.InvoiceObject
 
@@ -76,3 +76,22 @@ async def test_a_payment_adopted_with_its_invoice_meanwhile_stays_with_it(
     invoice = await shop.ask("GetInvoice", invoice_id=payment.invoice_id)
     assert (rig.state(invoice), invoice.payment_id) == ("PAID", payment.id)
     shop.records.story(invoice)
+
+
+async def test_what_is_told_of_an_object_that_is_being_made_is_of_whom_it_is_made_for(
+    shop: merchant.Merchant,
+) -> None:
+    """The provider keeps no id of core: nobody else becomes the object's entity meanwhile."""
+    customer = await shop.customer()
+    shop.bank.script["AttachPaymentMethod"] = ["pending"]
+    made = await shop.attach(customer.id)
+    assert (rig.state(made), billing.sync(made)) == ("ACTIVE", "PENDING")
+    there = shop.bank.put(made.mirror.provider_object_id, payment_method={"type": "card"})
+    there.core_id = ""
+    there.payment_method.card.last4 = "0000"
+    assert await shop.tell(there) == ["applied"]
+    (kept,) = (await shop.methods(customer.id)).payment_methods
+    assert (kept.id, kept.card.last4) == (made.id, "0000")
+    after = await shop.settles(made.id, "ACTIVE")
+    assert billing.sync(after) == "SYNCED"
+    shop.records.story(after)

@@ -5,6 +5,7 @@ Called by the tests of mirrored entities. Each call of a kind can be told to end
 
 - `decline`: refused. `not_sent`: nothing done. `drop`: done, and the answer lost.
 - `mute`: done, and the answer holds no object. `hang`: waits for `answers`.
+- `pending`: done, and the answer says that it is under way.
 """
 
 import itertools
@@ -167,7 +168,10 @@ class Upstream(
         operation, told = self._done[operation_id]
         if how == "drop":
             await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
-        return answer(operation=operation, objects=[] if how == "mute" else told)
+        answered = answer(operation=operation, objects=[] if how == "mute" else told)
+        if how == "pending":
+            answered.operation.state = _O.STATE_PENDING
+        return answered
 
     async def GetOperation(
         self, request: _payments.GetOperationRequest, context: Any
