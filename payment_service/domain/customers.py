@@ -56,6 +56,17 @@ def update(
     )
 
 
+def raised(customer: model.Customer, operation: model.Operation, now_us: int) -> Change:
+    """Returns what says that a report on *operation* contradicts what is settled."""
+    after = replace(customer, version=customer.version + 1, updated_us=now_us)
+    return Change(
+        customer=after,
+        operation=operation,
+        before=customer,
+        event_type="reconciliation.discrepancy",
+    )
+
+
 def apply(
     customer: model.Customer,
     operation: model.Operation,

@@ -37,17 +37,17 @@ def batch(change: changes.Change, entries: Sequence[outbox.Entry]) -> Batch:
 
 
 def customer_batch(
-    change: customers.Change, entries: Sequence[outbox.Entry], *, new_operation: bool
+    change: customers.Change,
+    entries: Sequence[outbox.Entry],
+    writes_operation: storage.Statement | None = None,
 ) -> Batch:
-    """Returns the statements that write a change of an existing customer."""
-    if new_operation:
-        operation = (operations.INSERT, operations.params(change.operation))
-    else:
-        operation = (operations.UPDATE, operations.update_params(change.operation))
-    statements: Batch = [
-        (customer_rows.UPDATE, customer_rows.update_params(change.customer)),
-        operation,
-    ]
+    """Returns the statements that write a change of an existing customer.
+
+    *writes_operation* is `operations.INSERT` or `UPDATE`, None if it stays as it is.
+    """
+    statements: Batch = [(customer_rows.UPDATE, customer_rows.update_params(change.customer))]
+    if writes_operation is not None:
+        statements.append((writes_operation, operations.params(change.operation)))
     if entries:
         statements.append(outbox.append(entries))
     return statements

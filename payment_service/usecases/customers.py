@@ -149,7 +149,7 @@ class Customers:
             if not claimed:
                 return None
             entries = events.of_customer(change, ids())
-            changing.write(conn, changing.customer_batch(change, entries, new_operation=True))
+            changing.write(conn, changing.customer_batch(change, entries, operations.INSERT))
             return change
 
         change = await self._ctx.db.write(begin)

@@ -250,12 +250,17 @@ class Settler:
         settled = Settled(verdict=verdict, operation=operation, report=report, entity=customer)
         if change is None:
             self._look_again(conn, current, report, scope.now_us)
-            return settled
+            if verdict is not outcomes.Verdict.ILLEGAL:
+                return settled
+            found = customers.raised(customer, replace(current, cause=scope.cause), scope.now_us)
+            entries = events.of_customer(found, scope.new_id)
+            changing.write(conn, changing.customer_batch(found, entries))
+            return replace(settled, entity=found.customer)
         ended = replace(change.operation, cause=scope.cause)
         check_us = context.next_check_us(self._ctx.schedule, ended, scope.now_us)
         change = replace(change, operation=replace(ended, next_check_us=check_us))
         entries = events.of_customer(change, scope.new_id)
-        changing.write(conn, changing.customer_batch(change, entries, new_operation=False))
+        changing.write(conn, changing.customer_batch(change, entries, operations.UPDATE))
         return replace(settled, entity=change.customer)
 
     def _settle_mirror(

@@ -10,8 +10,9 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
 from payment_service.db import operations
-from payment_service.domain import model
-from tests.integration.payment_service import conftest, inside, rig, upstream
+from payment_service.domain import model, outcomes
+from payment_service.usecases import settling
+from tests.integration.payment_service import conftest, inside, records, rig, upstream
 
 
 async def test_a_customer_is_made_here_and_at_the_provider(
@@ -189,6 +190,32 @@ async def test_an_update_that_was_replaced_is_not_sent_again(database_url: str) 
         assert await caller.get_customer(customer.id) == newest
         sent = [request.details.name for _, request in bank.calls]
         assert sent == ["Grace", "Jean"]
+
+
+async def test_a_report_against_what_is_settled_is_kept_and_raised(database_url: str) -> None:
+    """The provider has somebody who is not known here, or the other way round."""
+    async with (
+        upstream.Upstream() as bank,
+        inside.running(database_url, bank.target) as service,
+    ):
+        await inside.connected(service)
+        ctx = service.parts.ctx
+        made = await service.caller.create_customer(name="Ada")
+        (operation,) = await ctx.db.read(lambda conn: operations.newest(conn, made.id, 9))
+        late = outcomes.Report(
+            outcome=outcomes.Outcome.DECLINED, operation_version=operation.version, detail="late"
+        )
+        settled = await settling.Settler(ctx).settle(operation, late)
+        assert settled.verdict is outcomes.Verdict.ILLEGAL
+        after = await service.caller.get_customer(made.id)
+        assert (rig.state(after), after.version) == ("SYNCED", made.version + 1)
+        stored = records.Records(database_url)
+        try:
+            assert stored.story(after)[-1] == "reconciliation.discrepancy"
+            kept = stored.rows("select operation_id, outcome, detail from reports")
+            assert kept == [(operation.id, "declined", "late")]
+        finally:
+            await asyncio.to_thread(stored.close)
 
 
 class Forgetful(upstream.Upstream):
