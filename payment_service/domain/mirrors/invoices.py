@@ -116,6 +116,11 @@ def _first(after: Invoice) -> base.Told[Invoice]:
     return (("invoice.generated", after),)
 
 
+def _waits(entity: Invoice) -> int | None:
+    """Only for its payment: one that is named is linked to once it is known."""
+    return 0 if entity.provider_payment_id and not entity.payment_id else None
+
+
 def overdue(invoice: Invoice) -> Invoice:
     """Returns an open invoice as one that should have been paid by now."""
     return replace(invoice, overdue=invoice.state is State.OPEN)
@@ -135,4 +140,5 @@ RULES: base.Rules[Invoice, objects.Invoice] = base.Rules(
         parent_id=one.subscription_id,
     ),
     adopt=_adopt,
+    waits=_waits,
 )

@@ -184,8 +184,14 @@ def _missed(entity: Subscription, operation: model.Operation) -> Subscription:
 
 
 def _waits(entity: Subscription) -> int | None:
-    """An unpaid one may be paid any time, a running one is billed after its period."""
-    if not entity.place.provider_object_id or entity.state in _ENDED:
+    """An unpaid one may be paid any time, a running one is billed after its period; each is
+    linked to its newest invoice once that is known.
+    """
+    if not entity.place.provider_object_id:
+        return None
+    if entity.provider_invoice_id and not entity.latest_invoice_id:
+        return 0
+    if entity.state in _ENDED:
         return None
     if entity.state is State.PENDING or not entity.period_end_us:
         return 0

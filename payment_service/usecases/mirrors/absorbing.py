@@ -36,7 +36,8 @@ class Absorbed:
 
     `entity_id` is what it is of, '' for FOREIGN and MISSING; `refetch` is what has to be
     fetched and absorbed so that all is told: the object itself for AMBIGUOUS, what it
-    refers to for MISSING, what belongs to it and is not known for APPLIED.
+    refers to for MISSING, what belongs to it and is not known for APPLIED, and for a REPEAT
+    that was asked for.
     """
 
     verdict: base.Verdict
@@ -68,7 +69,7 @@ def absorb_all_in(
     told = [absorb_in(conn, scope, one, fetched=fetched, final=final) for one in ordered(seen)]
     return [
         replace(one, refetch=_unknown(conn, scope, one.refetch))
-        if one.verdict is base.Verdict.APPLIED and one.refetch
+        if one.verdict in (base.Verdict.APPLIED, base.Verdict.REPEAT) and one.refetch
         else one
         for one in told
     ]
@@ -178,7 +179,9 @@ def _apply(
     verdict, after = base.absorb(rules, before, scope.provider, seen, links.links, fetched=fetched)
     if verdict is base.Verdict.APPLIED:
         writing.finish(conn, scope, rules, before, after, locked.siblings)
-    refetch = links.wanted if verdict is base.Verdict.APPLIED else ()
+    # What belongs to it may not have been asked for when this was told first.
+    told = verdict is base.Verdict.APPLIED or (fetched and verdict is base.Verdict.REPEAT)
+    refetch = links.wanted if told else ()
     if verdict is base.Verdict.AMBIGUOUS:
         refetch = (seen.reference,)
     return replace(found, verdict=verdict, refetch=refetch)

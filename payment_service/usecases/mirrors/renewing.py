@@ -32,7 +32,7 @@ class Renewing:
             actor: Who asks.
         """
         rules = kinds.BY_PREFIX[entity.id.partition("_")[0]]
-        changed = False
+        changed, is_answered = False, True
         for place in entity.places():
             if not place.provider_object_id:
                 continue
@@ -46,11 +46,18 @@ class Renewing:
                 binding_id=place.binding_id,
                 cause=model.Cause(actor=actor),
             )
+            is_answered &= not known.failed
             changed |= any(one.verdict is base.Verdict.APPLIED for one in known.absorbed)
-        await self._ctx.tracker.shielded(self._schedule(rules, entity, fetches))
+        scheduling = self._schedule(rules, entity, fetches, is_answered=is_answered)
+        await self._ctx.tracker.shielded(scheduling)
         return changed
 
-    async def _schedule(self, rules: base.AnyRules, entity: base.Entity, fetches: int) -> None:
+    async def _schedule(
+        self, rules: base.AnyRules, entity: base.Entity, fetches: int, *, is_answered: bool
+    ) -> None:
+        """Sets the next time, if there is one: what nobody could tell now is asked for again,
+        also of an entity that waits for nothing else.
+        """
         schedule, now_us = self._ctx.schedule, self._ctx.clock.now_us()
         doublings = min(max(fetches - 1, 0), 30)
         wait_s: float = min(schedule.pending_first_s * 2**doublings, schedule.longest_s)
@@ -59,8 +66,8 @@ class Renewing:
             after = mirrors.load(conn, rules, entity.tenant_id, entity.id, lock=True)
             waits_us = rules.waits(after) if after is not None else None
             next_us = 0
-            if waits_us is not None:
-                next_us = max(waits_us, now_us + round(wait_s * 1_000_000))
+            if waits_us is not None or not is_answered:
+                next_us = max(waits_us or 0, now_us + round(wait_s * 1_000_000))
             mirrors.schedule(conn, entity, next_us)
 
         await self._ctx.db.write(write)

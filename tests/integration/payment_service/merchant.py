@@ -264,10 +264,12 @@ class Merchant(paying.Paying):
 
 
 @contextlib.asynccontextmanager
-async def running(database_url: str, **changes: Any) -> AsyncIterator[Merchant]:
+async def running(
+    database_url: str, provider: Bank | None = None, **changes: Any
+) -> AsyncIterator[Merchant]:
     """Runs a service and its provider on an empty database."""
     async with (
-        Bank() as bank,
+        provider or Bank() as bank,
         inside.running(
             database_url, bank.target, wrap=test_purity.Rehearsing, **changes
         ) as service,

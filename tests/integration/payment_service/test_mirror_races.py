@@ -10,7 +10,7 @@ from payhub.provider.v1 import provider_object_pb2
 from payment_service.domain.mirrors import objects
 from payment_service.provider_client import seeing
 from payment_service.usecases.mirrors import absorbing, linking
-from tests.integration.payment_service import billing, merchant, rig
+from tests.integration.payment_service import billing, merchant, rig, sidecars
 
 _I = provider_object_pb2.InvoiceObject
 
@@ -95,3 +95,62 @@ async def test_what_is_told_of_an_object_that_is_being_made_is_of_whom_it_is_mad
     after = await shop.settles(made.id, "ACTIVE")
     assert billing.sync(after) == "SYNCED"
     shop.records.story(after)
+
+
+class Away(merchant.Bank):
+    """Tells nothing of its objects while it is `away`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.refused: list[str] = []
+
+    async def FetchObject(self, request: Any, context: Any) -> Any:
+        """Returns an object, or can't."""
+        if self.away:
+            self.refused.append(request.reference.provider_object_id)
+            await sidecars.away(context)
+        return await super().FetchObject(request, context)
+
+
+async def test_what_could_not_be_asked_for_at_once_is_asked_for_later(database_url: str) -> None:
+    """Whoever fails between what was told and what belongs to it loses neither, without
+    webhooks too: the invoice of a subscription, its payment, and which of two answers of
+    one moment holds.
+    """
+    bank = Away()
+    async with merchant.running(database_url, bank) as shop:
+        customer, plan = await shop.customer(), await shop.plan(2000)
+        made = await shop.subscribe(customer.id, plan.id)
+        subscription = made.mirror.provider_object_id
+        bank.away = True
+        bank.bill(subscription, "bill_2", rig.money(2000))
+        bank.has_payment("pay_of_bill", 2000, provider_invoice_id="bill_2")
+        bank.put("bill_2", invoice={"provider_payment_id": "pay_of_bill"})
+        newest = bank.put(subscription, subscription={"provider_invoice_id": "bill_2"})
+        assert await shop.tell(newest) == ["applied"]
+        method = await shop.attach(customer.id)
+        other = await shop.attach(customer.id)
+        bank.frozen = True
+        await shop.change_method("SetDefaultPaymentMethod", other.id)
+        unknown = await shop.method(other.id)
+        assert not unknown.is_default
+
+        async def asked_twice() -> bool:
+            return bank.refused.count(other.mirror.provider_object_id) > 1
+
+        await rig.until(asked_twice)
+        bank.away = False
+
+        async def all_is_known() -> rig.Payment | None:
+            default = (await shop.method(other.id)).is_default
+            found = (await shop.caller.list(customer_id=customer.id)).payments
+            return found[0] if found and default else None
+
+        payment = await rig.until(all_is_known)
+        invoice = await shop.ask("GetInvoice", invoice_id=payment.invoice_id)
+        assert (invoice.payment_id, invoice.number) == (payment.id, "BILL_2")
+        after = await shop.subscription(made.id)
+        assert after.latest_invoice_id == invoice.id
+        for entity in (after, invoice, payment, method, await shop.method(other.id)):
+            shop.records.story(entity)
