@@ -1,8 +1,8 @@
 """Objects at providers: which entity of whom each of them is.
 
 Owns the table `provider_objects`, and finding a customer by its provider's id. Called by
-the use cases inside their transactions. Ordinary payments are not in it: the provider's
-metadata name those.
+the use cases inside their transactions. Ordinary payments are in it only once they were
+fetched: the provider's metadata name those.
 """
 
 from dataclasses import dataclass

@@ -48,6 +48,9 @@ def absorb_in(
     if payment.provider_payment_id and payment.provider_payment_id != seen.provider_object_id:
         # Of an earlier attempt, which has come to nothing.
         return Told(verdict=base.Verdict.REPEAT, payment_id=payment.id)
+    if fetched and payment.provider_payment_id and not payment.is_adopted:
+        # Whoever made it be asked for, such as a dispute, may know the provider's id alone.
+        provider_objects.claim(conn, scope.owner, seen.reference, payment.id)
     verdict = _follow(conn, scope, payment, seen, fetched=fetched)
     return Told(verdict=verdict, payment_id=payment.id)
 

@@ -54,6 +54,27 @@ async def test_a_refund_made_elsewhere_is_raised_once_and_bounds_ours(
     assert rig.actions(await shop.caller.get(paid.id)) == {}
 
 
+async def test_a_dispute_that_names_its_payment_at_the_provider_alone_is_ours(
+    shop: merchant.Merchant,
+) -> None:
+    """The payment's own metadata name it, so it is asked for; what the bank took counts."""
+    paid = await shop.caller.create()
+    shop.bank.has_payment(paid.provider_payment_id, 1000, core_id=paid.id)
+    identity = shop.bank.disputes(
+        "dp_1",
+        _D.STATE_NEEDS_RESPONSE,
+        provider_payment_id=paid.provider_payment_id,
+        amount=rig.money(1000),
+    )
+    told = await shop.hears(_K.DISPUTE, identity)
+    assert told[-1].verdict is base.Verdict.APPLIED
+    (dispute,) = await shop.disputes_of(paid.id)
+    after = await shop.caller.get(paid.id)
+    assert (after.amounts.disputed_minor, rig.actions(after)) == (1000, {})
+    shop.records.story(dispute)
+    shop.records.story(after)
+
+
 async def test_a_payment_of_nobody_here_is_not_kept(shop: merchant.Merchant) -> None:
     """Neither one made elsewhere, nor one whose metadata name another tenant's payment."""
     identity = shop.bank.has_payment("pay_elsewhere", 700)
