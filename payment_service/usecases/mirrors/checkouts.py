@@ -22,6 +22,8 @@ from servicekit import errors, storage
 _RULES = checkouts.RULES
 # Keys of customers that are made for their first checkout, one per user.
 _CUSTOMER_RPC = "CheckoutCustomer"
+# Keys of customers that are made for whoever subscribes, one per checkout.
+_SUBSCRIBER_RPC = "CheckoutSubscriber"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +86,8 @@ class Checkouts:
         if route is None:
             return await self._begin.repeat(caller, wanted.request)
         try:
-            customer = await self._payer(caller, wanted, route.plugin_id)
             price_id, trial_days = await self._price(caller, wanted, route.plugin_id)
+            customer = await self._payer(caller, wanted, route.plugin_id)
         except errors.RpcError:
             if await intents.is_used(self._ctx, caller, wanted.request):
                 return await self._begin.repeat(caller, wanted.request)
@@ -183,7 +185,7 @@ class Checkouts:
     async def _payer(
         self, caller: context.Caller, wanted: Create, provider: str
     ) -> model.Customer | None:
-        """Returns the customer, known at the provider; None for a checkout without one."""
+        """Returns the customer, known at the provider; None for an amount of nobody's."""
         if wanted.customer_id:
             customer = await self._customers.get(caller, wanted.customer_id)
             if customer.provider != provider:
@@ -192,6 +194,8 @@ class Checkouts:
                 )
         elif wanted.user_id:
             customer = await self._of_user(caller, wanted.user_id, provider)
+        elif wanted.plan_id:
+            customer = await self._make(caller, _SUBSCRIBER_RPC, wanted.request.key, provider)
         else:
             return None
         if not customer.provider_customer_id and customer.sync_state is model.SyncState.FAILED:
@@ -210,15 +214,15 @@ class Checkouts:
         )
         if found is not None:
             return found
-        key = f"{provider} {user_id}"
-        request = intents.Request(
-            rpc=_CUSTOMER_RPC, key=key, fingerprint=intents.fingerprint(key.encode())
-        )
+        return await self._make(caller, _CUSTOMER_RPC, f"{provider} {user_id}", provider, user_id)
+
+    async def _make(
+        self, caller: context.Caller, rpc: str, key: str, provider: str, user_id: str = ""
+    ) -> model.Customer:
+        request = intents.Request(rpc=rpc, key=key, fingerprint=intents.fingerprint(key.encode()))
+        profile = model.Profile(user_id=user_id)
         return await self._customers.create(
-            caller,
-            customers.Create(
-                request=request, profile=model.Profile(user_id=user_id), provider=provider
-            ),
+            caller, customers.Create(request=request, profile=profile, provider=provider)
         )
 
     async def _make_again(

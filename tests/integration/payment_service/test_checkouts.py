@@ -196,6 +196,42 @@ async def test_the_customer_is_made_first_and_once_per_user(shop: merchant.Merch
     await rig.until(known)
 
 
+async def test_whoever_subscribes_on_a_page_is_a_customer_here(shop: merchant.Merchant) -> None:
+    """The provider would make one of its own, and bill a subscription that nobody here knows."""
+    plan, key = await shop.plan(1000), rig.new_key()
+    made = await shop.check_out(key, plan_id=plan.id)
+    assert made.customer_id
+    sent = shop.bank.calls[-1][1]
+    # As Stripe does, the provider makes a customer where it is told of none.
+    payer = sent.provider_customer_id or "cust_of_its_own"
+    subscription = shop.bank.new_id("subscr")
+    shop.bank.put(
+        subscription,
+        subscription={
+            "state": provider_object_pb2.SubscriptionObject.STATE_ACTIVE,
+            "provider_customer_id": payer,
+            "provider_price_id": sent.provider_price_id,
+            "quantity": 1,
+        },
+    )
+    done = {"state": _C.STATE_COMPLETED, "provider_subscription_id": subscription, "paid": True}
+    shop.bank.put(made.mirror.provider_object_id, checkout=done)
+
+    async def linked() -> merchant.Checkout | None:
+        found = await shop.checkout(made.id)
+        return found if found.subscription_id else None
+
+    checkout = await rig.until(linked)
+    known = await shop.subscription(checkout.subscription_id)
+    assert known.customer_id == made.customer_id
+    assert (await shop.check_out(key, plan_id=plan.id)).id == made.id
+    another = await shop.check_out(plan_id=plan.id)
+    assert another.customer_id != made.customer_id
+    refused = await rig.refusal(shop.check_out(plan_id=f"plan_{'0' * 32}"))
+    assert refused.code is grpc.StatusCode.NOT_FOUND
+    assert shop.bank.customers_made == 2
+
+
 async def test_a_checkout_is_ended_once(shop: merchant.Merchant) -> None:
     """By the caller or by time; then it can't be ended again, nor paid."""
     made = await shop.check_out()
