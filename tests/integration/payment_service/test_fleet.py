@@ -134,7 +134,7 @@ async def test_a_look_up_ends_with_its_instance_and_not_whoever_looks(url: str) 
         session_id = await registrant.enable(admin, plug, one)
         paid = await admin.caller.create(provider="other")
         ctx = admin.service.parts.ctx
-        (operation,) = await ctx.db.read(lambda conn: operations.of_entity(conn, paid.id))
+        (operation,) = await ctx.db.read(lambda conn: operations.newest(conn, paid.id, 1))
         provider = ctx.providers.find("other")
         assert provider is not None
         looking = asyncio.create_task(provider.look_up(operation))
