@@ -163,10 +163,10 @@ def _listening(service: Mapping[str, Any], process: Process) -> list[str]:
         problems.append("has no healthcheck that asks http://127.0.0.1:<port>/readyz")
     elif int(match["port"]) != settings.http_port or match["path"] not in HEALTH_PATHS:
         problems.append(f"healthcheck asks {match[0]}, but HTTP is on {settings.http_port}")
-    grace_s = settings.drain_delay_s + settings.drain_grace_s
+    longest_s = settings.stop_longest_s
     stop_s = float(str(service.get("stop_grace_period", "10s")).removesuffix("s"))
-    if stop_s <= grace_s:
-        problems.append(f"stop_grace_period {stop_s:g} s cuts off a drain of {grace_s:g} s")
+    if stop_s < longest_s:
+        problems.append(f"stop_grace_period {stop_s:g} s cuts off a drain of {longest_s:g} s")
     return problems
 
 

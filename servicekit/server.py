@@ -29,6 +29,11 @@ SAME_SIGNAL_S = 0.5
 GC_YOUNG_MAX = 10_000
 # What a process that is told to stop at once may still spend on closing files.
 CLOSE_AT_ONCE_S = 2.0
+# Together below `settings.STOP_EXTRA_S`: for the steps of the drain beyond the work that they wait
+# for, for background tasks that end after them, and for closing: a statement and a request.
+DRAIN_EXTRA_S = 2.0
+END_S = 2.0
+CLOSE_S = 15.0
 
 Options = Sequence[tuple[str, Any]]
 
@@ -112,16 +117,17 @@ async def serve(  # noqa: PLR0913
 
     Drain: health NOT_SERVING → `drain_delay_s` → the event given to
     `background` is set and no new call is taken, running ones have
-    `drain_grace_s` → `on_drain` → background tasks end → `closing`. A second
-    signal, half a second or more after the first, skips what is left, except
-    `closing`, which then has 2 s. `closing` also runs when the process can't
-    listen. A background task that raises ends the process with status 1; so does
-    one whose CancelledError is not its own. Interceptors listed before the
-    pipeline are gRPC's own; those after it sit between it and the servicers and
-    are asked once per method. Who passes `health_servicer` may set the health of
-    further names. `on_serving` is given the address of the gRPC server once it
-    takes calls. Setting `asked` ends the process as a signal does, without
-    counting as the first one.
+    `drain_grace_s` → `on_drain`, which has as long again → background tasks end →
+    `closing`; all of it within `settings.stop_longest_s`. What takes longer is cut
+    off, and the status is 1. A second signal, half a second or more after the
+    first, skips what is left, except `closing`, which then has 2 s. `closing` also
+    runs when the process can't listen. A background task that raises ends the
+    process with status 1; so does one whose CancelledError is not its own.
+    Interceptors listed before the pipeline are gRPC's own; those after it sit
+    between it and the servicers and are asked once per method. Who passes
+    `health_servicer` may set the health of further names. `on_serving` is given
+    the address of the gRPC server once it takes calls. Setting `asked` ends the
+    process as a signal does, without counting as the first one.
     """
     outer, pipeline, inner = _split(interceptors)
     process = _Process(
@@ -243,7 +249,7 @@ class _Process:
 
     async def close(self, closing: Sequence[Step]) -> None:
         """Close what the caller opened, in order, and the HTTP server."""
-        limit_s = CLOSE_AT_ONCE_S if self._hurried.is_set() else self._settings.drain_grace_s + 10
+        limit_s = CLOSE_AT_ONCE_S if self._hurried.is_set() else CLOSE_S
         try:
             async with asyncio.timeout(limit_s):
                 for step in closing:
@@ -305,10 +311,18 @@ class _Process:
         self._stop.set()
         self.health.end_watches()
         await self.server.stop(settings.drain_grace_s)
-        for step in self._on_drain:
-            await self._step(step)
+        limit_s = settings.drain_grace_s + DRAIN_EXTRA_S
+        end_s = asyncio.get_running_loop().time() + limit_s
+        try:
+            async with asyncio.timeout_at(end_s):
+                for step in self._on_drain:
+                    await self._step(step)
+        except TimeoutError:
+            self.exit_status = 1
+            _log.error("draining took too long", limit_s=limit_s)
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=max(settings.drain_grace_s, 1.0))
+            left_s = end_s - asyncio.get_running_loop().time()
+            _, late = await asyncio.wait(tasks, timeout=max(left_s, END_S))
             if late:
                 _log.warning("background tasks did not end", count=len(late))
 

@@ -22,6 +22,8 @@ import pydantic_settings
 Port = Annotated[int, pydantic.Field(ge=0, le=65_535)]
 
 SECRET_FILE_BYTES_MAX = 65_536
+# What stopping takes at most beside the times that are set up: closing databases and sockets.
+STOP_EXTRA_S = 20.0
 
 # Kubernetes and old Docker links put these into every container for a service
 # of the same name; they are not meant for us.
@@ -42,6 +44,14 @@ class ServiceSettings(pydantic_settings.BaseSettings):
     http_port: Port = 0
     drain_delay_s: float = pydantic.Field(default=0.0, ge=0, le=300)
     drain_grace_s: float = pydantic.Field(default=20.0, ge=0, le=600)
+
+    @property
+    def stop_longest_s(self) -> float:
+        """How long a process takes at most to end when it is told to, seconds.
+
+        Calls have the grace, and what they began has it once more after them.
+        """
+        return self.drain_delay_s + 2 * self.drain_grace_s + STOP_EXTRA_S
 
     @classmethod
     def settings_customise_sources(

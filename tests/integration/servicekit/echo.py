@@ -162,6 +162,8 @@ async def main() -> int:
         _log.info("drained", left=left)
         if problem == "drain":
             raise ZeroDivisionError("the drain broke")
+        if problem == "stuck":
+            await asyncio.Event().wait()
 
     async def close() -> None:
         _log.info("closed")

@@ -187,6 +187,15 @@ async def test_what_outlasts_the_grace_is_canceled_but_tracked_work_ends() -> No
     assert process.events(lines) == ["background ended", "charged", "drained", "closed"]
 
 
+async def test_a_step_that_hangs_does_not_hold_up_the_end() -> None:
+    """Who stops a process kills it after a time; files are closed before that, whatever hangs."""
+    async with running(ECHO_SERVICE_DRAIN_GRACE_S="0.1", PROBLEM="stuck") as process:
+        process.child.send_signal(signal.SIGTERM)
+        status, lines = await process.end()
+    assert status == 1
+    assert process.events(lines)[-2:] == ["draining took too long", "closed"]
+
+
 async def test_a_second_signal_stops_at_once() -> None:
     """Calls and steps are abandoned, files are closed, and the status says so."""
     async with running() as process:

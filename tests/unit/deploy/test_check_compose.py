@@ -170,8 +170,8 @@ def test_every_process_keeps_grpc_quiet_and_lets_an_operator_ask_for_more() -> N
             "payment_migrate: has no healthcheck",
         ),
         (
-            lambda s: s["payment_service"].update(stop_grace_period="10s"),
-            "payment_service: stop_grace_period 10 s cuts off a drain",
+            lambda s: s["payment_service"].update(stop_grace_period="40s"),
+            "payment_service: stop_grace_period 40 s cuts off a drain of 60 s",
         ),
         (
             lambda s: s["payment_service"].update(volumes=["payment:/srv/payhub/var"]),
@@ -226,8 +226,8 @@ def test_a_mistake_is_found(plant: Plant, text: str) -> None:
             "email_notifier: AUDIT_LOG_KEY is read by no setting of subscribers.email_notifier",
         ),
         (
-            lambda s: s["email_notifier"].update(stop_grace_period="40s"),
-            "email_notifier: stop_grace_period 40 s cuts off a drain of 40 s",
+            lambda s: s["email_notifier"].update(stop_grace_period="60s"),
+            "email_notifier: stop_grace_period 60 s cuts off a drain of 100 s",
         ),
     ],
 )

@@ -35,6 +35,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     loaded = settings.load(Settings, {})
     assert (loaded.host, loaded.grpc_port, loaded.log_level) == ("127.0.0.1", 50_099, "info")
     assert (loaded.drain_delay_s, loaded.drain_grace_s) == (0.0, 20.0)
+    assert loaded.stop_longest_s == 60.0
 
 
 def test_values_are_read_by_prefix_and_an_empty_one_counts_as_unset() -> None:
