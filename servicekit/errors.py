@@ -20,6 +20,7 @@ STATUS_BYTES_MAX = 4_096
 MESSAGE_CHARS_MAX = 400
 VALUE_CHARS_MAX = 256
 VIOLATIONS_MAX = 20
+OVERLOADED = "OVERLOADED"
 VIOLATION_CHARS_MAX = 160
 
 
@@ -183,7 +184,7 @@ def overloaded(text: str, *, retry_after_s: float) -> RpcError:
     """Too much at once; come back after `retry_after_s`."""
     return RpcError(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "OVERLOADED",
+        OVERLOADED,
         text,
         retry="same_key",
         retry_after_s=retry_after_s,

@@ -64,6 +64,10 @@ class Receiver:
 
         Returns:
             The webhook; its `http_status` is the answer.
+
+        Raises:
+            errors.RpcError: OVERLOADED; nothing is kept.
+            storage.StorageError: It could not be kept.
         """
         now_us = self._ctx.clock.now_us()
         tenant_id = ""
@@ -85,9 +89,12 @@ class Receiver:
             return await self._refuse(webhook, UNKNOWN, "there is no such binding", is_new=True)
         if request.body is None:
             return await self._refuse(webhook, LARGE, "its body is too large", is_new=True)
+        return await self._ctx.tracker.shielded(self._keep(webhook))
+
+    async def _keep(self, webhook: webhooks.Webhook) -> webhooks.Webhook:
         await self._ctx.db.write(lambda conn: rows.insert(conn, webhook))
         failpoints.hit("payment_service.after_webhook_stored")
-        return await self._ctx.tracker.shielded(self._judge(webhook))
+        return await self._judge(webhook)
 
     async def _judge(self, webhook: webhooks.Webhook) -> webhooks.Webhook:
         verified = await verifying.verify(self._ctx, webhook, tolerance_s=self._tolerance_s)

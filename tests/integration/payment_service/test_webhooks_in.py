@@ -15,6 +15,7 @@ from payhub.provider.v1 import provider_object_pb2 as objects
 
 from payment_service.provider_client import registry
 from payment_service.usecases.webhooks import receiving, replaying
+from payment_service.webhooks import endpoint
 from tests.integration.payment_service import billing, hooking, rig
 
 _O = operation_pb2.Operation
@@ -213,6 +214,39 @@ async def test_what_can_not_be_verified_is_kept_within_bounds(
         *[("RECEIVED", True)] * 2,
         *[("REJECTED", False)] * 2,
     ]
+
+
+async def test_a_process_with_too_much_to_do_keeps_nothing(
+    hooks: hooking.Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A webhook that finds no room is told to come back, as a call is, and leaves nothing."""
+    monkeypatch.setattr(hooks.service.parts.ctx.tracker, "_limit", 0)
+    url = f"{hooks.url}/webhooks/mock/{hooks.binding_id}"
+    async with hooks.session.post(url, data=b"{}") as response:
+        assert (response.status, response.headers.get("Retry-After")) == (503, "5")
+    assert hooks.records.rows("select id from inbound_webhooks") == []
+
+
+async def test_slow_bodies_keep_no_webhook_out(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only begins to send, and anybody may, gives way to who waits for a place."""
+    monkeypatch.setattr(endpoint, "SLOW_S", 0.2)
+    async with hooking.running(database_url, webhook_concurrency_max=2) as hooks:
+        host, _, port = hooks.url.removeprefix("http://").rpartition(":")
+        head = f"POST /webhooks/mock/{hooks.binding_id} HTTP/1.1\r\nHost: x\r\n"
+        slow = [await asyncio.open_connection(host, int(port)) for _ in range(4)]
+        for _, writer in slow:
+            writer.write(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+        status, _ = await hooks.send(hooks.told())
+        assert status == 200
+        async with asyncio.timeout(endpoint.READ_TIMEOUT_S / 2):
+            # They were in the way, are sent away, and their connections closed.
+            for reader, writer in slow:
+                answer = await reader.read()
+                assert answer.startswith(b"HTTP/1.1 503")
+                assert b"retry-after: 5" in answer
+                writer.close()
 
 
 async def test_any_order_with_repeats_ends_the_same(hooks: hooking.Hooks) -> None:
