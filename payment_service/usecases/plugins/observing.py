@@ -143,8 +143,9 @@ class Observations(plugin_changes.Changes):
             also: Writes more in the same transaction.
 
         Raises:
-            errors.RpcError: PLUGIN_UNKNOWN, VERSION_UNKNOWN, PLUGIN_DEPENDENCY if it would
-                take a version that an enabled plugin needs, or what *check* raises.
+            errors.RpcError: PLUGIN_UNKNOWN, VERSION_UNKNOWN, PLUGIN_QUARANTINED if a version
+                that is to take operations is, PLUGIN_DEPENDENCY if it would take a version
+                that an enabled plugin needs, or what *check* raises.
         """
 
         def keep(conn: storage.Connection, ids: plugin_events.Ids, now_us: int) -> plugins.Plugin:
@@ -175,7 +176,15 @@ class Observations(plugin_changes.Changes):
 
 
 def _require_fit(conn: storage.Connection, before: plugins.Plugin, after: plugins.Plugin) -> None:
-    """Raises if an enabled plugin can't go on with a version that is new in use."""
+    """Raises if a version is quarantined, or an enabled plugin can't go on with it.
+
+    Versions that take no more than before are left alone.
+    """
+    for version in sorted(
+        {after.current_version, after.canary_version} - {"", before.current_version}
+    ):
+        if (found := seen(conn, after.id, version)).quarantined_us:
+            raise plugin_refusals.quarantined(found)
     known = {before.current_version, before.canary_version, before.previous_version}
     graph = allowing.graph_of(rows.load_all(conn).values())
     for version in sorted({after.current_version, after.canary_version} - known - {""}):

@@ -10,6 +10,7 @@ from payhub.plugin.v1 import capability_pb2, plugin_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 from payhub.registry.v1 import registry_service_pb2 as registry_pb
 
+from payment_service.usecases.bindings import configurations
 from tests.integration.payment_service import inside, operator, registrant, rig, sidecars
 
 Sidecar = sidecars.Sidecar
@@ -210,6 +211,44 @@ async def test_a_quarantined_or_unproven_version_is_not_tried(rehearsal: Rehears
 
         assert await rig.until(failed) == "PROVIDER_UNREACHABLE"
         assert new.charged == []
+
+
+@pytest.mark.parametrize(
+    ("call", "fields"),
+    [
+        ("StartUpgrade", {"version": NEW, "percent": 50}),
+        ("PromoteUpgrade", {}),
+        ("RollBackUpgrade", {"version": NEW}),
+    ],
+)
+async def test_a_version_quarantined_meanwhile_takes_nothing_over(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch, call: str, fields: dict[str, Any]
+) -> None:
+    """Plugins are asked for a while before a switch; a version may be quarantined in between."""
+    admin, barred = rehearsal.admin, OLD if call == "RollBackUpgrade" else NEW
+    async with Sidecar("other", NEW) as new:
+        await rehearsal.deploy(new)
+        if call != "StartUpgrade":
+            await rehearsal.start()
+        if call == "RollBackUpgrade":
+            await admin.call("PromoteUpgrade", "other")
+        before = await admin.plugin("other")
+        check = configurations.Configurations.check_upgrade
+
+        async def meanwhile(self: Any, *wanted: Any) -> Any:
+            checked = await check(self, *wanted)
+            await admin.call("QuarantineVersion", "other", version=barred, reason="it lies")
+            return checked
+
+        monkeypatch.setattr(configurations.Configurations, "check_upgrade", meanwhile)
+        refused = await rig.refusal(admin.call(call, "other", **fields))
+        assert refused.reason == "PLUGIN_QUARANTINED"
+        after = await admin.plugin("other")
+        assert (after.current_version, after.canary_version, after.previous_version) == (
+            before.current_version,
+            before.canary_version,
+            before.previous_version,
+        )
 
 
 async def test_one_trial_at_a_time(rehearsal: Rehearsal) -> None:
