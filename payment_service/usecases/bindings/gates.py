@@ -293,8 +293,31 @@ def scrubbed(found: Found, held: secrets.Secrets) -> Found:
     texts = [each.value.decode("utf-8", "ignore") for each in held]
     hidden = tuple(text for text in texts if len(text) >= _SECRET_CHARS_MIN)
     return Found(
-        summary=sanitizer.scrub_text(found.summary, hidden)[:SUMMARY_CHARS_MAX],
-        json_pointer=sanitizer.scrub_text(found.json_pointer, hidden)[:SUMMARY_CHARS_MAX],
+        summary=_scrub(found.summary, hidden)[:SUMMARY_CHARS_MAX],
+        json_pointer=_scrub(found.json_pointer, hidden)[:SUMMARY_CHARS_MAX],
         slot=found.slot,
         is_error=found.is_error,
     )
+
+
+def shown(config: plugin_service_pb2.BindingConfig) -> secrets.Secrets:
+    """Returns the secrets that a plugin was shown with a configuration."""
+    return tuple(
+        secrets.Secret(slot=each.slot, version=each.version, value=each.value)
+        for each in config.secrets
+    )
+
+
+def _scrub(text: str, hidden: Sequence[str]) -> str:
+    """Returns *text* without *hidden*, nor the beginning of one that was cut at its end."""
+    whole = text.removesuffix("…")
+    rest, text = text[len(whole) :], whole
+    for value in hidden:
+        text = text.replace(value, sanitizer.MASK)
+        start = max(0, len(text) - len(value))
+        while (start := text.find(value[:_SECRET_CHARS_MIN], start)) >= 0:
+            if value.startswith(text[start:]):
+                text = text[:start] + sanitizer.MASK
+                break
+            start += 1
+    return sanitizer.scrub_text(text) + rest

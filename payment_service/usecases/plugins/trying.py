@@ -12,7 +12,7 @@ from payment_service.domain import plugins
 from payment_service.provider_client import fleet
 from payment_service.usecases import context
 from payment_service.usecases.bindings import configurations as configuration_cases
-from payment_service.usecases.bindings import gates, secrets
+from payment_service.usecases.bindings import gates
 from payment_service.usecases.plugins import plugin_refusals
 
 READY_TIMEOUT_S = 10.0
@@ -98,10 +98,6 @@ def _told(
     config: plugin_service_pb2.BindingConfig,
 ) -> tuple[str, str]:
     """Returns a field path and what is wrong there, without the secrets the plugin was shown."""
-    held = tuple(
-        secrets.Secret(slot=each.slot, version=each.version, value=each.value)
-        for each in config.secrets
-    )
     said = gates.Found(summary=diagnostic.summary, json_pointer=diagnostic.json_pointer)
-    told = gates.scrubbed(said, held)
+    told = gates.scrubbed(said, gates.shown(config))
     return f"{tenant_id}/{told.field}", told.summary

@@ -14,6 +14,7 @@ from payhub.provider.v1 import notice_provider_service_pb2 as nps
 from payment_service.domain import webhooks
 from payment_service.provider_client import asking, client, reading
 from payment_service.usecases import context
+from payment_service.usecases.bindings import gates
 from servicekit import errors, logs, validation
 
 _log = logs.get_logger(__name__)
@@ -66,6 +67,8 @@ async def verify(
             timeout_s=TIMEOUT_S,
         )
         validation.validate(told)
+        if told.detail:
+            told.detail = await _scrubbed(ctx, webhook, told.detail)
     except (asking.Unreachable, client.NotConfigured) as error:
         return Verified(problem=str(error))
     except grpc.aio.AioRpcError as error:
@@ -79,6 +82,17 @@ async def verify(
         _log.exception("a webhook could not be verified", webhook_id=webhook.id)
         return Verified(problem="a fault in core")
     return Verified(told=told)
+
+
+async def _scrubbed(ctx: context.Context, webhook: webhooks.Webhook, detail: str) -> str:
+    """Returns a plugin's words without the secrets of the binding; '' if nobody knows those."""
+    try:
+        _, config = await ctx.providers.configuration(
+            webhook.binding_id, webhook.tenant_id, webhook.provider, ""
+        )
+    except LookupError:
+        return ""
+    return gates.scrubbed(gates.Found(summary=detail), gates.shown(config)).summary
 
 
 def kept(webhook: webhooks.Webhook) -> nps.VerifyWebhookResponse:

@@ -15,6 +15,7 @@ from payhub.plugin.v1 import plugin_service_pb2 as pb
 
 from payment_service.provider_client import asking
 from payment_service.usecases.bindings import schema_check
+from servicekit import errors as kit_errors
 from tests.integration.payment_service import (
     binding_rig,
     operator,
@@ -263,13 +264,18 @@ async def test_what_an_instance_refuses_leaves_the_former_in_force(database_url:
 
 
 class Quoting(Plugin):
-    """Refuses configurations in words that quote the secrets they hold."""
+    """Refuses configurations in words that quote the secrets they hold, cut as the SDK does."""
+
+    chars_max = 10_000
 
     async def Configure(self, request: pb.ConfigureRequest, context: Any) -> pb.ConfigureResponse:
         """Says what is wrong with a secret by showing it."""
         value = request.config.secrets[0].value.decode()
+        text = f"no key: {value}"
+        if len(text) > self.chars_max:
+            text = text[: self.chars_max - 1] + "…"
         bad = error_details_pb2.BadRequest()
-        bad.field_violations.add(field="config.config_json/key", description=f"no key: {value}")
+        bad.field_violations.add(field="config.config_json/key", description=text)
         packed = any_pb2.Any()
         packed.Pack(bad)
         status = status_pb2.Status(code=3, message=f"no key: {value}", details=[packed])
@@ -278,12 +284,14 @@ class Quoting(Plugin):
         raise AssertionError
 
 
+@pytest.mark.parametrize("chars_max", [10_000, kit_errors.VIOLATION_CHARS_MAX])
 async def test_a_plugin_that_quotes_secrets_tells_nobody(
-    database_url: str, capfd: pytest.CaptureFixture[str]
+    database_url: str, capfd: pytest.CaptureFixture[str], chars_max: int
 ) -> None:
     """Neither who initializes it, nor its failure, history and events, nor the log."""
     canary = "canary" * 100
     async with Quoting("acme") as plugin, registrant.plugged(database_url) as (admin, _):
+        plugin.chars_max = chars_max
         await admin.registered(plugin)
         bindings = binding_rig.Admin(admin.caller)
         secret = [binding_rig.secret("api_key", canary.encode())]

@@ -6,10 +6,12 @@ import random
 from collections.abc import AsyncIterator
 
 import grpc
+import pydantic
 import pytest
 import pytest_asyncio
 from payhub.admin.v1 import inbound_webhook_service_pb2 as pb
 from payhub.payments.v1 import billing_events_pb2
+from payhub.provider.v1 import notice_provider_service_pb2 as nps
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import provider_object_pb2 as objects
 
@@ -153,6 +155,31 @@ async def test_who_is_not_believed_changes_nothing(hooks: hooking.Hooks) -> None
     told_types = [event.type for event in hooks.records.all_events() if "webhook" in event.type]
     assert told_types == ["webhook.rejected"]
     assert hooks.records.rows("select count(*) from operations") == stored
+
+
+async def test_a_plugin_that_quotes_its_secret_tells_nobody(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither operators, nor events, nor the log learn it from why a webhook was refused."""
+    canary = "canary" * 100
+    held = pydantic.SecretStr(json.dumps({"mock": {"webhook_secret": canary}}))
+    failed = nps.AUTHENTICITY_FAILED
+
+    async def quote(*_: object) -> nps.VerifyWebhookResponse:
+        return nps.VerifyWebhookResponse(
+            authenticity=failed, detail=f"not signed with {canary}"[:255]
+        )
+
+    monkeypatch.setattr(hooking.Bank, "VerifyWebhook", quote)
+    async with hooking.running(database_url, provider_secrets=held) as hooks:
+        status, webhook_id = await hooks.send(hooks.told())
+        assert status == 401
+        shown = await hooks.get(webhook_id)
+        assert shown.webhook.detail.startswith("not signed with ")
+        told = hooks.records.rows("select envelope from outbox")
+        stored = hooks.records.rows("select detail, told from inbound_webhooks")
+        assert "canary" not in f"{shown} {told} {stored}"
+    assert "canary" not in capfd.readouterr().err
 
 
 async def test_what_is_not_known_yet_waits_and_is_tried_again(hooks: hooking.Hooks) -> None:
