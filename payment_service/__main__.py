@@ -56,7 +56,7 @@ def main() -> int:
     )
     try:
         return run(configured, options)
-    except secrets.KeyProblem as problem:
+    except (keys.KeyProblem, secrets.KeyProblem) as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
     except storage.StorageError as failure:

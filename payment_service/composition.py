@@ -317,7 +317,11 @@ def translate(error: Exception) -> errors.RpcError | None:
 
 
 def relay_key(settings: Settings) -> str:
-    """Returns the key the relay publishes with; makes one in the embedded default."""
+    """Returns the key the relay publishes with; makes one in the embedded default.
+
+    Raises:
+        keys.KeyProblem: There is something else in its file.
+    """
     if settings.relay_key is not None:
         return settings.relay_key.get_secret_value()
     return keys.read_or_make(settings.relay_key_path)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import pydantic
 import pydantic_settings
 
-from servicekit import settings
+from servicekit import auth, errors, settings
 
 ProviderName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9.-]{1,61}[a-z0-9]$")]
 Endpoint = Annotated[str, pydantic.Field(pattern=r"^.+:\d+$")]
@@ -19,6 +19,18 @@ SecretText = Annotated[str, pydantic.Field(min_length=1, max_length=65_536)]
 Seconds = Annotated[float, pydantic.Field(gt=0, le=86_400)]
 
 PASSPHRASE_CHARS_MIN = 12
+
+
+def _well_formed(key: pydantic.SecretStr) -> pydantic.SecretStr:
+    try:
+        auth.parse_key(key.get_secret_value())
+    except errors.RpcError as problem:
+        raise ValueError(problem.message) from None
+    return key
+
+
+# A key that this process makes valid.
+OwnKey = Annotated[pydantic.SecretStr, pydantic.AfterValidator(_well_formed)]
 _SECRETS: pydantic.TypeAdapter[dict[str, dict[str, str]]] = pydantic.TypeAdapter(
     dict[str, dict[Slot, SecretText]]
 )
@@ -89,14 +101,14 @@ class Settings(settings.ServiceSettings):
 
     relay_enabled: bool = True
     gateway_endpoint: Endpoint = "127.0.0.1:50052"
-    relay_key: pydantic.SecretStr | None = None
+    relay_key: OwnKey | None = None
     relay_idle_s: Seconds = 0.25
     relay_check_s: Seconds = 5.0
     relay_keep_days: float = pydantic.Field(default=30.0, ge=0, le=36_500)
     relay_key_path: pathlib.Path = pathlib.Path("var/relay.key")
 
     dev_key_path: pathlib.Path | None = None
-    bootstrap_key: pydantic.SecretStr | None = None
+    bootstrap_key: OwnKey | None = None
     key_cache_s: Seconds = 30.0
 
     @pydantic.model_validator(mode="after")

@@ -21,6 +21,18 @@ import pydantic_settings
 
 Port = Annotated[int, pydantic.Field(ge=0, le=65_535)]
 
+_VISIBLE = re.compile(r"[!-~]{1,512}")
+
+
+def _sendable(key: pydantic.SecretStr) -> pydantic.SecretStr:
+    if not _VISIBLE.fullmatch(key.get_secret_value()):
+        raise ValueError("not an API key; give one line of visible characters, without blanks")
+    return key
+
+
+# A key that this process calls others with.
+ApiKey = Annotated[pydantic.SecretStr, pydantic.AfterValidator(_sendable)]
+
 SECRET_FILE_BYTES_MAX = 65_536
 # What stopping takes at most beside the times that are set up: closing databases and sockets.
 STOP_EXTRA_S = 20.0
@@ -72,7 +84,7 @@ S = TypeVar("S", bound=ServiceSettings)
 def load(cls: type[S], env: Mapping[str, str] | None = None) -> S:
     """Read `cls` from `env` (default: the process's environment).
 
-    An empty variable counts as not set.
+    Blanks and line ends around a value are no part of it; an empty one counts as not set.
 
     Raises:
         SystemExit: 2, after every problem was printed to stderr, one per line.
@@ -92,7 +104,7 @@ def check(cls: type[S], env: Mapping[str, str]) -> tuple[S | None, list[str]]:
     problems: list[str] = []
     values: dict[str, Any] = {}
     for variable, field_name in names.items():
-        text = env.get(variable, "")
+        text = env.get(variable, "").strip()
         if not text:
             continue
         if variable != f"{prefix}{field_name}".upper():
@@ -153,7 +165,7 @@ def _read_secret(
     problems: list[str],
 ) -> None:
     plain = variable.removesuffix("_FILE")
-    if env.get(plain):
+    if env.get(plain, "").strip():
         problems.append(f"{variable}: {plain} is set too; keep one of them")
         return
     try:

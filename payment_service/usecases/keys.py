@@ -11,7 +11,7 @@ import pathlib
 from payment_service.db import keys
 from payment_service.domain import admission
 from payment_service.usecases import context
-from servicekit import auth, errors, secret_files
+from servicekit import auth, errors, secret_files, storage
 
 SCOPES = (
     "payments:read",
@@ -27,6 +27,10 @@ RELAY_SCOPES = ("events:publish", "events:read")
 PLUGIN_SCOPES = ("plugins:register",)
 # What a key that belongs to a plugin may hold: nothing that reaches money or other plugins.
 BOUND_SCOPES = frozenset({"plugins:register", "events:publish", "events:read"})
+
+
+class KeyProblem(Exception):
+    """A key that the installation starts with can't be had, or can't be made valid."""
 
 
 class Keys:
@@ -122,7 +126,10 @@ class Keys:
     ) -> None:
         """Stores a key whose secret an operator chose, unless it is stored already.
 
+        One that was revoked stays so.
+
         Raises:
+            KeyProblem: A key of that id is stored that is another one.
             errors.RpcError: KEY_INVALID, if the text has not the form of a key.
         """
         key = keys.Key(
@@ -133,7 +140,23 @@ class Keys:
             sha256=auth.digest(secret),
             created_us=self._ctx.clock.now_us(),
         )
-        await self._ctx.db.write(lambda conn: keys.insert(conn, key))
+
+        def keep(conn: storage.Connection) -> keys.Key | None:
+            return None if keys.insert(conn, key) else keys.load(conn, key.id)
+
+        stored = await self._ctx.db.write(keep)
+        if stored is None:
+            return
+        if not hmac.compare_digest(stored.sha256, key.sha256):
+            raise KeyProblem(
+                f"{name}: the key {key.id} has another secret in the database; "
+                "give that one, or a key with an id of its own"
+            )
+        if stored.tenant_id != tenant_id:
+            raise KeyProblem(
+                f"{name}: the key {key.id} is in use as {stored.name!r} of tenant "
+                f"{stored.tenant_id}; give a key of its own"
+            )
 
 
 def _check_types(types: tuple[str, ...], scopes: tuple[str, ...], plugin_id: str) -> None:
@@ -150,5 +173,16 @@ def _check_types(types: tuple[str, ...], scopes: tuple[str, ...], plugin_id: str
 
 
 def read_or_make(path: pathlib.Path) -> str:
-    """Returns the secret in *path*; writes a new one, readable by its owner only, if missing."""
-    return secret_files.read_or_make(path, lambda: auth.new_key()[1])
+    """Returns the secret in *path*; writes a new one, readable by its owner only, if missing.
+
+    Raises:
+        KeyProblem: It can't be read or made, or holds something else.
+    """
+    try:
+        secret = secret_files.read_or_make(path, lambda: auth.new_key()[1])
+        auth.parse_key(secret)
+    except OSError as problem:
+        raise KeyProblem(f"{path}: can't read or make it ({problem.strerror})") from None
+    except (errors.RpcError, UnicodeDecodeError):
+        raise KeyProblem(f"{path}: not an API key; remove it, and a new one is made") from None
+    return secret

@@ -31,7 +31,7 @@ class AuditLogSettings(settings.ServiceSettings):
     grpc_port: settings.Port = 50_071
     http_port: settings.Port = 8_091
     events_target: str = pydantic.Field(default="127.0.0.1:50052", min_length=1, max_length=256)
-    key: pydantic.SecretStr
+    key: settings.ApiKey
     consumer: str = pydantic.Field(default="audit-log", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     tenants: tuple[str, ...] = pydantic.Field(default=(), max_length=64)
     log: pathlib.Path = pathlib.Path("var/audit.jsonl")

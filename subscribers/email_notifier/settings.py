@@ -48,7 +48,7 @@ class Settings(settings.ServiceSettings):
 
     payments_target: Target = "127.0.0.1:50051"
     events_target: Target = "127.0.0.1:50052"
-    key: pydantic.SecretStr
+    key: settings.ApiKey
     consumer: str = pydantic.Field(default="email-notifier", min_length=1, max_length=64)
     start: Literal["newest", "oldest"] = "newest"
     event_types: tuple[EventType, ...] = pydantic.Field(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 
 from deploy import stack
+from servicekit import auth
 from servicekit.storage import sqlite
 
 
@@ -44,12 +45,43 @@ def test_every_wrong_setting_is_named_at_once(tmp_path: pathlib.Path) -> None:
     assert ended.returncode == 2
     assert ended.stdout == ""
     lines = ended.stderr.strip().splitlines()
-    for variable in set(env) - {"PAYMENT_SERVICE_BOOTSTRAP_KEY"}:
+    for variable in env:
         assert any(line.startswith(f"{variable}") for line in lines), variable
     unknown = next(line for line in lines if line.startswith("PAYMENT_SERVICE_DATABSE_POOL_SIZE"))
     assert "did you mean PAYMENT_SERVICE_DATABASE_POOL_SIZE?" in unknown
     assert "canary" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_key_that_cannot_be_made_valid_ends_the_start(tmp_path: pathlib.Path) -> None:
+    """One line that says which and why: of the environment, or in a file that is kept."""
+    key_id, first = auth.new_key()
+    second = f"phk_{key_id}_{auth.new_key()[1][-43:]}"
+    dev, none = tmp_path / "dev.key", tmp_path / "none"
+    none.mkdir()
+    env = {
+        "PAYMENT_SERVICE_DATABASE_URL": f"sqlite:///{tmp_path}/own.db",
+        "PAYMENT_SERVICE_ENCRYPTION_KEY_PATH": str(tmp_path / "encryption.key"),
+        "PAYMENT_SERVICE_RELAY_KEY": first,
+        "PAYMENT_SERVICE_PLUGIN_KEY_PATH": str(tmp_path / "plugin.key"),
+        "PAYMENT_SERVICE_DEV_KEY_PATH": str(dev),
+        "PAYMENT_SERVICE_GRPC_PORT": "0",
+        "PAYMENT_SERVICE_HTTP_PORT": "0",
+    }
+    dev.write_text("phk_canary\n")
+    for changed, named in (
+        ({}, f"{dev}: not an API key"),
+        ({"PAYMENT_SERVICE_DEV_KEY_PATH": str(none)}, f"{none}: can't read or make it"),
+        ({"PAYMENT_SERVICE_BOOTSTRAP_KEY": first}, f"bootstrap: the key {key_id} is"),
+        ({"PAYMENT_SERVICE_RELAY_KEY": f"{second}\r\n"}, f"relay: the key {key_id} has another"),
+    ):
+        ended = run({**env, **changed})
+        assert (ended.returncode, ended.stdout) == (2, "")
+        *logged, line = ended.stderr.strip().splitlines()
+        assert line.startswith(named)
+        assert {json.loads(each)["level"] for each in logged} <= {"info"}
+        assert "canary" not in ended.stderr
+        assert second[-43:] not in ended.stderr
 
 
 def test_settings_must_fit_each_other() -> None:

@@ -249,6 +249,7 @@ def test_answers_mean_later_or_never(failure: Exception, kind: type, text: str) 
         ("SMTP_PASSWORD", "alone"),
         ("EVENT_TYPES", '["payment.created"]'),
         ("RETRY_BACKOFF_S", "[]"),
+        ("KEY", "one\nother"),
     ],
 )
 def test_wrong_settings_are_refused(variable: str, value: str) -> None:

@@ -52,6 +52,20 @@ def test_values_are_read_by_prefix_and_an_empty_one_counts_as_unset() -> None:
     assert loaded.key_file == Path("elsewhere.key")
 
 
+def test_blanks_and_line_ends_around_a_value_are_no_part_of_it() -> None:
+    """A line of a file written elsewhere ends in more than one sees: another file, another key."""
+    env = {
+        "IMAGINED_SERVICE_DATABASE_URL": "sqlite:///var/x.db\r",
+        "IMAGINED_SERVICE_PASSWORD": " secret\r\n",
+        "IMAGINED_SERVICE_OPTIONAL_PASSWORD": " \n",
+        "IMAGINED_SERVICE_KEY_FILE": "elsewhere.key\n",
+    }
+    loaded = settings.load(Settings, env)
+    assert loaded.database_url == "sqlite:///var/x.db"
+    assert (loaded.password.get_secret_value(), loaded.optional_password) == ("secret", None)
+    assert loaded.key_file == Path("elsewhere.key")
+
+
 def test_every_problem_is_printed_and_the_status_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody has to start five times to learn of five mistakes."""
     env = {
