@@ -14,7 +14,7 @@ from payment_service import composition, plugging, settings
 from payment_service.api import access
 from payment_service.usecases import keys
 from payment_service.usecases.bindings import rotation, secrets
-from servicekit import clock, health, logs, metrics, server, storage
+from servicekit import clock, health, http, logs, metrics, server, storage
 from servicekit import settings as settings_module
 
 
@@ -141,6 +141,7 @@ async def serve(configured: settings.Settings) -> int:
         on_drain=[lambda: parts.ctx.tracker.drain(configured.drain_grace_s)],
         closing=[parts.ctx.providers.close, db.close],
         registry=metrics_,
+        ready_checks=ready_checks(db),
         health_servicer=healths,
     )
 
@@ -157,7 +158,17 @@ async def relay_alone(configured: settings.Settings) -> int:
         background=[relay.run],
         closing=[db.close],
         registry=metrics_,
+        ready_checks=ready_checks(db),
     )
+
+
+def ready_checks(db: storage.Database) -> dict[str, http.ReadyCheck]:
+    """Returns what /readyz asks: without a database this process is no use to callers."""
+
+    async def database() -> None:
+        await db.read(lambda conn: conn.query("select 1"))
+
+    return {"database": database}
 
 
 async def make_keys(configured: settings.Settings, cases: keys.Keys) -> None:

@@ -7,9 +7,16 @@ import pathlib
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psycopg
 
 from deploy import stack
+from payment_service.usecases.bindings import secrets
 from servicekit import auth
 from servicekit.storage import sqlite
 
@@ -100,6 +107,51 @@ def test_the_first_key_is_made_directly_in_the_database(tmp_path: pathlib.Path) 
     assert made.returncode == 0
     assert made.stdout.startswith("phk_")
     assert len(made.stdout.strip().splitlines()) == 1
+
+
+def test_who_has_no_database_wants_no_traffic(
+    new_postgres_database: Callable[[], str], postgres_url: str, tmp_path: pathlib.Path
+) -> None:
+    """A replica that lost its database says that it is not ready, and that it is again."""
+    url = new_postgres_database()
+    env = {
+        "PAYMENT_SERVICE_DATABASE_URL": url,
+        "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
+        "PAYMENT_SERVICE_ENCRYPTION_KEYS": secrets.new_key(),
+        "PAYMENT_SERVICE_RELAY_ENABLED": "false",
+    }
+    processes = stack.Stack(
+        tmp_path / "var", ports=stack.free_ports(), env=env, names=(stack.PAYMENTS,)
+    )
+    processes.start()
+    name = url.partition("?")[0].rpartition("/")[2]
+    try:
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
+            assert ready(processes, 200) == {"status": "ready"}
+            admin.execute(f'alter database "{name}" allow_connections false')
+            admin.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name]
+            )
+            assert ready(processes, 503) == {"status": "not ready", "failing": ["database"]}
+            admin.execute(f'alter database "{name}" allow_connections true')
+            ready(processes, 200)
+    finally:
+        processes.stop()
+
+
+def ready(processes: stack.Stack, wanted: int) -> Any:
+    """Returns what /readyz says once its status is the wanted one."""
+    deadline_s = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(f"{processes.http_url(stack.PAYMENTS)}/readyz") as found:
+                status, text = found.status, found.read()
+        except urllib.error.HTTPError as refused:
+            status, text = refused.code, refused.read()
+        if status == wanted:
+            return json.loads(text)
+        assert time.monotonic() < deadline_s, text
+        time.sleep(0.05)
 
 
 def test_a_database_that_cannot_be_used_is_one_line(tmp_path: pathlib.Path) -> None:
