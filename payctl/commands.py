@@ -108,5 +108,8 @@ def connect(
     """Take payments, look at them, and follow their events."""
     del version
     ctx.obj = session.Connection(
-        target=target, events_target=events_target, key_file=key_file, timeout_s=timeout
+        target=target.strip(),
+        events_target=events_target.strip(),
+        key_file=key_file,
+        timeout_s=timeout,
     )

@@ -67,7 +67,7 @@ def find_key(key_file: Path | None, env: Mapping[str, str]) -> str:
     named = env.get("PAYHUB_KEY", "").strip()
     if key_file is None and named:
         return named
-    path = key_file or Path(env.get("PAYHUB_KEY_FILE", "") or DEV_KEY_FILE)
+    path = key_file or Path(env.get("PAYHUB_KEY_FILE", "").strip() or DEV_KEY_FILE)
     if path == DEV_KEY_FILE and not path.exists():
         text = (
             "no API key: set PAYHUB_KEY, or PAYHUB_KEY_FILE, or run payctl where the payment "

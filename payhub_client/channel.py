@@ -50,6 +50,9 @@ class Link:
         if not self.target:
             message = "a target is needed, such as 127.0.0.1:50051"
             raise ValueError(message)
+        if self.target != self.target.strip():
+            message = f"the target {self.target!r} has blanks or line ends around it"
+            raise ValueError(message)
         if self.key is not None and not _KEY_PATTERN.fullmatch(self.key):
             message = "the API key must be one line of visible characters, without blanks"
             raise ValueError(message)

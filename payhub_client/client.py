@@ -70,7 +70,8 @@ class Client:
             timing: seams for tests.
 
         Raises:
-            ValueError: an empty target, or a key that can't be sent as a header.
+            ValueError: a target that is empty or has blanks around it, or a key that can't be
+                sent as a header.
         """
         self._links: dict[str, channel.Link] = {}
         self._key, self._credentials = key, credentials

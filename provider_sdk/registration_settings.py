@@ -74,7 +74,7 @@ class Settings:
 
 
 def load(env: Mapping[str, str], *, host: str) -> Settings:
-    """Reads the settings.
+    """Reads the settings; blanks and line ends around a value are no part of it.
 
     Args:
         env: The environment.
@@ -83,6 +83,7 @@ def load(env: Mapping[str, str], *, host: str) -> Settings:
     Raises:
         SystemExit: 2, after every problem was printed to stderr, one per line.
     """
+    env = {name: value.strip() for name, value in env.items() if name.startswith(PREFIX)}
     problems = _problems(env, host=host)
     if problems:
         sys.stderr.write("".join(f"{problem}\n" for problem in problems))
@@ -90,7 +91,7 @@ def load(env: Mapping[str, str], *, host: str) -> Settings:
     path = env.get(KEY_FILE, "")
     return Settings(
         core_endpoint=env.get(CORE_ENDPOINT, ""),
-        key=env.get(KEY_VARIABLE, "").strip(),
+        key=env.get(KEY_VARIABLE, ""),
         key_file=pathlib.Path(path) if path else None,
         advertised_endpoint=env.get(ADVERTISED_ENDPOINT, ""),
     )
@@ -107,7 +108,7 @@ def _problems(env: Mapping[str, str], *, host: str) -> list[str]:
     ]
     if env.get(KEY_VARIABLE) and env.get(KEY_FILE):
         problems.append(f"{KEY_FILE}: {KEY_VARIABLE} is set too; keep one of them")
-    if env.get(KEY_VARIABLE) and not KEY.fullmatch(env[KEY_VARIABLE].strip()):
+    if env.get(KEY_VARIABLE) and not KEY.fullmatch(env[KEY_VARIABLE]):
         problems.append(f"{KEY_VARIABLE}: not a key; give the text that was shown when it was made")
     if not env.get(ADVERTISED_ENDPOINT) and _is_everywhere(host):
         problems.append(

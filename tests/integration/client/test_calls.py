@@ -342,8 +342,9 @@ async def test_wrong_arguments_are_told_at_once(client: payhub_client.Client) ->
     """A timeout of zero, an empty target, an unsendable key and missing events are refused."""
     with pytest.raises(ValueError, match="timeout_s"):
         await client.payments.get("pay_x", timeout_s=0)
-    with pytest.raises(ValueError, match="target"):
-        payhub_client.Client("", key="k")
+    for target in ("", "127.0.0.1:1\r"):
+        with pytest.raises(ValueError, match="target"):
+            payhub_client.Client(target, key="k")
     with pytest.raises(ValueError, match="API key") as caught:
         payhub_client.Client("127.0.0.1:1", key="secret\nkey")
     assert "secret" not in str(caught.value)

@@ -23,7 +23,7 @@ def test_the_key_is_found_where_it_is_named_first(
     env = {"PAYHUB_KEY": "phk_env", "PAYHUB_KEY_FILE": str(named)}
     assert session.find_key(option, env) == "phk_option"
     assert session.find_key(None, env) == "phk_env"
-    assert session.find_key(None, {"PAYHUB_KEY_FILE": str(named)}) == "phk_named"
+    assert session.find_key(None, {"PAYHUB_KEY_FILE": f"{named}\r\n"}) == "phk_named"
     assert session.find_key(None, {"PAYHUB_KEY": "", "PAYHUB_KEY_FILE": ""}) == "phk_dev.key"
 
 

@@ -17,11 +17,11 @@ def test_without_a_core_nothing_is_asked_for() -> None:
 
 def test_everything_can_be_said() -> None:
     """The key is taken from a variable or read from a file later, never shown."""
-    told = {**CORE, "PLUGIN_KEY": "phk_secret\n", "PLUGIN_ADVERTISED_ENDPOINT": "[::1]:50061"}
+    told = {**CORE, "PLUGIN_KEY": "phk_secret\n", "PLUGIN_ADVERTISED_ENDPOINT": "[::1]:50061\r"}
     loaded = settings.load(told, host="0.0.0.0")
     assert (loaded.key, loaded.advertised_endpoint) == ("phk_secret", "[::1]:50061")
     assert "phk_secret" not in repr(loaded)
-    filed = settings.load({**CORE, "PLUGIN_KEY_FILE": "/not/there/yet"}, host="127.0.0.1")
+    filed = settings.load({**CORE, "PLUGIN_KEY_FILE": "/not/there/yet\n"}, host="127.0.0.1")
     assert filed.key_file == pathlib.Path("/not/there/yet")
 
 
