@@ -1,4 +1,4 @@
-"""What keeps all unit tests together below five seconds.
+"""What keeps all unit tests together quick.
 
 Owns how many random examples a property gets: few per run, others in each run.
 Called by pytest. `TEST_EXAMPLES=1000 .venv/bin/pytest tests/unit` searches longer.
