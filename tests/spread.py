@@ -16,7 +16,7 @@ BY_FOLDER = frozenset({"services", "keeper", "gateway", "core", "running_mock"})
 BY_MODULE = frozenset({"opened", "running", "made"})
 DIALECTS = ("sqlite", "postgresql")
 # What takes longest begins first, so that no worker is left alone with it in the end.
-LEVELS = ("e2e", "integration", "unit")
+LEVELS = ("e2e", "integration", "properties", "unit")
 
 
 def group(item: pytest.Item) -> str | None:

@@ -1,97 +1,22 @@
 """The machine of a consumer: nothing lost, order per entity, whatever happens between."""
 
 import dataclasses
-import random
 
-from hypothesis import given
-from hypothesis import strategies as st
+from event_gateway.consumers import machine, members, policy, records
+from tests.unit.gateway import consumer_store
 
-from event_gateway.consumers import machine, members, place, policy, records
-
-RULES = policy.Policy(
-    ordering=policy.Ordering.PER_ENTITY,
-    park_scope=policy.ParkScope.ENTITY,
-    ack_timeout_us=30_000_000,
-    max_deliveries=3,
-    backoff_us=(1_000_000, 5_000_000),
-    max_outstanding=1000,
-    paused=False,
-)
 NOTHING = records.Known(retries=(), blocked_keys=(), parked=0)
 ACK, REJECT, PARK = policy.Verdict.ACK, policy.Verdict.REJECT, policy.Verdict.PARK
 EXTEND, RELEASE = policy.Verdict.EXTEND, policy.Verdict.RELEASE
 
 
-class Store:
-    """What a database would hold of one consumer; a log of events beside it."""
-
-    def __init__(self, log: list[tuple[int, str]]) -> None:
-        self.log = log
-        self.floor = 0
-        self.runs = b""
-        self.retries: dict[int, records.Retry] = {}
-        self.parked: dict[int, records.Park] = {}
-        self.loads = 0
-
-    def load(self, rules: policy.Policy, who: members.Members) -> machine.Machine:
-        """Starts a machine on what is stored."""
-        self.loads += 1
-        return machine.Machine(
-            rules,
-            place.decode(self.floor, self.runs),
-            self.known(),
-            incarnation=f"i{self.loads}",
-            who=who,
-        )
-
-    def known(self) -> records.Known:
-        """What is stored besides the place."""
-        return records.Known(
-            retries=list(self.retries.values()),
-            blocked_keys={park.key for park in self.parked.values() if not park.blocked},
-            parked=len(self.parked),
-        )
-
-    def flush(self, on: machine.Machine) -> None:
-        """Writes down what changed."""
-        made = on.changes()
-        assert made.floor >= self.floor
-        self.floor, self.runs = made.floor, made.runs
-        for park in made.parks:
-            assert park.position not in self.parked
-            self.parked[park.position] = park
-        for position in made.settled:
-            self.retries.pop(position, None)
-        for retry in made.retries:
-            self.retries[retry.position] = retry
-        on.saved(made)
-
-    def feed(self, on: machine.Machine, upto: int, now_us: int = 0) -> None:
-        """Reads on."""
-        events = [(at, key, b"x") for at, key in self.log if on.read_upto < at <= upto]
-        on.feed(events, upto, now_us)
-
-    def redrive(self, position: int) -> None:
-        """Puts a parked event back, and what it held up."""
-        moved = [self.parked.pop(position)]
-        key = moved[0].key
-        if not any(park.key == key and not park.blocked for park in self.parked.values()):
-            moved += [
-                self.parked.pop(at) for at, park in sorted(self.parked.items()) if park.key == key
-            ]
-        for park in moved:
-            self.retries[park.position] = records.Retry(
-                position=park.position, key=park.key, attempts=0, due_us=0, reason="", extra=True
-            )
-
-
 def started(
     log: list[tuple[int, str]], credit: int = 100, **over: object
-) -> tuple[Store, machine.Machine, members.Session]:
+) -> tuple[consumer_store.Store, machine.Machine, members.Session]:
     """A machine that has read all of *log*, with one member."""
-    store, who = Store(log), members.Members()
+    store, who = consumer_store.Store(log), members.Members()
     session = who.join("one", credit)
-    on = store.load(dataclasses.replace(RULES, **over), who)  # type: ignore[arg-type]
+    on = store.load(dataclasses.replace(consumer_store.RULES, **over), who)  # type: ignore[arg-type]
     store.feed(on, log[-1][0] if log else 0)
     return store, on, session
 
@@ -118,10 +43,10 @@ def test_an_entity_waits_for_its_unsettled_event_and_others_go_on() -> None:
 
 def test_the_later_of_delay_and_backoff_counts() -> None:
     """A member can lengthen the wait after a rejection, not shorten it."""
-    assert RULES.wait_us(1, 0, 0.5) == 1_000_000
-    assert RULES.wait_us(2, 0, 0.0) == 4_000_000
-    assert RULES.wait_us(9, 0, 1.0) == 6_000_000
-    assert RULES.wait_us(1, 9_000_000, 0.5) == 9_000_000
+    assert consumer_store.RULES.wait_us(1, 0, 0.5) == 1_000_000
+    assert consumer_store.RULES.wait_us(2, 0, 0.0) == 4_000_000
+    assert consumer_store.RULES.wait_us(9, 0, 1.0) == 6_000_000
+    assert consumer_store.RULES.wait_us(1, 9_000_000, 0.5) == 9_000_000
 
 
 def test_a_late_settlement_counts_until_the_event_is_handed_out_again() -> None:
@@ -313,7 +238,7 @@ def test_the_floor_passes_what_was_settled_before_it_was_read_again() -> None:
     store, on, session = started([(5, "a"), (10, "b"), (20, "c"), (30, "d")])
     handed = on.deliver(0, [session], 10)
     on.settle(handed[0].lease.token, ACK, 0)
-    on.refresh(RULES, NOTHING, 0, rescan=True)
+    on.refresh(consumer_store.RULES, NOTHING, 0, rescan=True)
     on.settle(handed[1].lease.token, ACK, 0)
     store.feed(on, 30)
     on.settle(handed[2].lease.token, ACK, 0)
@@ -326,10 +251,10 @@ def test_credit_limits_deliveries_and_pausing_stops_them() -> None:
     (one,) = on.deliver(0, [session], 10)
     assert on.deliver(0, [session], 10) == []
     session.grant(5)
-    on.refresh(dataclasses.replace(RULES, paused=True), NOTHING, 0, rescan=False)
+    on.refresh(dataclasses.replace(consumer_store.RULES, paused=True), NOTHING, 0, rescan=False)
     assert on.deliver(0, [session], 10) == []
     assert on.settle(one.lease.token, ACK, 0) is None
-    on.refresh(RULES, NOTHING, 0, rescan=False)
+    on.refresh(consumer_store.RULES, NOTHING, 0, rescan=False)
     assert positions(on.deliver(0, [session], 10)) == [2]
 
 
@@ -378,74 +303,7 @@ def _member() -> members.Session:
     return members.Session(number=99, name="m", credit=50)
 
 
-def _reloaded(store: Store) -> machine.Machine:
-    on = store.load(RULES, members.Members())
+def _reloaded(store: consumer_store.Store) -> machine.Machine:
+    on = store.load(consumer_store.RULES, members.Members())
     store.feed(on, store.log[-1][0])
     return on
-
-
-@given(st.randoms(use_true_random=False), st.sampled_from(list(policy.Ordering)))
-def test_nothing_is_lost_or_overtakes_whatever_happens(  # noqa: C901
-    chance: random.Random, ordering: policy.Ordering
-) -> None:
-    """Through rejections, lost leases, parking, redrives, failed writes and restarts each event
-    is settled at least once, and no entity's event before an earlier one was.
-    """
-    log = [(at, f"k{chance.randrange(4)}") for at in sorted(chance.sample(range(1, 80), 30))]
-    store, who = Store(log), members.Members()
-    rules = dataclasses.replace(RULES, ordering=ordering)
-    on = store.load(rules, who)
-    now = 0
-    held: dict[int, records.Handout] = {}
-    durable: set[int] = set()
-    settled: set[int] = set()
-    sessions = [who.join(name, 50) for name in ("a", "b")]
-    for _ in range(150):
-        now += chance.randrange(4_000_000)
-        step = chance.randrange(12)
-        on.expire(now)
-        if step < 2:
-            store.feed(on, min(on.read_upto + chance.randrange(9), 80), now)
-        elif step < 5:
-            for handed in on.deliver(now, sessions, chance.randrange(1, 5)):
-                at, key = handed.entry.position, handed.entry.key
-                assert at not in durable
-                if ordering is policy.Ordering.PER_ENTITY:
-                    assert not [p for p, k in log if k == key and p < at and p not in settled]
-                held[at] = handed
-                handed.session.grant(1)
-        elif step < 8 and held:
-            at = chance.choice(sorted(held))
-            verdict = chance.choice([ACK, ACK, ACK, REJECT, PARK, RELEASE])
-            failed = on.settle(held.pop(at).lease.token, verdict, now, reason="r")
-            if failed is None and verdict is ACK:
-                settled.add(at)
-        elif step == 8:
-            store.flush(on)
-            durable = {at for at in settled if at not in store.parked}
-        elif step == 9:
-            on.restore(on.changes())
-        elif step == 10:
-            roots = [at for at, park in store.parked.items() if not park.blocked]
-            if roots:
-                store.redrive(chance.choice(roots))
-                on.refresh(rules, store.known(), now, rescan=False)
-        elif chance.random() < 0.3:
-            on, held, settled = store.load(rules, who), {}, set(durable)
-    for _ in range(400):
-        now += 40_000_000
-        on.expire(now)
-        store.feed(on, 80, now)
-        for handed in on.deliver(now, sessions, 50):
-            handed.session.grant(1)
-            assert on.settle(handed.lease.token, ACK, now) is None
-            settled.add(handed.entry.position)
-        store.flush(on)
-        for at in [at for at, park in store.parked.items() if not park.blocked]:
-            store.redrive(at)
-        on.refresh(rules, store.known(), now, rescan=False)
-        if len(settled) == len(log):
-            break
-    assert settled == {at for at, _ in log}
-    store.flush(on)
-    assert (store.floor, store.retries, store.parked) == (80, {}, {})

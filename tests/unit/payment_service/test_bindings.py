@@ -3,13 +3,9 @@
 import dataclasses
 import datetime
 import itertools
-import zoneinfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from payment_service.db import rows
 from payment_service.domain import bindings, model
 from tests.unit.payment_service import build
 
@@ -133,16 +129,6 @@ def test_the_day_is_that_of_the_bindings_zone(zone: str, moment: str, day: str) 
     assert bindings.day(zone, now_us) == day
 
 
-@given(
-    st.sampled_from(["UTC", "Asia/Kathmandu", "Europe/Lisbon", "America/St_Johns"]),
-    st.integers(min_value=0, max_value=4 * 10**15),
-)
-def test_days_follow_the_zone_database(zone: str, now_us: int) -> None:
-    """For every moment, as the standard library has it."""
-    found = datetime.datetime.fromtimestamp(now_us // 1_000_000, zoneinfo.ZoneInfo(zone))
-    assert bindings.day(zone, now_us) == f"{found:%Y-%m-%d}"
-
-
 @pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../etc/passwd", "/etc/passwd", "a" * 300])
 def test_what_is_no_zone_is_known_as_such(zone: str) -> None:
     """Before it is stored, and without reading other files."""
@@ -170,31 +156,6 @@ def test_the_generation_on_the_wire_never_falls() -> None:
     ]
     assert sent[0] == 0
     assert all(later > sooner for sooner, later in itertools.pairwise(sent))
-
-
-@given(
-    st.builds(
-        bindings.Options,
-        limits=st.dictionaries(
-            st.sampled_from(["EUR", "JPY", "KWD"]),
-            st.builds(
-                bindings.Limits,
-                min_minor=st.integers(0, 2**63 - 1),
-                max_minor=st.integers(0, 2**63 - 1),
-                daily_minor=st.integers(0, 2**63 - 1),
-            ),
-        ),
-        zone=st.sampled_from(["UTC", "Europe/Berlin"]),
-        off=st.frozensets(st.sampled_from(K)),
-        off_methods=st.frozensets(st.sampled_from(model.CaptureMethod)),
-        disabled=st.booleans(),
-    )
-)
-def test_options_survive_storage(options: bindings.Options) -> None:
-    """What is read is what was written, with the types the judgement compares."""
-    read = rows.load_options(rows.dump_options(options))
-    assert read == options
-    assert all(isinstance(kind, K) for kind in read.off)
 
 
 def test_an_amount_beyond_what_is_left_of_a_day_is_told_with_what_is_left() -> None:

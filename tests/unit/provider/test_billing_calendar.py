@@ -2,19 +2,11 @@
 
 import datetime
 
-import hypothesis
-from hypothesis import strategies
 from payhub.provider.v1 import provider_object_pb2
 
 from provider_mock.billing import calendar
 
 MONTH = provider_object_pb2.BILLING_INTERVAL_MONTH
-INTERVALS = [
-    provider_object_pb2.BILLING_INTERVAL_DAY,
-    provider_object_pb2.BILLING_INTERVAL_WEEK,
-    MONTH,
-    provider_object_pb2.BILLING_INTERVAL_YEAR,
-]
 
 
 def _us(text: str) -> int:
@@ -32,22 +24,3 @@ def test_a_month_of_the_31st_ends_with_shorter_months_and_does_not_drift() -> No
     assert after(1) == _us("2027-02-28T10:00:00") + 7
     assert after(2) == _us("2027-03-31T10:00:00") + 7
     assert after(13) == _us("2028-02-29T10:00:00") + 7
-
-
-@hypothesis.given(
-    anchor_s=strategies.integers(0, 4_000_000_000),
-    interval=strategies.sampled_from(INTERVALS),
-    interval_count=strategies.integers(1, 12),
-    periods=strategies.integers(0, 60),
-)
-def test_each_period_begins_after_the_one_before(
-    anchor_s: int, interval: int, interval_count: int, periods: int
-) -> None:
-    """Time only goes forward, whatever the interval."""
-
-    def after(number: int) -> int:
-        return calendar.after(
-            anchor_s * 1_000_000, interval=interval, interval_count=interval_count, periods=number
-        )
-
-    assert after(periods) < after(periods + 1)

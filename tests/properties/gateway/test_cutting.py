@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from payhub.events.v1 import event_pb2, event_stream_service_pb2
 
-from event_gateway import cutting, splice
+from event_gateway import cutting
 from event_gateway.db import read
 
 STATE = read.State(epoch=1, head=1000, oldest=0, head_append_us=0)
@@ -85,10 +85,3 @@ def test_pages_hold_every_event_once_and_within_their_limits(
         seen += taken
         after = page.upto
     assert seen == positions
-
-
-def test_the_first_event_of_a_response_is_found() -> None:
-    """Whatever its size, and whatever follows it."""
-    for size in (0, 127, 128, 20_000):
-        events = [event for _, event in stored([1, 2], [size, 5])]
-        assert splice.first(b"".join(map(splice.chunk, events))) == events[0]

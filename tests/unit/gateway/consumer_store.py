@@ -1,0 +1,80 @@
+"""What a database would hold of one consumer, in memory.
+
+Owns what tests of the consumer's machine start from. Called by those tests and properties.
+Never decides: the machine says what is written down.
+"""
+
+from event_gateway.consumers import machine, members, place, policy, records
+
+RULES = policy.Policy(
+    ordering=policy.Ordering.PER_ENTITY,
+    park_scope=policy.ParkScope.ENTITY,
+    ack_timeout_us=30_000_000,
+    max_deliveries=3,
+    backoff_us=(1_000_000, 5_000_000),
+    max_outstanding=1000,
+    paused=False,
+)
+
+
+class Store:
+    """What a database would hold of one consumer; a log of events beside it."""
+
+    def __init__(self, log: list[tuple[int, str]]) -> None:
+        self.log = log
+        self.floor = 0
+        self.runs = b""
+        self.retries: dict[int, records.Retry] = {}
+        self.parked: dict[int, records.Park] = {}
+        self.loads = 0
+
+    def load(self, rules: policy.Policy, who: members.Members) -> machine.Machine:
+        """Starts a machine on what is stored."""
+        self.loads += 1
+        return machine.Machine(
+            rules,
+            place.decode(self.floor, self.runs),
+            self.known(),
+            incarnation=f"i{self.loads}",
+            who=who,
+        )
+
+    def known(self) -> records.Known:
+        """What is stored besides the place."""
+        return records.Known(
+            retries=list(self.retries.values()),
+            blocked_keys={park.key for park in self.parked.values() if not park.blocked},
+            parked=len(self.parked),
+        )
+
+    def flush(self, on: machine.Machine) -> None:
+        """Writes down what changed."""
+        made = on.changes()
+        assert made.floor >= self.floor
+        self.floor, self.runs = made.floor, made.runs
+        for park in made.parks:
+            assert park.position not in self.parked
+            self.parked[park.position] = park
+        for position in made.settled:
+            self.retries.pop(position, None)
+        for retry in made.retries:
+            self.retries[retry.position] = retry
+        on.saved(made)
+
+    def feed(self, on: machine.Machine, upto: int, now_us: int = 0) -> None:
+        """Reads on."""
+        events = [(at, key, b"x") for at, key in self.log if on.read_upto < at <= upto]
+        on.feed(events, upto, now_us)
+
+    def redrive(self, position: int) -> None:
+        """Puts a parked event back, and what it held up."""
+        moved = [self.parked.pop(position)]
+        key = moved[0].key
+        if not any(park.key == key and not park.blocked for park in self.parked.values()):
+            moved += [
+                self.parked.pop(at) for at, park in sorted(self.parked.items()) if park.key == key
+            ]
+        for park in moved:
+            self.retries[park.position] = records.Retry(
+                position=park.position, key=park.key, attempts=0, due_us=0, reason="", extra=True
+            )
