@@ -25,6 +25,8 @@ async def authorize(
 ) -> tuple[operation_pb2.Operation, calling.Reply | None]:
     """Makes and confirms a PaymentIntent; returns it beside the operation."""
     params = _intent_params(account, request, call)
+    if request.previous_provider_payment_id:
+        await _end(account, request.previous_provider_payment_id, call)
     try:
         answer = await calling.send(
             account,
@@ -135,14 +137,21 @@ async def increment(
 
 async def void(account: transport.Account, intent_id: str, call: Call) -> operation_pb2.Operation:
     """Cancels a PaymentIntent, or says that it can't be any more."""
+    return of_void(await _cancel(account, intent_id, call, call.operation_id), call.operation_id)
+
+
+async def _cancel(
+    account: transport.Account, intent_id: str, call: Call, key: str
+) -> calling.Reply:
+    """Returns a PaymentIntent that is canceled, now or before."""
     deadline = calling.Deadline(calling.REQUEST_MAX_S)
     try:
-        answer = await calling.send(
+        return await calling.send(
             account,
             deadline,
             call,
             lambda: account.api.payment_intents.cancel_async(
-                intent_id, {}, {"idempotency_key": call.operation_id}
+                intent_id, {}, {"idempotency_key": key}
             ),
             # Nothing follows a cancellation.
             None,
@@ -153,7 +162,24 @@ async def void(account: transport.Account, intent_id: str, call: Call) -> operat
         )
         if answer.told.get("status") != "canceled":
             raise
-    return of_void(answer, call.operation_id)
+        return answer
+
+
+async def _end(account: transport.Account, intent_id: str, call: Call) -> None:
+    """Cancels what an earlier attempt made: who has its client secret could still pay it.
+
+    Raises:
+        errors.StateConflict: It was paid.
+        errors.ProviderError: It may not be ended; nothing else was done.
+    """
+    try:
+        await _cancel(account, intent_id, call, f"{call.operation_id}:previous")
+    except errors.NotFound:
+        # Of an account that the binding no longer uses.
+        return
+    except errors.StateConflict:
+        text = "an earlier attempt was paid meanwhile, or is about to be"
+        raise errors.StateConflict(text) from None
 
 
 async def refund(

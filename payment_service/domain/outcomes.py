@@ -103,7 +103,8 @@ _REPEATS = frozenset(
 )
 
 # A report that contradicts what was settled: money may have moved although we
-# said it did not, or the other way round. Kept and raised, never applied.
+# said it did not, or the other way round. Kept and raised, never applied. What was
+# declined may be closed later, as before another attempt: no money either way.
 _ILLEGAL = frozenset(
     {
         (_S.PENDING, _O.NOT_SENT),
@@ -113,7 +114,6 @@ _ILLEGAL = frozenset(
         (_S.SUCCEEDED, _O.VOIDED),
         (_S.DECLINED, _O.SUCCEEDED),
         (_S.DECLINED, _O.NOT_SENT),
-        (_S.DECLINED, _O.VOIDED),
         (_S.NOT_SENT, _O.SUCCEEDED),
         (_S.NOT_SENT, _O.DECLINED),
         (_S.NOT_SENT, _O.PENDING),

@@ -149,7 +149,23 @@ def authorize(
         description=payment.description,
         off_session=payment.off_session,
         save_payment_method=payment.saves_method,
+        previous_provider_payment_id=_previous(payment),
     ).SerializeToString()
+
+
+def authorize_again(payment: model.Payment, request: bytes) -> bytes:
+    """Returns the request of another attempt of a failed payment, like *request* of the last."""
+    message = _pb.AuthorizePaymentRequest.FromString(request)
+    message.previous_provider_payment_id = _previous(payment)
+    return message.SerializeToString()
+
+
+def _previous(payment: model.Payment) -> str:
+    """Returns what an earlier attempt has made; one that was not sent has passed it on."""
+    last = payment.attempt
+    if payment.provider_payment_id or last is None:
+        return payment.provider_payment_id
+    return _pb.AuthorizePaymentRequest.FromString(last.request).previous_provider_payment_id
 
 
 def capture(payment: model.Payment, amount_minor: int, *, final: bool) -> bytes:

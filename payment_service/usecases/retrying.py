@@ -10,6 +10,7 @@ from dataclasses import replace
 from payment_service.db import mirrors, payments, retry_policies
 from payment_service.domain import changes, commands, model, retries, routing
 from payment_service.domain.mirrors import payment_methods
+from payment_service.provider_client import requests
 from payment_service.usecases import changing, context, daily, events, intents, settling
 from servicekit import errors, logs, storage
 
@@ -111,7 +112,8 @@ class Retrying:
                 _log.warning("its payment method was detached", payment_id=payment.id)
                 retry_policies.move(conn, payment.tenant_id, payment.id, slot_us, 0)
                 return None
-            change = commands.confirm(payment, operation, now_us, payment.payment_method_id)
+            intent = replace(operation, request=requests.authorize_again(payment, last.request))
+            change = commands.confirm(payment, intent, now_us, payment.payment_method_id)
             if isinstance(change, changes.Refusal):
                 # It has as many operations as it may have.
                 retry_policies.move(conn, payment.tenant_id, payment.id, slot_us, 0)

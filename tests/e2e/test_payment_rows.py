@@ -34,6 +34,9 @@ async def shop(request: pytest.FixtureRequest, running: shops.Town) -> AsyncIter
         yield opened
 
 
+SHOP = "https://shop.example/back"
+
+
 async def becomes(
     get: Callable[[], Awaitable[Any]], state: str, *, also: Callable[[Any], Any] = lambda _: True
 ) -> Any:
@@ -140,7 +143,7 @@ async def test_payers_are_asked_by_their_bank(shop: shops.Shop) -> None:
             amount_minor=1500,
             currency="EUR",
             payment_method=shop.card("asks"),
-            return_url="https://shop.example/back",
+            return_url=SHOP,
         )
         assert rig.state(asked) == "REQUIRES_ACTION"
         assert asked.action.redirect_url or asked.action.client_secret
@@ -150,6 +153,26 @@ async def test_payers_are_asked_by_their_bank(shop: shops.Shop) -> None:
         assert await shop.story(done) == ["payment.created", "payment.requires_action", told]
         if not agreed:
             assert done.failure.reason == "AUTHENTICATION_FAILED"
+
+
+async def test_a_failed_payment_is_confirmed_again(shop: shops.Shop) -> None:
+    """Another attempt is paid, and that the first one was ended for it is no news of it."""
+    payments = shop.client.payments
+    asked = await payments.create(
+        amount_minor=1500, currency="EUR", payment_method=shop.card("asks"), return_url=SHOP
+    )
+    await shop.authenticate(asked, agreed=False)
+    await becomes(lambda: payments.get(asked.id), "FAILED")
+    paid = await payments.confirm(asked.id, payment_method=shop.card("good"))
+    assert rig.state(paid) == "SUCCEEDED"
+    assert paid.provider_payment_id not in ("", asked.provider_payment_id)
+    later = await payments.create(
+        amount_minor=100, currency="EUR", payment_method=shop.card("good"), manual_capture=True
+    )
+    await payments.cancel(later.id)
+    told = ["payment.created", "payment.requires_action", "payment.failed"]
+    told += ["payment.processing", "payment.succeeded"]
+    assert await shop.story(paid) == told
 
 
 async def test_refunds_are_partial_full_and_have_reasons(shop: shops.Shop) -> None:

@@ -252,3 +252,35 @@ async def test_a_payment_that_was_only_made_is_not_told_as_refused(core: Core) -
     assert (voided.state, voided.provider_object_id) == (_O.STATE_SUCCEEDED, made["id"])
     found = await core.look(operation_id, "AuthorizePayment")
     assert found.operation.state == _O.STATE_VOIDED
+
+
+async def test_an_attempt_that_failed_is_ended_before_the_next(core: Core) -> None:
+    """Whoever still holds the client secret of the first can't pay it beside the second."""
+    asked = await core.authorize("pm_card_threeDSecure2Required", sale=True)
+    await core.order(f"payment_intents/{asked.provider_object_id}/authenticate", agreed=False)
+    failed = await core.look(asked.operation_id, "AuthorizePayment")
+    assert failed.operation.state == _O.STATE_DECLINED
+    request = core.authorization("pm_card_visa", sale=True)
+    request.previous_provider_payment_id = asked.provider_object_id
+    for _ in range(2):
+        paid = (await core.call(core.stub.AuthorizePayment, request)).operation
+        assert paid.state == _O.STATE_SUCCEEDED
+    first = await core.look(asked.operation_id, "AuthorizePayment")
+    assert first.operation.state == _O.STATE_VOIDED
+    # It is over already for the next attempt, and for one whose account has no such payment.
+    for previous_id in (asked.provider_object_id, "pi_0000000000000000"):
+        again = core.authorization("pm_card_visa", sale=True)
+        again.previous_provider_payment_id = previous_id
+        done = (await core.call(core.stub.AuthorizePayment, again)).operation
+        assert done.state == _O.STATE_SUCCEEDED
+
+
+async def test_nothing_is_paid_beside_an_attempt_that_was_paid_after_all(core: Core) -> None:
+    """The second is refused, and nothing of it was made."""
+    paid = await core.authorize("pm_card_visa", sale=True)
+    request = core.authorization("pm_card_visa", sale=True)
+    request.previous_provider_payment_id = paid.provider_object_id
+    with pytest.raises(rig.Refused) as refused:
+        await core.call(core.stub.AuthorizePayment, request)
+    assert (refused.value.reason, refused.value.effect) == ("STATE_CONFLICT", "NONE")
+    assert await core.made(request.context.operation_id) == 0

@@ -22,7 +22,7 @@ PENDING         SUCCEEDED  DECLINED  illegal   repeat   REQUIRES_ACTION  SUPERSE
 REQUIRES_ACTION SUCCEEDED  DECLINED  illegal   PENDING  repeat           SUPERSEDED  stale
 IN_DOUBT        SUCCEEDED  DECLINED  NOT_SENT  PENDING  REQUIRES_ACTION  SUPERSEDED  repeat
 SUCCEEDED       repeat     illegal   illegal   stale    stale            illegal     stale
-DECLINED        illegal    repeat    illegal   stale    stale            illegal     stale
+DECLINED        illegal    repeat    illegal   stale    stale            stale       stale
 NOT_SENT        illegal    illegal   repeat    illegal  illegal          illegal     stale
 SUPERSEDED      illegal    stale     illegal   stale    stale            repeat      stale
 """
@@ -36,7 +36,7 @@ PENDING         SUCCEEDED  DECLINED  stale     stale    stale            SUPERSE
 REQUIRES_ACTION SUCCEEDED  DECLINED  stale     stale    stale            SUPERSEDED  stale
 IN_DOUBT        SUCCEEDED  DECLINED  stale     stale    stale            SUPERSEDED  stale
 SUCCEEDED       repeat     illegal   stale     stale    stale            illegal     stale
-DECLINED        illegal    repeat    stale     stale    stale            illegal     stale
+DECLINED        illegal    repeat    stale     stale    stale            stale       stale
 NOT_SENT        illegal    illegal   stale     stale    stale            illegal     stale
 SUPERSEDED      illegal    stale     stale     stale    stale            repeat      stale
 """

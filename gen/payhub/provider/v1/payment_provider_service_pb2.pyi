@@ -25,7 +25,7 @@ CAPTURE_METHOD_AUTOMATIC: CaptureMethod
 CAPTURE_METHOD_MANUAL: CaptureMethod
 
 class AuthorizePaymentRequest(_message.Message):
-    __slots__ = ("context", "amount", "payment_method", "capture_method", "return_url", "payment_id", "provider_customer_id", "description", "off_session", "save_payment_method")
+    __slots__ = ("context", "amount", "payment_method", "capture_method", "return_url", "payment_id", "provider_customer_id", "description", "off_session", "save_payment_method", "previous_provider_payment_id")
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_METHOD_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class AuthorizePaymentRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     OFF_SESSION_FIELD_NUMBER: _ClassVar[int]
     SAVE_PAYMENT_METHOD_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_PROVIDER_PAYMENT_ID_FIELD_NUMBER: _ClassVar[int]
     context: _operation_pb2.OperationContext
     amount: _money_pb2.Money
     payment_method: str
@@ -46,7 +47,8 @@ class AuthorizePaymentRequest(_message.Message):
     description: str
     off_session: bool
     save_payment_method: bool
-    def __init__(self, context: _Optional[_Union[_operation_pb2.OperationContext, _Mapping]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., payment_method: _Optional[str] = ..., capture_method: _Optional[_Union[CaptureMethod, str]] = ..., return_url: _Optional[str] = ..., payment_id: _Optional[str] = ..., provider_customer_id: _Optional[str] = ..., description: _Optional[str] = ..., off_session: _Optional[bool] = ..., save_payment_method: _Optional[bool] = ...) -> None: ...
+    previous_provider_payment_id: str
+    def __init__(self, context: _Optional[_Union[_operation_pb2.OperationContext, _Mapping]] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., payment_method: _Optional[str] = ..., capture_method: _Optional[_Union[CaptureMethod, str]] = ..., return_url: _Optional[str] = ..., payment_id: _Optional[str] = ..., provider_customer_id: _Optional[str] = ..., description: _Optional[str] = ..., off_session: _Optional[bool] = ..., save_payment_method: _Optional[bool] = ..., previous_provider_payment_id: _Optional[str] = ...) -> None: ...
 
 class AuthorizePaymentResponse(_message.Message):
     __slots__ = ("operation", "objects")
