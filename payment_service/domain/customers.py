@@ -81,6 +81,9 @@ def apply(
     decides whether the provider is up to date.
     """
     verdict, state = outcomes.judge(operation, report)
+    if verdict is outcomes.Verdict.ILLEGAL and _is_overwritten(operation, is_newest=is_newest):
+        # It ended whatever became of it.
+        verdict = outcomes.Verdict.STALE
     if verdict is not outcomes.Verdict.APPLIED:
         return verdict, None
     settled = replace(
@@ -108,3 +111,9 @@ def apply(
     return verdict, Change(
         customer=after, operation=settled, before=customer, event_type="customer.updated"
     )
+
+
+def _is_overwritten(operation: model.Operation, *, is_newest: bool) -> bool:
+    """Whether a later update has taken the place of an operation."""
+    is_update = operation.kind is model.Kind.UPDATE_CUSTOMER
+    return is_update and operation.state is _S.SUPERSEDED and not is_newest

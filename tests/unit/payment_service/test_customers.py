@@ -60,6 +60,8 @@ def _check(
     )
     verdict, change = customers.apply(before, operation, report, LATER_US, is_newest=is_newest)
     wanted, after = expected.judgement(state, outcome, old=old)
+    if wanted is V.ILLEGAL and state is S.SUPERSEDED and not is_newest:
+        wanted = V.STALE
     assert verdict is wanted
     if wanted is not V.APPLIED:
         assert change is None
@@ -150,3 +152,24 @@ def test_only_the_newest_operation_says_whether_the_provider_is_up_to_date() -> 
     assert verdict is V.APPLIED
     assert change is not None
     assert change.customer.sync_state is Y.FAILED
+
+
+@pytest.mark.parametrize("outcome", O)
+def test_nothing_contradicts_an_update_that_was_overwritten(outcome: outcomes.Outcome) -> None:
+    """It ended whatever became of it; what the provider ended by itself, and what made a
+    customer, did not.
+    """
+    report = build.report(outcome, 2, provider_object_id="prov-cus-1")
+
+    def is_raised(kind: model.Kind, *, is_newest: bool) -> bool:
+        ended = replace(_operation(S.SUPERSEDED), kind=kind)
+        verdict, change = customers.apply(
+            samples.CUSTOMER, ended, report, LATER_US, is_newest=is_newest
+        )
+        assert change is None
+        return verdict is V.ILLEGAL
+
+    contradicts = outcome in (O.SUCCEEDED, O.NOT_SENT)
+    assert not is_raised(K.UPDATE_CUSTOMER, is_newest=False)
+    assert is_raised(K.UPDATE_CUSTOMER, is_newest=True) is contradicts
+    assert is_raised(K.CREATE_CUSTOMER, is_newest=False) is contradicts
