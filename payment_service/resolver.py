@@ -163,6 +163,7 @@ class Resolver:
                 operation,
                 state=model.OperationState.IN_DOUBT,
                 version=operation.version + 1,
+                updated_us=self._ctx.clock.now_us(),
             )
         report = await provider.look_up(operation, await self._object_id(operation))
         if resending.may_help(provider, operation, report, self._ctx.clock.now_us()):
