@@ -221,7 +221,7 @@ class Settler:
             verdict=applied.verdict, operation=operation, report=report, entity=payment
         )
         if applied.verdict is not outcomes.Verdict.APPLIED:
-            self._look_again(conn, payment.operation(operation.id), report, scope.now_us)
+            self._look_again(conn, payment.operation(operation.id), scope.now_us)
         if applied.change is not None:
             change = self._scheduled(applied.change, scope.now_us)
             entries = events.of_change(change, scope.cause, scope.new_id)
@@ -249,7 +249,7 @@ class Settler:
         )
         settled = Settled(verdict=verdict, operation=operation, report=report, entity=customer)
         if change is None:
-            self._look_again(conn, current, report, scope.now_us)
+            self._look_again(conn, current, scope.now_us)
             if verdict is not outcomes.Verdict.ILLEGAL:
                 return settled
             found = customers.raised(customer, replace(current, cause=scope.cause), scope.now_us)
@@ -272,7 +272,7 @@ class Settler:
     ) -> Settled:
         ended = ending.settle_in(conn, scope, operation, report)
         if ended.verdict is not outcomes.Verdict.APPLIED:
-            self._look_again(conn, ended.operation, report, scope.now_us)
+            self._look_again(conn, ended.operation, scope.now_us)
         return Settled(
             verdict=ended.verdict,
             operation=operation,
@@ -300,18 +300,12 @@ class Settler:
         return replace(change, operations=scheduled)
 
     def _look_again(
-        self,
-        conn: storage.Connection,
-        operation: model.Operation | None,
-        report: outcomes.Report,
-        now_us: int,
+        self, conn: storage.Connection, operation: model.Operation | None, now_us: int
     ) -> None:
         """Nothing changed: the next look is later than this one was."""
         if operation is None or not operation.is_open:
             return
         check_us = context.next_check_us(self._ctx.schedule, operation, now_us)
-        if report.needs_operator and operation.state is model.OperationState.IN_DOUBT:
-            check_us = 0
         operations.schedule(conn, operation, check_us)
 
     async def look_later(self, operation: model.Operation) -> None:

@@ -415,3 +415,26 @@ async def test_a_contradicted_operation_is_looked_at_ever_more_seldom(
             (after,) = await ctx.db.read(lambda conn: operations.newest(conn, pending.id, 9))
             assert after.state is model.OperationState.PENDING
             assert asked_us + first_s * 2**looks * 1e6 <= after.next_check_us < lease_us
+
+
+async def test_a_doubt_is_looked_at_again_after_an_answer_that_comes_too_late(
+    database_url: str, bank: stack.Stack
+) -> None:
+    """What an older question contradicts is not applied, so nobody was told and looks go on."""
+    async with inside.running(
+        database_url,
+        bank.target(stack.MOCK),
+        resolver_doubt_first_s=1000.0,
+        resolver_longest_s=3600.0,
+    ) as service:
+        await inside.connected(service)
+        caller, ctx = service.caller, service.parts.ctx
+        doubt = await caller.create("tok_no_answer")
+        assert rig.operations(doubt) == [("SALE", "IN_DOUBT")]
+        (operation,) = await ctx.db.read(lambda conn: operations.newest(conn, doubt.id, 9))
+        late = reading.mismatch(operation.version - 1, "the provider booked 1 EUR")
+        verdict, _ = await settling.Settler(ctx).settle_payment(operation, late)
+        assert verdict is outcomes.Verdict.STALE
+        (after,) = await ctx.db.read(lambda conn: operations.newest(conn, doubt.id, 9))
+        assert after.failure is None
+        assert after.next_check_us > ctx.clock.now_us()
