@@ -56,7 +56,8 @@ class Addresses:
         if bindings is not self._bindings:
             self._bindings = bindings
             tenants |= {tenant for tenant, _ in bindings}
-        self._tenants = tenants - {catalog.SHARED}
+        if tenants is not self._tenants:
+            self._tenants = tenants - {catalog.SHARED}
 
     async def _named(self, provider: str) -> dict[str, str]:
         """Returns the tenants by the ids of their bindings to *provider*."""

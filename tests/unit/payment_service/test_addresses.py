@@ -1,5 +1,6 @@
 """Whose an address of webhooks is, found without naming every tenant each time."""
 
+import tracemalloc
 import types
 from collections.abc import Callable
 from typing import Any, cast
@@ -64,3 +65,20 @@ async def test_an_address_costs_nothing_once_its_tenant_is_known(
     assert await found.tenant("mock", name("bound", "mock")) == "bound"
     assert await found.tenant("mock", name(catalog.SHARED, "mock")) == ""
     assert keys.reads == 2
+
+
+async def test_an_unknown_address_copies_no_list_of_tenants() -> None:
+    """With very many tenants each request of anybody would keep payments waiting."""
+    store = types.SimpleNamespace(view=catalog.View())
+    ctx = types.SimpleNamespace(db=Keys(), clock=clock.FakeClock(), catalog=store)
+    found = addresses.Addresses(cast(context.Context, ctx))
+    nobody = registry.binding_id("nobody", "mock")
+    assert await found.tenant("mock", nobody) == ""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        assert await found.tenant("mock", nobody) == ""
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most - before < TENANTS * 16
