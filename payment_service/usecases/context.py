@@ -20,7 +20,7 @@ class Schedule:
     """When open operations are looked at again, seconds: dense at first, then sparse.
 
     The wait is as long as the operation has been in its state, from `*_first_s` up to
-    `longest_s`. `grace_s` after
+    `longest_s`, and no longer than it would be if each look had doubled it. `grace_s` after
     its `not_after` an operation still in flight counts as abandoned. For `lease_s` nobody
     else looks at what one process looks at.
     """
@@ -81,9 +81,11 @@ def next_check_us(schedule: Schedule, operation: model.Operation, now_us: int) -
         case _:
             return 0
     # As long again as it has been so, which doubles with every look; looks that callers asked
-    # for between, however many, make none of them later.
+    # for between, however many, make none of them later, and nor does a time of no looks at all.
     age_s = (now_us - operation.updated_us) / 1_000_000
-    return now_us + round(min(max(age_s, first_s), schedule.longest_s) * 1_000_000)
+    looked_s = first_s * 2.0 ** min(max(operation.attempts - 1, 0), 30)
+    wait_s = min(max(age_s, first_s), looked_s, schedule.longest_s)
+    return now_us + round(wait_s * 1_000_000)
 
 
 def fresh_ids(new_id: Callable[[str], str]) -> Callable[[], Callable[[str], str]]:

@@ -1,6 +1,7 @@
 """What transactions that run again take their ids from, and when operations are looked at."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -42,7 +43,21 @@ def test_looks_are_ever_further_apart_however_many_there_were(
             next_us = context.next_check_us(schedule, operation, now_us)
             waits.append((next_us - now_us) // 1_000_000)
             now_us = next_us
+            operation = replace(operation, attempts=operation.attempts + 1)
         wanted = [first_s, *(first_s * 2**n for n in range(12))]
         assert waits == [min(wait, 3600) for wait in wanted]
     behind_us = build.NOW_US - 5_000_000
     assert context.next_check_us(schedule, operation, behind_us) == behind_us + first_s * 1_000_000
+
+
+@pytest.mark.parametrize(("state", "first_s"), [(S.IN_DOUBT, 1), (S.PENDING, 10)])
+def test_a_rest_of_the_installation_does_not_count_as_looking(
+    state: model.OperationState, first_s: int
+) -> None:
+    """After an hour of nobody looking the next looks are soon: the provider may start later."""
+    schedule = context.Schedule(doubt_first_s=1.0, pending_first_s=10.0, longest_s=3600.0)
+    now_us = build.NOW_US + 3_600_000_000
+    for attempts, doublings in ((0, 0), (1, 0), (2, 1), (4, 3)):
+        operation = build.operation(model.Kind.SALE, state=state, attempts=attempts)
+        wait_us = context.next_check_us(schedule, operation, now_us) - now_us
+        assert wait_us == first_s * 2**doublings * 1_000_000

@@ -52,7 +52,7 @@ class Settler:
 async def test_the_first_look_after_a_long_rest_is_not_the_last_for_long() -> None:
     """A process that was down for an hour looks before its providers are connected."""
     time = clock.FakeClock(build.NOW_US)
-    abandoned = [build.operation(model.Kind.SALE)]
+    abandoned = [build.operation(model.Kind.SALE, attempts=13)]
 
     class Database:
         async def write(self, fn: Any) -> list[model.Operation]:
