@@ -18,6 +18,7 @@ from servicekit import failpoints, storage
 
 # Parked events that are forgotten in one transaction.
 FORGOTTEN_MAX = 1_000
+_COPIES_LOCK = 7_291_046_558
 
 
 class Written(enum.Enum):
@@ -150,6 +151,12 @@ _REPLACE_RETRY = storage.Statement(
 )
 
 
+# Held to the end of a transaction. Each sees all that the others of the other kind did: a copy of
+# an event that is not committed yet is seen by no erasure, nor is that by who copies the event.
+_COPYING = storage.Statement(
+    "select 1", postgresql=f"select pg_advisory_xact_lock_shared({_COPIES_LOCK})"
+)
+_ERASING = storage.Statement("select 1", postgresql=f"select pg_advisory_xact_lock({_COPIES_LOCK})")
 _FORGET_REASONS = tuple(
     storage.Statement(
         f"update {table} set reason = '' where entity_key = :entity_key and reason <> ''"
@@ -204,6 +211,8 @@ def write(
     if now.change_count != mine.change_count:
         return Written.CHANGED
     said = any(park.reason for park in made.parks) or any(one.reason for one in made.retries)
+    if said or made.parks:
+        conn.one(_COPYING)
     if said and read.state(conn).erasures != erasures:
         return Written.ERASED
     which = {"tenant_id": mine.tenant_id, "name": mine.name}
@@ -324,9 +333,14 @@ def forget_parked(
     return len(gone)
 
 
+def stop_copying(conn: storage.Connection) -> None:
+    """Waits for who copies events and reasons, and lets others wait until the transaction ends."""
+    conn.one(_ERASING)
+
+
 def erase(conn: storage.Connection, entity_key: str) -> int:
     """Erases what the copies of an entity's events and the reasons of members say of a person;
-    returns how many did.
+    returns how many did. `stop_copying` must come first.
     """
     changed = 0
     for forget in _FORGET_REASONS:

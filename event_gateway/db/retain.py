@@ -169,6 +169,8 @@ def erase(
     Returns:
         How many were changed, and the place to go on after; 0 when that was the last.
     """
+    # Before the log is locked, so that nobody who appends waits for who copies.
+    progress.stop_copying(conn)
     conn.one(_LOCK)
     rows = _of_entity(conn, wanted, after or _erased_upto(conn, wanted), ERASED_MAX)
     changed = []

@@ -3,13 +3,14 @@
 import asyncio
 import dataclasses
 import functools
+import threading
 
 import pytest
 
 from event_gateway import gateway
 from event_gateway.api import ingest
 from event_gateway.consumers import records
-from event_gateway.db import append, progress, read, retain
+from event_gateway.db import append, consumers, progress, read, retain
 from servicekit import storage
 from tests.integration.gateway import harness
 
@@ -110,3 +111,60 @@ async def test_each_step_reaches_what_was_parked_before_it(
         assert (b"private" in parked.event, parked.reason) == (False, "")
     finally:
         await database.close()
+
+
+async def test_erasure_reaches_what_is_being_parked(database_url: str) -> None:
+    """What an erasure does not see yet, since the transaction that parks it has not ended, is
+    erased all the same: copy and reason.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    # Another process, where there can be one.
+    other = database
+    if database_url.startswith("postgresql"):
+        other = await storage.open_database(database_url, pool_size=2)
+    made = [ingest.candidate(harness.event("one", entity_id="p1", data=b"private"))]
+    park = records.Park(
+        position=1,
+        key=WANTED.entity_key,
+        attempts=1,
+        reason="private",
+        parked_us=1,
+        blocked=False,
+    )
+    decided = records.Changes(floor=1, runs=b"", retries=(), settled=(), parks=(park,))
+    parked, goes_on = threading.Event(), threading.Event()
+
+    def begin(conn: storage.Connection) -> consumers.Stored:
+        fields = {"definition": b"", "idle_expiry_us": 0, "now_us": 1}
+        consumers.create(conn, "one", "a", kind="consumer", floor=0, **fields)  # type: ignore[arg-type]
+        mine = consumers.acquire(conn, "one", "a", owner="x", endpoint="", lease_us=60_000_000)
+        assert mine is not None
+        return mine
+
+    def write(conn: storage.Connection) -> progress.Written:
+        written = progress.write(conn, mine, decided, erasures=0)
+        parked.set()
+        assert goes_on.wait(30.0)
+        return written
+
+    try:
+        await database.write(lambda conn: append.append(conn, made, 1))
+        mine = await database.write(begin)
+        writing = asyncio.create_task(database.write(write))
+        await asyncio.to_thread(parked.wait, 30.0)
+        erasing = asyncio.create_task(other.write(lambda conn: retain.erase(conn, WANTED, 1)))
+        await asyncio.wait({erasing}, timeout=0.5)
+        goes_on.set()
+        assert await writing is progress.Written.DONE
+        await erasing
+        (row,) = await database.read(
+            lambda conn: progress.parked(conn, "one", "a", after=0, rows=9)
+        )
+        assert row.event is not None
+        assert (b"private" in row.event, row.reason) == (False, "")
+    finally:
+        goes_on.set()
+        await database.close()
+        if other is not database:
+            await other.close()
