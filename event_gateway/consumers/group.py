@@ -134,6 +134,7 @@ class Group:
                     each.end(problems.member_replaced(name))
         joined = member.Member(
             alone=alone,
+            on_room=self.wake,
             session=self._machine.members.join(name, credit),
             principal=principal,
             key_digest=key_digest,

@@ -7,7 +7,7 @@ responses. Called by groups and by the API. Never decides who gets what.
 import asyncio
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from google.protobuf import duration_pb2
 from payhub.events.v1 import consumer_pb2 as pb
@@ -32,6 +32,7 @@ class Member:
         session: What the group knows of it.
         principal: Whose key it is; with `key_digest` and `tenants`, for the recheck of keys.
         alone: It ends others of its name when it joins.
+        on_room: Called when `has_room` may be true again, since what waited was taken.
         applied: Number of the last settlement taken.
         durable: Number up to which settlements are on disk.
         finished: The member has ended its side.
@@ -45,6 +46,7 @@ class Member:
     key_digest: bytes
     tenants: tuple[str, ...]
     alone: bool
+    on_room: Callable[[], None]
     applied: int = 0
     durable: int = 0
     finished: bool = False
@@ -129,6 +131,7 @@ class Member:
         """Returns deliveries for one response, without waiting; at least one if there is any."""
         out: list[bytes] = []
         size = 0
+        full = self.waiting_bytes >= WAITING_BYTES_MAX
         while self._deliveries and len(out) < events_max:
             data, _ = self._deliveries[0]
             size += len(data)
@@ -137,6 +140,8 @@ class Member:
             out.append(data)
             self._deliveries.popleft()
             self.waiting_bytes -= len(data)
+        if full and self.waiting_bytes < WAITING_BYTES_MAX:
+            self.on_room()
         return out
 
     def response(

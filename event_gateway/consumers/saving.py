@@ -84,7 +84,7 @@ class Saver:
             storage.StorageError: Nothing was written; it is still to be.
         """
         waiters, self._waiters = self._waiters, []
-        applied = [(each, each.applied) for each in who]
+        applied = {each: each.applied for each in who}
         since_s, self._unsaved_since_s = self._unsaved_since_s, None
         made = decided.changes()
         self.writing = True
@@ -106,8 +106,9 @@ class Saver:
         failpoints.hit("event_gateway.after_progress_commit")
         self._written_s = self._time.monotonic_s()
         decided.saved(made)
-        for each, number in applied:
-            each.confirm(each.applied if not decided.unsaved else number)
+        # Also who joined meanwhile: settling again what was settled is no further write.
+        for each in who:
+            each.confirm(applied.get(each, 0) if decided.unsaved else each.applied)
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)

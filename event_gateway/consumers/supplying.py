@@ -11,7 +11,7 @@ from event_gateway.consumers import machine, member, policy, records, source
 from event_gateway.db import consumers
 from servicekit import logs, storage
 
-_HANDED_OUT_MAX = 256
+HANDED_OUT_MAX = 256
 
 _log = logs.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class Supply:
         ready = {each.session: each for each in takers}
         if not ready:
             return False
-        out = of.deliver(now_us, ready.keys(), _HANDED_OUT_MAX)
+        out = of.deliver(now_us, ready.keys(), HANDED_OUT_MAX)
         try:
             chunks = await self._chunks(out, which)
         except storage.StorageError:

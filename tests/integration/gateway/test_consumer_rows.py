@@ -13,7 +13,16 @@ from payhub.events.v1 import consumer_service_pb2 as service_pb
 from event_gateway import gateway, window
 from event_gateway.api import ingest
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.consumers import group, groups, machine, member, policy, records, source
+from event_gateway.consumers import (
+    group,
+    groups,
+    machine,
+    member,
+    policy,
+    records,
+    source,
+    supplying,
+)
 from event_gateway.db import append, consumers, progress, retain, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
 from servicekit import auth, clock, storage
@@ -249,6 +258,28 @@ async def test_erasure_reaches_what_waits_for_a_slow_member(database_url: str) -
         await harness.until(lambda: bool(joined.waiting_bytes))
         (delivery,) = taken(joined)
         assert (delivery.event.data, delivery.event.redacted, delivery.attempt) == (b"", True, 1)
+        running.leave(joined)
+        await running.close()
+    finally:
+        await database.close()
+
+
+async def test_more_is_handed_out_as_soon_as_there_is_room(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that took what filled its stream gets the next without having settled anything."""
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    monkeypatch.setattr(member, "WAITING_BYTES_MAX", 1)
+    monkeypatch.setattr(supplying, "HANDED_OUT_MAX", 1)
+    on = Running(database)
+    try:
+        await on.publish("p1", "p2")
+        running = await on.start()
+        joined = join(running)
+        for expected in ("p1", "p2"):
+            await harness.until(lambda: bool(joined.waiting_bytes))
+            assert [each.event.entity_id for each in taken(joined)] == [expected]
         running.leave(joined)
         await running.close()
     finally:
