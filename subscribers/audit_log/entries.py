@@ -108,9 +108,12 @@ def check(line: bytes, before: Head) -> tuple[dict[str, Any], Head]:
         content = _canonical(entry)
         whole = _canonical({**entry, "hash": stated}) + b"\n"
         sequence, previous = entry["sequence"], entry["previous"]
-        _ = str(entry["tenant_id"]), str(entry["event_id"]), int(entry.get("missing", 0))
+        places = entry.get("missing", 0)
+        _ = str(entry["tenant_id"]), str(entry["event_id"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadEntry("not an entry") from None
+    if type(places) is not int or places < 0:
+        raise BadEntry("not an entry")
     if whole != line:
         raise BadEntry("not written as entries are")
     if hashlib.sha256(content).hexdigest() != stated:

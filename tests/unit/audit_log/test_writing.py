@@ -161,3 +161,14 @@ def test_a_hole_is_written_down_once_and_found(
     told = capsys.readouterr().out
     assert "4 places" in told
     assert "whole" not in told
+
+
+@pytest.mark.parametrize("places", ["5", -5, 1.5, True])
+def test_a_hole_is_a_number_of_places(places: object, tmp_path: pathlib.Path) -> None:
+    """A chain can be forged, and with it how much is missing: what is no number ends no `verify`,
+    and none hides what others say.
+    """
+    content = entries.missing(3, 1, log_epoch="e1") | {"missing": places}
+    line, _ = entries.chain(content, entries.Head(), written_us=7)
+    found = logs.verdict(line, tmp_path)
+    assert (found.problem, found.line) == ("not an entry", 1)
