@@ -87,6 +87,8 @@ class Supply:
             chunk = chunks.get(position)
             if chunk is None:
                 of.lose(position, self._time.now_us())
+                # The member hears nothing of it, and settles nothing that would give it back.
+                handout.session.grant(1)
             else:
                 ready[handout.session].put(handout, chunk)
         return bool(out)

@@ -229,10 +229,10 @@ class Running:
         self.log.reset(self.log.head)
 
 
-def join(running: group.Group) -> member.Member:
+def join(running: group.Group, credit: int = 10) -> member.Member:
     """Joins a member that takes nothing yet."""
     principal = auth.Principal(tenant_id="one", scopes=frozenset(), key_id="k")
-    return running.join("m", 10, principal=principal, key_digest=b"", tenants=("one",))
+    return running.join("m", credit, principal=principal, key_digest=b"", tenants=("one",))
 
 
 def taken(joined: member.Member) -> list[Any]:
@@ -280,6 +280,39 @@ async def test_more_is_handed_out_as_soon_as_there_is_room(
         for expected in ("p1", "p2"):
             await harness.until(lambda: bool(joined.waiting_bytes))
             assert [each.event.entity_id for each in taken(joined)] == [expected]
+        running.leave(joined)
+        await running.close()
+    finally:
+        await database.close()
+
+
+async def test_what_is_lost_takes_no_credit(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that is gone when it is to be handed out is set aside, and the member, who hears
+    nothing of it, gets another one instead.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 0)
+    feed, read_upto = machine.Machine.feed, list[int]()
+
+    def feed_and_tell(self: machine.Machine, events: Any, upto: int, now_us: int) -> None:
+        feed(self, events, upto, now_us)
+        read_upto.append(upto)
+
+    monkeypatch.setattr(machine.Machine, "feed", feed_and_tell)
+    on = Running(database)
+    try:
+        await on.publish("p1", "p2")
+        running = await on.start()
+        joined = join(running, credit=0)
+        await harness.until(lambda: read_upto == [2])
+        await database.write(lambda conn: retain.delete(conn, 1))
+        running.grant(joined, 1)
+        await harness.until(lambda: bool(joined.waiting_bytes))
+        assert [each.event.entity_id for each in taken(joined)] == ["p2"]
+        assert running.parked == 1
         running.leave(joined)
         await running.close()
     finally:
