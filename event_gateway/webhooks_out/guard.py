@@ -6,9 +6,10 @@ address is checked, and exactly these are connected to.
 """
 
 import asyncio
-import concurrent.futures
+import contextlib
 import ipaddress
 import socket
+import threading
 import urllib.parse
 
 import aiohttp
@@ -18,6 +19,7 @@ import aiohttp.abc
 CONNECTIONS_MAX = 10_000
 # Look-ups at a time, one for each name: more than one tenant has endpoints.
 LOOKUPS_MAX = 256
+_Found = list[tuple[int, int, str]]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -74,12 +76,13 @@ def is_public(address: str) -> bool:
 
 class SystemResolver(aiohttp.abc.AbstractResolver):
     """Asks the operating system, in threads of its own: a name whose servers do not answer keeps
-    one of them busy for many seconds, whoever wants it, and nobody else's look-up waits for it.
+    one of them busy for many seconds, whoever wants it, and nobody else's look-up waits for it;
+    neither does the end of the process.
     """
 
     def __init__(self) -> None:
-        self._threads = concurrent.futures.ThreadPoolExecutor(LOOKUPS_MAX, "webhook-lookup")
-        self._looking: dict[tuple[str, int], asyncio.Future[list[tuple[int, int, str]]]] = {}
+        self._free = asyncio.Semaphore(LOOKUPS_MAX)
+        self._looking: dict[tuple[str, int], asyncio.Task[_Found]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -88,8 +91,7 @@ class SystemResolver(aiohttp.abc.AbstractResolver):
         key = (host, family)
         looking = self._looking.get(key)
         if looking is None:
-            loop = asyncio.get_running_loop()
-            looking = loop.run_in_executor(self._threads, _look_up, host, family)
+            looking = asyncio.create_task(self._look(host, family))
             self._looking[key] = looking
             looking.add_done_callback(lambda done: self._looked(key, done))
         flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -102,18 +104,54 @@ class SystemResolver(aiohttp.abc.AbstractResolver):
 
     async def close(self) -> None:
         """Looks nothing up any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for looking in self._looking.values():
+            looking.cancel()
 
-    def _looked(
-        self, key: tuple[str, int], done: "asyncio.Future[list[tuple[int, int, str]]]"
-    ) -> None:
+    async def _look(self, host: str, family: int) -> _Found:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[_Found] = loop.create_future()
+        async with self._free:
+            # Not of a pool: the interpreter waits at its end for what these are at.
+            threading.Thread(
+                target=_answer,
+                args=(loop, ended, host, family),
+                name="webhook-lookup",
+                daemon=True,
+            ).start()
+            return await ended
+
+    def _looked(self, key: tuple[str, int], done: asyncio.Task[_Found]) -> None:
         del self._looking[key]
         if not done.cancelled():
             # Whoever wanted it may have gone meanwhile.
             done.exception()
 
 
-def _look_up(host: str, family: int) -> list[tuple[int, int, str]]:
+def _answer(
+    loop: asyncio.AbstractEventLoop, ended: asyncio.Future[_Found], host: str, family: int
+) -> None:
+    """Looks a name up and tells the loop, if that still wants to know."""
+    found: _Found = []
+    failure: Exception | None = None
+    try:
+        found = _look_up(host, family)
+    except Exception as problem:
+        failure = problem
+
+    def tell() -> None:
+        if ended.done():
+            return
+        if failure is None:
+            ended.set_result(found)
+        else:
+            ended.set_exception(failure)
+
+    # The loop may be closed by now.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(tell)
+
+
+def _look_up(host: str, family: int) -> _Found:
     """Returns families, protocols and addresses; those of a scope name it."""
     found = socket.getaddrinfo(
         host, None, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG

@@ -156,7 +156,7 @@ async def test_a_name_that_is_not_answered_delays_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However many requests wait for names whose servers are dead, others are looked up; those of
-    one name share a look-up, and the end of one that gave up ends none.
+    one name share a look-up, and the end of one that gave up ends none. The process ends without.
     """
     answered, asked = threading.Event(), []
     system = socket.getaddrinfo
@@ -180,6 +180,9 @@ async def test_a_name_that_is_not_answered_delays_no_other(
             443,
         )
         waiting[0].cancel()
+        threads = [each for each in threading.enumerate() if "webhook-lookup" in each.name]
+        assert threads
+        assert all(each.daemon for each in threads)
     finally:
         answered.set()
         found = await asyncio.gather(*waiting, return_exceptions=True)
