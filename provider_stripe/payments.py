@@ -173,7 +173,9 @@ async def _end(account: transport.Account, intent_id: str, call: Call) -> None:
         errors.ProviderError: It may not be ended; nothing else was done.
     """
     try:
-        await _cancel(account, intent_id, call, f"{call.operation_id}:previous")
+        # A key of each attempt: Stripe repeats what it once answered, its own faults too.
+        key = f"{call.operation_id}:previous:{call.attempt}"
+        await _cancel(account, intent_id, call, key)
     except errors.NotFound:
         # Of an account that the binding no longer uses.
         return
