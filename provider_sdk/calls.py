@@ -59,7 +59,7 @@ class Call(Generic[ConfigT]):
     Args:
         operation_id: Send it, or a fixed derivation of it, upstream as idempotency key.
         binding: Configuration in force when the call arrived; it does not change under it.
-        attempt: 1 for the first call of this operation; for logs only.
+        attempt: 1 for the first call of this operation; not part of what it asks for.
         timeout_s: Seconds the upstream request may take, so that the answer still arrives.
         not_after_us: Epoch microseconds after which nothing may be sent any more.
         customer_action_allowed: Whether ACTION_REQUIRED may be answered; decline with
