@@ -8,25 +8,17 @@ from unittest import mock
 
 import pytest
 from payhub.events.v1 import consumer_pb2, webhook_pb2
-from payhub.events.v1 import consumer_service_pb2 as service_pb
 
-from event_gateway import gateway, window
-from event_gateway.api import ingest
+from event_gateway import gateway
 from event_gateway.consumers import definition as consumer_definition
 from event_gateway.consumers import (
-    group,
-    groups,
-    machine,
-    member,
     policy,
     records,
-    source,
-    supplying,
 )
-from event_gateway.db import append, consumers, progress, retain, webhook_log, webhooks
+from event_gateway.db import consumers, progress, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
-from servicekit import auth, clock, storage
-from tests.integration.gateway import harness
+from servicekit import clock, storage
+from tests.integration.gateway import harness, one_group
 
 LEASE_US = 60_000_000
 
@@ -170,193 +162,6 @@ async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None
         await database.close()
 
 
-class Running:
-    """A consumer of one tenant's events, in this process."""
-
-    def __init__(self, database: storage.Database) -> None:
-        self.database = database
-        self.time = clock.SystemClock()
-        self.log = window.Window(bytes_max=1 << 20, head=0)
-        self.around = source.Surroundings(
-            database=database, log=self.log, time=self.time, reads=asyncio.Semaphore(1)
-        )
-
-    async def publish(self, *entity_ids: str) -> list[str]:
-        """Appends an event about each of these; returns their ids."""
-        candidates = [
-            ingest.candidate(harness.event("one", entity_id=each, data=b"private"))
-            for each in entity_ids
-        ]
-        result = await self.database.write(lambda conn: append.append(conn, candidates, 1))
-        self.log.extend(result.head_before, result.entries, result.head)
-        return [each.event_id for each in candidates]
-
-    async def start(self) -> group.Group:
-        """Makes the consumer and runs it."""
-        made = consumer_definition.complete(consumer_pb2.Consumer(name="a"))
-
-        def begin(conn: storage.Connection) -> consumers.Stored:
-            fields = {
-                "definition": consumer_definition.encode(made),
-                "idle_expiry_us": 0,
-                "now_us": 1,
-            }
-            consumers.create(conn, "one", "a", kind="consumer", floor=0, **fields)  # type: ignore[arg-type]
-            mine = consumers.acquire(conn, "one", "a", owner="x", endpoint="", lease_us=LEASE_US)
-            assert mine is not None
-            return mine
-
-        return group.Group(
-            self.around,
-            await self.database.write(begin),
-            records.Known(retries=(), blocked_keys=(), parked=0),
-            lease_until_s=self.time.monotonic_s() + LEASE_US / 1e6,
-        )
-
-    async def erase(self, entity_id: str, events: int = 1) -> None:
-        """Erases what the log says of an entity."""
-        wanted = retain.Erasure(
-            erasure_id=f"era_{entity_id}",
-            entity_key=records.entity_key("one", "payment", entity_id),
-            tenant_id="one",
-            entity_type="payment",
-            entity_id=entity_id,
-            reason="asked",
-            actor="test",
-        )
-        erased, _ = await self.database.write(lambda conn: retain.erase(conn, wanted, 1))
-        assert erased == events
-        self.log.reset(self.log.head)
-
-
-def join(running: group.Group, credit: int = 10) -> member.Member:
-    """Joins a member that takes nothing yet."""
-    principal = auth.Principal(tenant_id="one", scopes=frozenset(), key_id="k")
-    return running.join("m", credit, principal=principal, key_digest=b"", tenants=("one",))
-
-
-def taken(joined: member.Member) -> list[Any]:
-    """Takes what the member was handed."""
-    data = b"".join(joined.take(10))
-    return list(service_pb.FetchResponse.FromString(data).deliveries)
-
-
-async def test_erasure_reaches_what_waits_for_a_slow_member(database_url: str) -> None:
-    """What a member was handed and has not taken is handed out anew once it was erased; the
-    delivery that came to nothing does not count.
-    """
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
-    on = Running(database)
-    try:
-        await on.publish("p1")
-        running = await on.start()
-        joined = join(running)
-        await harness.until(lambda: bool(joined.waiting_bytes))
-        await on.erase("p1")
-        running.forget_events()
-        await harness.until(lambda: bool(joined.waiting_bytes))
-        (delivery,) = taken(joined)
-        assert (delivery.event.data, delivery.event.redacted, delivery.attempt) == (b"", True, 1)
-        running.leave(joined)
-        await running.close()
-    finally:
-        await database.close()
-
-
-async def test_more_is_handed_out_as_soon_as_there_is_room(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A member that took what filled its stream gets the next without having settled anything."""
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
-    monkeypatch.setattr(member, "WAITING_BYTES_MAX", 1)
-    monkeypatch.setattr(supplying, "HANDED_OUT_MAX", 1)
-    on = Running(database)
-    try:
-        await on.publish("p1", "p2")
-        running = await on.start()
-        joined = join(running)
-        for expected in ("p1", "p2"):
-            await harness.until(lambda: bool(joined.waiting_bytes))
-            assert [each.event.entity_id for each in taken(joined)] == [expected]
-        running.leave(joined)
-        await running.close()
-    finally:
-        await database.close()
-
-
-async def test_what_is_lost_takes_no_credit(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An event that is gone when it is to be handed out is set aside, and the member, who hears
-    nothing of it, gets another one instead.
-    """
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
-    monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 0)
-    feed, read_upto = machine.Machine.feed, list[int]()
-
-    def feed_and_tell(self: machine.Machine, events: Any, upto: int, now_us: int) -> None:
-        feed(self, events, upto, now_us)
-        read_upto.append(upto)
-
-    monkeypatch.setattr(machine.Machine, "feed", feed_and_tell)
-    on = Running(database)
-    try:
-        await on.publish("p1", "p2")
-        running = await on.start()
-        joined = join(running, credit=0)
-        await harness.until(lambda: read_upto == [2])
-        await database.write(lambda conn: retain.delete(conn, 1))
-        running.grant(joined, 1)
-        await harness.until(lambda: bool(joined.waiting_bytes))
-        assert [each.event.entity_id for each in taken(joined)] == ["p2"]
-        assert running.parked == 1
-        running.leave(joined)
-        await running.close()
-    finally:
-        await database.close()
-
-
-async def test_erasure_during_a_hand_out_loses_nothing(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Copies that are dropped while others are fetched are fetched too: none of the events counts
-    as lost, and what was fetched before the erasure is not sent.
-    """
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
-    # The first one stays in memory, the second is fetched.
-    monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 200)
-    fetch = source.fetch
-    erased: list[Any] = []
-    on = Running(database)
-
-    async def fetch_slowly(*args: Any) -> Any:
-        found = await fetch(*args)
-        if not erased:
-            erased.append(args[3])
-            await on.erase("p2")
-            running.forget_events()
-        return found
-
-    monkeypatch.setattr(source, "fetch", fetch_slowly)
-    try:
-        await on.publish("p1", "p2")
-        running = await on.start()
-        joined = join(running)
-        await harness.until(lambda: bool(joined.waiting_bytes))
-        assert erased == [[2]]
-        shown = [(each.event.entity_id, each.event.data) for each in taken(joined)]
-        assert shown == [("p1", b"private"), ("p2", b"")]
-        assert running.parked == 0
-        running.leave(joined)
-        await running.close()
-    finally:
-        await database.close()
-
-
 async def test_erasure_reaches_what_members_said(database_url: str) -> None:
     """Why members rejected or parked the events of an erased entity is forgotten, also by the
     process that runs the consumer, and not kept of deliveries that were under way; what they said
@@ -364,7 +169,7 @@ async def test_erasure_reaches_what_members_said(database_url: str) -> None:
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
-    on = Running(database)
+    on = one_group.Running(database)
 
     async def said() -> dict[int, str]:
         rows = await database.read(lambda conn: progress.parked(conn, "one", "a", after=-1, rows=9))
@@ -374,10 +179,10 @@ async def test_erasure_reaches_what_members_said(database_url: str) -> None:
     try:
         await on.publish("p1", "p2", "p3", "p4", "p5")
         running = await on.start()
-        joined = join(running)
+        joined = one_group.join(running)
         await harness.until(lambda: running.outstanding == 5)
         await harness.until(lambda: bool(joined.waiting_bytes))
-        given = {each.event.entity_id: each.lease for each in taken(joined)}
+        given = {each.event.entity_id: each.lease for each in one_group.taken(joined)}
         assert len(given) == 5
         running.stop_credit(joined)
         for number in (1, 2, 3):
@@ -397,7 +202,9 @@ async def test_erasure_reaches_what_members_said(database_url: str) -> None:
         again: dict[str, str] = {}
 
         def all_again() -> bool:
-            again.update({each.event.entity_id: each.last_reason for each in taken(joined)})
+            again.update(
+                {each.event.entity_id: each.last_reason for each in one_group.taken(joined)}
+            )
             return len(again) == 2
 
         await harness.until(all_again)
@@ -414,7 +221,7 @@ async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> Non
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
-    on = Running(database)
+    on = one_group.Running(database)
     given = webhook_pb2.WebhookEndpoint(url="https://example.com/")
     endpoint = definition.complete(given, plain_http=False, private=False)
     by = changes.By(actor="test", now_us=1)
@@ -458,7 +265,7 @@ async def test_one_event_is_found_among_many_given_up(
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
     monkeypatch.setattr(replay, "RETRIED_MAX", 1)
-    on = Running(database)
+    on = one_group.Running(database)
 
     def give_up(conn: storage.Connection, last: str) -> list[int]:
         made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer()))
@@ -486,56 +293,5 @@ async def test_one_event_is_found_among_many_given_up(
     try:
         ids = await on.publish("p1", "p2")
         assert await database.write(functools.partial(give_up, last=ids[1])) == [1]
-    finally:
-        await database.close()
-
-
-async def test_giving_back_holds_up_no_lease(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Leases of consumers in use are renewed while those that nobody uses are given back, however
-    many these are and however long that takes.
-    """
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
-    monkeypatch.setattr(group, "IDLE_S", 0.0)
-    on = Running(database)
-    running = groups.Groups(on.around, owner="x", lease_s=1.0)
-    names = ["busy", *(f"idle_{number}" for number in range(groups.LEAVING_MAX + 5))]
-    made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer(name="a")))
-    answered, closing = asyncio.Event(), 0
-    close = group.Group.close
-
-    async def close_slowly(self: group.Group) -> None:
-        nonlocal closing
-        closing += 1
-        await answered.wait()
-        await close(self)
-
-    monkeypatch.setattr(group.Group, "close", close_slowly)
-
-    def begin(conn: storage.Connection) -> None:
-        fields = {"kind": "consumer", "definition": made, "idle_expiry_us": 0, "now_us": 1}
-        for name in names:
-            consumers.create(conn, "one", name, floor=0, **fields)  # type: ignore[arg-type]
-
-    stop = asyncio.Event()
-    try:
-        await database.write(begin)
-        found = [await running.find("one", name) for name in names]
-        busy = found[0]
-        assert isinstance(busy, group.Group)
-        joined = join(busy)
-        until_s = busy.lease_until_s
-        task = asyncio.create_task(running.run(stop))
-        await harness.until(lambda: closing > 0 and busy.lease_until_s > until_s + 1)
-        assert busy.error is None
-        answered.set()
-        await harness.until(lambda: running.count == 1)
-        busy.leave(joined)
-        stop.set()
-        await task
-        await running.drain()
-        assert running.count == 0
     finally:
         await database.close()

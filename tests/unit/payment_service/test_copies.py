@@ -6,31 +6,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from payment_service.domain import copies, model
+from tests.unit.payment_service import build
 
-OPERATION = model.Operation(
-    id="op_1",
-    tenant_id="acme",
-    entity_id="pay_1",
-    kind=model.Kind.SALE,
-    state=model.OperationState.IN_FLIGHT,
+OPERATION = build.operation(
+    model.Kind.SALE,
     failure=model.Failure(kind=model.FailureKind.DECLINED, reason="EXPIRED_CARD"),
-    created_us=1,
-    updated_us=1,
 )
-PAYMENT = model.Payment(
-    id="pay_1",
-    tenant_id="acme",
-    state=model.PaymentState.PROCESSING,
-    amount_minor=500,
-    currency="EUR",
-    capture_method=model.CaptureMethod.AUTOMATIC,
-    provider="mock",
-    binding_id="b",
-    references=model.References(metadata={"a": "b"}),
-    created_us=1,
-    updated_us=1,
-    operations=(OPERATION,),
-)
+PAYMENT = build.payment(references=model.References(metadata={"a": "b"}), operations=(OPERATION,))
 
 
 def test_a_copy_is_the_one_the_library_makes() -> None:
