@@ -147,7 +147,7 @@ async def test_giving_back_holds_up_no_lease(
     database = await storage.open_database(database_url, pool_size=2)
     monkeypatch.setattr(group, "IDLE_S", 0.0)
     on = one_group.Running(database)
-    running = groups.Groups(on.around, owner="x", lease_s=1.0)
+    running = groups.Groups(on.around, owner="x", lease_s=6.0)
     names = ["busy", *(f"idle_{number}" for number in range(groups.LEAVING_MAX + 5))]
     made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer(name="a")))
     answered, closing = asyncio.Event(), 0
