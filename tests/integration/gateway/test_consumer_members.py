@@ -1,6 +1,7 @@
 """A consumer and its members in one process: what waits for whom, and what is lost to none."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,59 +22,56 @@ from servicekit import storage
 from tests.integration.gateway import harness, one_group
 
 
-async def test_erasure_reaches_what_waits_for_a_slow_member(database_url: str) -> None:
+@pytest.fixture
+async def on(database_url: str) -> AsyncIterator[one_group.Running]:
+    """A consumer's surroundings on a new database."""
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    try:
+        yield one_group.Running(database)
+    finally:
+        await database.close()
+
+
+async def test_erasure_reaches_what_waits_for_a_slow_member(on: one_group.Running) -> None:
     """What a member was handed and has not taken is handed out anew once it was erased; the
     delivery that came to nothing does not count.
     """
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
-    on = one_group.Running(database)
-    try:
-        await on.publish("p1")
-        running = await on.start()
-        joined = one_group.join(running)
-        await harness.until(lambda: bool(joined.waiting_bytes))
-        await on.erase("p1")
-        running.forget_events()
-        await harness.until(lambda: bool(joined.waiting_bytes))
-        (delivery,) = one_group.taken(joined)
-        assert (delivery.event.data, delivery.event.redacted, delivery.attempt) == (b"", True, 1)
-        running.leave(joined)
-        await running.close()
-    finally:
-        await database.close()
+    await on.publish("p1")
+    running = await on.start()
+    joined = one_group.join(running)
+    await harness.until(lambda: bool(joined.waiting_bytes))
+    await on.erase("p1")
+    running.forget_events()
+    await harness.until(lambda: bool(joined.waiting_bytes))
+    (delivery,) = one_group.taken(joined)
+    assert (delivery.event.data, delivery.event.redacted, delivery.attempt) == (b"", True, 1)
+    running.leave(joined)
+    await running.close()
 
 
 async def test_more_is_handed_out_as_soon_as_there_is_room(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    on: one_group.Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member that took what filled its stream gets the next without having settled anything."""
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
     monkeypatch.setattr(member, "WAITING_BYTES_MAX", 1)
     monkeypatch.setattr(supplying, "HANDED_OUT_MAX", 1)
-    on = one_group.Running(database)
-    try:
-        await on.publish("p1", "p2")
-        running = await on.start()
-        joined = one_group.join(running)
-        for expected in ("p1", "p2"):
-            await harness.until(lambda: bool(joined.waiting_bytes))
-            assert [each.event.entity_id for each in one_group.taken(joined)] == [expected]
-        running.leave(joined)
-        await running.close()
-    finally:
-        await database.close()
+    await on.publish("p1", "p2")
+    running = await on.start()
+    joined = one_group.join(running)
+    for expected in ("p1", "p2"):
+        await harness.until(lambda: bool(joined.waiting_bytes))
+        assert [each.event.entity_id for each in one_group.taken(joined)] == [expected]
+    running.leave(joined)
+    await running.close()
 
 
 async def test_what_is_lost_takes_no_credit(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    on: one_group.Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event that is gone when it is to be handed out is set aside, and the member, who hears
     nothing of it, gets another one instead.
     """
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
     monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 0)
     feed, read_upto = machine.Machine.feed, list[int]()
 
@@ -82,36 +80,29 @@ async def test_what_is_lost_takes_no_credit(
         read_upto.append(upto)
 
     monkeypatch.setattr(machine.Machine, "feed", feed_and_tell)
-    on = one_group.Running(database)
-    try:
-        await on.publish("p1", "p2")
-        running = await on.start()
-        joined = one_group.join(running, credit=0)
-        await harness.until(lambda: read_upto == [2])
-        await database.write(lambda conn: retain.delete(conn, 1))
-        running.grant(joined, 1)
-        await harness.until(lambda: bool(joined.waiting_bytes))
-        assert [each.event.entity_id for each in one_group.taken(joined)] == ["p2"]
-        assert running.parked == 1
-        running.leave(joined)
-        await running.close()
-    finally:
-        await database.close()
+    await on.publish("p1", "p2")
+    running = await on.start()
+    joined = one_group.join(running, credit=0)
+    await harness.until(lambda: read_upto == [2])
+    await on.database.write(lambda conn: retain.delete(conn, 1))
+    running.grant(joined, 1)
+    await harness.until(lambda: bool(joined.waiting_bytes))
+    assert [each.event.entity_id for each in one_group.taken(joined)] == ["p2"]
+    assert running.parked == 1
+    running.leave(joined)
+    await running.close()
 
 
 async def test_erasure_during_a_hand_out_loses_nothing(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    on: one_group.Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Copies that are dropped while others are fetched are fetched too: none of the events counts
     as lost, and what was fetched before the erasure is not sent.
     """
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
     # The first one stays in memory, the second is fetched.
     monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 200)
     fetch = source.fetch
     erased: list[Any] = []
-    on = one_group.Running(database)
 
     async def fetch_slowly(*args: Any) -> Any:
         found = await fetch(*args)
@@ -122,31 +113,25 @@ async def test_erasure_during_a_hand_out_loses_nothing(
         return found
 
     monkeypatch.setattr(source, "fetch", fetch_slowly)
-    try:
-        await on.publish("p1", "p2")
-        running = await on.start()
-        joined = one_group.join(running)
-        await harness.until(lambda: bool(joined.waiting_bytes))
-        assert erased == [[2]]
-        shown = [(each.event.entity_id, each.event.data) for each in one_group.taken(joined)]
-        assert shown == [("p1", b"private"), ("p2", b"")]
-        assert running.parked == 0
-        running.leave(joined)
-        await running.close()
-    finally:
-        await database.close()
+    await on.publish("p1", "p2")
+    running = await on.start()
+    joined = one_group.join(running)
+    await harness.until(lambda: bool(joined.waiting_bytes))
+    assert erased == [[2]]
+    shown = [(each.event.entity_id, each.event.data) for each in one_group.taken(joined)]
+    assert shown == [("p1", b"private"), ("p2", b"")]
+    assert running.parked == 0
+    running.leave(joined)
+    await running.close()
 
 
 async def test_giving_back_holds_up_no_lease(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    on: one_group.Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Leases of consumers in use are renewed while those that nobody uses are given back, however
     many these are and however long that takes.
     """
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
     monkeypatch.setattr(group, "IDLE_S", 0.0)
-    on = one_group.Running(database)
     running = groups.Groups(on.around, owner="x", lease_s=6.0)
     names = ["busy", *(f"idle_{number}" for number in range(groups.LEAVING_MAX + 5))]
     made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer(name="a")))
@@ -167,22 +152,19 @@ async def test_giving_back_holds_up_no_lease(
             consumers.create(conn, "one", name, floor=0, **fields)  # type: ignore[arg-type]
 
     stop = asyncio.Event()
-    try:
-        await database.write(begin)
-        found = [await running.find("one", name) for name in names]
-        busy = found[0]
-        assert isinstance(busy, group.Group)
-        joined = one_group.join(busy)
-        until_s = busy.lease_until_s
-        task = asyncio.create_task(running.run(stop))
-        await harness.until(lambda: closing > 0 and busy.lease_until_s > until_s + 1)
-        assert busy.error is None
-        answered.set()
-        await harness.until(lambda: running.count == 1)
-        busy.leave(joined)
-        stop.set()
-        await task
-        await running.drain()
-        assert running.count == 0
-    finally:
-        await database.close()
+    await on.database.write(begin)
+    found = [await running.find("one", name) for name in names]
+    busy = found[0]
+    assert isinstance(busy, group.Group)
+    joined = one_group.join(busy)
+    until_s = busy.lease_until_s
+    task = asyncio.create_task(running.run(stop))
+    await harness.until(lambda: closing > 0 and busy.lease_until_s > until_s + 1)
+    assert busy.error is None
+    answered.set()
+    await harness.until(lambda: running.count == 1)
+    busy.leave(joined)
+    stop.set()
+    await task
+    await running.drain()
+    assert running.count == 0
