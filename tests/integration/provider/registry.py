@@ -37,6 +37,7 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
         self.sessions: dict[str, str] = {}
         self.renewed_s: list[float] = []
         self.left: list[str] = []
+        self.left_s: list[float] = []
         self.keys: set[str] = set()
         self._lease_s, self._renew_s = lease_s, renew_s
         self._server: grpc.aio.Server | None = None
@@ -90,6 +91,7 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
     ) -> rs.DeregisterInstanceResponse:
         await self._meet(context)
         self.left.append(request.session_id)
+        self.left_s.append(time.monotonic())
         return rs.DeregisterInstanceResponse()
 
     async def _meet(self, context: Any) -> None:

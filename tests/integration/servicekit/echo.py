@@ -97,6 +97,7 @@ class Echo:
             if ending == "refuse":
                 raise errors.unavailable("no more", retry_after_s=1)
             if ending == "wait":
+                self.waiting += 1
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
             self.canceled.append("count")

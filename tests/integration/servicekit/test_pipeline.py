@@ -394,6 +394,7 @@ async def test_a_canceled_stream_is_closed_in_its_own_call(serving: Serving) -> 
     async with serving() as rig:
         call = rig.stream("Count")(Text(value="1 wait"))
         await call.read()
+        await until(lambda: rig.echo.waiting == 1)
         assert rig.registry.rpc.of("test.Echo.Count").streams == 1
         call.cancel()
         await until(lambda: rig.echo.canceled == ["count"])
