@@ -158,9 +158,10 @@ async def test_a_soft_refusal_is_tried_again_as_the_policy_says(
     assert (rig.state(failed), failed.failure.retryable_later) == ("FAILED", True)
     wait_s = failed.next_retry_time.ToSeconds() - failed.update_time.ToSeconds()
     assert wait_s == 60
-    clock.advance(59)
+    # Time goes on by itself too, on a slow machine by some seconds.
+    clock.advance(45)
     assert await shop.service.parts.retrier.run_once() == 0
-    clock.advance(2)
+    clock.advance(16)
 
     async def operations(count: int) -> rig.Payment | None:
         found = await shop.caller.becomes_known(failed.id)

@@ -28,8 +28,9 @@ KILLS = {
 }
 
 
-def set_due(url: str, due_us: int) -> None:
-    """Makes every waiting try due at a time, while nobody runs: no policy is that fast."""
+def set_due(url: str) -> None:
+    """Makes every waiting try due now: no policy is that fast."""
+    due_us = time.time_ns() // 1000
     sql = f"update payments set next_retry_us = {due_us} where next_retry_us > 0"
     if url.startswith("sqlite"):
         with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
@@ -112,8 +113,9 @@ async def _kill(
         failed = await shop.pay(method)
         assert failed.HasField("next_retry_time")
     await asyncio.to_thread(processes.kill, stack.PAYMENTS)
-    set_due(url, time.time_ns() // 1000 + 3_000_000)
     armed = {"PAYHUB_FAIL_POINTS": f"payment_service.{point}:1"}
     await asyncio.to_thread(processes.restart, stack.PAYMENTS, armed)
+    async with calling(processes, bank, stored):
+        await asyncio.to_thread(set_due, url)
     assert await asyncio.to_thread(processes.wait_exit, stack.PAYMENTS, timeout_s=40.0) == -9
     await asyncio.to_thread(processes.restart, stack.PAYMENTS)
