@@ -189,11 +189,11 @@ async def running(
     """
     # Long enough for a doubt to be seen before it is looked up.
     changes.setdefault("resolver_doubt_first_s", 0.5)
+    if rehearsed:
+        changes["wrap"] = test_purity.Rehearsing
     async with (
         upstream.Upstream() as bank,
-        inside.running(
-            database_url, bank.target, wrap=test_purity.Rehearsing, **changes
-        ) as service,
+        inside.running(database_url, bank.target, **changes) as service,
     ):
         await inside.connected(service)
         stored = records.Records(database_url)

@@ -78,27 +78,8 @@ async def test_a_payment_adopted_with_its_invoice_meanwhile_stays_with_it(
     shop.records.story(invoice)
 
 
-async def test_what_is_told_of_an_object_that_is_being_made_is_of_whom_it_is_made_for(
-    shop: merchant.Merchant,
-) -> None:
-    """The provider keeps no id of core: nobody else becomes the object's entity meanwhile."""
-    customer = await shop.customer()
-    shop.bank.script["AttachPaymentMethod"] = ["pending"]
-    made = await shop.attach(customer.id)
-    assert (rig.state(made), billing.sync(made)) == ("ACTIVE", "PENDING")
-    there = shop.bank.put(made.mirror.provider_object_id, payment_method={"type": "card"})
-    there.core_id = ""
-    there.payment_method.card.last4 = "0000"
-    assert await shop.tell(there) == ["applied"]
-    (kept,) = (await shop.methods(customer.id)).payment_methods
-    assert (kept.id, kept.card.last4) == (made.id, "0000")
-    after = await shop.settles(made.id, "ACTIVE")
-    assert billing.sync(after) == "SYNCED"
-    shop.records.story(after)
-
-
 class Away(merchant.Bank):
-    """Tells nothing of its objects while it is `away`."""
+    """Tells nothing of its objects and operations while it is `away`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,6 +92,35 @@ class Away(merchant.Bank):
             self.refused.append(request.reference.provider_object_id)
             await sidecars.away(context)
         return await super().FetchObject(request, context)
+
+    async def GetOperation(self, request: Any, context: Any) -> Any:
+        """Says what became of an operation, or can't."""
+        if self.away:
+            await sidecars.away(context)
+        return await super().GetOperation(request, context)
+
+
+async def test_what_is_told_of_an_object_that_is_being_made_is_of_whom_it_is_made_for(
+    database_url: str,
+) -> None:
+    """The provider keeps no id of core: nobody else becomes the object's entity meanwhile."""
+    bank = Away()
+    async with merchant.running(database_url, bank) as shop:
+        customer = await shop.customer()
+        bank.away = True
+        bank.script["AttachPaymentMethod"] = ["pending"]
+        made = await shop.attach(customer.id)
+        assert (rig.state(made), billing.sync(made)) == ("ACTIVE", "PENDING")
+        there = bank.put(made.mirror.provider_object_id, payment_method={"type": "card"})
+        there.core_id = ""
+        there.payment_method.card.last4 = "0000"
+        assert await shop.tell(there) == ["applied"]
+        (kept,) = (await shop.methods(customer.id)).payment_methods
+        assert (kept.id, kept.card.last4) == (made.id, "0000")
+        bank.away = False
+        after = await shop.settles(made.id, "ACTIVE")
+        assert billing.sync(after) == "SYNCED"
+        shop.records.story(after)
 
 
 async def test_what_could_not_be_asked_for_at_once_is_asked_for_later(database_url: str) -> None:
@@ -144,8 +154,9 @@ async def test_what_could_not_be_asked_for_at_once_is_asked_for_later(database_u
 
         async def all_is_known() -> rig.Payment | None:
             default = (await shop.method(other.id)).is_default
+            billed = (await shop.subscription(made.id)).latest_invoice_id
             found = (await shop.caller.list(customer_id=customer.id)).payments
-            return found[0] if found and default else None
+            return found[0] if found and default and billed else None
 
         payment = await rig.until(all_is_known)
         invoice = await shop.ask("GetInvoice", invoice_id=payment.invoice_id)

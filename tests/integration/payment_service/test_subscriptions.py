@@ -177,27 +177,29 @@ async def test_a_subscription_of_unknown_outcome_is_made_once(bill: billing.Bill
     assert [name for name, _ in bill.bank.effects].count("CreateSubscription") == 3
 
 
-async def test_one_change_at_a_time_is_made_of_a_subscription(bill: billing.Billing) -> None:
+async def test_one_change_at_a_time_is_made_of_a_subscription(database_url: str) -> None:
     """While nobody knows what becomes of one, another is refused and nothing is sent."""
-    customer, gold, silver = await bill.customer(), await bill.plan(900), await bill.plan(500)
-    made = await bill.subscribe(customer.id, gold.id)
-    bill.bank.answers = asyncio.Event()
-    bill.bank.script["ChangeSubscription"] = ["hang"]
-    changing = asyncio.create_task(
-        bill.ask("ChangeSubscriptionPlan", subscription_id=made.id, plan_id=silver.id)
-    )
+    # It hangs until it is told to answer, however slow the machine is.
+    async with billing.running(database_url, provider_timeout_s=20.0) as bill:
+        customer, gold, silver = await bill.customer(), await bill.plan(900), await bill.plan(500)
+        made = await bill.subscribe(customer.id, gold.id)
+        bill.bank.answers = asyncio.Event()
+        bill.bank.script["ChangeSubscription"] = ["hang"]
+        changing = asyncio.create_task(
+            bill.ask("ChangeSubscriptionPlan", subscription_id=made.id, plan_id=silver.id)
+        )
 
-    async def sent() -> bool:
-        return bill.bank.calls[-1][0] == "ChangeSubscription"
+        async def sent() -> bool:
+            return bill.bank.calls[-1][0] == "ChangeSubscription"
 
-    await rig.until(sent)
-    busy = await rig.refusal(bill.ask("CancelSubscription", subscription_id=made.id))
-    assert (busy.reason, busy.metadata["state"]) == ("STATE_CONFLICT", "SYNC_STATE_PENDING")
-    assert not (await bill.subscription(made.id)).available_actions
-    bill.bank.answers.set()
-    await changing
-    after = await bill.becomes(made.id, "ACTIVE")
-    assert (after.plan_id, len(after.mirror.operations)) == (silver.id, 2)
+        await rig.until(sent)
+        busy = await rig.refusal(bill.ask("CancelSubscription", subscription_id=made.id))
+        assert (busy.reason, busy.metadata["state"]) == ("STATE_CONFLICT", "SYNC_STATE_PENDING")
+        assert not (await bill.subscription(made.id)).available_actions
+        bill.bank.answers.set()
+        await changing
+        after = await bill.becomes(made.id, "ACTIVE")
+        assert (after.plan_id, len(after.mirror.operations)) == (silver.id, 2)
 
 
 async def test_a_subscription_needs_customer_plan_and_price(bill: billing.Billing) -> None:
