@@ -224,7 +224,10 @@ async def test_a_sidecar_that_is_away_makes_the_provider_come_back(hooks: hookin
     again = await hooks.call(
         "ReplayInboundWebhook", pb.ReplayInboundWebhookRequest(webhook_id=webhook_id)
     )
-    assert rig.state(again.webhook) == "DUPLICATE"
+    # On a slow machine the first one is due again before another one is taken.
+    assert rig.state(again.webhook) in ("DUPLICATE", "APPLIED")
+    applied = hooks.records.rows("select count(*) from inbound_webhooks where state = 2")
+    assert applied == [(1,)]
 
 
 async def test_what_can_not_be_verified_is_kept_within_bounds(
@@ -265,8 +268,9 @@ async def test_slow_bodies_keep_no_webhook_out(
         slow = [await asyncio.open_connection(host, int(port)) for _ in range(4)]
         for _, writer in slow:
             writer.write(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
-        status, _ = await hooks.send(hooks.told())
-        assert status == 200
+        # As many as there are places: none of the slow ones is in nobody's way.
+        sent = await asyncio.gather(*(hooks.send(hooks.told()) for _ in range(2)))
+        assert [status for status, _ in sent] == [200, 200]
         async with asyncio.timeout(endpoint.READ_TIMEOUT_S / 2):
             # They were in the way, are sent away, and their connections closed.
             for reader, writer in slow:
