@@ -27,6 +27,8 @@ from tests.integration.payment_service import (
 Sidecar = sidecars.Sidecar
 Operation = operation_pb2.Operation
 Answer = provider_pb.AuthorizePaymentResponse
+# Nobody renews the leases of these tests.
+LEASE_S = 600.0
 # An undecodable answer, as bytes on the wire.
 NOISE = b"\xff\xff\xff\xffnot a message"
 
@@ -71,7 +73,7 @@ async def beside_a_good_one(database_url: str, **changes: Any) -> AsyncIterator[
     """Runs a service with a plugin `good` that is enabled."""
     async with (
         Sidecar("good") as good,
-        registrant.plugged(database_url, **changes) as (admin, plug),
+        registrant.plugged(database_url, plugin_lease_s=LEASE_S, **changes) as (admin, plug),
     ):
         await registrant.enable(admin, plug, good)
         yield Neighbours(admin=admin, plug=plug)
@@ -222,7 +224,7 @@ async def test_a_capability_that_is_claimed_falsely_quarantines_the_version(
         # Another version ends it, without an operator.
         async with Sidecar("bad", "1.0.1") as better:
             await found.plug.register(better)
-            await inside.connected(found.admin.service, "bad")
+            await inside.connected(found.admin.service, "bad", instances=2)
             assert rig.state(await found.pay()) == "SUCCEEDED"
 
 
@@ -232,7 +234,9 @@ async def test_a_plugin_that_hangs_leaves_doubts_and_no_waiting_neighbours(
     """Its breaker opens; until then it may tie up no more than its bound."""
     async with (
         Sidecar("bad") as bad,
-        beside_a_good_one(url, provider_calls_max=8, breaker_calls_min=8) as found,
+        beside_a_good_one(
+            url, provider_calls_max=8, breaker_calls_min=8, breaker_open_first_s=30.0
+        ) as found,
     ):
         await registrant.enable(found.admin, found.plug, bad)
         bad.answers = asyncio.Event()

@@ -15,6 +15,8 @@ from tests.integration.payment_service import inside, operator, registrant, rig,
 
 Sidecar = sidecars.Sidecar
 OLD, NEW = "1.0.0", "1.1.0"
+# Nobody renews the leases of most of these tests.
+LEASE_S = 600.0
 REGION = {"type": "object", "required": ["region"], "properties": {"region": {"type": "string"}}}
 
 
@@ -76,7 +78,10 @@ async def rehearsal(tmp_path: pathlib.Path) -> AsyncIterator[Rehearsal]:
     """A plugin in its old version, which has sold something."""
     async with (
         Sidecar("other", OLD) as old,
-        registrant.plugged(f"sqlite:///{tmp_path}/payments.db") as (admin, plug),
+        registrant.plugged(f"sqlite:///{tmp_path}/payments.db", plugin_lease_s=LEASE_S) as (
+            admin,
+            plug,
+        ),
     ):
         session_id = await registrant.enable(admin, plug, old)
         assert rig.state(await admin.caller.create(provider="other")) == "SUCCEEDED"

@@ -4,7 +4,7 @@ import pathlib
 
 from tests.integration.payment_service import registrant, rig, sidecars
 from tests.integration.payment_service.test_lifecycle_payctl import WHY, Shell
-from tests.integration.payment_service.test_upgrades import NEW, OLD, Rehearsal
+from tests.integration.payment_service.test_upgrades import LEASE_S, NEW, OLD, Rehearsal
 
 Sidecar = sidecars.Sidecar
 
@@ -14,7 +14,10 @@ async def test_a_version_is_tried_promoted_and_left_by_commands(tmp_path: pathli
     async with (
         Sidecar("other", OLD) as old,
         Sidecar("other", NEW) as new,
-        registrant.plugged(f"sqlite:///{tmp_path}/payments.db") as (admin, plug),
+        registrant.plugged(f"sqlite:///{tmp_path}/payments.db", plugin_lease_s=LEASE_S) as (
+            admin,
+            plug,
+        ),
     ):
         session_id = await registrant.enable(admin, plug, old)
         await Rehearsal(admin, plug, old, session_id).deploy(new)
