@@ -149,7 +149,7 @@ def start_process(url: str, target: str, *, fail_point: str = "") -> subprocess.
     )
 
 
-async def until(condition: Callable[[], Awaitable[bool] | bool], timeout_s: float = 15.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool] | bool], timeout_s: float = 30.0) -> None:
     """Polls *condition* until it holds."""
     async with asyncio.timeout(timeout_s):
         while True:

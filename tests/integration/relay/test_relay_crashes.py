@@ -24,7 +24,7 @@ async def test_a_killed_relay_loses_and_repeats_nothing(
     ids = await rig.fill(db, [f"pay_{n}" for n in range(400)])
     await db.close()
     process = rig.start_process(outbox_url, log.target, fail_point=f"payment_service.{boundary}:2")
-    assert await asyncio.to_thread(process.wait, 20) == -signal.SIGKILL
+    assert await asyncio.to_thread(process.wait, 40) == -signal.SIGKILL
     db = await storage.open_database(outbox_url)
     assert await rig.waiting(db)
     relay = rig.make(db, log.target)
@@ -46,7 +46,7 @@ async def test_a_relay_that_is_told_to_stop_ends_in_order(
     process = rig.start_process(outbox_url, log.target)
     await rig.until(lambda: log.ids == ids)
     process.terminate()
-    assert await asyncio.to_thread(process.wait, 20) == 0
+    assert await asyncio.to_thread(process.wait, 40) == 0
     db = await storage.open_database(outbox_url)
     assert await db.read(lambda conn: conn.query("select * from leases")) == []
     await db.close()
