@@ -277,6 +277,13 @@ async def test_when_one_version_is_gone_the_other_takes_everything(
         await rehearsal.start(percent=50)
         left, stays = (rehearsal.old, new) if gone == OLD else (new, rehearsal.old)
         await left.stop()
+
+        async def noticed() -> bool:
+            told = await rehearsal.admin.call("GetPluginHealth", "other")
+            return [each.connected for each in told.instances].count(True) == 1
+
+        # What is sent over a connection that is just breaking is in doubt.
+        await rig.until(noticed)
         before = len(stays.charged)
         payments = [await rehearsal.admin.caller.create(provider="other") for _ in range(6)]
         assert [rig.state(each) for each in payments] == ["SUCCEEDED"] * 6
