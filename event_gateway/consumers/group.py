@@ -60,6 +60,9 @@ class Group:
         self._definition = definition.read(stored)
         self._machine = self._start(stored, known, members.Members())
         self.members: set[member.Member] = set()
+        # Who asked before the last look at what there is; those who came during it wait for
+        # the next one.
+        self._asked: list[member.Member] = []
         self._stale = False
         self._saver = saving.Saver(around)
         self._wake = asyncio.Event()
@@ -308,6 +311,7 @@ class Group:
             await self._take_over()
         self._machine.expire(self._time.now_us())
         self._saver.notice(self._machine)
+        self._asked = [each for each in self.members if each.asked]
         worked = False
         if self._machine.wants_more and (self.members or self._machine.outstanding):
             worked = await self._supply.read_on(
@@ -322,10 +326,10 @@ class Group:
         return worked
 
     async def _pause(self) -> None:
-        for each in self.members:
-            if each.asked:
-                each.asked = False
-                each.rouse()
+        for each in self._asked:
+            each.asked = False
+            each.rouse()
+        self._asked.clear()
         waits = [self._saver.due_in_s(self._machine), self.lease_until_s - self._time.monotonic_s()]
         # What has come due since the last look is still to be handed out.
         next_us = self._machine.next_us(self._supply.looked_us)

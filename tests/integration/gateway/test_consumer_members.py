@@ -14,6 +14,8 @@ from event_gateway.consumers import (
     groups,
     machine,
     member,
+    policy,
+    saving,
     source,
     supplying,
 )
@@ -125,6 +127,36 @@ async def test_erasure_during_a_hand_out_loses_nothing(
     await running.close()
 
 
+async def test_who_asks_during_a_write_gets_what_there_is(
+    on: one_group.Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Fetch that does not wait, and comes while decisions of others are written, is not told
+    that there is nothing before anybody has looked.
+    """
+    monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 0)
+    write, asking = saving.Saver.write, list[member.Member]()
+
+    async def ask_and_write(self: saving.Saver, *args: Any, **more: Any) -> bool:
+        if not asking:
+            asking.append(one_group.join(running))
+            asking[0].asked = True
+        return await write(self, *args, **more)
+
+    monkeypatch.setattr(saving.Saver, "write", ask_and_write)
+    await on.publish("p1", "p2")
+    running = await on.start()
+    joined = one_group.join(running, credit=1)
+    await harness.until(lambda: bool(joined.waiting_bytes))
+    (delivery,) = one_group.taken(joined)
+    running.settle(delivery.lease, policy.Verdict.ACK)
+    await running.durable()
+    await asking[0].wait(harness.TIMEOUT_S)
+    assert [each.event.entity_id for each in one_group.taken(asking[0])] == ["p2"]
+    for each in (joined, *asking):
+        running.leave(each)
+    await running.close()
+
+
 async def test_giving_back_holds_up_no_lease(
     on: one_group.Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +165,8 @@ async def test_giving_back_holds_up_no_lease(
     """
     monkeypatch.setattr(group, "IDLE_S", 0.0)
     running = groups.Groups(on.around, owner="x", lease_s=6.0)
-    names = ["busy", *(f"idle_{number}" for number in range(groups.LEAVING_MAX + 5))]
+    # The lease of the busy one is the youngest.
+    names = [*(f"idle_{number}" for number in range(groups.LEAVING_MAX + 5)), "busy"]
     made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer(name="a")))
     answered, closing = asyncio.Event(), 0
     close = group.Group.close
@@ -154,7 +187,7 @@ async def test_giving_back_holds_up_no_lease(
     stop = asyncio.Event()
     await on.database.write(begin)
     found = [await running.find("one", name) for name in names]
-    busy = found[0]
+    busy = found[-1]
     assert isinstance(busy, group.Group)
     joined = one_group.join(busy)
     until_s = busy.lease_until_s
