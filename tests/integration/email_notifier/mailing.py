@@ -47,17 +47,17 @@ class Server:
         self.answers: list[str] = []
         self.refused = ""
         self.on_accept: Callable[[], None] | None = None
-        self.logins: list[tuple[str, bool]] = []
+        self.logins: list[tuple[str, bool, bool]] = []
         self.password = secrets.token_hex(8)
         self.port = 0
 
     def authenticate(
         self, server: Any, session: Any, envelope: Any, mechanism: str, given: Any
     ) -> smtp.AuthResult:
-        """Notes who logged in, and whether encrypted; takes the one password."""
+        """Notes who logged in, whether encrypted and with the one password, which it takes."""
         encrypted = server.transport.get_extra_info("ssl_object") is not None
-        self.logins.append((given.login.decode(), encrypted))
         good = given.password.decode() == self.password
+        self.logins.append((given.login.decode(), encrypted, good))
         return smtp.AuthResult(success=good, handled=False, auth_data=given)
 
     async def handle_RCPT(  # noqa: D102
@@ -155,7 +155,7 @@ class Notifier:
         """Returns what its HTTP server answers; raises OSError for an error."""
 
         def ask() -> str:
-            with urllib.request.urlopen(f"http://{self._http}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self._http}{path}", timeout=20) as answer:
                 return str(answer.read().decode())
 
         return await asyncio.to_thread(ask)

@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,8 @@ from tests import starting
 READY = re.compile(r"event_gateway ready grpc=(\S+) http=(\S+)")
 ALL = ("events:read", "events:publish", "admin")
 TIMEOUT_S = 20.0
+# Calls under way have 20 s alone.
+ENDED_WITHIN_S = 40.0
 
 
 class Keys(key_service_pb2_grpc.KeyServiceServicer):
@@ -56,6 +59,7 @@ class Keys(key_service_pb2_grpc.KeyServiceServicer):
         self._keys: dict[str, tuple[bytes, key_service_pb2.IntrospectKeyResponse]] = {}
         self.port = 0
         self._server: grpc.Server | None = None
+        self._kept: socket.socket | None = None
 
     def add(self, tenant_id: str, scopes: Sequence[str] = ALL, **plugin: Any) -> str:
         """Makes a key; *plugin* says whose it is and what that may publish and read."""
@@ -88,19 +92,32 @@ class Keys(key_service_pb2_grpc.KeyServiceServicer):
         return answer
 
     def start(self) -> None:
-        """Listens."""
+        """Listens, again on the same port if it was interrupted."""
+        if self._kept is None:
+            # Bound as long as the port may be listened on again, so that nobody else gets it.
+            self._kept = socket.socket()
+            self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._kept.bind(("127.0.0.1", 0))
+            self.port = self._kept.getsockname()[1]
         self._server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(2), options=[("grpc.so_reuseport", 0)]
         )
         key_service_pb2_grpc.add_KeyServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         self._server.start()
 
-    def stop(self) -> None:
+    def interrupt(self) -> None:
         """Stops listening; open calls break."""
         if self._server is not None:
             self._server.stop(None).wait()
             self._server = None
+
+    def stop(self) -> None:
+        """Stops listening, and gives the port up."""
+        self.interrupt()
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
 
 class Client:
@@ -253,7 +270,7 @@ class Gateway:
     def ended(self) -> int:
         """Waits for the process to end; returns its status."""
         assert self._process is not None
-        status = self._process.wait(TIMEOUT_S)
+        status = self._process.wait(ENDED_WITHIN_S)
         if self._process.stdout is not None:
             self._process.stdout.close()
         return status

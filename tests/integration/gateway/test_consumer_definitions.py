@@ -241,7 +241,7 @@ async def test_consumers_read_only_what_their_callers_may(
     made = await plugin.ask("CreateConsumer", consumer={"name": "p", "start": consuming.OLDEST})
     assert list(made.consumer.filter.types) == ["payment.created"]
     await admin.publish(event(tenant, type="refund.created"), event(tenant))
-    got = (await plugin.ask("Fetch", consumer="p", member="m", wait={"seconds": 5})).deliveries
+    got = (await plugin.ask("Fetch", consumer="p", member="m", wait={"seconds": 15})).deliveries
     assert [one.event.type for one in got] == ["payment.created"]
     await admin.ask("CreateConsumer", consumer={"name": "all"})
     with pytest.raises(grpc.RpcError) as refused:

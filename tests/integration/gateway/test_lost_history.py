@@ -127,6 +127,7 @@ async def test_a_log_replaced_under_a_running_gateway_ends_it(new_postgres_datab
         assert "it was restored or rebuilt" in gateway.log()
 
 
+@pytest.mark.timeout(120)
 async def test_commands_say_what_is_wrong(tmp_path: Any) -> None:
     """Settings with problems end with status 2, each named; a missing schema with 1."""
     base = {name: value for name, value in os.environ.items() if "EVENT_GATEWAY" not in name}
@@ -134,7 +135,7 @@ async def test_commands_say_what_is_wrong(tmp_path: Any) -> None:
     def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "event_gateway", *arguments]
         return subprocess.run(
-            command, env={**base, **env}, capture_output=True, text=True, check=False, timeout=20
+            command, env={**base, **env}, capture_output=True, text=True, check=False, timeout=60
         )
 
     wrong = run(EVENT_GATEWAY_TICK_MS="-1", EVENT_GATEWAY_WINDOW_BYTES="few")

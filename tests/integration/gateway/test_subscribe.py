@@ -1,6 +1,7 @@
 """Subscribe over real sockets: phases, heartbeats, notices, tenants and closing."""
 
 import asyncio
+import itertools
 import signal
 from typing import Any
 
@@ -98,15 +99,18 @@ async def test_heartbeats_come_in_silence_with_a_newer_cursor(
     started = await call.read()
     assert started.notice.started.heartbeat_interval.ToMilliseconds() == 1000
     result = (await client.publish(event(tenant))).results[0]
-    loop = asyncio.get_running_loop()
-    begin = loop.time()
-    beat = await call.read()
-    assert 0.5 < loop.time() - begin < 3
+    # On a slow host the first ones may come before the event.
+    beats = await harness.take_until(
+        call,
+        lambda so_far: (
+            bool(so_far) and cursor.decode(so_far[-1].cursor).position >= result.position
+        ),
+    )
     call.cancel()
-    assert not beat.events
-    assert not beat.HasField("notice")
-    assert cursor.decode(beat.cursor).position >= result.position
-    assert beat.server_time.ToMicroseconds() > started.server_time.ToMicroseconds()
+    assert not any(beat.events or beat.HasField("notice") for beat in beats)
+    sent_s = [each.server_time.ToMicroseconds() / 1e6 for each in (started, *beats)]
+    # Without a wish it would be 15 s.
+    assert all(0.9 < b - a < 10 for a, b in itertools.pairwise(sent_s))
 
 
 async def test_tenants_see_their_own_events_only(gateway: harness.Gateway, tenant: str) -> None:
@@ -191,7 +195,7 @@ async def test_a_revoked_keys_streams_are_closed(tmp_path: Any) -> None:
         ending, staying = revoked.subscribe(), kept.subscribe()
         await ending.read()
         await staying.read()
-        gateway.keys.stop()
+        gateway.keys.interrupt()
         await harness.until(lambda: "they go on" in gateway.log())
         failures: list[Any] = []
 
@@ -253,7 +257,7 @@ async def test_a_reader_that_stops_reading_loses_nothing(tmp_path: Any) -> None:
         await slow.read()
         await healthy.read()
         sent = 0
-        for _ in range(40):
+        for _ in range(20):
             batch = [
                 event("one", entity_version=sent + n, data=b"x" * 20_000) for n in range(1, 51)
             ]

@@ -107,7 +107,7 @@ async def test_a_name_is_resolved_once_and_its_addresses_are_checked(
             secrets=[signing.new_secret()],
             message_id="evt_1",
             body=b"{}",
-            timeout_s=5,
+            timeout_s=harness.TIMEOUT_S,
         )
         await send.close()
         return answer
@@ -123,6 +123,7 @@ async def test_a_name_is_resolved_once_and_its_addresses_are_checked(
     assert hook.got[0].headers["host"] == f"receiver.example:{hook.port}"
 
 
+@pytest.mark.timeout(120)
 async def test_encryption_keys_rotate(tmp_path: Any, hook: receiving.Receiver) -> None:
     """Secrets written under an old key open while that is listed; after the command the new one
     is enough. A malformed key is one line of the log and status 1.
@@ -161,6 +162,6 @@ def run(command: str, **env: str) -> "subprocess.CompletedProcess[str]":
         env={**plain, "EVENT_GATEWAY_GRPC_PORT": "0", "EVENT_GATEWAY_HTTP_PORT": "0", **env},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )

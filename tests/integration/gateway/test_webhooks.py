@@ -25,7 +25,7 @@ async def test_signed_events_reach_their_endpoint(
     """Id, time and a signature that the reference library accepts; the payload as JSON; a
     killed gateway sends what was not confirmed, and the secret is nowhere in the clear.
     """
-    with harness.running(database_url, **hooks.SETTINGS) as gateway:
+    with harness.running(database_url, **hooks.SETTINGS, **hooks.SOON_MOVED) as gateway:
         client = gateway.tenant("one", hooks.ALL)
         made = await hooks.make(client, hook.url)
         again = await hooks.make(client, hook.url)
@@ -257,24 +257,26 @@ async def test_bad_answers_are_bounded_and_named(
     closed = await hooks.make(client, "http://127.0.0.1:9/")
     tested = await client.hook("SendTestWebhook", id=closed.endpoint.id)
     assert tested.attempt.transport_error == "CONNECT"
-    made = await hooks.make(client, hook.url, timeout={"seconds": 1})
+    made = await hooks.make(client, hook.url)
+
+    async def change(**fields: Any) -> None:
+        await client.hook(
+            "UpdateWebhookEndpoint",
+            endpoint={"id": made.endpoint.id, **fields},
+            update_mask={"paths": list(fields)},
+        )
+
     hook.answers = [lambda _: web.Response(text="x" * 5_000_000)]
     tested = await client.hook("SendTestWebhook", id=made.endpoint.id)
     assert (tested.delivered, len(tested.attempt.response_excerpt)) == (True, 1024)
+    await change(timeout={"seconds": 1})
     hook.hold = asyncio.Event()
     tested = await client.hook("SendTestWebhook", id=made.endpoint.id)
     assert tested.attempt.transport_error == "TIMEOUT"
     hook.hold.set()
     hook.hold = None
     seen = len(hook.got)
-
-    async def pause(state: int) -> None:
-        change = {"id": made.endpoint.id, "state": state}
-        await client.hook(
-            "UpdateWebhookEndpoint", endpoint=change, update_mask={"paths": ["state"]}
-        )
-
-    await pause(State.STATE_PAUSED)
+    await change(state=State.STATE_PAUSED, timeout={"seconds": 15})
     kept = event(tenant)
     await client.publish(kept)
 
@@ -283,7 +285,7 @@ async def test_bad_answers_are_bounded_and_named(
         return bool(status.queued == 1)
 
     await harness.until(queued)
-    await pause(State.STATE_ENABLED)
+    await change(state=State.STATE_ENABLED)
     await harness.until(lambda: len(hook.got) > seen, 25)
     assert hook.got[-1].event_id == kept.id
     for _ in range(2):
@@ -309,7 +311,8 @@ async def test_replicas_share_endpoints_and_take_over(
     url = new_postgres_database()
     keys = harness.Keys()
     keys.start()
-    gateways = [harness.Gateway(keys, url, **hooks.SETTINGS) for _ in range(2)]
+    settings = {**hooks.SETTINGS, **hooks.SOON_MOVED}
+    gateways = [harness.Gateway(keys, url, **settings) for _ in range(2)]
     try:
         for each in gateways:
             each.start()

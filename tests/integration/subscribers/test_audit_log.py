@@ -75,6 +75,7 @@ def read(folder: pathlib.Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
+@pytest.mark.timeout(120)
 async def test_every_event_once_whenever_it_is_killed(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,7 +120,7 @@ async def test_every_event_once_whenever_it_is_killed(
         assert "another process writes this log" in (tmp_path / "stderr").read_text()
 
         def scrape(path: str) -> str:
-            with urllib.request.urlopen(f"http://{http}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{http}/{path}", timeout=20) as answer:
                 return str(answer.read().decode())
 
         assert "ready" in await asyncio.to_thread(scrape, "readyz")
