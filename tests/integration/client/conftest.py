@@ -32,6 +32,6 @@ async def client(
 ) -> AsyncIterator[payhub_client.Client]:
     """A client of both fakes."""
     async with payhub_client.Client(
-        payments.target, key=KEY, events_target=log.target, backoff=BACKOFF, connect_timeout_s=1.0
+        payments.target, key=KEY, events_target=log.target, backoff=BACKOFF
     ) as made:
         yield made

@@ -44,7 +44,8 @@ class FakeLog(event_stream_service_pb2_grpc.EventStreamServiceServicer):
     target: str = ""
     epoch: str = "e1"
     batch: int = 3
-    heartbeat_s: float = 0.05
+    # A reader that hears nothing for 2.5 of them opens another stream.
+    heartbeat_s: float = 5.0
     overlap: int = 0
     lenient: bool = False
     events: list[event_pb2.Event] = field(default_factory=list)

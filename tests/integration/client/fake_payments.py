@@ -378,7 +378,7 @@ class FakePayments(
     def wait_for_calls(self, count: int) -> None:
         """Wait until `count` more calls have come in."""
         for _ in range(count):
-            assert self._called.acquire(timeout=10)
+            assert self._called.acquire(timeout=30)
 
     def stop_hanging(self) -> None:
         """Let every call that hangs go on."""

@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2
 
 import payhub_client
 from payhub_client import Payment, errors
+from servicekit import ports
 from tests.integration.client import conftest, fake_payments
 
 Fault, FakePayments = fake_payments.Fault, fake_payments.FakePayments
@@ -35,13 +36,15 @@ async def test_a_payment_is_made_and_sent_with_the_callers_credentials(
     client: payhub_client.Client, payments: FakePayments
 ) -> None:
     """A first call sends key, request id and deadline, and returns the typed payment."""
+    began_s = time.monotonic()
     payment = await client.payments.create(**PAY_10, order_id="o-1", metadata={"a": "b"})
     assert payment.state == Payment.STATE_SUCCEEDED
     assert payment.references.metadata == {"a": "b"}
     seen = payments.seen[0]
     assert seen.metadata["authorization"] == f"Bearer {conftest.KEY}"
     assert seen.metadata["x-request-id"].startswith("req_")
-    assert 29 < seen.left_s <= 30 * SLACK
+    assert seen.left_s + (seen.at_s - began_s) > 29.9
+    assert seen.left_s <= 30 * SLACK
 
 
 async def test_one_key_is_used_in_every_attempt(
@@ -141,11 +144,14 @@ async def test_a_mutation_without_an_answer_is_unknown_and_repeatable(
     client: payhub_client.Client, payments: FakePayments
 ) -> None:
     """OutcomeUnknown carries the key; repeating with it returns what the first call made."""
+    await client.status.get()
     payments.faults.append(Fault(hang_s=30, after_effect=True))
     began_s = time.monotonic()
     with pytest.raises(errors.OutcomeUnknown) as caught:
         await client.payments.create(**PAY_10, timeout_s=0.2)
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < 20
+    # On a busy machine the time may be over before the request has left.
+    payments.faults.clear()
     assert caught.value.retry == "same_key"
     assert isinstance(caught.value.__cause__, errors.DeadlineExceeded)
     payment = await client.payments.create(**PAY_10, idempotency_key=caught.value.idempotency_key)
@@ -168,9 +174,9 @@ async def test_attempts_share_one_deadline(
     """No attempt gets more time than is left of the caller's, nor more than the contract's."""
     pause = refused(Code.RESOURCE_EXHAUSTED, "OVERLOADED", retry="same_key", retry_after_s=0.2)
     payments.faults.extend([pause, pause])
-    await client.payments.create(**PAY_10, timeout_s=2)
+    await client.payments.create(**PAY_10, timeout_s=4)
     first, second, third = (seen.left_s for seen in payments.seen)
-    assert 2 * SLACK >= first > second + 0.1 > third + 0.2
+    assert 4 * SLACK >= first > second + 0.05 > third + 0.1
     await client.payments.create(**PAY_10, timeout_s=500)
     assert payments.seen[-1].left_s <= 30 * SLACK
 
@@ -184,8 +190,8 @@ async def test_a_pause_longer_than_the_deadline_is_not_slept(
     )
     began_s = time.monotonic()
     with pytest.raises(errors.RateLimited) as caught:
-        await client.payments.create(**PAY_10, timeout_s=2)
-    assert time.monotonic() - began_s < 1
+        await client.payments.create(**PAY_10, timeout_s=15)
+    assert time.monotonic() - began_s < 10
     assert caught.value.retry_after_s == 20
 
 
@@ -193,6 +199,7 @@ async def test_a_slow_read_is_no_unknown_outcome(
     client: payhub_client.Client, payments: FakePayments
 ) -> None:
     """A read that takes too long raises DeadlineExceeded."""
+    await client.status.get()
     payments.faults.append(Fault(hang_s=30))
     with pytest.raises(errors.DeadlineExceeded):
         await client.payments.get(f"pay_{0:032x}", timeout_s=0.1)
@@ -211,9 +218,7 @@ async def test_a_server_that_is_down_leaves_nothing_in_doubt() -> None:
 
 async def test_a_call_waits_for_a_server_that_comes_back() -> None:
     """A restart within the connect timeout is not seen by the caller."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    (port,) = ports.choose(1)
     async with payhub_client.Client(f"127.0.0.1:{port}", key="k") as client:
         call = asyncio.create_task(client.payments.create(**PAY_10))
         await asyncio.sleep(0)

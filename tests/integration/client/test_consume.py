@@ -12,6 +12,7 @@ from typer import testing
 import payhub_client
 from payctl import commands
 from payhub_client import errors
+from servicekit import ports
 from tests.integration.client import conftest
 from tests.integration.gateway import harness, receiving
 
@@ -21,8 +22,9 @@ async def test_a_member_survives_kill_and_restart_of_the_gateway(tmp_path: pathl
     slow work keeps its lease, rejected events come again, parked ones do not.
     """
     tenant = "t-consume"
-    with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
-        key, port = gateway.keys.add(tenant), gateway.target.rpartition(":")[2]
+    url, own = f"sqlite:///{tmp_path}/events.db", str(*ports.choose(1))
+    with harness.running(url, EVENT_GATEWAY_GRPC_PORT=own) as gateway:
+        key = gateway.keys.add(tenant)
 
         async def publish(first: int, last: int) -> None:
             caller = gateway.client(key)
@@ -38,13 +40,13 @@ async def test_a_member_survives_kill_and_restart_of_the_gateway(tmp_path: pathl
         async def restart(how: signal.Signals) -> None:
             gateway.signal(how)
             await asyncio.to_thread(gateway.ended)
-            await asyncio.to_thread(gateway.start, EVENT_GATEWAY_GRPC_PORT=port)
+            await asyncio.to_thread(gateway.start)
 
         async with payhub_client.Client(
             gateway.target, key=key, events_target=gateway.target, backoff=conftest.BACKOFF
         ) as client:
             await client.consumers.create(
-                "work", start="oldest", ack_timeout_s=1.0, retry_backoff_s=[0.05]
+                "work", start="oldest", ack_timeout_s=2.0, retry_backoff_s=[0.05]
             )
             with pytest.raises(errors.StateConflict):
                 await client.consumers.create("work", start="newest")

@@ -5,6 +5,7 @@ import pathlib
 import signal
 
 import payhub_client
+from servicekit import ports
 from tests.integration.client import conftest
 from tests.integration.gateway import harness
 
@@ -14,8 +15,9 @@ async def test_a_subscriber_survives_kill_and_restart_of_the_gateway(
 ) -> None:
     """Across kill -9 and a graceful restart, each event comes once, in order, none is lost."""
     tenant, numbers = "t-client", range(1, 61)
-    with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
-        key, port = gateway.keys.add(tenant), gateway.target.rpartition(":")[2]
+    url, own = f"sqlite:///{tmp_path}/events.db", str(*ports.choose(1))
+    with harness.running(url, EVENT_GATEWAY_GRPC_PORT=own) as gateway:
+        key = gateway.keys.add(tenant)
 
         async def publish(some: range) -> None:
             # A channel of its own each time: the gateway behind the address changes.
@@ -26,7 +28,7 @@ async def test_a_subscriber_survives_kill_and_restart_of_the_gateway(
         async def restart(how: signal.Signals) -> None:
             gateway.signal(how)
             await asyncio.to_thread(gateway.ended)
-            await asyncio.to_thread(gateway.start, EVENT_GATEWAY_GRPC_PORT=port)
+            await asyncio.to_thread(gateway.start)
 
         async with payhub_client.Client(
             gateway.target, key=key, events_target=gateway.target, backoff=conftest.BACKOFF
