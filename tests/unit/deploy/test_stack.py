@@ -92,4 +92,4 @@ def test_stopping_twice_is_harmless(tmp_path: pathlib.Path) -> None:
 
     a_stack(tmp_path).stop()
 
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < 10

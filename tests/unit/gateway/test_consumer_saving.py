@@ -54,7 +54,7 @@ async def test_who_waits_hears_of_the_end_whatever_a_write_comes_to() -> None:
     with pytest.raises(storage.StorageError):
         await writing
     with pytest.raises(errors.RpcError):
-        await asyncio.wait_for(waiter, 5.0)
+        await asyncio.wait_for(waiter, 10.0)
 
 
 async def test_who_comes_during_a_write_is_told_too() -> None:

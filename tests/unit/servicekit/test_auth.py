@@ -172,12 +172,12 @@ async def test_what_was_read_before_a_key_was_revoked_is_not_kept() -> None:
     lookup.gate = asyncio.Event()
     cache = auth.KeyCache(lookup.find, clock=clock.FakeClock())
     early = asyncio.create_task(cache.get("k", "full"))
-    await asyncio.wait([early], timeout=0.05)
-    assert lookup.calls == 1
+    while not lookup.calls:  # noqa: ASYNC110
+        await asyncio.sleep(0)
     cache.forget("k")
     gate, lookup.gate = lookup.gate, None
     lookup.known = False
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         assert await cache.get("k", "full") is None
     lookup.known = True
     gate.set()

@@ -18,7 +18,7 @@ async def test_work_is_done_at_once_until_there_is_none() -> None:
             return 0
         return left.pop()
 
-    await asyncio.wait_for(loop.run_forever(run_once, idle_s=60, stop=stop, name="x"), 5)
+    await asyncio.wait_for(loop.run_forever(run_once, idle_s=60, stop=stop, name="x"), 10)
     assert left == []
 
 
@@ -38,7 +38,9 @@ async def test_wake_ends_an_idle_wait_even_if_it_came_during_the_run() -> None:
             stop.set()
         return 0
 
-    await asyncio.wait_for(loop.run_forever(run_once, idle_s=60, stop=stop, wake=wake, name="x"), 5)
+    await asyncio.wait_for(
+        loop.run_forever(run_once, idle_s=60, stop=stop, wake=wake, name="x"), 10
+    )
     assert runs == 3
 
 
@@ -50,7 +52,7 @@ async def test_stop_ends_an_idle_wait() -> None:
         asyncio.get_running_loop().call_soon(stop.set)
         return 0
 
-    await asyncio.wait_for(loop.run_forever(run_once, idle_s=60, stop=stop, name="x"), 5)
+    await asyncio.wait_for(loop.run_forever(run_once, idle_s=60, stop=stop, name="x"), 10)
 
 
 async def test_exceptions_back_off_twice_as_long_each_time(
@@ -77,7 +79,7 @@ async def test_exceptions_back_off_twice_as_long_each_time(
         raise ValueError(runs)
 
     await asyncio.wait_for(
-        loop.run_forever(run_once, idle_s=60, stop=stop, name="x", jitter=lambda: 1.0), 5
+        loop.run_forever(run_once, idle_s=60, stop=stop, name="x", jitter=lambda: 1.0), 10
     )
     assert pauses == [0.0001, 0.0002, 0.0004, 0.0004, 0.0004, 0.0001]
 
@@ -101,7 +103,7 @@ async def test_what_was_canceled_elsewhere_does_not_end_the_loop(
         await other
         raise AssertionError
 
-    await asyncio.wait_for(loop.run_forever(run_once, idle_s=60, stop=stop, name="x"), 5)
+    await asyncio.wait_for(loop.run_forever(run_once, idle_s=60, stop=stop, name="x"), 10)
     assert runs == 3
 
 

@@ -40,7 +40,7 @@ async def test_a_cancelled_caller_does_not_stop_the_work() -> None:
         await caller
     assert tracker.active == 1
     gate.set()
-    assert await tracker.drain(5) == 0
+    assert await tracker.drain(10) == 0
     assert done == ["charged"]
 
 
@@ -60,7 +60,7 @@ async def test_a_failure_after_the_caller_left_is_logged(monkeypatch: pytest.Mon
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
     gate.set()
-    await tracker.drain(5)
+    await tracker.drain(10)
     await asyncio.sleep(0)
     assert [str(failure) for failure in seen] == ["late"]
 
@@ -95,7 +95,7 @@ async def test_a_drain_waits_for_work_that_work_started() -> None:
 
     first = asyncio.ensure_future(tracker.shielded(outer()))
     await asyncio.sleep(0)
-    assert await tracker.drain(5) == 0
+    assert await tracker.drain(10) == 0
     assert done == [1, 2]
     await asyncio.gather(first, *second)
 

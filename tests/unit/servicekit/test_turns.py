@@ -43,12 +43,14 @@ async def test_a_queue_and_its_patience_end() -> None:
             async with places.turn(patience_s) as mine:
                 return mine
 
-        waiting = asyncio.create_task(wait(0.05))
+        waiting = asyncio.create_task(wait(60.0))
         await asyncio.sleep(0)
         assert places.waiting == 1
-        assert not await asyncio.wait_for(wait(60.0), 1)
-        assert not await asyncio.wait_for(wait(0.0), 1)
-        assert not await asyncio.wait_for(waiting, 5)
+        assert not await asyncio.wait_for(wait(60.0), 10)
+        assert not await asyncio.wait_for(wait(0.0), 10)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert not await asyncio.wait_for(wait(0.05), 10)
         assert places.waiting == 0
     assert places.held == 0
 
