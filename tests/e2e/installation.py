@@ -93,7 +93,7 @@ class Installation:
         await self.kill(process)
         await self.restart(process, **{failpoints.VARIABLE: f"{name}:{nth}"})
 
-    async def killed_by(self, name: str, *, timeout_s: float = 20.0) -> None:
+    async def killed_by(self, name: str, *, timeout_s: float = 40.0) -> None:
         """Waits until a fail point has killed its process; fails if it ends otherwise."""
         process, _, _ = name.partition(".")
         async with asyncio.timeout(timeout_s):
@@ -164,12 +164,15 @@ class Installation:
     async def check(self, reader: "Reader | None" = None) -> None:
         """Fails with every invariant that does not hold; the installation must be at rest.
 
-        What is observed of a plugin is told whenever it changes, so it may happen in the
-        middle of the reading: then it is read again.
+        What is observed of a plugin is told whenever it changes, so it may happen right before
+        the reading, or in its middle: then it is read again.
         """
         found: list[str] = []
         for _ in range(CHECKS_MAX):
             told = await asyncio.to_thread(stored.count, self.payments_url, "outbox")
+            await self.rest()
+            if reader is not None:
+                await reader.caught_up(await self.log())
             found = await asyncio.to_thread(
                 invariants.check,
                 payments=self.payments_url,
@@ -181,7 +184,6 @@ class Installation:
             )
             if told == await asyncio.to_thread(stored.count, self.payments_url, "outbox"):
                 break
-            await self.rest()
         assert not found, "\n".join([f"{len(found)} violations", *found[:SHOWN_MAX]])
 
 
@@ -209,7 +211,8 @@ class Reader:
         newest = [entry.event_id for entry in log.entries if entry.tenant_id == TENANT][-1:]
         async with asyncio.timeout(timeout_s):
             while True:
-                if newest == [event.id for event in self.events[-1:]]:
+                # More may have come since.
+                if set(newest) <= {event.id for event in self.events}:
                     return
                 await asyncio.sleep(POLL_S)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 import payhub_client
 from deploy import stack
 from payhub_client import errors
-from tests import stored
+from tests import starting, stored
 from tests.e2e import databases, installation, workload
 
 TIMEOUT_S = 20.0
@@ -43,7 +42,7 @@ async def check(installed: installation.Installation, client: payhub_client.Clie
     await installed.rest()
     async with installation.reading(client) as reader:
         await reader.caught_up(await installed.log())
-    await installed.check(reader)
+        await installed.check(reader)
 
 
 async def test_a_log_that_was_deleted_is_filled_again(keeper: installation.Keeper) -> None:
@@ -105,7 +104,7 @@ def begin_epoch(installed: installation.Installation) -> None:
     """Does what an operator does after restoring a log."""
     command = [sys.executable, "-m", "event_gateway", "new-epoch"]
     env = {**os.environ, "EVENT_GATEWAY_DATABASE_URL": installed.log_url}
-    subprocess.run(command, cwd=stack.ROOT, env=env, check=True, capture_output=True, timeout=20)
+    assert starting.popen(command, cwd=stack.ROOT, env=env).wait(30) == 0
 
 
 async def test_payments_go_on_without_gateway_and_without_relay(
