@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from typer import testing
 
 from deploy import stack
@@ -82,6 +83,7 @@ async def _let_in(operator: Operator, port: int) -> str:
     return secret[0]
 
 
+@pytest.mark.timeout(180)
 async def test_acme_takes_payments_and_tells_of_its_troubles(tmp_path: pathlib.Path) -> None:
     """From the allowlist to a payment, with a wrong key, a limit and an outage on the way."""
     port = stack.free_ports()[stack.MOCK].grpc

@@ -153,7 +153,7 @@ async def test_subscriptions_renew_change_and_end(shop: shops.Shop) -> None:
     await shop.advance(32)
     ended = await becomes(shop, made, "CANCELED")
     assert ended.HasField("end_time")
-    story = await shop.story(ended)
+    story = shops.milestones(await shop.story(ended))
     assert (story[0], story[-1]) == ("subscription.created", "subscription.canceled")
     assert story.count("subscription.activated") == 1
 
@@ -167,9 +167,7 @@ async def test_subscriptions_are_canceled_now(shop: shops.Shop) -> None:
     assert rig.state(ended) == "CANCELED"
     await shop.advance(32)
     await invoices(shop, made, _I.STATE_PAID, 1)
-    story = await shop.story(made)
-    # Its webhook may overtake the answer, which then ends the operation in an event more.
-    assert story[story.index("subscription.canceled") :][1:] in ([], ["subscription.updated"])
+    assert shops.milestones(await shop.story(made))[-1] == "subscription.canceled"
 
 
 async def test_trials_end_in_payment(shop: shops.Shop) -> None:
@@ -193,7 +191,7 @@ async def test_subscriptions_wait_for_their_first_payment(shop: shops.Shop) -> N
     method = await client.payment_methods.attach(customer.id, shop.card("good"), set_default=True)
     await shop.refuse(method)
     made = await client.subscriptions.create(customer.id, (await planned(shop, 300)).id)
-    pending = await becomes(shop, made, "PENDING")
+    pending = await becomes(shop, made, "PENDING", lambda it: it.HasField("failure"))
     assert pending.failure.reason == "INSUFFICIENT_FUNDS"
     (invoice,) = await invoices(shop, made, _I.STATE_OPEN, 1)
     await told(shop, invoice.id, "invoice.payment_failed")
@@ -238,8 +236,13 @@ async def test_invoices_have_documents_and_payments(shop: shops.Shop) -> None:
     found = await rig.until(linked)
     assert (await shop.read(found.pdf_url)).startswith(b"%PDF")
     assert (found.customer_id, found.user_id) == (made.customer_id, "u-5")
-    payment = await client.payments.get(found.payment_id)
-    assert (rig.state(payment), payment.invoice_id) == ("SUCCEEDED", found.id)
+
+    async def paid() -> Any:
+        payment = await client.payments.get(found.payment_id)
+        return payment if rig.state(payment) == "SUCCEEDED" else None
+
+    payment = await rig.until(paid)
+    assert payment.invoice_id == found.id
     references = payment.references
     assert (references.subscription_id, references.user_id) == (made.id, "u-5")
     refund = await client.refunds.create(payment.id, amount_minor=100, currency="EUR")

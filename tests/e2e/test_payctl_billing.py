@@ -145,6 +145,11 @@ def test_an_operator_sees_a_subscription_a_checkout_and_a_dispute_through(shell:
     assert "1h, 1d" in shell("retry-policy", "set", "1h", "1d").stdout
     assert "1h, 1d" in shell("retry-policy", "show").stdout
     shell("methods", "detach", method)
-    told = shell("events", "query", "--types", "dispute.*", "--types", "invoice.*").stdout
+    # Events are in the log some moments after what they tell of.
+    query = ("events", "query", "--types", "dispute.*", "--types", "invoice.*")
+    shell.until(
+        query, lambda found: "dispute.closed" in str(found) and "invoice.paid" in str(found)
+    )
+    told = shell(*query).stdout
     assert re.search(r"dispute\.closed\s+dsp_\w+\s+v\d+\s+WON\s+12\.50 EUR", told)
     assert re.search(r"invoice\.paid\s+inv_\w+\s+v\d+\s+PAID\s+9\.90 EUR", told)

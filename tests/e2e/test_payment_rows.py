@@ -83,12 +83,12 @@ async def test_payment_methods_are_kept_and_let_go(shop: shops.Shop) -> None:
     assert [one.id async for one in methods.list(customer.id)] == [second.id]
     kept, attached = "payment_method.created", "payment_method.attached"
     asked, moved = "payment_method.updated", "payment_method.default_changed"
-    last = "payment_method.detached"
-    # Its webhook may overtake the answer, which then ends the operation in an event more.
-    assert (await shop.story(first))[:5] == [kept, attached, moved, asked, last]
+    story = await shop.story(first)
+    assert shops.milestones(story) == [kept, attached, moved, "payment_method.detached"]
+    assert asked in story[story.index(moved) :]
     story = await shop.story(second)
-    assert story[:3] == [kept, attached, asked]
-    assert story[-1] == moved
+    assert shops.milestones(story) == [kept, attached, moved]
+    assert asked in story
 
 
 async def test_payments_are_made_in_steps(shop: shops.Shop) -> None:
@@ -348,8 +348,9 @@ async def test_checkouts_take_an_amount_or_expire(shop: shops.Shop) -> None:
     )
     expired = await client.checkouts.expire(other.id)
     assert rig.state(expired) == "EXPIRED"
-    asked = ["checkout.created", "checkout.updated", "checkout.updated"]
-    assert await shop.story(expired) == [*asked, "checkout.expired"]
+    story = await shop.story(expired)
+    assert shops.milestones(story) == ["checkout.created", "checkout.expired"]
+    assert story.count("checkout.updated") >= 2
 
 
 @pytest.mark.parametrize("won", [True, False, None], ids=["won", "lost", "accepted"])
@@ -380,7 +381,7 @@ async def test_disputes_hold_money_until_they_end(shop: shops.Shop, won: bool | 
         assert (rig.state(sent), sent.has_evidence) == ("UNDER_REVIEW", True)
         await shop.decide(dispute, won=won)
     ended = await becomes(lambda: client.disputes.get(dispute.id), "WON" if won else "LOST")
-    story = await shop.story(ended)
+    story = shops.milestones(await shop.story(ended))
     assert (story[0], story[-1]) == ("dispute.opened", "dispute.closed")
     after = await client.payments.get(paid.id)
     assert after.amounts.disputed_minor == (0 if won else 1000)

@@ -62,6 +62,7 @@ class Author:
         raise AssertionError(f"not {state} within {WAIT_S} s")
 
 
+@pytest.mark.timeout(180)
 def test_a_new_author_comes_from_nothing_to_a_payment(tmp_path: pathlib.Path) -> None:
     """Copy, prove, register, enable and pay, with the guide's own words."""
     port = stack.free_ports()[stack.MOCK].grpc
