@@ -167,7 +167,9 @@ async def test_subscriptions_are_canceled_now(shop: shops.Shop) -> None:
     assert rig.state(ended) == "CANCELED"
     await shop.advance(32)
     await invoices(shop, made, _I.STATE_PAID, 1)
-    assert shops.milestones(await shop.story(made))[-1] == "subscription.canceled"
+    story = await shop.story(made)
+    # Its webhook may overtake the answer, which then ends the operation in an event more.
+    assert story[story.index("subscription.canceled") :][1:] in ([], ["subscription.updated"])
 
 
 async def test_trials_end_in_payment(shop: shops.Shop) -> None:

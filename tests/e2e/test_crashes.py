@@ -16,6 +16,9 @@ from deploy import stack
 from tests import stored
 from tests.e2e import fail_points, installation, late, workload
 
+# What is waited for has limits of its own, one after the other.
+pytestmark = pytest.mark.timeout(180)
+
 SEED = 20_260_101
 KILLS_EACH = 2
 LOADS = 2

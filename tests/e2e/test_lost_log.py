@@ -12,6 +12,9 @@ from payhub_client import errors
 from tests import starting, stored
 from tests.e2e import databases, installation, workload
 
+# What is waited for has limits of its own, one after the other.
+pytestmark = pytest.mark.timeout(180)
+
 TIMEOUT_S = 20.0
 
 

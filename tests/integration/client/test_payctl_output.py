@@ -33,6 +33,7 @@ def ran(
     return done.returncode, done.stderr.decode()
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
 def test_a_payment_whose_result_is_lost_is_no_error(
     payments: fake_payments.FakePayments, as_json: tuple[str, ...]
