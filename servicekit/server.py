@@ -126,7 +126,7 @@ async def serve(  # noqa: PLR0913
     Interceptors listed before the pipeline are gRPC's own; those after it sit
     between it and the servicers and are asked once per method. Who passes
     `health_servicer` may set the health of further names. `on_serving` is given
-    the address of the gRPC server once it takes calls. Setting `asked` ends the
+    the address of the gRPC server before it takes its first call. Setting `asked` ends the
     process as a signal does, without counting as the first one.
     """
     outer, pipeline, inner = _split(interceptors)
@@ -262,9 +262,12 @@ class _Process:
 
     async def _start(self, service_names: Sequence[str]) -> None:
         assert self._http is not None
-        await self.server.start()
-        await self._http.start()
         await self.health.open(service_names)
+        await self.server.start()
+        # Before anything is awaited: the first call may ask for what this sets.
+        if self._on_serving is not None:
+            self._on_serving(_address(self._settings.host, self._grpc_port))
+        await self._http.start()
         self.readiness.serving = True
         # What lives since the start lives to the end: no collection need look at it again.
         gc.collect()
@@ -277,8 +280,6 @@ class _Process:
             f" http={_address(host, self._http.port)}\n"
         )
         sys.stdout.flush()
-        if self._on_serving is not None:
-            self._on_serving(_address(host, self._grpc_port))
 
     def _on_signal(self, number: signal.Signals) -> None:
         _log.info("signal", number=int(number), signal=number.name)

@@ -18,6 +18,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from servicekit import http, metrics, rpc, server
 from tests.integration.servicekit import echo
 
 Text = echo.Text
@@ -236,3 +237,33 @@ async def test_wrong_settings_end_the_process_with_status_2() -> None:
         "ECHO_SERVICE_GRPC_PORT",
         "ECHO_SERVICE_HOSTT",
     ]
+
+
+async def test_no_call_comes_before_the_process_knows_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`on_serving` has run by the time that anything is waited for after the gRPC server's start:
+    a gateway that is called at once already names itself as a consumer's owner.
+    """
+    asked = asyncio.Event()
+    told: list[str] = []
+    seen: list[str] = []
+    started = http.Server.start
+
+    async def start(self: http.Server) -> None:
+        seen.extend(told)
+        asked.set()
+        await started(self)
+
+    monkeypatch.setattr(http.Server, "start", start)
+    status = await server.serve(
+        settings=echo.Settings(grpc_port=0, http_port=0, drain_delay_s=0),
+        service_name="echo",
+        servicers=[echo.Echo().register],
+        interceptors=[rpc.Pipeline(service="echo", metrics=metrics.Metrics())],
+        on_serving=told.append,
+        asked=asked,
+    )
+    assert status == 0
+    assert len(seen) == 1
+    assert seen[0].startswith("127.0.0.1:")
