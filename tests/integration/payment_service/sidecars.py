@@ -7,6 +7,7 @@ the tests of this folder. What it charges is a list, and nothing else.
 import asyncio
 import hashlib
 import json
+import socket
 import uuid
 from collections.abc import Sequence
 from typing import Any, NoReturn, Self
@@ -90,13 +91,16 @@ class Sidecar(
         self.charged: list[str] = []
         self.target = ""
         self._server: grpc.aio.Server | None = None
+        self._place: socket.socket | None = None
 
     async def start(self, port: int = 0) -> Self:
-        """Serves, at a free port unless one is named."""
+        """Serves, at a free port unless one is named; that stays taken while it is stopped."""
         self._server = grpc.aio.server()
         self._servicers(self._server)
         bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.target = f"127.0.0.1:{bound}"
+        if not port:
+            self._place = _keep(bound)
         await self._server.start()
         return self
 
@@ -115,6 +119,8 @@ class Sidecar(
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+        if self._place is not None:
+            self._place.close()
 
     async def Handshake(self, request: pb.HandshakeRequest, context: Any) -> pb.HandshakeResponse:
         """Says who it is."""
@@ -207,6 +213,14 @@ class Sidecar(
                 amount=request.amount,
             )
         )
+
+
+def _keep(port: int) -> socket.socket:
+    """Keeps a port from everybody who asks for any; a server that names it may have it."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    place.bind(("127.0.0.1", port))
+    return place
 
 
 async def away(context: Any) -> NoReturn:

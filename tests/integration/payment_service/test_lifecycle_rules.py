@@ -14,7 +14,7 @@ from payhub.payments.v1 import payment_pb2
 from payhub.plugin.v1 import manifest_pb2
 
 from servicekit import auth
-from tests.integration.payment_service import operator, rig, sidecars
+from tests.integration.payment_service import inside, operator, rig, sidecars
 
 Sidecar = sidecars.Sidecar
 KIND = payment_pb2.Operation
@@ -229,13 +229,16 @@ async def test_a_kill_switch_stops_what_it_names_and_nothing_else(database_url: 
 
 async def test_a_plugin_with_open_operations_stays(database_url: str) -> None:
     """Uninstalling it would leave nobody to ask what became of them."""
-    async with Sidecar("other") as other, operator.operating(database_url) as admin:
+    async with (
+        Sidecar("other") as other,
+        Sidecar("mock") as mock,
+        inside.running(database_url, mock.target, provider_timeout_s=20) as service,
+    ):
+        admin = operator.Operator(service)
         await admin.initialized(other)
         await admin.call("EnablePlugin", "other")
         paid = await admin.caller.create(provider="other")
-        await other.stop()
         other.answers = asyncio.Event()
-        await other.start(int(other.target.rpartition(":")[2]))
         creating = asyncio.create_task(admin.caller.create(provider="other"))
 
         async def asked() -> bool:
