@@ -41,6 +41,11 @@ _HASTY = {
     "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S": str(HASTY_TIMEOUT_S),
     "PAYMENT_SERVICE_PROVIDER_CONFIG": json.dumps({"mock": {"latency_ms": 120}}),
 }
+# A doubt can be met before it is looked at; whoever asks for one makes that due.
+_UNHURRIED = {
+    "PAYMENT_SERVICE_RESOLVER_DOUBT_FIRST_S": "2",
+    "PAYMENT_SERVICE_RESOLVER_LONGEST_S": "2",
+}
 
 
 class Service:
@@ -115,17 +120,16 @@ class Services:
     def _make(self, kind: str, dialect: str) -> Service:
         folder = self._folder / f"{kind}-{dialect}"
         url = self._new_url(dialect)
-        env = dict(RESOLVER)
+        env = dict(RESOLVER) | (_HASTY if kind != "steady" else {})
         names: tuple[str, ...] = (stack.PAYMENTS,)
         bank = self._bank
         if kind == "fragile":
             names = (stack.PAYMENTS, stack.MOCK)
             # Its provider is killed more often than any crash loop would be let run.
             env["PAYMENT_SERVICE_PLUGIN_CRASHES_MAX"] = "0"
+            env |= _UNHURRIED
         else:
             env["PAYMENT_SERVICE_PROVIDERS"] = json.dumps({"mock": bank.target(stack.MOCK)})
-        if kind != "steady":
-            env |= _HASTY
         processes = stack.Stack(folder, env=env, databases={stack.PAYMENTS: url}, names=names)
         own = folder if kind == "fragile" else bank.var
         return Service(processes, url, own / "mock_ledger.db")

@@ -268,6 +268,8 @@ async def running(
     database_url: str, provider: Bank | None = None, **changes: Any
 ) -> AsyncIterator[Merchant]:
     """Runs a service and its provider on an empty database."""
+    # Long enough for a doubt to be seen before it is looked up.
+    changes.setdefault("resolver_doubt_first_s", 0.5)
     async with (
         provider or Bank() as bank,
         inside.running(

@@ -22,10 +22,19 @@ SECRETS = (b"redirect-secret", b"client-secret-7")
 
 @pytest_asyncio.fixture
 async def shop(database_url: str) -> AsyncIterator[merchant.Merchant]:
-    """A service whose provider has checkouts."""
+    """A service whose provider has checkouts; it asks for none by itself."""
     async with merchant.running(
-        database_url, provider_config={"mock": {"publishable_key": "pk_test_1"}}
+        database_url,
+        provider_config={"mock": {"publishable_key": "pk_test_1"}},
+        resolver_pending_first_s=3600,
     ) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def asking(database_url: str) -> AsyncIterator[merchant.Merchant]:
+    """A service that soon asks for the checkouts that wait for their payers."""
+    async with merchant.running(database_url) as running:
         yield running
 
 
@@ -196,16 +205,16 @@ async def test_the_customer_is_made_first_and_once_per_user(shop: merchant.Merch
     await rig.until(known)
 
 
-async def test_whoever_subscribes_on_a_page_is_a_customer_here(shop: merchant.Merchant) -> None:
+async def test_whoever_subscribes_on_a_page_is_a_customer_here(asking: merchant.Merchant) -> None:
     """The provider would make one of its own, and bill a subscription that nobody here knows."""
-    plan, key = await shop.plan(1000), rig.new_key()
-    made = await shop.check_out(key, plan_id=plan.id)
+    plan, key = await asking.plan(1000), rig.new_key()
+    made = await asking.check_out(key, plan_id=plan.id)
     assert made.customer_id
-    sent = shop.bank.calls[-1][1]
+    sent = asking.bank.calls[-1][1]
     # As Stripe does, the provider makes a customer where it is told of none.
     payer = sent.provider_customer_id or "cust_of_its_own"
-    subscription = shop.bank.new_id("subscr")
-    shop.bank.put(
+    subscription = asking.bank.new_id("subscr")
+    asking.bank.put(
         subscription,
         subscription={
             "state": provider_object_pb2.SubscriptionObject.STATE_ACTIVE,
@@ -215,21 +224,21 @@ async def test_whoever_subscribes_on_a_page_is_a_customer_here(shop: merchant.Me
         },
     )
     done = {"state": _C.STATE_COMPLETED, "provider_subscription_id": subscription, "paid": True}
-    shop.bank.put(made.mirror.provider_object_id, checkout=done)
+    asking.bank.put(made.mirror.provider_object_id, checkout=done)
 
     async def linked() -> merchant.Checkout | None:
-        found = await shop.checkout(made.id)
+        found = await asking.checkout(made.id)
         return found if found.subscription_id else None
 
     checkout = await rig.until(linked)
-    known = await shop.subscription(checkout.subscription_id)
+    known = await asking.subscription(checkout.subscription_id)
     assert known.customer_id == made.customer_id
-    assert (await shop.check_out(key, plan_id=plan.id)).id == made.id
-    another = await shop.check_out(plan_id=plan.id)
+    assert (await asking.check_out(key, plan_id=plan.id)).id == made.id
+    another = await asking.check_out(plan_id=plan.id)
     assert another.customer_id != made.customer_id
-    refused = await rig.refusal(shop.check_out(plan_id=f"plan_{'0' * 32}"))
+    refused = await rig.refusal(asking.check_out(plan_id=f"plan_{'0' * 32}"))
     assert refused.code is grpc.StatusCode.NOT_FOUND
-    assert shop.bank.customers_made == 2
+    assert asking.bank.customers_made == 2
 
 
 async def test_a_checkout_is_ended_once(shop: merchant.Merchant) -> None:
@@ -293,18 +302,18 @@ async def test_what_no_checkout_can_be_is_refused_by_its_field(shop: merchant.Me
 
 
 async def test_a_checkout_of_a_plan_leads_to_a_subscription_and_its_payment(
-    shop: merchant.Merchant,
+    asking: merchant.Merchant,
 ) -> None:
     """All three are here, linked, without any webhook: what waits is asked for."""
-    customer, plan = await shop.customer(), await shop.plan(1000)
+    customer, plan = await asking.customer(), await asking.plan(1000)
     key = rig.new_key()
     terms: dict[str, Any] = {"customer_id": customer.id, "plan_id": plan.id, "quantity": 2}
-    made = await shop.check_out(key, **terms)
-    sent = shop.bank.calls[-1][1]
+    made = await asking.check_out(key, **terms)
+    sent = asking.bank.calls[-1][1]
     assert sent.provider_price_id == plan.prices[0].provider_object_id
     assert (sent.quantity, made.plan_id, made.quantity) == (2, plan.id, 2)
-    subscription, invoice = shop.bank.new_id("subscr"), shop.bank.new_id("bill")
-    shop.bank.put(
+    subscription, invoice = asking.bank.new_id("subscr"), asking.bank.new_id("bill")
+    asking.bank.put(
         subscription,
         subscription={
             "state": provider_object_pb2.SubscriptionObject.STATE_ACTIVE,
@@ -314,34 +323,34 @@ async def test_a_checkout_of_a_plan_leads_to_a_subscription_and_its_payment(
             "provider_invoice_id": invoice,
         },
     )
-    shop.bank.bill(subscription, invoice, rig.money(2000))
-    payment = shop.bank.has_payment("pay_of_bill", 2000, provider_invoice_id=invoice)
-    shop.bank.put(invoice, invoice={"provider_payment_id": payment})
+    asking.bank.bill(subscription, invoice, rig.money(2000))
+    payment = asking.bank.has_payment("pay_of_bill", 2000, provider_invoice_id=invoice)
+    asking.bank.put(invoice, invoice={"provider_payment_id": payment})
     identity = made.mirror.provider_object_id
     done = {"state": _C.STATE_COMPLETED, "provider_subscription_id": subscription, "paid": True}
-    shop.bank.put(identity, checkout=done)
+    asking.bank.put(identity, checkout=done)
 
     async def linked() -> merchant.Checkout | None:
-        found = await shop.checkout(made.id)
+        found = await asking.checkout(made.id)
         return found if found.subscription_id else None
 
     checkout = await rig.until(linked)
     assert rig.state(checkout) == "COMPLETED"
-    known = await shop.subscription(checkout.subscription_id)
+    known = await asking.subscription(checkout.subscription_id)
     assert (rig.state(known), known.plan_id) == ("ACTIVE", plan.id)
 
     async def adopted() -> Any:
-        found = (await shop.caller.list(customer_id=customer.id)).payments
+        found = (await asking.caller.list(customer_id=customer.id)).payments
         return found[0] if found else None
 
-    paid = await shop.caller.get((await rig.until(adopted)).id)
+    paid = await asking.caller.get((await rig.until(adopted)).id)
     assert (rig.state(paid), paid.amount) == ("SUCCEEDED", rig.money(2000))
     assert paid.references.subscription_id == known.id
-    bill = await shop.ask("GetInvoice", invoice_id=paid.invoice_id)
+    bill = await asking.ask("GetInvoice", invoice_id=paid.invoice_id)
     assert bill.payment_id == paid.id
-    refused = await rig.refusal(shop.caller.cancel(paid.id))
+    refused = await rig.refusal(asking.caller.cancel(paid.id))
     assert refused.metadata["allowed_actions"] == "refund"
-    await shop.ask("ArchivePlan", plan_id=plan.id)
-    gone = await rig.refusal(shop.check_out(customer_id=customer.id, plan_id=plan.id))
+    await asking.ask("ArchivePlan", plan_id=plan.id)
+    gone = await rig.refusal(asking.check_out(customer_id=customer.id, plan_id=plan.id))
     assert gone.metadata["state"] == "STATE_ARCHIVED"
-    assert (await shop.check_out(key, **terms)).id == made.id
+    assert (await asking.check_out(key, **terms)).id == made.id

@@ -1,12 +1,14 @@
 """Customers: kept here, made at the provider, and paying."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import grpc
 import pytest
 from payhub.payments.v1 import payment_events_pb2
 from payhub.plugin.v1 import capability_pb2
+from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
 from payment_service.db import operations
@@ -96,25 +98,52 @@ async def test_an_update_makes_a_customer_that_could_not_be_made(
     assert service.ledger.effects(customer.id) == [("CREATE_CUSTOMER", "SUCCEEDED", None)]
 
 
-async def test_a_customer_that_may_be_being_made_is_not_made_again(
-    caller: rig.Caller, service: conftest.Service
-) -> None:
+class Hesitant(upstream.Upstream):
+    """Makes customers, and says that they are on their way until they are `there`."""
+
+    there = False
+
+    async def CreateCustomer(
+        self, request: provider_pb.CreateCustomerRequest, context: Any
+    ) -> provider_pb.CreateCustomerResponse:
+        """Makes one."""
+        answer = await super().CreateCustomer(request, context)
+        self.effects.append(("CreateCustomer", request.context.operation_id))
+        known = type(answer.operation)()
+        known.CopyFrom(answer.operation)
+        self._done[request.context.operation_id] = (known, [])
+        answer.operation.state = operation_pb2.Operation.STATE_PENDING
+        return answer
+
+    async def GetOperation(
+        self, request: provider_pb.GetOperationRequest, context: Any
+    ) -> provider_pb.GetOperationResponse:
+        """Says how far it is."""
+        answer = await super().GetOperation(request, context)
+        if not self.there:
+            answer.operation.state = operation_pb2.Operation.STATE_PENDING
+        return answer
+
+
+async def test_a_customer_that_may_be_being_made_is_not_made_again(database_url: str) -> None:
     """An update waits until it is known whether the provider has the customer."""
-    customer = await caller.create_customer(email="mock+pending_then_settled@example.com")
-    before = service.records.of_tenant(caller.tenant)
-    refused = await rig.refusal(caller.update_customer(customer.id, email="ada@example.com"))
-    assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
-    assert refused.reason == "STATE_CONFLICT"
-    assert refused.metadata["state"] == "SYNC_STATE_PENDING"
-    for table in ("customers", "idempotency_keys", "outbox"):
-        assert service.records.of_tenant(caller.tenant)[table] == before[table]
-    await caller.customer_becomes(customer.id, "SYNCED")
-    changed = await caller.update_customer(customer.id, email="ada@example.com")
-    assert rig.state(changed) == "SYNCED"
-    assert service.ledger.effects(customer.id) == [
-        ("CREATE_CUSTOMER", "SUCCEEDED", None),
-        ("UPDATE_CUSTOMER", "SUCCEEDED", None),
-    ]
+    async with Hesitant() as bank, inside.running(database_url, bank.target) as service:
+        await inside.connected(service)
+        caller = service.caller
+        customer = await caller.create_customer(name="Ada")
+        with contextlib.closing(records.Records(database_url)) as stored:
+            before = stored.of_tenant(caller.tenant)
+            refused = await rig.refusal(caller.update_customer(customer.id, name="Grace"))
+            assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+            assert refused.reason == "STATE_CONFLICT"
+            assert refused.metadata["state"] == "SYNC_STATE_PENDING"
+            for table in ("customers", "idempotency_keys", "outbox"):
+                assert stored.of_tenant(caller.tenant)[table] == before[table]
+        bank.there = True
+        await caller.customer_becomes(customer.id, "SYNCED")
+        changed = await caller.update_customer(customer.id, name="Grace")
+        assert rig.state(changed) == "SYNCED"
+        assert [name for name, _ in bank.effects] == ["CreateCustomer", "UpdateCustomer"]
 
 
 async def test_a_refused_update_leaves_the_provider_behind(

@@ -240,6 +240,7 @@ async def test_look_ups_pass_an_open_breaker(url: str, bank: stack.Stack) -> Non
         breaker_open_first_s=60.0,
         # No doubt is looked at before the breaker is open: who asks for one makes that due.
         resolver_doubt_first_s=3600.0,
+        resolver_longest_s=3600.0,
     ) as service:
         await inside.connected(service)
         caller = service.caller
