@@ -137,6 +137,16 @@ class Billing:
         found: Subscription = await self.ask("GetSubscription", subscription_id=subscription_id)
         return found
 
+    async def story(self, subscription_id: str) -> list[str]:
+        """Returns the types of a subscription's events, while more of them may come in."""
+        while True:
+            found = await self.subscription(subscription_id)
+            try:
+                return self.records.story(found)
+            except AssertionError:
+                if (await self.subscription(subscription_id)).version == found.version:
+                    raise
+
     async def becomes(self, subscription_id: str, wanted: str) -> Subscription:
         """Returns a subscription once it is in step, in a state."""
 

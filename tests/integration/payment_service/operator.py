@@ -88,6 +88,7 @@ class Operator:
         plugin_id = sidecar.handshake.identity.plugin_id
         await self.registered(sidecar, **entry)
         await self.bind(plugin_id)
+        await inside.connected(self.service, plugin_id)
         await self.call("InitializePlugin", plugin_id)
 
     async def history(self, plugin_id: str) -> list[Any]:

@@ -173,7 +173,10 @@ async def test_no_increment_passes_by_what_was_held_before_another(
 
 async def test_concurrent_increments_begin_one_at_a_time(database_url: str) -> None:
     """Of many increments, captures and a cancel at once, one begins; the others are refused."""
-    async with Holder() as bank, inside.running(database_url, bank.target) as service:
+    async with (
+        Holder() as bank,
+        inside.running(database_url, bank.target, provider_timeout_s=20) as service,
+    ):
         await inside.connected(service)
         caller = service.caller
         held = await caller.create(manual=True)

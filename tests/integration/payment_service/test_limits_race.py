@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import pytest_asyncio
 
@@ -40,15 +41,19 @@ async def replicas(
     """Two services on one PostgreSQL database; one on SQLite, which one process has alone."""
     wanted = 1 if database_url.startswith("sqlite") else 2
     async with contextlib.AsyncExitStack() as opened:
-        running = inside.running(database_url, bank.target(stack.MOCK), **KEYS)
+        running = inside.running(database_url, bank.target(stack.MOCK), **SETTINGS)
         found = [await opened.enter_async_context(running)]
         for _ in range(wanted - 1):
-            other = inside.running(database_url, bank.target(stack.MOCK), **KEYS)
+            other = inside.running(database_url, bank.target(stack.MOCK), **SETTINGS)
             found.append(await opened.enter_async_context(other))
         yield found
 
 
-KEYS = {"encryption_keys": "q7ZQ3Y2m0yZpqQxqvTjmEoKfZk1Jc8Hn0qfCqkq3b2A="}
+SETTINGS: dict[str, Any] = {
+    "encryption_keys": "q7ZQ3Y2m0yZpqQxqvTjmEoKfZk1Jc8Hn0qfCqkq3b2A=",
+    # No payment of a crowd is in doubt because the crowd took long.
+    "provider_timeout_s": 20,
+}
 
 
 async def test_of_payments_that_race_exactly_so_many_pass_as_the_day_holds(
