@@ -29,10 +29,11 @@ from payhub.type.v1 import money_pb2
 
 from provider_mock import oracle
 from tests import starting
+from tests.integration.provider import patience
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 30.0
 _READY = re.compile(r"ready grpc=(\S+) http=(\S+)")
 
 Operation = operation_pb2.Operation
@@ -214,7 +215,7 @@ class Core:
         """Shakes hands and configures the binding."""
         offered = [ps.CORE_CAPABILITY_CUSTOMER_ACTION] if customer_action else []
         await self.plugin.Handshake(
-            ps.HandshakeRequest(core_capabilities=offered), timeout=5, wait_for_ready=True
+            ps.HandshakeRequest(core_capabilities=offered), timeout=10, wait_for_ready=True
         )
         await self.configure(config, generation=generation)
 
@@ -254,14 +255,14 @@ class Core:
         await until(is_found)
 
     async def running(self, operation_id: str) -> None:
-        """Waits until the provider works on an operation."""
+        """Waits until the provider works on an operation; Missed if it has ended already."""
 
         async def is_running() -> bool:
             try:
                 await self.find(operation_id)
             except Refused as refused:
                 return refused.reason == "OPERATION_IN_PROGRESS"
-            return False
+            raise patience.Missed(operation_id)
 
         await until(is_running)
 

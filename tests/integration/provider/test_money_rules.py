@@ -1,13 +1,14 @@
 """The provider's own rules: idempotency, ceilings, voids, and who may see what."""
 
 import asyncio
+import itertools
 
 import grpc
 import pytest
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from tests.integration.provider import rig
+from tests.integration.provider import patience, rig
 
 State = operation_pb2.Operation
 
@@ -76,17 +77,23 @@ async def test_an_id_with_other_parameters_is_refused(
 
 async def test_a_concurrent_duplicate_with_other_parameters_is_refused(core: rig.Core) -> None:
     """A duplicate in flight is compared too, not given the other's answer."""
-    await core.configure('{"latency_ms": 150}', generation=2)
-    request = core.authorization()
-    other = pps.AuthorizePaymentRequest()
-    other.CopyFrom(request)
-    other.amount.amount_minor = 7
-    first = asyncio.ensure_future(core.call(core.stub.AuthorizePayment, request))
-    await core.running(request.context.operation_id)
-    with pytest.raises(rig.Refused) as refused:
-        await core.call(core.stub.AuthorizePayment, other)
-    assert refused.value.reason == "OPERATION_MISMATCH"
-    assert (await first).operation.amount == rig.money(1000)
+    generations = itertools.count(2)
+
+    async def meet(stretch: float) -> None:
+        slow = f'{{"latency_ms": {150 * stretch:.0f}}}'
+        await core.configure(slow, generation=next(generations))
+        request = core.authorization()
+        other = pps.AuthorizePaymentRequest()
+        other.CopyFrom(request)
+        other.amount.amount_minor = 7
+        first = asyncio.ensure_future(core.call(core.stub.AuthorizePayment, request))
+        await core.running(request.context.operation_id)
+        with pytest.raises(rig.Refused) as refused:
+            await core.call(core.stub.AuthorizePayment, other)
+        assert refused.value.reason == "OPERATION_MISMATCH"
+        assert (await first).operation.amount == rig.money(1000)
+
+    await patience.caught(meet)
 
 
 async def test_unknown_fields_and_attempts_do_not_make_another_operation(core: rig.Core) -> None:

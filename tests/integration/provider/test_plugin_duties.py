@@ -314,5 +314,5 @@ async def test_upstream_work_outlives_a_stopped_server(odd: tuple[Odd, rig.Core]
     with contextlib.suppress(asyncio.CancelledError):
         await calling
     plugin.gate.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         await ended.wait()

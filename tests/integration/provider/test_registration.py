@@ -13,13 +13,18 @@ import grpc
 import pytest
 from payhub.registry.v1 import registry_service_pb2 as rs
 
+from provider_sdk import registration
 from servicekit import errors
 from tests.integration.provider import registry, rig
 
 StartMock = Callable[..., rig.MockProcess]
 SLOW_S = 1.2
 SLOW = f'{{"latency_ms": {SLOW_S * 1e3:.0f}}}'
+# Longer than any hiccup of the machine: what starves a renewal is then the provider's load.
+LEASE_S = 3.0
+RENEWALS = 8
 STANDING_BY = "core lets this instance stand by: only probes and look-ups come"
+CARRYING_ON = "core lets this instance carry on"
 
 
 @pytest.fixture
@@ -40,11 +45,14 @@ async def _started(start_mock: StartMock, core: registry.Registry, **env: str) -
 
 
 async def _registered(core: registry.Registry, count: int = 1) -> None:
-    await rig.until(lambda: len(core.registered) >= count)
+    # It pauses up to 5 s between two tries.
+    await rig.until(lambda: len(core.registered) >= count, timeout_s=30)
 
 
 def _events(mock: rig.MockProcess) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in mock.log.read_text().splitlines()]
+    """Returns the lines of the log that are written to their end."""
+    lines = mock.log.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 async def _slow_call(mock: rig.MockProcess) -> tuple[rig.Core, "asyncio.Future[Any]"]:
@@ -92,26 +100,27 @@ async def test_it_registers_whenever_core_comes(
     await core.stop()
 
 
-async def test_the_lease_is_renewed_in_time_under_load(
-    start_mock: StartMock, core: registry.Registry
-) -> None:
+async def test_the_lease_is_renewed_in_time_under_load(start_mock: StartMock) -> None:
     """No gap between renewals is as long as the lease, however busy the provider is."""
+    core = registry.Registry(lease_s=LEASE_S)
+    await core.start()
     mock = await _started(start_mock, core)
     caller = rig.Core(mock.target)
     await caller.connect()
     await _registered(core)
-    end_s = time.monotonic() + 3 * registry.LEASE_S
+    end_s = time.monotonic() + RENEWALS * LEASE_S
 
     async def pay() -> None:
-        while time.monotonic() < end_s:
+        while len(core.renewed_s) < RENEWALS and time.monotonic() < end_s:
             await caller.authorize()
 
     await asyncio.gather(*(pay() for _ in range(8)))
     gaps_s = [later - one for one, later in itertools.pairwise(core.renewed_s)]
-    assert len(gaps_s) >= 5
-    assert max(gaps_s) < registry.LEASE_S
+    assert len(gaps_s) >= RENEWALS - 1
+    assert max(gaps_s) < LEASE_S
     assert len(core.registered) == 1
     await caller.close()
+    await core.stop()
 
 
 async def test_a_retired_instance_ends_what_runs_and_leaves(
@@ -183,6 +192,7 @@ async def test_core_may_refuse_for_a_while_and_let_it_stand_by(
     await caller.connect()
     assert (await caller.authorize()).state == rig.Operation.STATE_SUCCEEDED
     await caller.close()
+    await rig.until(lambda: CARRYING_ON in mock.log.read_text())
     assert [line["event"] for line in _events(mock)].count(STANDING_BY) == 1
     assert len(core.registered) == 1
 
@@ -200,4 +210,5 @@ async def test_a_core_that_hangs_keeps_nothing_from_stopping(
     await rig.until(lambda: bool(core.keys))
     begun_s = time.monotonic()
     assert await asyncio.to_thread(mock.stop) == 0
-    assert time.monotonic() - begun_s < 5
+    # Nearly the whole of which it would take to wait for the answer.
+    assert time.monotonic() - begun_s < registration.REGISTER_TIMEOUT_S - 2

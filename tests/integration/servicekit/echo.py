@@ -35,6 +35,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.tracker = tasks.Tracker()
+        self.draining = asyncio.Event()
         self.waiting = 0
         self.canceled: list[str] = []
         self.calls: list[rpc.Call] = []
@@ -77,12 +78,15 @@ class Echo:
         return Text(value="waited")
 
     async def charge(self, request: Text, context: Any) -> Text:
-        """Do work that must not stop in the middle."""
-        return await self.tracker.shielded(self._charge(float(request.value)))
+        """Do work that must not stop in the middle, and ends in the course of a drain."""
+        return await self.tracker.shielded(self._charge())
 
-    async def _charge(self, seconds: float) -> Text:
+    async def _charge(self) -> Text:
         _log.info("charging")
-        await asyncio.sleep(seconds)
+        await self.draining.wait()
+        # Whoever doesn't wait for it now is quicker.
+        for _ in range(10):
+            await asyncio.sleep(0)
         _log.info("charged")
         return Text(value="charged")
 
@@ -159,6 +163,7 @@ async def main() -> int:
         _log.info("background ended")
 
     async def drain() -> None:
+        echo.draining.set()
         left = await echo.tracker.drain(loaded.drain_grace_s)
         _log.info("drained", left=left)
         if problem == "drain":

@@ -117,7 +117,7 @@ async def refusal(call: Any) -> tuple[grpc.aio.AioRpcError, error_details_pb2.Er
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until the condition holds, at most 5 s."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -366,9 +366,13 @@ async def test_a_caller_that_leaves_cancels_the_handler(serving: Serving) -> Non
         await asyncio.gather(task, return_exceptions=True)
         await until(lambda: rig.count("Wait", "CANCELLED") == 1)
         assert rig.echo.canceled == ["wait"]
-        error, _, _ = await refusal(rig.unary("Wait")(Text(value="60"), timeout=0.05))
-        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await until(lambda: sum(rig.registry.rpc.of("test.Echo.Wait").codes.values()) == 2)
+        # A call whose time is over before it arrives is none of ours.
+        while rig.echo.waiting == 1:
+            error, _, _ = await refusal(rig.unary("Wait")(Text(value="60"), timeout=0.05))
+            assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        codes = rig.registry.rpc.of("test.Echo.Wait").codes
+        await until(lambda: sum(codes.values()) >= 2)
+        assert set(codes) <= {"CANCELLED", "DEADLINE_EXCEEDED"}
 
 
 async def test_a_stream_ends_with_its_error(serving: Serving) -> None:

@@ -46,7 +46,7 @@ class Process:
 
         def ask() -> tuple[int, str]:
             try:
-                with urllib.request.urlopen(f"http://{self.http_at}{path}", timeout=5) as answer:
+                with urllib.request.urlopen(f"http://{self.http_at}{path}", timeout=20) as answer:
                     return answer.status, answer.read().decode()
             except urllib.error.HTTPError as refused:
                 with refused:
@@ -58,7 +58,7 @@ class Process:
         """Wait for the exit; return its status and the log lines."""
         assert self.child.stdout is not None
         assert self.child.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             text = await self.child.stderr.read()
             assert await self.child.stdout.read() == b""
             status = await self.child.wait()
@@ -87,7 +87,7 @@ async def running(**env: str) -> AsyncIterator[Process]:
     child = await spawn(**env)
     assert child.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             line = (await child.stdout.readline()).decode()
         ready = READY.fullmatch(line)
         assert ready is not None, line
@@ -104,7 +104,7 @@ async def running(**env: str) -> AsyncIterator[Process]:
 async def until_charging(process: Process) -> None:
     """Wait until the service says that it has begun to charge."""
     assert process.child.stderr is not None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         while b'"charging"' not in await process.child.stderr.readline():
             pass
 
@@ -143,7 +143,7 @@ async def test_a_port_that_is_taken_ends_the_process_with_a_reason() -> None:
         for name, address in (("GRPC", first.grpc_at), ("HTTP", first.http_at)):
             port = address.rpartition(":")[2]
             child = await spawn(**{f"ECHO_SERVICE_{name}_PORT": port})
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(40):
                 out, err = await child.communicate()
             lines = [json.loads(line) for line in err.splitlines() if line.startswith(b"{")]
             (line,) = [line for line in lines if line["event"] == "can't listen"]
@@ -158,16 +158,16 @@ async def test_a_drain_lets_running_calls_finish() -> None:
         watch = health.Watch(health_pb2.HealthCheckRequest(service=echo.NAME))
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         kept = asyncio.ensure_future(process.unary("Wait")(Text(value="0.5"), timeout=10))
-        left = asyncio.ensure_future(process.unary("Charge")(Text(value="1"), timeout=0.2))
+        left = process.unary("Charge")(Text(), timeout=60)
         await until_charging(process)
+        left.cancel()
         process.child.send_signal(signal.SIGTERM)
         process.child.send_signal(signal.SIGTERM)  # to the process and to its group
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         assert await watch.read() is grpc.aio.EOF
         assert (await kept).value == "waited"
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
+        with pytest.raises(asyncio.CancelledError):
             await left
-        assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         status, lines = await process.end()
     assert status == 0
     assert process.events(lines) == ["background ended", "charged", "drained", "closed"]
@@ -177,7 +177,7 @@ async def test_what_outlasts_the_grace_is_canceled_but_tracked_work_ends() -> No
     """The grace bounds calls; a charge that has begun is still waited for."""
     async with running(ECHO_SERVICE_DRAIN_GRACE_S="0.3") as process:
         long = asyncio.ensure_future(process.unary("Wait")(Text(value="60"), timeout=60))
-        charge = asyncio.ensure_future(process.unary("Charge")(Text(value="0.5"), timeout=60))
+        charge = asyncio.ensure_future(process.unary("Charge")(Text(), timeout=60))
         await until_charging(process)
         process.child.send_signal(signal.SIGTERM)
         for call in (long, charge):
@@ -200,12 +200,14 @@ async def test_a_step_that_hangs_does_not_hold_up_the_end() -> None:
 async def test_a_second_signal_stops_at_once() -> None:
     """Calls and steps are abandoned, files are closed, and the status says so."""
     async with running() as process:
-        long = asyncio.ensure_future(process.unary("Charge")(Text(value="60"), timeout=60))
+        long = asyncio.ensure_future(process.unary("Charge")(Text(), timeout=60))
         await until_charging(process)
-        async with asyncio.timeout(5):
-            while not long.done():
-                process.child.send_signal(signal.SIGTERM)
-                await asyncio.wait([long], timeout=0.1)
+        async with asyncio.timeout(40):
+            # It may have ended before we hear that the call has.
+            with contextlib.suppress(ProcessLookupError):
+                while not long.done():
+                    process.child.send_signal(signal.SIGTERM)
+                    await asyncio.wait([long], timeout=0.1)
         with pytest.raises(grpc.aio.AioRpcError):
             await long
         status, lines = await process.end()
@@ -230,7 +232,7 @@ async def test_a_failure_shows_in_the_exit_status(problem: str) -> None:
 async def test_wrong_settings_end_the_process_with_status_2() -> None:
     """Before anything is opened, with one line per problem on stderr."""
     child = await spawn(ECHO_SERVICE_GRPC_PORT="x", ECHO_SERVICE_HOSTT="y")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         out, err = await child.communicate()
     assert (child.returncode, out) == (2, b"")
     assert sorted(line.partition(":")[0] for line in err.decode().splitlines()) == [
