@@ -16,8 +16,8 @@ def test_watcher_ends_what_its_starter_left_behind() -> None:
         assert guard.stdin is not None
         guard.stdin.write(f"+{left.pid}\n+{reaped.pid}\n-{reaped.pid}\n".encode())
         guard.stdin.close()
-        assert left.wait(timeout=5) < 0
-        assert guard.wait(timeout=5) == 0
+        assert left.wait(timeout=20) < 0
+        assert guard.wait(timeout=20) == 0
         assert reaped.poll() is None
     finally:
         for process in (left, reaped):

@@ -6,7 +6,6 @@ prices, so what is here is what both can do; see docs/stripe-doubles.md.
 
 import asyncio
 import pathlib
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 
@@ -16,6 +15,7 @@ import pytest_asyncio
 from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 from payhub.provider.v1 import provider_object_pb2 as pb
 
+from servicekit import ports
 from tests import starting
 from tests.integration.provider import rig
 from tests.integration.provider_stripe import stripe_rig
@@ -27,8 +27,7 @@ _O = rig.Operation
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a localstripe of this module's own."""
     folder: pathlib.Path = tmp_path_factory.mktemp("localstripe")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = ports.choose(1)
     with (folder / "log.txt").open("w") as log:
         process = starting.popen(
             [sys.executable, "-m", "localstripe", "--port", str(port), "--from-scratch"],
@@ -38,7 +37,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 @pytest_asyncio.fixture
