@@ -14,6 +14,8 @@ from provider_sdk.conformance import checks, refusal
 from provider_sdk.conformance import run as runs
 
 HANDSHAKE_S = 1.0
+# A machine that is busy elsewhere may spoil one.
+HANDSHAKES = 3
 
 _PLUGIN_ID = re.compile(r"[a-z][a-z0-9.-]{1,61}[a-z0-9]")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -70,15 +72,17 @@ async def handshake_stays_home(run: runs.Run) -> None:
 
 
 async def _shake_in_time(run: runs.Run) -> None:
-    begun_s = asyncio.get_running_loop().time()
-    await run.shake_hands()
-    took_s = asyncio.get_running_loop().time() - begun_s
-    if took_s > HANDSHAKE_S:
-        raise checks.Failed(
-            f"Handshake took {took_s:.2f} s",
-            rule="Handshake answers within a second.",
-            fix="answer Handshake from what the process knows",
-        )
+    for _ in range(HANDSHAKES):
+        begun_s = asyncio.get_running_loop().time()
+        await run.shake_hands()
+        took_s = asyncio.get_running_loop().time() - begun_s
+        if took_s <= HANDSHAKE_S:
+            return
+    raise checks.Failed(
+        f"each of {HANDSHAKES} handshakes took longer than a second, the last {took_s:.2f} s",
+        rule="Handshake answers within a second.",
+        fix="answer Handshake from what the process knows",
+    )
 
 
 @checks.check(

@@ -21,6 +21,7 @@ QUICKLY_S = 1.0
 SLOW_S = 1.5
 SLOW_CALLS = 10
 NEIGHBOUR_CALLS = 20
+NEIGHBOUR_ROUNDS = 3
 # A neighbour that has to wait for the slow ones takes about as long as they do.
 NEIGHBOUR_MAX_S = SLOW_S / 3
 
@@ -39,7 +40,7 @@ OVERHEAD_MAX_S = 0.025
     phase=checks.Phase.LOAD,
 )
 async def concurrency_limit(run: runs.Run) -> None:
-    """Fills the provider with calls that upstream holds, then sends some more."""
+    """Fills the provider with calls that upstream holds; most further ones are quickly refused."""
     upstream = attempts.double(run)
     limit = run.handshake.max_concurrent_calls
     if not limit:
@@ -53,6 +54,7 @@ async def concurrency_limit(run: runs.Run) -> None:
     upstream.reset()
     upstream.pause(acts=True)
     filling = [asyncio.create_task(binding.authorize(timeout_s=30.0)) for _ in range(limit)]
+    took_s: list[float] = []
     try:
 
         async def is_full() -> bool:
@@ -73,11 +75,13 @@ async def concurrency_limit(run: runs.Run) -> None:
                 effect="NONE",
                 fix="count the calls in progress and refuse before doing anything",
             )
-            if time.monotonic() - begun_s > QUICKLY_S:
-                raise checks.Failed(
-                    f"a call beyond the limit was refused after {time.monotonic() - begun_s:.1f} s",
-                    fix="refuse at once instead of queueing",
-                )
+            took_s.append(time.monotonic() - begun_s)
+        # Any one of them may have met a machine that was busy elsewhere.
+        if statistics.median(took_s) > QUICKLY_S:
+            raise checks.Failed(
+                f"calls beyond the limit were refused after {statistics.median(took_s):.1f} s",
+                fix="refuse at once instead of queueing",
+            )
         upstream.release()
         await asyncio.gather(*filling)
     finally:
@@ -100,11 +104,32 @@ async def concurrency_limit(run: runs.Run) -> None:
     phase=checks.Phase.LOAD,
 )
 async def slow_neighbour(run: runs.Run) -> None:
-    """Slows the operations of one amount, sent by one binding, and times another's."""
-    upstream = attempts.double(run)
+    """Slows the operations of one amount, sent by one binding, and times another's.
+
+    The quietest of three rounds counts.
+    """
     slow, quick = await run.new_binding(), await run.new_binding()
-    slow_minor = run.profile.amount_minor + 1
     await quick.authorize()
+    slowest_s = float("inf")
+    for _ in range(NEIGHBOUR_ROUNDS):
+        # The suite, the double and the provider share one machine with others.
+        slowest_s = min(slowest_s, await _beside(run, slow, quick))
+        if slowest_s <= NEIGHBOUR_MAX_S:
+            break
+    run.note(f"slowest neighbour {slowest_s * 1e3:.0f} ms")
+    if slowest_s > NEIGHBOUR_MAX_S:
+        raise checks.Failed(
+            f"while one binding's upstream took {SLOW_S:g} s, a call of another took "
+            f"{slowest_s:.2f} s",
+            fix="give bindings connections of their own, and never block the event loop",
+        )
+
+
+async def _beside(run: runs.Run, slow: bindings.Binding, quick: bindings.Binding) -> float:
+    """Returns the longest that a call of *quick* takes beside those of *slow*, seconds."""
+    upstream = attempts.double(run)
+    upstream.reset()
+    slow_minor = run.profile.amount_minor + 1
     upstream.slow(SLOW_S, amount_minor=slow_minor)
     calls = min(SLOW_CALLS, max(1, (run.handshake.max_concurrent_calls or SLOW_CALLS) - 1))
     waiting = [asyncio.create_task(slow.authorize(amount_minor=slow_minor)) for _ in range(calls)]
@@ -124,13 +149,7 @@ async def slow_neighbour(run: runs.Run) -> None:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-    run.note(f"slowest neighbour {slowest_s * 1e3:.0f} ms")
-    if slowest_s > NEIGHBOUR_MAX_S:
-        raise checks.Failed(
-            f"while one binding's upstream took {SLOW_S:g} s, a call of another took "
-            f"{slowest_s:.2f} s",
-            fix="give bindings connections of their own, and never block the event loop",
-        )
+    return slowest_s
 
 
 async def _slowest(binding: bindings.Binding, calls: int) -> float:

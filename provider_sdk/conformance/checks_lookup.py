@@ -4,6 +4,8 @@ Owns rules 47 and 59. Collected by `catalog`. Both need the upstream double: it
 is the memory that processes share.
 """
 
+import functools
+
 import grpc
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2
@@ -160,7 +162,7 @@ async def inconclusive(run: runs.Run) -> None:
         trouble()
         for operation_id in (paid.operation_id, run.new_operation_id()):
             await run.expect_status(
-                binding.find(operation_id, timeout_s=2.0),
+                run.in_time(functools.partial(binding.find, operation_id, timeout_s=2.0)),
                 what=f"a look-up while upstream {what}",
                 code=grpc.StatusCode.UNAVAILABLE,
                 reason="LOOKUP_INCONCLUSIVE",

@@ -1,6 +1,8 @@
 """How checks are run and reported: outcomes, exit status, files."""
 
 import asyncio
+import functools
+import itertools
 import pathlib
 import signal
 from concurrent import futures
@@ -73,6 +75,31 @@ async def test_any_other_end_of_a_check_is_a_failure(
     ):
         assert text in one.reason
         assert one.fix
+
+
+async def test_only_an_answer_that_is_late_each_time_fails(
+    running_mock: provider_rig.MockProcess,
+) -> None:
+    """A deadline that passed is no refusal: it is tried again, and told if it stays so."""
+
+    async def probe(run: runs.Run, late: int) -> None:
+        tries = itertools.count()
+
+        async def ask() -> object:
+            timeout_s = -1.0 if next(tries) < late else 10.0
+            return await run.call(run.plugin.Probe, ps.ProbeRequest(), timeout_s=timeout_s)
+
+        await run.in_time(ask)
+        run.note(f"{next(tries)} tries")
+
+    async with rig.session(running_mock.target) as session:
+        ended = [
+            await session.execute(rig.check(functools.partial(probe, late=late)))
+            for late in (0, 2, 3)
+        ]
+    assert [one.outcome for one in ended] == [Outcome.PASSED, Outcome.PASSED, Outcome.FAILED]
+    assert [one.notes for one in ended[:2]] == [("1 tries",), ("3 tries",)]
+    assert "DEADLINE_EXCEEDED" in ended[2].reason
 
 
 async def test_a_rule_is_skipped_only_for_a_reason(
