@@ -265,7 +265,7 @@ class Shop:
 
     async def make_due(self) -> None:
         """Makes every waiting retry due now: no policy is that fast."""
-        await asyncio.to_thread(test_retries_crash.set_due, self.town.database_url, 1)
+        await asyncio.to_thread(test_retries_crash.set_due, self.town.database_url)
 
 
 def _ask_stripe(double: str, path: str) -> None:
