@@ -21,6 +21,8 @@ from subscribers.email_notifier import money
 
 LINE_CHARS_MAX = 200
 NAME_CHARS_MAX = 100
+# What text that headers hold encoded begins with; the library decodes it, line ends included.
+ENCODED = "=?"
 
 
 class Unreadable(ValueError):
@@ -67,12 +69,12 @@ def line(text: str) -> str:
 def usable_name(name: str) -> str:
     """Return a customer's name, or nothing for one that looks like an attempt at something.
 
-    Line ends would reach for the headers, addresses of sites make of a receipt somebody
-    else's advertisement.
+    Line ends would reach for the headers, and so would what the library takes for encoded
+    (`=?utf-8?q?=0A?=`); addresses of sites make of a receipt somebody else's advertisement.
     """
     name = name.strip()
-    wrong = not name.isprintable() or len(name) > NAME_CHARS_MAX or "//" in name or "@" in name
-    return "" if wrong else name
+    wrong = not name.isprintable() or len(name) > NAME_CHARS_MAX
+    return "" if wrong or any(each in name for each in ("//", "@", ENCODED)) else name
 
 
 def _receipt(data: bytes) -> Content:

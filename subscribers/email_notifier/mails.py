@@ -115,7 +115,7 @@ class Composer:
         made = email.message.EmailMessage(policy=email.policy.SMTP)
         made["From"] = email.headerregistry.Address(self.from_name, addr_spec=self.from_address)
         made["To"] = _recipient(name, address)
-        made["Subject"] = contents.line(template.subject.substitute(values))
+        made["Subject"] = _plain(contents.line(template.subject.substitute(values)))
         made["Date"] = event.occur_time.ToDatetime(datetime.UTC)
         made["Message-ID"] = message_id(event.id, self.from_address.rpartition("@")[2])
         made["Auto-Submitted"] = "auto-generated"
@@ -132,6 +132,11 @@ def message_id(event_id: str, domain: str) -> str:
     if not _PLAIN_ID.fullmatch(event_id):
         event_id = f"evt_{hashlib.sha256(event_id.encode()).hexdigest()[:32]}"
     return f"<{event_id}@{domain}>"
+
+
+def _plain(text: str) -> str:
+    """Return `text` so that nothing in it is taken for encoded."""
+    return text.replace(contents.ENCODED, "= ?")
 
 
 def _recipient(name: str, address: str) -> email.headerregistry.Address:

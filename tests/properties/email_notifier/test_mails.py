@@ -8,6 +8,7 @@ from tests.unit.email_notifier import samples
 
 @hypothesis.given(st.text(max_size=150), st.text(max_size=300), st.text(min_size=8, max_size=64))
 @hypothesis.example("Ada\r\nBcc: all@x.test", "a\nBcc: all@x.test", "evt_1\r\nBcc: all@x.test")
+@hypothesis.example("=?utf-8?q?a=0ABcc=3A_x=40y?=", "=?utf-8?b?CkJjYzogeEB5?=", "=?utf-8?q?=0Ax?=")
 @hypothesis.example("<script>alert(1)</script>", "<img src=x onerror=y>", "evt_>@evil, <x>")
 def test_no_text_of_others_reaches_headers_or_markup(name: str, order: str, event_id: str) -> None:
     """Names, references and ids can neither add a header or recipient nor markup."""

@@ -118,12 +118,28 @@ def test_the_message_id_follows_from_the_event_alone() -> None:
     assert ids[2] == ids[3] != ids[4]
 
 
-@pytest.mark.parametrize("name", ["Ada\nBcc: x@y", "Win http://evil.test", "a@b", "x" * 101])
+@pytest.mark.parametrize(
+    "name",
+    ["Ada\nBcc: x@y", "Win http://evil.test", "a@b", "x" * 101, "=?utf-8?q?a=0D=0ABcc=3A_x=40y?="],
+)
 def test_a_name_that_is_none_is_left_out(name: str) -> None:
-    """A name with line ends, an address or no end is neither greeted nor put into a header."""
+    """A name with line ends, an address or no end is neither greeted nor put into a header, also
+    where it is written as headers encode it.
+    """
     mail = samples.mail(samples.event("payment.succeeded", samples.payment()), name=name)
     assert mail["To"] == "ada@x.test"
+    assert "Bcc" not in mail
     assert samples.body(mail, "plain").splitlines()[0] == "Hello,"
+
+
+def test_a_subject_is_what_it_says_and_no_header() -> None:
+    """Text of others in a subject is not read as an encoding, which could hide line ends."""
+    number = "=?utf-8?q?7=0D=0ABcc=3A_x=40y?="
+    invoice = {"id": "inv_1", "customer_id": samples.CUSTOMER, "number": number}
+    payload = billing_events_pb2.InvoiceEvent(invoice=invoice)  # type: ignore[arg-type]
+    mail = samples.mail(samples.event("invoice.generated", payload))
+    assert "Bcc" not in mail
+    assert "Bcc=3A" in mail["Subject"]
 
 
 @pytest.mark.parametrize(
