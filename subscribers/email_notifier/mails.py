@@ -28,6 +28,8 @@ TEMPLATE_BYTES_MAX = 65_536
 _FIELDS = ("greeting", "amount", "number", "standing", "details", "sender")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+")
 _SUBJECT = "Subject: "
+# A server may take seven bits only, and eight have to be announced.
+_POLICY = email.policy.SMTP.clone(cte_type="7bit")
 
 
 class TemplateProblem(Exception):
@@ -112,7 +114,7 @@ class Composer:
             f"<tr><td>{html.escape(label)}</td><td>{html.escape(value)}</td></tr>"
             for label, value in rows
         )
-        made = email.message.EmailMessage(policy=email.policy.SMTP)
+        made = email.message.EmailMessage(policy=_POLICY)
         made["From"] = email.headerregistry.Address(self.from_name, addr_spec=self.from_address)
         made["To"] = _recipient(name, address)
         made["Subject"] = _plain(contents.line(template.subject.substitute(values)))

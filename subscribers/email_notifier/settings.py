@@ -17,7 +17,8 @@ Seconds = Annotated[float, pydantic.Field(gt=0, le=172_800)]
 EventType = Literal[
     "payment.succeeded", "payment.failed", "subscription.created", "invoice.generated"
 ]
-_ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
 
 
 class Settings(settings.ServiceSettings):

@@ -142,6 +142,20 @@ def test_a_subject_is_what_it_says_and_no_header() -> None:
     assert "Bcc=3A" in mail["Subject"]
 
 
+def test_a_mail_is_ascii_on_the_wire() -> None:
+    """Names beyond ASCII are encoded: a server need not take eight bits, and is not told of any."""
+    event = samples.event("payment.succeeded", samples.payment(description="Žluťoučký"))
+    content = contents.of(event)
+    assert content is not None
+    made = samples.COMPOSER.compose(event, content, name="Zoë", address="ada@x.test")
+    assert made.as_bytes().isascii()
+    mail = samples.mail(event, name="Zoë")
+    assert mail["To"] == "Zoë <ada@x.test>"
+    for kind in ("plain", "html"):
+        assert "Zoë" in samples.body(mail, kind)
+        assert "Žluťoučký" in samples.body(mail, kind)
+
+
 @pytest.mark.parametrize(
     "address", ["", "ada", "a@x.test, b@x.test", "a@x.test\nBcc: b@x", "é@x.y"]
 )
@@ -188,6 +202,8 @@ def test_answers_mean_later_or_never(failure: Exception, kind: type, text: str) 
     ("variable", "value"),
     [
         ("FROM_ADDRESS", "a@x\nBcc: b@x"),
+        ("FROM_ADDRESS", "a..b@x.test"),
+        ("FROM_ADDRESS", ".a@x.test"),
         ("FROM_NAME", "a\nb"),
         ("SMTP_PASSWORD", "alone"),
         ("EVENT_TYPES", '["payment.created"]'),
