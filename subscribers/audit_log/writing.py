@@ -139,8 +139,8 @@ class Writer:
             self._seen.forget()
             start, start_bytes = entries.Head(), 0
         verdict = self._scan(start, start_bytes, anchor)
-        anchored = anchor is None or verdict.head.sequence >= anchor.sequence
-        if verdict.problem and not (verdict.line and anchor is not None and anchored):
+        # Only what lies behind an anchor that is on this log may be a crash's.
+        if verdict.problem and not (verdict.line and verdict.anchored):
             where = f" at line {verdict.line}" if verdict.line else ""
             raise CantOpen(f"{self.path}: not whole{where}: {verdict.problem}")
         if anchor is None and self.head.sequence:

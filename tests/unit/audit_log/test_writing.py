@@ -104,6 +104,30 @@ def test_a_torn_end_is_cut_and_nothing_else(tmp_path: pathlib.Path) -> None:
         assert log.read_bytes() == damaged
 
 
+def test_a_log_written_anew_is_neither_opened_nor_cut(tmp_path: pathlib.Path) -> None:
+    """A whole chain that is not the anchored one stays as it is for who looks into it, with the
+    index of the former log, with none and with its own.
+    """
+    logs.fill(tmp_path, 1, 3)
+    (tmp_path / "other").mkdir()
+    other = logs.fill(tmp_path / "other", 11, 14)
+    log, index = tmp_path / "log", tmp_path / "log.seen"
+    log.write_bytes(other)
+
+    def refused() -> None:
+        for end in (b"", b"torn\n"):
+            log.write_bytes(other + end)
+            with pytest.raises(writing.CantOpen, match="not whole"), logs.writing_to(tmp_path):
+                pass
+            assert log.read_bytes() == other + end
+
+    refused()
+    index.unlink()
+    refused()
+    index.write_bytes((tmp_path / "other" / "log.seen").read_bytes())
+    refused()
+
+
 def test_one_writer_at_a_time(tmp_path: pathlib.Path) -> None:
     """A second writer is told, and the first goes on."""
     with logs.writing_to(tmp_path) as writer:
