@@ -39,7 +39,9 @@ def _million(board: report.Board, seconds: float) -> None:
         process = psutil.Process(started.pid)
         process.cpu_affinity([max(process.cpu_affinity())])
         outcome = streams.run(started, load)
-    board.figure(name, outcome.delivered / outcome.seconds)
+    # Publishing keeps its rate however far behind subscribers are; a tick is what they asked for.
+    took_s = max(outcome.seconds, outcome.arriving_s - load.tick_ms / 1000)
+    board.figure(name, outcome.delivered / took_s)
     board.figure("fanout_1000x1000_p99_ms", outcome.p99_ms)
     board.note("fanout_1000x1000_p50_ms", outcome.p50_ms)
     board.note("fanout_1000x1000_cores", outcome.cores)

@@ -33,6 +33,8 @@ class Seen:
         self.gaps = 0
         self.fell_behind = 0
         self.latencies_ms: list[float] = []
+        # When the first event came, and the last one.
+        self.first_s = self.last_s = 0.0
         self._latencies = latencies
         self._filtered = filtered
         self._last: dict[tuple[int, int], int] = {}
@@ -53,6 +55,8 @@ class Seen:
                 if self._latencies:
                     self.latencies_ms.append((now_s - sent_s(event)) * 1000)
             self.events += len(response.events)
+            if response.events:
+                self.first_s, self.last_s = self.first_s or now_s, now_s
             self._last[place] = last
 
         return take
@@ -127,6 +131,8 @@ def main(options: argparse.Namespace) -> None:
             "replay_s": replay_s,
             "watched": sum(stream.watched for stream in reader.streams),
             "watched_events": seen.events,
+            "first_s": seen.first_s,
+            "last_s": seen.last_s,
             "gaps": seen.gaps,
             "fell_behind": seen.fell_behind,
             "p50_ms": quantile(seen.latencies_ms, 0.5),

@@ -56,6 +56,8 @@ class Outcome:
     seconds: float
     p50_ms: float
     p99_ms: float
+    # From the first event received to the last one; 0 where nobody looks.
+    arriving_s: float = 0.0
 
     @property
     def us_per_event(self) -> float:
@@ -149,6 +151,7 @@ def run(gateway: harness.Gateway, load: Load) -> Outcome:
         seconds=published["events"] / published["per_s"],
         p50_ms=sum(one["p50_ms"] for one in seen) / len(seen),
         p99_ms=max(one["p99_ms"] for one in seen),
+        arriving_s=max(one["last_s"] for one in seen) - min(one["first_s"] for one in seen),
     )
 
 

@@ -15,6 +15,9 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import cast
+
+from payhub.admin.v1 import inbound_webhook_service_pb2 as pb
 
 import payhub_client
 from benchmarks import report, running
@@ -52,6 +55,7 @@ def _measure(board: report.Board, database: str, tail: str, seconds: float) -> N
                 found.append(_load(address, secret, account, objects, seconds))
         if failed := sum(one["failed"] for one in (*own, *bare)):
             raise SystemExit(f"{failed:g} webhooks were not taken")
+        asyncio.run(_check(payhub))
         own_rate, bare_rate = (statistics.median(r["per_s"] for r in side) for side in (own, bare))
         board.figure(f"webhook_ingest_per_s{tail}", own_rate)
         board.figure(f"webhook_ingest_vs_bare{tail}", own_rate / bare_rate)
@@ -71,6 +75,20 @@ async def _methods(payhub: stack.Stack) -> list[str]:
                 method = await client.payment_methods.attach(customer.id, token="tok_approve")
                 made.append(method.mirror.provider_object_id)
         return made
+
+
+async def _check(payhub: stack.Stack) -> None:
+    """Fails unless every webhook that was taken was applied, which its answer does not tell."""
+    states = pb.InboundWebhook.State
+    target = payhub.target(stack.PAYMENTS)
+    async with payhub_client.Client(target, key=payhub.dev_key()) as client:
+        for name, state in states.items():
+            if state == states.STATE_UNSPECIFIED:
+                continue
+            asked = cast("pb.InboundWebhook.State", state)
+            page = await client.inbound_webhooks.list_page(state=asked, page_size=1)
+            if bool(page.webhooks) != (state == states.STATE_APPLIED):
+                raise SystemExit(f"{len(page.webhooks)} webhooks or more are {name}")
 
 
 def _load(
