@@ -4,6 +4,7 @@ The example of docs/client.md is run as it is printed; of every page, what it na
 """
 
 import asyncio
+import json
 import pathlib
 import re
 import shlex
@@ -14,6 +15,7 @@ import pytest
 from payhub.payments.v1 import payment_pb2
 from typer import main
 
+from benchmarks import report
 from payctl import commands, session
 from tests.integration.client import fake_payments
 
@@ -59,6 +61,19 @@ def test_the_documentation_lists_every_state_and_exit_code() -> None:
         assert f"`{name.removeprefix('STATE_')}`" in page
     for code in session.Exit:
         assert f"| {code.value} |" in page
+
+
+def test_every_floor_that_is_not_met_is_told() -> None:
+    """What docs/benchmarks.md says does not hold is what the kept results say."""
+    figures = json.loads((report.RESULTS / "latest.json").read_text())["figures"]
+    missed = {
+        name: (limit, float(f"{figures[name]:.2g}"))
+        for name, (sign, limit) in report.BOUNDS.items()
+        if (figures[name] < limit if sign == "≥" else figures[name] > limit)
+    }
+    row = re.compile(r"^\| `(\w+)` \| (?:at most )?([\d.]+) \| ([\d.]+) \|", re.MULTILINE)
+    told = row.findall((ROOT / "docs" / "benchmarks.md").read_text())
+    assert {name: (float(limit), float(seen)) for name, limit, seen in told} == missed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
