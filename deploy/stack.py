@@ -38,6 +38,16 @@ PREFIXES = (
     "PROVIDER_STRIPE_",
     "PAYHUB_",
 )
+# What a caller whose settings are passed on may choose instead; all else fits together.
+CHOSEN = frozenset(
+    {
+        "PAYMENT_SERVICE_DATABASE_URL",
+        "PAYMENT_SERVICE_PROVIDERS",
+        "PAYMENT_SERVICE_DEFAULT_PROVIDER",
+        "EVENT_GATEWAY_DATABASE_URL",
+        "PROVIDER_MOCK_LEDGER",
+    }
+)
 POLL_S = 0.02
 LOG_TAIL_LINES = 20
 # How processes are started; tests put a quicker way in its place.
@@ -100,7 +110,8 @@ class Stack:
         ports: where each process listens; `free_ports()` if not given.
         env: settings for all processes on top of what the stack sets itself.
         databases: database URL by process name; SQLite files in `var` if not given.
-        inherit: pass on Payhub settings of the caller's own environment.
+        inherit: pass on Payhub settings of the caller's own environment; its databases and
+            providers win, addresses and keys are the stack's.
         names: which processes to run; the others' addresses are still told. With
             `STRIPE` and without `MOCK`, Stripe is the default provider.
     """
@@ -178,7 +189,12 @@ class Stack:
         base[f"{prefix}HTTP_PORT"] = str(self.ports[name].http)
         # Nothing in front of these processes needs time to notice that they leave.
         base[f"{prefix}DRAIN_DELAY_S"] = "0"
-        base |= self._own_settings(name)
+        own = self._own_settings(name)
+        chosen = {key for key in CHOSEN & own.keys() if base.get(key, "").strip()}
+        if "PAYMENT_SERVICE_PROVIDERS" in chosen:
+            # The stack's default need not be among them.
+            del own["PAYMENT_SERVICE_DEFAULT_PROVIDER"]
+        base |= {key: value for key, value in own.items() if key not in chosen}
         return base | self._env
 
     def _own_settings(self, name: str) -> dict[str, str]:

@@ -60,6 +60,28 @@ def test_callers_settings_are_left_out(
     assert inherited["PAYMENT_SERVICE_PROVIDER_TIMEOUT_S"] == "7"
 
 
+def test_settings_that_are_passed_on_win(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database or provider of the caller's environment is used where settings are passed on,
+    and no default provider goes with others than the stack's own.
+    """
+    providers = '{"acme": "127.0.0.1:50099"}'
+    monkeypatch.setenv("PAYMENT_SERVICE_DATABASE_URL", "postgresql://db/payments")
+    monkeypatch.setenv("PAYMENT_SERVICE_PROVIDERS", providers)
+    monkeypatch.setenv("EVENT_GATEWAY_DATABASE_URL", "")
+
+    told = a_stack(tmp_path, inherit=True).environment(stack.PAYMENTS)
+    assert told["PAYMENT_SERVICE_DATABASE_URL"] == "postgresql://db/payments"
+    assert told["PAYMENT_SERVICE_PROVIDERS"] == providers
+    assert "PAYMENT_SERVICE_DEFAULT_PROVIDER" not in told
+    assert told["PAYMENT_SERVICE_DEV_KEY_PATH"] == str(tmp_path.resolve() / "dev.key")
+    gateway = a_stack(tmp_path, inherit=True).environment(stack.GATEWAY)
+    assert gateway["EVENT_GATEWAY_DATABASE_URL"].startswith("sqlite:")
+    alone = a_stack(tmp_path).environment(stack.PAYMENTS)
+    assert alone["PAYMENT_SERVICE_DATABASE_URL"].startswith("sqlite:")
+
+
 def test_grpc_writes_errors_only_unless_told_otherwise(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
