@@ -161,6 +161,7 @@ def main() -> int:
         ledger.LedgerError,
         bank.BankError,
         stripe_bank.StripeError,
+        payhub_client.errors.PayhubError,
     ) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
