@@ -33,7 +33,8 @@ class Settings(settings.ServiceSettings):
         event_types: What is mailed about.
         concurrency: Most mails under way at once, each on a connection of its own.
         max_deliveries: Tries until an event is parked.
-        retry_backoff_s: Least waits before the second, third, … try; the last repeats.
+        retry_backoff_s: Waits before the second, third, … try, spread by up to a fifth; the last
+            repeats.
         smtp_tls: `starttls` and `tls` fail where the server can't; none falls back.
         smtp_timeout_s: Longest wait for one answer of the SMTP server.
         send_timeout_s: Longest time for one mail, from connecting on.

@@ -12,6 +12,7 @@ from typer import testing
 
 from deploy import stack
 from payctl import commands
+from provider_sdk.conformance import catalog
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "provider-guide.md").read_text()
@@ -95,6 +96,12 @@ def test_a_new_author_comes_from_nothing_to_a_payment(tmp_path: pathlib.Path) ->
         finally:
             provider.kill()
             provider.wait()
+
+
+def test_the_guide_counts_every_check() -> None:
+    """The result that the guide shows is one of all checks that there are."""
+    (counts,) = re.findall(r"(\d+) passed, (\d+) failed, (\d+) not proven", GUIDE)
+    assert sum(map(int, counts)) == len(catalog.everything())
 
 
 @pytest.mark.parametrize("name", re.findall(r"\]\(([a-z-]+\.md)\)", GUIDE))
