@@ -70,12 +70,16 @@ def describe(event: event_pb2.Event, *, log_epoch: str, key: bytes = b"") -> dic
     }
 
 
-def missing(position: int, places: int, *, log_epoch: str) -> dict[str, Any]:
-    """Return what is kept of places of the log, up to `position`, that nobody can read any more."""
+def missing(position: int, noticed_us: int, places: int, *, log_epoch: str) -> dict[str, Any]:
+    """Return what is kept of places of the log, up to `position`, that nobody can read any more.
+
+    Its id follows from the place and the moment it was noticed: a log that was restored has
+    another epoch, and what was noticed before still with it.
+    """
     return {
         "log_epoch": log_epoch,
         "position": position,
-        "event_id": f"missing-{log_epoch}-{position}",
+        "event_id": f"missing-{position}-{noticed_us}",
         "tenant_id": "",
         "missing": places,
     }

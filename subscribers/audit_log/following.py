@@ -131,7 +131,7 @@ class Follower:
             return
         log_epoch = (await client.events.log_info()).log_epoch
         places = {
-            each.position: each.skipped_entries
+            (each.position, each.park_time.ToMicroseconds()): each.skipped_entries
             async for each in client.consumers.parked(name)
             if each.skipped_entries
         }
@@ -139,7 +139,8 @@ class Follower:
         self._head.set(self._writer.head.sequence)
         self._missing.set(sum(places.values()))
         if count:
-            _log.error("events were deleted before they were written down", places=places)
+            counts = {position: lost for (position, _), lost in places.items()}
+            _log.error("events were deleted before they were written down", places=counts)
 
     async def _look_or_warn(self, client: payhub_client.Client) -> None:
         try:

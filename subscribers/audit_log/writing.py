@@ -81,14 +81,17 @@ class Writer:
             for event in events
         )
 
-    def miss(self, places: Mapping[int, int], *, log_epoch: str) -> int:
-        """Write down how many places of the log were lost up to which position, once each; returns
-        how many of these are new.
+    def miss(self, places: Mapping[tuple[int, int], int], *, log_epoch: str) -> int:
+        """Write down how many places of the log were lost, by the position up to which and the
+        moment when that was noticed, epoch microseconds, once each; returns how many are new.
 
         Raises:
             OSError: as `append`.
         """
-        told = [entries.missing(*place, log_epoch=log_epoch) for place in sorted(places.items())]
+        told = [
+            entries.missing(*place, count, log_epoch=log_epoch)
+            for place, count in sorted(places.items())
+        ]
         return self._add(
             ((each["tenant_id"], each["event_id"]), functools.partial(dict, each)) for each in told
         )

@@ -171,12 +171,13 @@ def test_a_hole_is_written_down_once_and_found(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Places that the gateway deleted unread are an entry of the chain, once however often their
-    marker is seen; the log goes on behind it and is never called whole.
+    marker is seen, also in a log that was restored with it; the log goes on behind it and is
+    never called whole.
     """
     logs.fill(tmp_path, 1, 2)
-    for _ in range(2):
+    for log_epoch in ("e1", "e1", "e2"):
         with logs.writing_to(tmp_path) as writer:
-            writer.miss({9: 3, 40: 1}, log_epoch="e1")
+            writer.miss({(9, 1_000): 3, (40, 2_000): 1}, log_epoch=log_epoch)
     found = logs.verdict(logs.fill(tmp_path, 50, 50), tmp_path)
     assert (found.valid, found.problem, found.missing) == (False, "", 4)
     assert (found.anchored, found.head.sequence) == (True, 5)
@@ -192,7 +193,7 @@ def test_a_hole_is_a_number_of_places(places: object, tmp_path: pathlib.Path) ->
     """A chain can be forged, and with it how much is missing: what is no number ends no `verify`,
     and none hides what others say.
     """
-    content = entries.missing(3, 1, log_epoch="e1") | {"missing": places}
+    content = entries.missing(3, 1_000, 1, log_epoch="e1") | {"missing": places}
     line, _ = entries.chain(content, entries.Head(), written_us=7)
     found = logs.verdict(line, tmp_path)
     assert (found.problem, found.line) == ("not an entry", 1)
