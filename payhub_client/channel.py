@@ -126,3 +126,9 @@ class Link:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
+
+
+def task_is_canceled() -> bool:
+    """Whether the running task is to end; a call of its that is canceled raises the same error."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

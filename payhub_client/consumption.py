@@ -106,6 +106,7 @@ class Consumption:
     _unconfirmed: dict[int, _Settlement] = field(default_factory=dict, init=False, repr=False)
     _confirmed: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
+    _settling: "set[asyncio.Task[None]]" = field(default_factory=set, init=False, repr=False)
     _number: int = field(default=0, init=False)
     _sent: int = field(default=0, init=False)
     """The newest settlement that went out on the current stream."""
@@ -168,21 +169,27 @@ class Consumption:
 
     async def close(self) -> None:
         """Leave; iteration stops. May be called again."""
-        if not self._ended:
-            self._ended = True
-            self._waiting.put_nowait(None)
-            with contextlib.suppress(TimeoutError, errors.PayhubError, asyncio.InvalidStateError):
-                async with asyncio.timeout(CLOSE_WITHIN_S):
-                    if self._stream is not None:
-                        await self.flush()
-                        # Ending this side gives back what is not settled.
-                        await self._stream.done_writing()
-                        if self._task is not None:
-                            await asyncio.wait({self._task})
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._drop_stream()
+        try:
+            if not self._ended:
+                self._ended = True
+                self._waiting.put_nowait(None)
+                await self._leave()
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+            self._drop_stream()
+
+    async def _leave(self) -> None:
+        """Wait until what was settled is durable, and give back the rest."""
+        with contextlib.suppress(TimeoutError, errors.PayhubError, asyncio.InvalidStateError):
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                if self._stream is not None:
+                    await self.flush()
+                    # Ending this side gives back what is not settled.
+                    await self._stream.done_writing()
+                    if self._task is not None:
+                        await asyncio.wait({self._task})
 
     async def _settle(self, received: Received, settlement: _Settlement) -> None:
         """Send a settlement; it is sent again on the next stream if it is not confirmed."""
@@ -194,6 +201,14 @@ class Consumption:
         settlement.number = self._number
         settlement.leases.append(received.lease)
         self._unconfirmed[self._number] = settlement
+        # In a task of its own: a write that is canceled with its caller ends the stream, and a
+        # later settlement that overtakes this one is confirmed for both.
+        settling = asyncio.create_task(self._send_settlement(settlement))
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+        await asyncio.shield(settling)
+
+    async def _send_settlement(self, settlement: consumer_pb2.Settlement) -> None:
         async with self._sending:
             if settlement.number > self._sent and self._stream is not None:
                 self._sent = settlement.number
@@ -209,7 +224,11 @@ class Consumption:
         """Write to the stream, if there is one; its end is dealt with where it is read."""
         if self._stream is not None:
             with contextlib.suppress(aio.AioRpcError, asyncio.InvalidStateError):
-                await self._stream.write(request)
+                try:
+                    await self._stream.write(request)
+                except asyncio.CancelledError:
+                    if channel.task_is_canceled():
+                        raise
 
     async def _run(self) -> None:
         try:
@@ -224,8 +243,11 @@ class Consumption:
                     failure = error
                 except TimeoutError:
                     failure = _unavailable("no sign of life from the gateway")
+                except asyncio.CancelledError:
+                    if channel.task_is_canceled():
+                        raise
                 self._drop_stream()
-                if self._ended:
+                if self._ended or self.link.closed:
                     return
                 if failure is not None and not _may_come_back(failure):
                     raise failure

@@ -388,9 +388,7 @@ class Subscription:
 
     def _cut_off_from_outside(self) -> bool:
         """Whether the task itself is canceled, and not only its stream by `close`."""
-        task = asyncio.current_task()
-        closed = self._ended or self.link.closed
-        return not closed or (task is not None and task.cancelling() > 0)
+        return channel.task_is_canceled() or not (self._ended or self.link.closed)
 
 
 def _seconds(duration: duration_pb2.Duration) -> float:

@@ -185,3 +185,35 @@ async def test_what_a_callback_raises_reaches_who_iterates() -> None:
     async with consuming(Gateway(events=1), on_notice=fails) as work, work:
         with pytest.raises(LookupError):
             await asyncio.wait_for(anext(work), 10)
+
+
+async def test_a_settlement_that_is_canceled_ends_nothing_else() -> None:
+    """Whoever gives up in the middle of `ack` neither ends the stream nor the consumption."""
+    gateway = Gateway(events=2)
+    async with consuming(gateway) as work, work:
+        first, second = [await anext(work) for _ in range(2)]
+        settling = asyncio.create_task(first.ack())
+        await asyncio.sleep(0)
+        settling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await settling
+        await second.ack()
+        await harness.until(lambda: gateway.numbers == [1, 2])
+        assert gateway.streams == 1
+        gateway.broken.set()
+        await asyncio.wait_for(work.flush(), 20)
+
+
+async def test_a_close_that_is_canceled_leaves_no_member_behind() -> None:
+    """The stream ends, and with it the hold on events, also if nobody waits for `close`."""
+    gateway = Gateway(events=2, confirms=False)
+    async with consuming(gateway) as work, work:
+        gateway.broken.set()
+        await (await anext(work)).ack()
+        await harness.until(lambda: gateway.streams == 2 and bool(gateway.numbers))
+        closing = asyncio.create_task(work.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        assert work._task is not None
+        assert work._task.done()

@@ -1,5 +1,6 @@
 """What a member of a durable consumer makes of deliveries."""
 
+import asyncio
 from typing import Any
 
 from payhub.events.v1 import consumer_pb2, consumer_service_pb2, event_pb2
@@ -63,3 +64,41 @@ def test_events_of_two_tenants_with_one_id_are_two_events() -> None:
         ("t-1", "lease-t-1"),
         ("t-2", "lease-t-2"),
     ]
+
+
+class HeldUp(Stream):
+    """A stream whose other side takes nothing until `go` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def write(self, request: consumer_service_pb2.ConsumeRequest) -> None:
+        """Keeps it once that is possible."""
+        await self.go.wait()
+        await super().write(request)
+
+
+async def test_a_settlement_whose_caller_is_canceled_is_sent_all_the_same() -> None:
+    """Settlements go out whole and in order, whichever of their callers gave up meanwhile: the
+    confirmation of a later one counts for all before it.
+    """
+    work, stream = consuming(), HeldUp()
+    work._stream = stream  # type: ignore[assignment]
+    for number in range(3):
+        event = event_pb2.Event(id=f"evt_{number}", tenant_id="t-1", position=number)
+        work._take(consumer_pb2.Delivery(event=event, lease=f"lease-{number}", attempt=1), 0)
+    settling = []
+    for _ in range(3):
+        received = work._waiting.get_nowait()
+        assert received is not None
+        settling.append(asyncio.create_task(received.ack()))
+        await asyncio.sleep(0)
+    for each in settling[:2]:
+        each.cancel()
+    ended = await asyncio.gather(*settling[:2], return_exceptions=True)
+    assert [type(each) for each in ended] == [asyncio.CancelledError] * 2
+    stream.go.set()
+    await settling[2]
+    sent = [each.settlement.number for each in stream.written if each.HasField("settlement")]
+    assert sent == [1, 2, 3]
