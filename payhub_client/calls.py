@@ -6,6 +6,7 @@ package. Never makes a second request of one intent, and never calls an unknown 
 a failure.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -126,13 +127,21 @@ class Caller:
             except errors.Unavailable as error:
                 reached, failure = False, error
                 failure.idempotency_key = key
+            except asyncio.CancelledError:
+                # Closing the client cancels its calls, and not the tasks that wait for them.
+                if channel.task_is_canceled() or not self.link.closed:
+                    raise
+                reached, failure = False, _closed(request_id, key)
+                unsettled = unsettled or method.effects is not contract.Effects.NONE
             wait_s = self.backoff.wait_s(
                 attempts, chance=self.timing.chance(), asked_s=failure.retry_after_s
             )
             in_time = self.timing.monotonic_s() + wait_s < ends_s
             if not (reached and in_time and _may_repeat(method, failure)):
                 raise _verdict(method, failure, unsettled=unsettled)
-            await self.timing.sleep(wait_s)
+            await self.link.unless_closed(self.timing.sleep(wait_s))
+            if self.link.closed:
+                raise _verdict(method, _closed(request_id, key), unsettled=unsettled)
 
     async def _attempt(
         self,
@@ -158,6 +167,16 @@ class Caller:
             timeout=max(min(left_s, method.deadline_s), 0.001),
             metadata=self.link.metadata(request_id),
         )
+
+
+def _closed(request_id: str, key: str) -> errors.Unavailable:
+    return errors.Unavailable(
+        "the client was closed",
+        code=grpc.StatusCode.CANCELLED,
+        retry="same_key",
+        request_id=request_id,
+        idempotency_key=key,
+    )
 
 
 def _check_size(request: message.Message) -> None:

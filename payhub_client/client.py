@@ -177,7 +177,10 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Cancel what is under way and close the connections. May be called again."""
+        """Cancel what is under way and close the connections. May be called again.
+
+        A call that is cut off raises Unavailable, or OutcomeUnknown if it may have taken effect.
+        """
         for link in self._links.values():
             await link.close()
 

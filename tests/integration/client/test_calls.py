@@ -9,7 +9,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 import payhub_client
-from payhub_client import Payment, errors
+from payhub_client import Payment, errors, retries
 from servicekit import ports
 from tests.integration.client import conftest, fake_payments
 
@@ -364,3 +364,51 @@ async def test_a_closed_client_says_so(payments: FakePayments) -> None:
     await client.close()
     with pytest.raises(RuntimeError, match="closed"):
         await client.payments.create(**PAY_10)
+
+
+async def test_a_call_that_is_cut_off_by_closing_has_an_unknown_outcome(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """Closing the client ends calls with an error that names the key, not as if their task had
+    been canceled: the payment may have been made.
+    """
+    payments.faults.append(Fault(hang_s=30))
+    call = asyncio.create_task(client.payments.create(**PAY_10, idempotency_key="k-1"))
+    await asyncio.to_thread(payments.wait_for_calls, 1)
+    await client.close()
+    with pytest.raises(errors.OutcomeUnknown) as caught:
+        await call
+    assert caught.value.idempotency_key == "k-1"
+
+
+async def test_a_read_that_is_cut_off_by_closing_leaves_nothing_in_doubt(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """A read ends with Unavailable when its client is closed."""
+    payments.faults.append(Fault(hang_s=30))
+    call = asyncio.create_task(client.payments.get("pay_x"))
+    await asyncio.to_thread(payments.wait_for_calls, 1)
+    await client.close()
+    with pytest.raises(errors.Unavailable):
+        await call
+
+
+async def test_closing_between_two_attempts_keeps_the_key(payments: FakePayments) -> None:
+    """A call that waits to repeat a lost answer ends at once, with its outcome unknown."""
+    asleep = asyncio.Event()
+
+    async def sleep(wait_s: float) -> None:
+        asleep.set()
+        await asyncio.sleep(wait_s)
+
+    payments.faults.append(
+        refused(Code.UNAVAILABLE, "UNAVAILABLE", retry="same_key", retry_after_s=15.0)
+    )
+    timing = retries.Timing(sleep=sleep, chance=lambda: 0.0)
+    client = payhub_client.Client(payments.target, key=conftest.KEY, timing=timing)
+    call = asyncio.create_task(client.payments.create(**PAY_10, idempotency_key="k-2"))
+    await asyncio.wait_for(asleep.wait(), 10)
+    await client.close()
+    with pytest.raises(errors.OutcomeUnknown) as caught:
+        await asyncio.wait_for(call, 10)
+    assert caught.value.idempotency_key == "k-2"
