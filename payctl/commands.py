@@ -43,8 +43,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Exit codes: 0 done; 1 error; 2 wrong usage; 3 refused (declined or not sent: nothing "
-        "was taken); 4 not decided yet (processing, waiting for the payer, or in doubt: do not "
-        "pay again, repeat with the same --key or wait). "
+        "was taken); 4 not decided yet (processing, waiting for the payer, in doubt, or tried "
+        "again later: do not pay again, repeat with the same --key or wait). "
         "The API key is read from --key-file, PAYHUB_KEY, PAYHUB_KEY_FILE or ./var/dev.key."
     ),
 )

@@ -235,9 +235,7 @@ def cancel(
             idempotency_key=once,
             timeout_s=session.connection_of(ctx).timeout_s,
         )
-        done = payment.state == Payment.STATE_CANCELED
-        code = session.Exit.OK if done else of_last_operation(payment, _Operation.KIND_VOID)
-        return shown(payment, as_json=as_json, code=code)
+        return shown(payment, as_json=as_json, code=of_cancellation(payment))
 
     session.run(ctx, work, as_json=as_json, key=once)
 
@@ -265,6 +263,8 @@ def of_state(payment: Payment) -> session.Exit:
     """Return what a payment's state means after it was sent."""
     if payment.state in _SETTLED:
         return session.Exit.OK
+    if payment.HasField("next_retry_time"):
+        return session.Exit.UNDECIDED
     return session.Exit.REFUSED if payment.state in _REFUSED else session.Exit.UNDECIDED
 
 
@@ -274,9 +274,21 @@ def state_name(payment: Payment) -> str:
     return names.get(payment.state, str(payment.state))
 
 
-def of_last_operation(payment: Payment, kind: payment_pb2.Operation.Kind) -> session.Exit:
-    """Return what became of a payment's newest operation of a kind."""
-    last = next((each for each in reversed(payment.operations) if each.kind == kind), None)
+def of_cancellation(payment: Payment) -> session.Exit:
+    """Return what became of a cancellation, which a void carries out or, once paid, a refund."""
+    if payment.state == Payment.STATE_CANCELED:
+        return session.Exit.OK
+    if payment.cancel_requested:
+        return session.Exit.UNDECIDED
+    void = of_last_operation(payment, _Operation.KIND_VOID)
+    if void is session.Exit.OK:
+        return void
+    return of_last_operation(payment, _Operation.KIND_VOID, _Operation.KIND_REFUND)
+
+
+def of_last_operation(payment: Payment, *kinds: payment_pb2.Operation.Kind) -> session.Exit:
+    """Return what became of a payment's newest operation of some kinds."""
+    last = next((each for each in reversed(payment.operations) if each.kind in kinds), None)
     if last is None:
         return session.Exit.UNDECIDED
     if last.state == _Operation.STATE_SUCCEEDED:
@@ -305,6 +317,8 @@ def shown(payment: Payment, *, as_json: bool, code: session.Exit) -> session.Exi
             "disputed": _unless_zero(sums.disputed_minor, currency),
             "refunded elsewhere": _unless_zero(sums.foreign_refunded_minor, currency),
             "failure": failure_text(payment.failure),
+            "tried again": render.moment(payment.next_retry_time),
+            "canceled": "as soon as the outcome is known" if payment.cancel_requested else "",
             "payer must go to": payment.action.redirect_url,
             "provider": payment.provider,
             "at the provider": payment.provider_payment_id,
@@ -326,6 +340,11 @@ def shown(payment: Payment, *, as_json: bool, code: session.Exit) -> session.Exi
         render.note(
             "nobody knows yet whether the payer was charged: do not pay again; it is being "
             f"looked up, see `payctl show {payment.id}`"
+        )
+    elif payment.HasField("next_retry_time"):
+        render.note(
+            "it is tried again by the retry policy: do not pay again; "
+            f"`payctl cancel {payment.id}` ends that"
         )
     return code
 
