@@ -25,9 +25,22 @@ _KEY_BYTES_MAX = 4096
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
 PageToken = Annotated[str, typer.Option(help="next_page_token of the page before.")]
+
+
+def _not_empty(key: str | None) -> str | None:
+    if key == "":
+        wrong = "the key is empty; leave --key out to have one made"
+        raise typer.BadParameter(wrong)
+    return key
+
+
 KeyOption = Annotated[
     str | None,
-    typer.Option("--key", help="Idempotency key; the same one repeats an earlier command safely."),
+    typer.Option(
+        "--key",
+        callback=_not_empty,
+        help="Idempotency key; the same one repeats an earlier command safely.",
+    ),
 ]
 
 

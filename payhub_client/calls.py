@@ -71,6 +71,20 @@ def new_key() -> str:
     return str(uuid_utils.uuid7())
 
 
+def key_of(given: str | None) -> str:
+    """Return the idempotency key that a caller gave, or a new one for None.
+
+    Raises InvalidRequest for an empty one: who gives it means to be safe in repeating.
+    """
+    if given is None:
+        return new_key()
+    if not given:
+        violation = errors.FieldViolation(path="idempotency_key", description="must not be empty")
+        text = "the request was not sent"
+        raise errors.InvalidRequest(text, field_violations=[violation])
+    return given
+
+
 def new_request_id() -> str:
     """Return a new id under which both ends log one call."""
     return f"req_{uuid_utils.uuid7().hex}"

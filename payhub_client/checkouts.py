@@ -92,7 +92,7 @@ class Checkouts:
         requests.one_of("subject", amount_minor=amount_minor, plan_id=plan_id or None)
         if customer_id and user_id:
             requests.one_of("payer", customer_id=customer_id, user_id=user_id)
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.CreateCheckoutRequest(
             idempotency_key=key,
             customer_id=customer_id or None,
@@ -163,7 +163,7 @@ class Checkouts:
         timeout_s: float | None = None,
     ) -> pb.Checkout:
         """End an open checkout."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.ExpireCheckoutRequest(idempotency_key=key, checkout_id=checkout_id)
         response = await self.caller.call(
             self._stub.ExpireCheckout, _EXPIRE, request, timeout_s=timeout_s, key=key

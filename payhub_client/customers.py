@@ -42,7 +42,7 @@ class Customers:
         timeout_s: float | None = None,
     ) -> customer_service_pb2.Customer:
         """Create a customer here and at `provider` (empty means the default one)."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = customer_service_pb2.CreateCustomerRequest(
             idempotency_key=key,
             profile=customer_service_pb2.CustomerProfile(
@@ -97,7 +97,7 @@ class Customers:
         if not paths:
             text = "give at least one value to change"
             raise errors.InvalidRequest(text)
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = customer_service_pb2.UpdateCustomerRequest(
             idempotency_key=key,
             customer_id=customer_id,

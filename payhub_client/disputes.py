@@ -91,7 +91,7 @@ class Disputes:
         `evidence` holds 1 to 32 texts by name, such as `product_description` or
         `uncategorized_text`.
         """
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.SubmitDisputeEvidenceRequest(
             idempotency_key=key, dispute_id=dispute_id, evidence=dict(evidence)
         )
@@ -104,7 +104,7 @@ class Disputes:
         self, dispute_id: str, *, idempotency_key: str | None = None, timeout_s: float | None = None
     ) -> pb.Dispute:
         """Give the disputed money up, for good."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.AcceptDisputeRequest(idempotency_key=key, dispute_id=dispute_id)
         response = await self.caller.call(
             self._stub.AcceptDispute, _ACCEPT, request, timeout_s=timeout_s, key=key

@@ -44,7 +44,7 @@ class PaymentMethods:
         timeout_s: float | None = None,
     ) -> pb.PaymentMethod:
         """Keep the payment method behind `token`, of the customer's provider, at a customer."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.AttachPaymentMethodRequest(
             idempotency_key=key, customer_id=customer_id, token=token, set_default=set_default
         )
@@ -110,7 +110,7 @@ class PaymentMethods:
         timeout_s: float | None = None,
     ) -> pb.PaymentMethod:
         """Make it the one that its customer pays by if no other one is named."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.SetDefaultPaymentMethodRequest(
             idempotency_key=key, payment_method_id=payment_method_id
         )
@@ -127,7 +127,7 @@ class PaymentMethods:
         timeout_s: float | None = None,
     ) -> pb.PaymentMethod:
         """Take a payment method from its customer, for good."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.DetachPaymentMethodRequest(
             idempotency_key=key, payment_method_id=payment_method_id
         )

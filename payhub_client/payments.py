@@ -106,7 +106,7 @@ class Payments:
             The payment as it stands: read its `state`, which may be FAILED or IN_DOUBT.
         """
         automatic = payment_pb2.CAPTURE_METHOD_AUTOMATIC
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = payment_service_pb2.CreatePaymentRequest(
             idempotency_key=key,
             amount=requests.money(amount_minor, currency),
@@ -147,7 +147,7 @@ class Payments:
         Exactly one is given: `payment_method`, a token of the provider, or `payment_method_id`,
         kept with `Client.payment_methods` at the payment's customer.
         """
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = payment_service_pb2.ConfirmPaymentRequest(
             idempotency_key=key,
             payment_id=payment_id,
@@ -174,7 +174,7 @@ class Payments:
         The payment's amount rises once its newest INCREMENT operation has succeeded: read
         that one's state.
         """
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = payment_service_pb2.IncrementAuthorizationRequest(
             idempotency_key=key,
             payment_id=payment_id,
@@ -199,7 +199,7 @@ class Payments:
 
         Unless `more_to_follow`, what is not captured is released for good.
         """
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = payment_service_pb2.CapturePaymentRequest(
             idempotency_key=key,
             payment_id=payment_id,
@@ -220,7 +220,7 @@ class Payments:
         timeout_s: float | None = None,
     ) -> payment_pb2.Payment:
         """End a payment without money, or release what is not captured yet."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = payment_service_pb2.CancelPaymentRequest(
             idempotency_key=key, payment_id=payment_id, reason=reason
         )

@@ -66,7 +66,7 @@ class Plans:
             idempotency_key: one per intended plan.
             timeout_s: overall time, in seconds.
         """
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.CreatePlanRequest(
             idempotency_key=key,
             name=name,
@@ -121,7 +121,7 @@ class Plans:
         self, plan_id: str, *, idempotency_key: str | None = None, timeout_s: float | None = None
     ) -> pb.Plan:
         """Let no new subscription use a plan; those that use it go on."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.ArchivePlanRequest(idempotency_key=key, plan_id=plan_id)
         response = await self.caller.call(
             self._stub.ArchivePlan, _ARCHIVE, request, timeout_s=timeout_s, key=key
@@ -138,7 +138,7 @@ class Plans:
         timeout_s: float | None = None,
     ) -> pb.Plan:
         """Make the price of a plan at one more provider, or again where that failed."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.AddPlanPriceRequest(
             idempotency_key=key,
             plan_id=plan_id,

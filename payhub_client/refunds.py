@@ -43,7 +43,7 @@ class Refunds:
 
         The refund as it stands is returned: read its `state`, which may be FAILED or IN_DOUBT.
         """
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = refund_service_pb2.CreateRefundRequest(
             idempotency_key=key,
             payment_id=payment_id,

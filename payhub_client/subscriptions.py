@@ -75,7 +75,7 @@ class Subscriptions:
             The subscription as it stands: TRIALING or ACTIVE, PENDING until its first
             payment succeeds (`action` says if the payer must act), or FAILED.
         """
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.CreateSubscriptionRequest(
             idempotency_key=key,
             customer_id=customer_id,
@@ -150,7 +150,7 @@ class Subscriptions:
         `quantity` 0 leaves it. `proration` says what becomes of the period that runs;
         unspecified puts the difference on the next invoice.
         """
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.ChangeSubscriptionPlanRequest(
             idempotency_key=key,
             subscription_id=subscription_id,
@@ -172,7 +172,7 @@ class Subscriptions:
         timeout_s: float | None = None,
     ) -> pb.Subscription:
         """End a subscription now, or with the period that runs."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.CancelSubscriptionRequest(
             idempotency_key=key, subscription_id=subscription_id, at_period_end=at_period_end
         )
@@ -189,7 +189,7 @@ class Subscriptions:
         timeout_s: float | None = None,
     ) -> pb.Subscription:
         """Take back a cancellation at the end of the period; one that has ended stays ended."""
-        key = idempotency_key or calls.new_key()
+        key = calls.key_of(idempotency_key)
         request = pb.ReactivateSubscriptionRequest(
             idempotency_key=key, subscription_id=subscription_id
         )

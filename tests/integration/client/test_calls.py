@@ -69,6 +69,20 @@ async def test_each_call_has_a_key_of_its_own(
     assert len(payments.payments) == 2
 
 
+async def test_an_empty_key_is_no_absent_one(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """A key that came out empty is refused: with a new one each repetition would charge again."""
+    for call in (
+        client.payments.create(**PAY_10, idempotency_key=""),
+        client.refunds.create("pay_x", idempotency_key=""),
+        client.subscriptions.create("cus_x", "plan_x", idempotency_key=""),
+    ):
+        with pytest.raises(errors.InvalidRequest, match="idempotency_key"):
+            await call
+    assert not payments.seen
+
+
 async def test_a_key_in_flight_is_waited_for(
     client: payhub_client.Client, payments: FakePayments
 ) -> None:

@@ -117,6 +117,14 @@ def test_the_same_key_repeats_a_command(shell: Shell, payments: FakePayments) ->
     assert len(payments.payments) == 1
 
 
+def test_an_empty_key_is_wrong_usage(shell: Shell, payments: FakePayments) -> None:
+    """A script whose variable for the key is not set pays nothing, rather than once per run."""
+    result = shell("pay", "10", "EUR", "--key", "", code=2)
+    assert "--key" in result.output
+    shell("plans", "create", "Gold", "10", "EUR", "--key", "", code=2)
+    assert not payments.seen
+
+
 def test_lists_are_filtered_and_paged(shell: Shell, payments: FakePayments) -> None:
     """Filters reach the server; a page says how to get the next one."""
     for _ in range(3):

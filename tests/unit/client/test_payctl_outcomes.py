@@ -24,7 +24,7 @@ def canceled(
     """A payment whose cancellation was asked for, with operations of these kinds and states."""
     payment = Payment(id="pay_1", state=state, cancel_requested=cancel_requested)
     for kind, ended in operations:
-        payment.operations.add(kind=kind, state=ended)  # type: ignore[arg-type]
+        payment.operations.add(kind=kind, state=ended)
     return payment
 
 
