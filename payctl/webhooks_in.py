@@ -86,7 +86,7 @@ def show(
             return session.Exit.OK
         _show(found.webhook)
         if body:
-            typer.echo(_readable(found.body))
+            typer.echo(readable(found.body))
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
@@ -135,11 +135,13 @@ def _show(found: pb.InboundWebhook) -> None:
     )
 
 
-def _readable(body: bytes) -> str:
+def readable(body: bytes) -> str:
+    """Return what was sent for people: JSON indented, other text with nothing to obey in it."""
     try:
         return json.dumps(json.loads(body), indent=2)
-    except ValueError:
-        return body.decode(errors="replace")
+    except (ValueError, RecursionError):
+        lines = body.decode(errors="replace").split("\n")
+        return "\n".join(render.plain(each) for each in lines)
 
 
 def _row(found: pb.InboundWebhook) -> list[str | rich.text.Text]:

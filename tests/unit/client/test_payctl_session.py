@@ -7,7 +7,7 @@ import typer
 from payhub.plugin.v1 import binding_pb2
 
 import payhub_client
-from payctl import bindings, render, session
+from payctl import bindings, render, session, webhooks_in
 from payhub_client import errors
 
 
@@ -112,3 +112,18 @@ def test_several_things_in_a_cell_are_told_apart(capsys: pytest.CaptureFixture[s
 def test_new_keys_differ() -> None:
     """Two keys are never the same."""
     assert payhub_client.new_key() != payhub_client.new_key()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\x1b]0;owned\x07\r\n\xc2\x9b2J\nsecond", b"[" * 100_000],
+    ids=["steering", "nested"],
+)
+def test_bodies_of_webhooks_can_not_steer_the_terminal(body: bytes) -> None:
+    """Anybody may send a body: what a terminal would obey is made visible, line by line, and what
+    is nested too deep is shown as it came.
+    """
+    shown = webhooks_in.readable(body)
+    assert all(each.isprintable() for each in shown.split("\n"))
+    assert len(shown.split("\n")) == body.count(b"\n") + 1
+    assert webhooks_in.readable(b'{"a": "\\u001b"}') == '{\n  "a": "\\u001b"\n}'
