@@ -117,8 +117,8 @@ class Subscription:
 
     To be used by one task, in one of the two ways, best in `async with`, which ends the
     stream on leaving. Raises CursorError, Unauthenticated, PermissionDenied or
-    InvalidRequest where reconnecting is of no use, and Unavailable once nothing was
-    received for `give_up_after_s` (None: it keeps trying).
+    InvalidRequest where reconnecting is of no use, and Unavailable once a reader has waited
+    for `give_up_after_s` and received nothing (None: it keeps trying).
     """
 
     link: channel.Link
@@ -138,6 +138,8 @@ class Subscription:
     _failures: int = field(default=0, init=False)
     _heartbeat_s: float = field(default=15.0, init=False)
     _heard_s: float = field(default=0.0, init=False)
+    _away_since_s: float | None = field(default=None, init=False)
+    """When the reader last went to work with what it got."""
     _epoch: str = field(default="", init=False)
     _position: int = field(default=0, init=False)
     _received: str = field(default="", init=False)
@@ -152,7 +154,7 @@ class Subscription:
     def __post_init__(self) -> None:
         self._received = self._dealt_with = self.request.start.after_cursor
         self._heartbeat_s = _seconds(self.request.heartbeat_interval) or self._heartbeat_s
-        self._heard_s = self.timing.monotonic_s()
+        self._heard_s = self._away_since_s = self.timing.monotonic_s()
 
     @property
     def cursor(self) -> str:
@@ -219,12 +221,16 @@ class Subscription:
 
     async def _next_batch(self) -> Batch | None:
         self._dealt_with = self._received
+        if self._away_since_s is not None:
+            # While nobody reads, nothing can be received: that is no silence of the gateway.
+            self._heard_s += self.timing.monotonic_s() - self._away_since_s
+            self._away_since_s = None
         while (response := await self._read()) is not None:
             batch = self._accept(response)
-            if batch.events:
-                return batch
-            if batch.cursor != self._dealt_with:
-                self._dealt_with = batch.cursor
+            if batch.events or batch.cursor != self._dealt_with:
+                self._away_since_s = self._heard_s
+                if not batch.events:
+                    self._dealt_with = batch.cursor
                 return batch
         return None
 

@@ -285,6 +285,28 @@ async def test_giving_up_is_a_choice(log: FakeLog) -> None:
     assert len(log.opened) == 5
 
 
+async def test_time_at_work_is_no_silence(log: FakeLog) -> None:
+    """A reader that was busy for longer than `give_up_after_s` while its stream broke goes on."""
+    log.append(2)
+    log.batch, log.streams = 1, [Stream(responses=2)]
+    now_s = 0.0
+
+    async def pass_by(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    timing = retries.Timing(monotonic_s=lambda: now_s, sleep=pass_by, chance=lambda: 0.0)
+    async with payhub_client.Client(
+        log.target, key="k", events_target=log.target, timing=timing
+    ) as client:
+        subscription = client.events.subscribe(start="oldest", give_up_after_s=1.0)
+        got = await take(subscription, 1)
+        now_s += 600.0
+        got += await take(subscription, 1)
+    assert numbers(got) == [1, 2]
+    assert len(log.opened) == 2
+
+
 async def test_a_bug_in_the_gateway_is_not_hidden_for_ever(
     hasty: payhub_client.Client, log: FakeLog
 ) -> None:
