@@ -105,6 +105,7 @@ class Caller:
         request: _Request,
         *,
         timeout_s: float | None = None,
+        attempt_s: float | None = None,
         key: str = "",
     ) -> _Response:
         """Return the answer to `request`, repeating it while that is safe and there is time.
@@ -114,6 +115,8 @@ class Caller:
             method: what the contract says of it.
             request: sent as it is in every attempt; `key` is the idempotency key in it.
             timeout_s: overall time for all attempts, above 0; None means the contract's.
+            attempt_s: most for each attempt; None means the contract's, which is more for the
+                only attempt at what is never repeated.
             key: reported in errors, so that the caller can repeat the call.
 
         Raises:
@@ -127,6 +130,9 @@ class Caller:
         _check_size(request)
         request_id = new_request_id()
         ends_s = self.timing.monotonic_s() + (timeout_s or method.deadline_s)
+        if attempt_s is None:
+            once_only = method.effects is contract.Effects.EACH_TIME
+            attempt_s = method.longest_s if once_only else method.deadline_s
         unsettled = False
         attempts = 0
         while True:
@@ -134,7 +140,7 @@ class Caller:
             reached = True
             failure: errors.PayhubError
             try:
-                return await self._attempt(rpc, method, request, ends_s, request_id)
+                return await self._attempt(rpc, request, ends_s, attempt_s, request_id)
             except grpc.aio.AioRpcError as error:
                 failure = errors.from_rpc(error, request_id=request_id, idempotency_key=key)
                 unsettled = unsettled or _may_have_acted(method, failure)
@@ -160,9 +166,9 @@ class Caller:
     async def _attempt(
         self,
         rpc: Rpc[_Request, _Response],
-        method: contract.Method,
         request: _Request,
         ends_s: float,
+        attempt_s: float,
         request_id: str,
     ) -> _Response:
         left_s = ends_s - self.timing.monotonic_s()
@@ -178,7 +184,7 @@ class Caller:
         left_s = ends_s - self.timing.monotonic_s()
         return await rpc(
             request,
-            timeout=max(min(left_s, method.deadline_s), 0.001),
+            timeout=max(min(left_s, attempt_s), 0.001),
             metadata=self.link.metadata(request_id),
         )
 
@@ -213,6 +219,8 @@ def _may_repeat(method: contract.Method, failure: errors.PayhubError) -> bool:
 def _may_have_acted(method: contract.Method, failure: errors.PayhubError) -> bool:
     if method.effects is contract.Effects.NONE or failure.retry == "new_key":
         return False
+    if errors.is_oversize(failure):
+        return True
     transport_broke = failure.code is grpc.StatusCode.INTERNAL and not failure.reason
     return transport_broke or failure.code in _UNSETTLED_CODES
 

@@ -37,7 +37,10 @@ class Method:
     full_name: str
     effects: Effects
     deadline_s: float
-    """Deadline of a call whose caller gave none, and of each attempt; 0 for a stream."""
+    """Deadline of a call whose caller gave none, and of each of several attempts; 0 for a
+    stream."""
+    longest_s: float
+    """The most that one attempt may take; 0 for a stream."""
 
 
 def method(file: descriptor.FileDescriptor, service: str, name: str) -> Method:
@@ -53,4 +56,5 @@ def method(file: descriptor.FileDescriptor, service: str, name: str) -> Method:
         full_name=found.full_name,
         effects=_EFFECTS.get(options.idempotency_level, Effects.EACH_TIME),
         deadline_s=limits.default_deadline.ToMicroseconds() / 1e6,
+        longest_s=limits.max_deadline.ToMicroseconds() / 1e6,
     )

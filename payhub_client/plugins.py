@@ -123,13 +123,19 @@ class Plugins:
         grace_s: float | None = None,
         timeout_s: float | None = None,
     ) -> pb.StopPluginResponse:
-        """Disable a plugin and drain its instances; `grace_s` is 30 if not given."""
+        """Disable a plugin and drain its instances; `grace_s` is 30 if not given.
+
+        `timeout_s` None allows for `grace_s`.
+        """
         request = pb.StopPluginRequest(plugin_id=plugin_id, reason=reason, cascade=cascade)
         if grace_s is not None:
             grace = duration_pb2.Duration()
             grace.FromMicroseconds(round(grace_s * 1e6))
             request.grace_period.CopyFrom(grace)
-        return await self._call("StopPlugin", request, pb.StopPluginResponse, timeout_s)
+        method = _METHODS["StopPlugin"]
+        longest_s = min((grace_s or 0.0) + method.deadline_s, method.longest_s)
+        timeout_s = longest_s if timeout_s is None else timeout_s
+        return await self._call("StopPlugin", request, pb.StopPluginResponse, timeout_s, longest_s)
 
     async def uninstall(
         self, plugin_id: str, *, reason: str, timeout_s: float | None = None
@@ -288,9 +294,18 @@ class Plugins:
         )
         return await self._call("ListKillSwitches", request, pb.ListKillSwitchesResponse, timeout_s)
 
-    async def _call(self, name: str, request: Message, kind: type[R], timeout_s: float | None) -> R:
+    async def _call(
+        self,
+        name: str,
+        request: Message,
+        kind: type[R],
+        timeout_s: float | None,
+        attempt_s: float | None = None,
+    ) -> R:
         rpc: Any = getattr(self._stub, name)
-        response = await self.caller.call(rpc, _METHODS[name], request, timeout_s=timeout_s)
+        response = await self.caller.call(
+            rpc, _METHODS[name], request, timeout_s=timeout_s, attempt_s=attempt_s
+        )
         assert isinstance(response, kind)
         return response
 

@@ -7,6 +7,7 @@ import time
 import grpc
 import pytest
 from google.rpc import error_details_pb2
+from payhub.admin.v1 import plugin_admin_service_pb2, plugin_admin_service_pb2_grpc
 
 import payhub_client
 from payhub_client import Payment, errors, retries
@@ -195,6 +196,40 @@ async def test_attempts_share_one_deadline(
     assert payments.seen[-1].left_s <= 30 * SLACK
 
 
+async def test_an_only_attempt_has_all_the_time_of_its_caller(
+    client: payhub_client.Client, payments: FakePayments
+) -> None:
+    """What is never repeated is not cut off after the contract's time, but after the caller's;
+    stopping a plugin lasts as long as its calls may.
+    """
+    await client.keys.create(tenant_id="default", scopes=["admin"], name="x", timeout_s=25)
+    assert payments.seen[-1].left_s > 20
+    await client.keys.create(tenant_id="default", scopes=["admin"], name="x", timeout_s=1e12)
+    assert payments.seen[-1].left_s <= 30 * SLACK
+    await client.keys.create(tenant_id="default", scopes=["admin"], name="x")
+    assert payments.seen[-1].left_s <= 5 * SLACK
+
+    left_s: list[float] = []
+
+    class Plugins(plugin_admin_service_pb2_grpc.PluginAdminServiceServicer):
+        async def StopPlugin(self, request, context):
+            left_s.append(context.time_remaining())
+            return plugin_admin_service_pb2.StopPluginResponse()
+
+    server = grpc.aio.server()
+    plugin_admin_service_pb2_grpc.add_PluginAdminServiceServicer_to_server(Plugins(), server)
+    target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    try:
+        async with payhub_client.Client(target, key=conftest.KEY) as other:
+            await other.plugins.stop("mock", reason="r", grace_s=200)
+            await other.plugins.stop("mock", reason="r", grace_s=200, timeout_s=100)
+    finally:
+        await server.stop(None)
+    assert left_s[0] > 200
+    assert left_s[1] <= 100 * SLACK
+
+
 async def test_a_pause_longer_than_the_deadline_is_not_slept(
     client: payhub_client.Client, payments: FakePayments
 ) -> None:
@@ -330,9 +365,11 @@ async def test_oversize_requests_are_not_sent(
 async def test_oversize_answers_are_not_asked_for_again(
     client: payhub_client.Client, payments: FakePayments
 ) -> None:
-    """gRPC calls an oversize answer exhaustion; asking again would bring it again."""
+    """gRPC calls an oversize answer exhaustion; asking again would bring it again. A mutation that
+    has one was carried out.
+    """
     payments.answer_bytes = 5_000_000
-    with pytest.raises(errors.PayhubError):
+    with pytest.raises(errors.OutcomeUnknown):
         await client.payments.create(**PAY_10)
     assert len(payments.seen) == 1
 
