@@ -15,6 +15,7 @@ from payhub.admin.v1 import binding_admin_service_pb2 as pb
 
 import payhub_client
 from payctl import binding_options, bindings, render, session
+from payhub_client import errors
 
 FORMAT = 1
 FILE_BYTES_MAX = 64 * 1024 * 1024
@@ -126,25 +127,32 @@ def import_(
             for part in parts:
                 results += (await send(part, dry=True)).results
         refused = any(each.outcome == _Result.OUTCOME_REFUSED for each in results)
-        applied = False
+        stored = 0
         if not dry_run and not refused:
             results = []
             for part in parts:
-                answer = await send(part, dry=False)
+                try:
+                    answer = await send(part, dry=False)
+                except errors.PayhubError:
+                    if stored:
+                        render.note(_told(stored, len(exported)))
+                    raise
                 results += answer.results
-                applied = answer.applied
-                if not applied:
+                if not answer.applied:
                     break
+                stored += len(part)
         refused = any(each.outcome == _Result.OUTCOME_REFUSED for each in results)
-        _show(results, applied=applied, as_json=as_json)
+        _show(results, stored=stored, of=len(exported), as_json=as_json)
         return session.Exit.ERROR if refused else session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
 
 
-def _show(results: list[pb.ImportResult], *, applied: bool, as_json: bool) -> None:
+def _show(results: list[pb.ImportResult], *, stored: int, of: int, as_json: bool) -> None:
     if as_json:
-        render.document({"results": [render.to_dict(each) for each in results], "applied": applied})
+        shown = [render.to_dict(each) for each in results]
+        applied = 0 < stored == of
+        render.document({"results": shown, "applied": applied, "stored": stored})
         return
     names = _Result.Outcome
     render.table(
@@ -159,7 +167,13 @@ def _show(results: list[pb.ImportResult], *, applied: bool, as_json: bool) -> No
             for each in results
         ],
     )
-    render.note("stored" if applied else "nothing was stored")
+    render.note(_told(stored, of))
+
+
+def _told(stored: int, of: int) -> str:
+    if 0 < stored < of:
+        return f"the first {stored} were stored, the other {of - stored} were not"
+    return "stored" if stored else "nothing was stored"
 
 
 def _read(file: str) -> list[pb.ExportedBinding]:

@@ -36,7 +36,8 @@ class View:
     def took(self) -> None:
         """Counts one event."""
         self._count += 1
-        self._seen.append(time.monotonic())
+        if self._on:
+            self._seen.append(time.monotonic())
 
     def text(self) -> str:
         """Return what is to be shown now."""
