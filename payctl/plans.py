@@ -118,6 +118,7 @@ def archive(
         ),
         key=key,
         as_json=as_json,
+        meaning=of_archiving,
     )
 
 
@@ -151,6 +152,14 @@ def _worst(found: pb.Plan, provider: str = "") -> session.Exit:
     """What became of the price at `provider`, or of the least settled of all."""
     prices = [each for each in found.prices if provider in ("", each.provider)]
     return max((mirrors.of_sync(each) for each in prices), default=session.Exit.UNDECIDED)
+
+
+def of_archiving(found: pb.Plan) -> session.Exit:
+    """Return what became of archiving a plan where its price was made, or may be."""
+    codes = [mirrors.of_sync(each) for each in found.prices if each.provider_object_id]
+    codes += [each for each in map(mirrors.of_sync, found.prices) if each > session.Exit.REFUSED]
+    archived = found.state == pb.Plan.STATE_ARCHIVED
+    return max(codes, default=session.Exit.OK if archived else session.Exit.UNDECIDED)
 
 
 def _period(found: pb.Plan) -> str:

@@ -5,9 +5,11 @@ result or error into an exit code. Called by the command modules. Never prints a
 """
 
 import asyncio
+import contextlib
 import enum
 import errno
 import os
+import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +54,10 @@ class Exit(enum.IntEnum):
     USAGE = 2
     REFUSED = 3
     UNDECIDED = 4
+
+
+class _Terminated(Exception):
+    """The process was asked to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +119,14 @@ def run(
 
     async def connected() -> Exit:
         async with connection.client() as client:
-            return await command(client)
+            return await (_until_terminated(command(client)) if key else command(client))
 
     try:
         code = asyncio.run(connected())
     except errors.PayhubError as failure:
         render.failure(failure, as_json=as_json, look=look)
         raise typer.Exit(code_of(failure)) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Terminated):
         if not key:
             raise
         render.note(f"interrupted, and it may take effect: repeat the command with --key {key}")
@@ -132,6 +138,27 @@ def run(
         # Nothing but writing the result is left to fail, and that undoes nothing.
         raise _unwritten(failure, key) from None
     raise typer.Exit(code)
+
+
+async def _until_terminated(command: Awaitable[Exit]) -> Exit:
+    """Return the exit code of `command`; raises _Terminated if SIGTERM comes before."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    came = asyncio.Event()
+
+    def stop() -> None:
+        came.set()
+        task.cancel()
+
+    # Not where signals can't be handled: on Windows, and beside the main thread.
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        loop.add_signal_handler(signal.SIGTERM, stop)
+    try:
+        return await command
+    except asyncio.CancelledError:
+        if came.is_set():
+            raise _Terminated from None
+        raise
 
 
 def _unwritten(failure: OSError, key: str) -> Exception:

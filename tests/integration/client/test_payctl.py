@@ -330,12 +330,17 @@ def test_tail_says_in_its_own_words_that_a_gateway_is_gone() -> None:
     assert process.returncode == 0
 
 
-def test_control_c_in_a_payment_names_the_key(shell: Shell, payments: FakePayments) -> None:
-    """Interrupting a payment exits with 4 and says how to learn what became of it."""
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_control_c_in_a_payment_names_the_key(
+    shell: Shell, payments: FakePayments, sent: signal.Signals
+) -> None:
+    """Interrupting a payment, as Ctrl-C and timeout(1) do, exits with 4 and says how to learn
+    what became of it.
+    """
     payments.faults.append(Fault(hang_s=30, after_effect=True))
     process = spawned(shell, "pay", "1", "EUR")
     payments.wait_for_calls(1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, complaints = process.communicate(timeout=20)
     assert process.returncode == 4
     assert f"--key {payments.seen[0].key}" in complaints

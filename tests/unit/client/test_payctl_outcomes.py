@@ -1,10 +1,10 @@
 """What payctl makes of payments: exit codes and what it tells people."""
 
 import pytest
-from payhub.payments.v1 import payment_pb2
+from payhub.payments.v1 import mirror_pb2, payment_pb2
 
-from payctl import payments, session
-from payhub_client import Payment
+from payctl import payments, plans, session
+from payhub_client import Payment, Plan
 
 _Operation = payment_pb2.Operation
 
@@ -61,3 +61,23 @@ def test_a_cancellation_is_judged_by_what_carries_it_out() -> None:
     code = session.Exit
     expected = [code.OK, code.UNDECIDED, code.REFUSED, code.OK, code.UNDECIDED, code.OK]
     assert judged == expected
+
+
+def test_archiving_is_judged_by_the_prices_that_were_made() -> None:
+    """A price that its provider refused to make has nothing to be archived there."""
+    code = session.Exit
+    synced, failed = mirror_pb2.SYNC_STATE_SYNCED, mirror_pb2.SYNC_STATE_FAILED
+    pending = mirror_pb2.SYNC_STATE_PENDING
+    judged = []
+    for prices in (
+        [("", failed)],
+        [("", failed), ("price_1", synced)],
+        [("", failed), ("price_1", pending)],
+        [("", pending)],
+        [("price_1", failed)],
+    ):
+        plan = Plan(state=Plan.STATE_ARCHIVED)
+        for object_id, state in prices:
+            plan.prices.add(provider_object_id=object_id, sync_state=state)
+        judged.append(plans.of_archiving(plan))
+    assert judged == [code.OK, code.OK, code.UNDECIDED, code.UNDECIDED, code.REFUSED]
