@@ -34,6 +34,8 @@ _Request = consumer_service_pb2.ConsumeRequest
 
 CLOSE_WITHIN_S = 5.0
 _LEASES_MAX = 1000
+_REASON_MAX = 1024
+_DELAY_S_MAX = 172_800
 
 
 @dataclass(slots=True, eq=False)
@@ -59,15 +61,24 @@ class Received:
         await self._consumption._settle(self, _Settlement(verdict=_Settlement.VERDICT_ACK))
 
     async def reject(self, reason: str = "", *, delay_s: float = 0.0) -> None:
-        """Ask for it again, after the consumer's backoff and not before `delay_s`."""
-        settlement = _Settlement(verdict=_Settlement.VERDICT_REJECT, reason=reason)
+        """Ask for it again, after the consumer's backoff and not before `delay_s`, 0 to 48 h.
+
+        Of `reason` the first 1024 characters are kept. Raises ValueError for another `delay_s`.
+        """
+        if not 0 <= delay_s <= _DELAY_S_MAX:
+            text = f"delay_s must be 0 to {_DELAY_S_MAX}, not {delay_s}"
+            raise ValueError(text)
+        settlement = _Settlement(verdict=_Settlement.VERDICT_REJECT, reason=_sendable(reason))
         settlement.delay.CopyFrom(_duration(delay_s))
         await self._consumption._settle(self, settlement)
 
     async def park(self, reason: str) -> None:
-        """Set it aside for an operator: it can't be dealt with."""
+        """Set it aside for an operator: it can't be dealt with.
+
+        Of `reason` the first 1024 characters are kept.
+        """
         await self._consumption._settle(
-            self, _Settlement(verdict=_Settlement.VERDICT_PARK, reason=reason)
+            self, _Settlement(verdict=_Settlement.VERDICT_PARK, reason=_sendable(reason))
         )
 
     async def release(self) -> None:
@@ -401,6 +412,12 @@ class Consumption:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.cancel()
+
+
+def _sendable(reason: str) -> str:
+    """Return what the contract takes of a reason: one that it refuses would end the stream."""
+    text = reason[:_REASON_MAX].encode(errors="replace").decode()
+    return text.replace("\0", "\ufffd")
 
 
 def _identity(event: event_pb2.Event) -> tuple[str, str]:

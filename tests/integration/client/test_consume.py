@@ -85,6 +85,31 @@ async def test_a_member_survives_kill_and_restart_of_the_gateway(tmp_path: pathl
             assert (status.backlog, status.parked) == (0, 0)
 
 
+async def test_any_text_may_be_given_as_a_reason(tmp_path: pathlib.Path) -> None:
+    """The text of an exception, however long and whatever is in it, ends no consumption; a wait
+    that the contract forbids is told to who wishes it.
+    """
+    with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
+        publisher = gateway.tenant("one")
+        await publisher.publish(harness.event("one"))
+        async with payhub_client.Client(
+            gateway.target, key=publisher.key, events_target=gateway.target
+        ) as client:
+            await client.consumers.create("work", start="oldest", retry_backoff_s=[0.05])
+            async with client.consume("work") as work:
+                first = await anext(work)
+                for wrong in (-1.0, 200_000.0, float("nan")):
+                    with pytest.raises(ValueError, match="delay_s"):
+                        await first.reject("later", delay_s=wrong)
+                await first.reject("\0\ud800" + "ü" * 5000)
+                again = await asyncio.wait_for(anext(work), 20)
+                assert again.last_reason == "\ufffd?" + "ü" * 1022
+                await again.park("x" * 5000)
+                await asyncio.wait_for(work.flush(), 20)
+            parked = [each async for each in client.consumers.parked("work")]
+        assert [each.reason for each in parked] == ["x" * 1024]
+
+
 async def test_leaving_gives_back_and_a_taken_name_is_told(tmp_path: pathlib.Path) -> None:
     """What is not settled on leaving comes to another member at once, as a first delivery; the
     loser of a name learns it.
