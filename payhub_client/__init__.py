@@ -32,11 +32,12 @@ from payhub_client import errors, events
 from payhub_client.calls import new_key
 from payhub_client.checkouts import CheckoutFilter
 from payhub_client.client import Client
-from payhub_client.consumption import Consumption, Received
+from payhub_client.consumption import Consumption
 from payhub_client.disputes import DisputeFilter
 from payhub_client.events import EventFilter
 from payhub_client.invoices import InvoiceFilter
 from payhub_client.payments import PaymentFilter
+from payhub_client.settling import Received
 from payhub_client.subscription import Batch, Delivery, Notice, NoticeKind, Subscription
 from payhub_client.subscriptions import SubscriptionFilter
 

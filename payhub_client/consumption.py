@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import grpc
-from google.protobuf import duration_pb2
 from grpc import aio
 from payhub.events.v1 import (
     consumer_pb2,
@@ -22,68 +21,20 @@ from payhub.events.v1 import (
     event_pb2,
 )
 
-from payhub_client import calls, channel, errors, retries, subscription
+from payhub_client import calls, channel, errors, retries, settling, subscription
 
 if TYPE_CHECKING:
     Stream = aio.StreamStreamCall[
         consumer_service_pb2.ConsumeRequest, consumer_service_pb2.ConsumeResponse
     ]
 
+Received = settling.Received
+
 _Settlement = consumer_pb2.Settlement
 _Request = consumer_service_pb2.ConsumeRequest
 
 CLOSE_WITHIN_S = 5.0
 _LEASES_MAX = 1000
-_REASON_MAX = 1024
-_DELAY_S_MAX = 172_800
-
-
-@dataclass(slots=True, eq=False)
-class Received:
-    """One event to deal with. Settle it once, by `ack` or one of the others; until then its
-    lease is extended.
-    """
-
-    event: event_pb2.Event
-    attempt: int
-    """1 on the first delivery."""
-    last_reason: str
-    """Reason given with the last rejection, if any."""
-    _consumption: "Consumption" = field(repr=False)
-    lease: str = field(repr=False)
-    settled: bool = field(default=False, init=False)
-    _span_s: float = field(default=30.0, init=False, repr=False)
-    _extend_at_s: float = field(default=0.0, init=False, repr=False)
-    _extend_until_s: float = field(default=0.0, init=False, repr=False)
-
-    async def ack(self) -> None:
-        """Say that it is done. Durable a moment later, see `Consumption.flush`."""
-        await self._consumption._settle(self, _Settlement(verdict=_Settlement.VERDICT_ACK))
-
-    async def reject(self, reason: str = "", *, delay_s: float = 0.0) -> None:
-        """Ask for it again, after the consumer's backoff and not before `delay_s`, 0 to 48 h.
-
-        Of `reason` the first 1024 characters are kept. Raises ValueError for another `delay_s`.
-        """
-        if not 0 <= delay_s <= _DELAY_S_MAX:
-            text = f"delay_s must be 0 to {_DELAY_S_MAX}, not {delay_s}"
-            raise ValueError(text)
-        settlement = _Settlement(verdict=_Settlement.VERDICT_REJECT, reason=_sendable(reason))
-        settlement.delay.CopyFrom(_duration(delay_s))
-        await self._consumption._settle(self, settlement)
-
-    async def park(self, reason: str) -> None:
-        """Set it aside for an operator: it can't be dealt with.
-
-        Of `reason` the first 1024 characters are kept.
-        """
-        await self._consumption._settle(
-            self, _Settlement(verdict=_Settlement.VERDICT_PARK, reason=_sendable(reason))
-        )
-
-    async def release(self) -> None:
-        """Give it back unprocessed; this delivery does not count."""
-        await self._consumption._settle(self, _Settlement(verdict=_Settlement.VERDICT_RELEASE))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -214,10 +165,10 @@ class Consumption:
         self._unconfirmed[self._number] = settlement
         # In a task of its own: a write that is canceled with its caller ends the stream, and a
         # later settlement that overtakes this one is confirmed for both.
-        settling = asyncio.create_task(self._send_settlement(settlement))
-        self._settling.add(settling)
-        settling.add_done_callback(self._settling.discard)
-        await asyncio.shield(settling)
+        sending = asyncio.create_task(self._send_settlement(settlement))
+        self._settling.add(sending)
+        sending.add_done_callback(self._settling.discard)
+        await asyncio.shield(sending)
 
     async def _send_settlement(self, settlement: consumer_pb2.Settlement) -> None:
         async with self._sending:
@@ -319,7 +270,7 @@ class Consumption:
             consumer=self.consumer,
             member=self.member,
             credit=max(credit, 0),
-            heartbeat_interval=_duration(self.heartbeat_s),
+            heartbeat_interval=settling.duration(self.heartbeat_s),
         )
         with contextlib.suppress(asyncio.InvalidStateError):
             await stream.write(_Request(join=join))
@@ -373,7 +324,7 @@ class Consumption:
                 event=delivery.event,
                 attempt=delivery.attempt,
                 last_reason=delivery.last_reason,
-                _consumption=self,
+                _settle=self._settle,
                 lease=delivery.lease,
             )
             held._extend_until_s = now_s + self.extend_for_s
@@ -414,12 +365,6 @@ class Consumption:
             stream.cancel()
 
 
-def _sendable(reason: str) -> str:
-    """Return what the contract takes of a reason: one that it refuses would end the stream."""
-    text = reason[:_REASON_MAX].encode(errors="replace").decode()
-    return text.replace("\0", "\ufffd")
-
-
 def _identity(event: event_pb2.Event) -> tuple[str, str]:
     return event.tenant_id, event.id
 
@@ -437,12 +382,6 @@ async def _read(stream: "Stream", silence_s: float) -> consumer_service_pb2.Cons
 
 def _credit(events: int) -> _Request:
     return _Request(credit=_Request.Credit(events=events))
-
-
-def _duration(seconds: float) -> duration_pb2.Duration:
-    made = duration_pb2.Duration()
-    made.FromMicroseconds(round(seconds * 1e6))
-    return made
 
 
 def _unavailable(text: str) -> errors.Unavailable:
