@@ -33,7 +33,11 @@ _STATES = {
 _SETTLED = {Payment.STATE_SUCCEEDED, Payment.STATE_AUTHORIZED, Payment.STATE_CREATED}
 _REFUSED = {Payment.STATE_FAILED, Payment.STATE_CANCELED}
 _Operation = payment_pb2.Operation
-_OPERATION_REFUSED = {_Operation.STATE_DECLINED, _Operation.STATE_NOT_SENT}
+_OPERATION_REFUSED = {
+    _Operation.STATE_DECLINED,
+    _Operation.STATE_NOT_SENT,
+    _Operation.STATE_SUPERSEDED,
+}
 
 
 def pay(  # noqa: PLR0913  # one argument per option

@@ -81,3 +81,10 @@ def test_archiving_is_judged_by_the_prices_that_were_made() -> None:
             plan.prices.add(provider_object_id=object_id, sync_state=state)
         judged.append(plans.of_archiving(plan))
     assert judged == [code.OK, code.OK, code.UNDECIDED, code.UNDECIDED, code.REFUSED]
+
+
+def test_a_capture_that_a_void_has_ended_is_refused() -> None:
+    """Superseded is final: waiting for such a capture, or repeating it, would go on for ever."""
+    kind, ended = _Operation.KIND_CAPTURE, _Operation.STATE_SUPERSEDED
+    payment = canceled(Payment.STATE_CANCELED, (kind, ended))
+    assert payments.of_last_operation(payment, kind) is session.Exit.REFUSED
