@@ -8,7 +8,7 @@ import typer
 from payhub.payments.v1 import payment_pb2
 
 import payhub_client
-from payctl import payments, session
+from payctl import outcomes, payments, session
 
 
 def increment(
@@ -35,7 +35,7 @@ def increment(
             idempotency_key=once,
             timeout_s=timeout_s,
         )
-        code = payments.of_last_operation(payment, payment_pb2.Operation.KIND_INCREMENT)
+        code = outcomes.of_last_operation(payment, payment_pb2.Operation.KIND_INCREMENT)
         return payments.shown(payment, as_json=as_json, code=code)
 
     session.run(ctx, work, as_json=as_json, key=once)

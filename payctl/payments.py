@@ -1,7 +1,7 @@
 """Commands on payments: pay, show, list, confirm, capture, cancel.
 
-Owns their options, their display and what their result means for the exit code. Called
-through `payctl.commands`. Never guesses: what the state does not say is undecided.
+Owns their options and their display; `outcomes` says what their result means for the exit
+code. Called through `payctl.commands`.
 """
 
 import datetime
@@ -12,7 +12,7 @@ import typer
 from payhub.payments.v1 import payment_pb2
 
 import payhub_client
-from payctl import money, render, session
+from payctl import money, outcomes, render, session
 from payhub_client import Payment
 
 DEFAULT_TOKEN = "tok_approve"
@@ -30,14 +30,7 @@ _STATES = {
     for name, value in Payment.State.items()
     if value
 }
-_SETTLED = {Payment.STATE_SUCCEEDED, Payment.STATE_AUTHORIZED, Payment.STATE_CREATED}
-_REFUSED = {Payment.STATE_FAILED, Payment.STATE_CANCELED}
 _Operation = payment_pb2.Operation
-_OPERATION_REFUSED = {
-    _Operation.STATE_DECLINED,
-    _Operation.STATE_NOT_SENT,
-    _Operation.STATE_SUPERSEDED,
-}
 
 
 def pay(  # noqa: PLR0913  # one argument per option
@@ -93,7 +86,7 @@ def pay(  # noqa: PLR0913  # one argument per option
             idempotency_key=once,
             timeout_s=session.connection_of(ctx).timeout_s,
         )
-        return shown(payment, as_json=as_json, code=of_state(payment))
+        return shown(payment, as_json=as_json, code=outcomes.of_state(payment))
 
     session.run(ctx, work, as_json=as_json, key=once)
 
@@ -181,7 +174,7 @@ def confirm(
             idempotency_key=once,
             timeout_s=session.connection_of(ctx).timeout_s,
         )
-        return shown(payment, as_json=as_json, code=of_state(payment))
+        return shown(payment, as_json=as_json, code=outcomes.of_state(payment))
 
     session.run(ctx, work, as_json=as_json, key=once)
 
@@ -214,7 +207,7 @@ def capture(
             idempotency_key=once,
             timeout_s=timeout_s,
         )
-        code = of_last_operation(payment, _Operation.KIND_CAPTURE)
+        code = outcomes.of_last_operation(payment, _Operation.KIND_CAPTURE)
         return shown(payment, as_json=as_json, code=code)
 
     session.run(ctx, work, as_json=as_json, key=once)
@@ -239,7 +232,7 @@ def cancel(
             idempotency_key=once,
             timeout_s=session.connection_of(ctx).timeout_s,
         )
-        return shown(payment, as_json=as_json, code=of_cancellation(payment))
+        return shown(payment, as_json=as_json, code=outcomes.of_cancellation(payment))
 
     session.run(ctx, work, as_json=as_json, key=once)
 
@@ -263,42 +256,10 @@ async def amount_of(
     return parsed(amount, currency), currency
 
 
-def of_state(payment: Payment) -> session.Exit:
-    """Return what a payment's state means after it was sent."""
-    if payment.state in _SETTLED:
-        return session.Exit.OK
-    if payment.HasField("next_retry_time"):
-        return session.Exit.UNDECIDED
-    return session.Exit.REFUSED if payment.state in _REFUSED else session.Exit.UNDECIDED
-
-
 def state_name(payment: Payment) -> str:
     """Return the name of a payment's state; a state that is new to us by its number."""
     names = {value: name.removeprefix("STATE_") for name, value in Payment.State.items()}
     return names.get(payment.state, str(payment.state))
-
-
-def of_cancellation(payment: Payment) -> session.Exit:
-    """Return what became of a cancellation, which a void carries out or, once paid, a refund."""
-    if payment.state == Payment.STATE_CANCELED:
-        return session.Exit.OK
-    if payment.cancel_requested:
-        return session.Exit.UNDECIDED
-    void = of_last_operation(payment, _Operation.KIND_VOID)
-    if void is session.Exit.OK:
-        return void
-    return of_last_operation(payment, _Operation.KIND_VOID, _Operation.KIND_REFUND)
-
-
-def of_last_operation(payment: Payment, *kinds: payment_pb2.Operation.Kind) -> session.Exit:
-    """Return what became of a payment's newest operation of some kinds."""
-    last = next((each for each in reversed(payment.operations) if each.kind in kinds), None)
-    if last is None:
-        return session.Exit.UNDECIDED
-    if last.state == _Operation.STATE_SUCCEEDED:
-        return session.Exit.OK
-    refused = last.state in _OPERATION_REFUSED
-    return session.Exit.REFUSED if refused else session.Exit.UNDECIDED
 
 
 def shown(payment: Payment, *, as_json: bool, code: session.Exit) -> session.Exit:

@@ -3,7 +3,7 @@
 import pytest
 from payhub.payments.v1 import mirror_pb2, payment_pb2
 
-from payctl import payments, plans, session
+from payctl import outcomes, payments, plans, session
 from payhub_client import Payment, Plan
 
 _Operation = payment_pb2.Operation
@@ -31,13 +31,13 @@ def canceled(
 def test_a_payment_that_is_tried_again_is_not_decided(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever paid by other means after a refusal that Payhub tries again would pay twice."""
     payment = failed_softly()
-    assert payments.of_state(payment) is session.Exit.UNDECIDED
+    assert outcomes.of_state(payment) is session.Exit.UNDECIDED
     payments.shown(payment, as_json=False, code=session.Exit.UNDECIDED)
     told = capsys.readouterr()
     assert "2027-01-15 08:00:00.000Z" in told.out
     assert "do not pay again" in told.err
     payment.ClearField("next_retry_time")
-    assert payments.of_state(payment) is session.Exit.REFUSED
+    assert outcomes.of_state(payment) is session.Exit.REFUSED
 
 
 def test_a_cancellation_is_judged_by_what_carries_it_out() -> None:
@@ -48,7 +48,7 @@ def test_a_cancellation_is_judged_by_what_carries_it_out() -> None:
     succeeded, declined = _Operation.STATE_SUCCEEDED, _Operation.STATE_DECLINED
     doubt, pending = Payment.STATE_IN_DOUBT, _Operation.STATE_PENDING
     judged = [
-        payments.of_cancellation(each)
+        outcomes.of_cancellation(each)
         for each in (
             canceled(Payment.STATE_CANCELED),
             canceled(doubt, (void, declined), cancel_requested=True),
@@ -87,4 +87,4 @@ def test_a_capture_that_a_void_has_ended_is_refused() -> None:
     """Superseded is final: waiting for such a capture, or repeating it, would go on for ever."""
     kind, ended = _Operation.KIND_CAPTURE, _Operation.STATE_SUPERSEDED
     payment = canceled(Payment.STATE_CANCELED, (kind, ended))
-    assert payments.of_last_operation(payment, kind) is session.Exit.REFUSED
+    assert outcomes.of_last_operation(payment, kind) is session.Exit.REFUSED
