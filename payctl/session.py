@@ -119,10 +119,10 @@ def run(
 
     async def connected() -> Exit:
         async with connection.client() as client:
-            return await (_until_terminated(command(client)) if key else command(client))
+            return await command(client)
 
     try:
-        code = asyncio.run(connected())
+        code = asyncio.run(_until_terminated(connected()) if key else connected())
     except errors.PayhubError as failure:
         render.failure(failure, as_json=as_json, look=look)
         raise typer.Exit(code_of(failure)) from None
