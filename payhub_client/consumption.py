@@ -7,6 +7,7 @@ over twice. Called through `Client.consume`. Never acknowledges anything by itse
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -72,6 +73,8 @@ class Consumption:
     _number: int = field(default=0, init=False)
     _sent: int = field(default=0, init=False)
     """The newest settlement that went out on the current stream."""
+    _moved_s: float = field(default=0.0, init=False)
+    """When the events that wait began to, or one of them was handed over last."""
     _failures: int = field(default=0, init=False)
     _error: Exception | None = field(default=None, init=False, repr=False)
     _ended: bool = field(default=False, init=False)
@@ -105,6 +108,8 @@ class Consumption:
         while received is not None and received.settled:
             received = await self._waiting.get()
         if received is not None:
+            self._moved_s = self.timing.monotonic_s()
+            received._extend_until_s = self._moved_s + self.extend_for_s
             return received
         self._waiting.put_nowait(None)
         if self._error is not None:
@@ -158,7 +163,7 @@ class Consumption:
         if received.settled:
             return
         received.settled = True
-        self._held.pop(_identity(received.event), None)
+        del self._held[_identity(received.event)]
         self._number += 1
         settlement.number = self._number
         settlement.leases.append(received.lease)
@@ -302,7 +307,7 @@ class Consumption:
                 self.on_lost(failure.lease, reason.removeprefix("REASON_"))
         again = 0
         for delivery in response.deliveries:
-            again += not self._take(delivery, response.server_time.ToMicroseconds())
+            again += self._take(delivery, response.server_time.ToMicroseconds())
         if again and not self._ended:
             # Each took credit, and settling it once gives back one.
             await self._send(_credit(again))
@@ -314,11 +319,16 @@ class Consumption:
                     await received.release()
 
     def _take(self, delivery: consumer_pb2.Delivery, server_us: int) -> bool:
-        """Hand an event over; return whether it was not at work here already."""
+        """Hand an event over; return whether its credit comes back at once.
+
+        So it does if the event was here already: its one settlement gives back only one.
+        """
         now_s = self.timing.monotonic_s()
         span_s = max((delivery.deadline.ToMicroseconds() - server_us) / 1e6, 0.1)
-        held = self._held.get(_identity(delivery.event))
-        fresh = held is None
+        known = held = self._held.get(_identity(delivery.event))
+        if known is not None and (known._extend_until_s or math.inf) <= now_s:
+            # Whoever has it let its lease end: what they say of it does not count any more.
+            known.settled, held = True, None
         if held is None:
             held = Received(
                 event=delivery.event,
@@ -327,23 +337,25 @@ class Consumption:
                 _settle=self._settle,
                 lease=delivery.lease,
             )
-            held._extend_until_s = now_s + self.extend_for_s
             self._held[_identity(delivery.event)] = held
+            if self._waiting.empty():
+                self._moved_s = now_s
             self._waiting.put_nowait(held)
         # Else it is at work here already: only its lease is new.
         held.lease = delivery.lease
         held._span_s = span_s
         held._extend_at_s = now_s + span_s / 3
-        return fresh
+        return known is not None
 
     async def _keep_extending(self) -> None:
         """Extend what is at work, in time, until the task is cancelled."""
         while True:
             now_s = self.timing.monotonic_s()
+            waiting_until_s = self._moved_s + self.extend_for_s
             due = [
                 each
                 for each in self._held.values()
-                if each._extend_at_s <= now_s < each._extend_until_s
+                if each._extend_at_s <= now_s < (each._extend_until_s or waiting_until_s)
             ]
             for start in range(0, len(due), _LEASES_MAX):
                 some = due[start : start + _LEASES_MAX]

@@ -32,7 +32,8 @@ class Received:
     settled: bool = field(default=False, init=False)
     _span_s: float = field(default=30.0, init=False, repr=False)
     _extend_at_s: float = field(default=0.0, init=False, repr=False)
-    _extend_until_s: float = field(default=0.0, init=False, repr=False)
+    _extend_until_s: float | None = field(default=None, init=False, repr=False)
+    """None as long as it waits to be handed over."""
 
     async def ack(self) -> None:
         """Say that it is done. Durable a moment later, see `Consumption.flush`."""

@@ -102,3 +102,70 @@ async def test_a_settlement_whose_caller_is_canceled_is_sent_all_the_same() -> N
     await settling[2]
     sent = [each.settlement.number for each in stream.written if each.HasField("settlement")]
     assert sent == [1, 2, 3]
+
+
+class Clock:
+    """A clock that is moved by hand, and a member by it that got `events`."""
+
+    def __init__(self, events: int) -> None:
+        self.now_s = 0.0
+        self.work, self.stream = consuming(), Stream()
+        self.work.timing = retries.Timing(monotonic_s=lambda: self.now_s)
+        self.work._stream = self.stream  # type: ignore[assignment]
+        self.work._task = asyncio.create_task(asyncio.Event().wait())  # type: ignore[arg-type]
+        self._events = events
+
+    async def deliver(self, attempt: int) -> None:
+        """All events come, each under a lease of its own, good for 30 s."""
+        response = consumer_service_pb2.ConsumeResponse()
+        for number in range(self._events):
+            delivery = response.deliveries.add(lease=f"{number}-{attempt}", attempt=attempt)
+            delivery.event.id, delivery.event.tenant_id = f"evt_{number}", "t-1"
+            delivery.deadline.seconds = 30
+        await self.work._accept(response)
+
+    async def extended(self) -> list[str]:
+        """The leases that are extended now."""
+        before = len(self.stream.written)
+        extending = asyncio.create_task(self.work._keep_extending())
+        await asyncio.sleep(0.01)
+        extending.cancel()
+        await asyncio.gather(extending, return_exceptions=True)
+        return [lease for each in self.stream.written[before:] for lease in each.settlement.leases]
+
+
+async def test_what_waits_its_turn_keeps_its_lease() -> None:
+    """A member that takes its events one by one, each in less than `extend_for_s`, loses none of
+    those that wait, however long all of them take: else they would be parked untouched.
+    """
+    clock = Clock(events=3)
+    await clock.deliver(1)
+    first = await anext(clock.work)
+    clock.now_s = 500.0
+    await first.ack()
+    await anext(clock.work)
+    clock.now_s = 900.0
+    assert await clock.extended() == ["1-1", "2-1"]
+    clock.now_s = 1150.0
+    assert await clock.extended() == []
+
+
+async def test_what_was_not_settled_in_time_is_handed_over_again() -> None:
+    """Who got an event and forgot it, or works on it for longer than `extend_for_s`, has lost it:
+    it comes again, counts against the credit once, and only the newer one can be settled.
+    """
+    clock = Clock(events=1)
+    await clock.deliver(1)
+    forgotten = await anext(clock.work)
+    clock.now_s = 599.0
+    await clock.deliver(2)
+    assert clock.work._waiting.empty()
+    clock.now_s = 700.0
+    await clock.deliver(3)
+    again = await anext(clock.work)
+    assert (again.attempt, again.lease) == (3, "0-3")
+    await forgotten.ack()
+    await again.ack()
+    settled = [each.settlement.leases for each in clock.stream.written if each.settlement.number]
+    assert settled == [["0-3"]]
+    assert sum(each.credit.events for each in clock.stream.written) == 3
