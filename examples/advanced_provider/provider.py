@@ -149,7 +149,12 @@ class Acme(provider.Provider[configs.AcmeConfig]):
     async def authorize(self, request: pps.AuthorizePaymentRequest, call: Call) -> Operation:
         """Sends the instrument; upstream decides what it is worth."""
         limit_minor = call.binding.config.limits_minor.get(request.amount.currency_code)
-        if limit_minor is not None and request.amount.amount_minor > limit_minor:
+        # What was sent while the limit was higher counts: upstream says what became of it.
+        if (
+            limit_minor is not None
+            and request.amount.amount_minor > limit_minor
+            and not await self._was_sent(call)
+        ):
             return answers.over_the_limit(limit_minor)
         sale = request.capture_method == pps.CAPTURE_METHOD_AUTOMATIC
         return await self._operate(
@@ -206,6 +211,14 @@ class Acme(provider.Provider[configs.AcmeConfig]):
             return answers.found(response, operation_id)
         except (errors.Unreachable, errors.NoAnswer) as error:
             raise errors.LookupInconclusive(error.message) from error
+
+    async def _was_sent(self, call: Call) -> bool:
+        """Says whether an earlier attempt reached upstream; raises where nobody knows."""
+        try:
+            await self.get_operation(call.operation_id, call.binding, timeout_s=call.timeout_s)
+        except errors.NotFound:
+            return False
+        return True
 
     async def _operate(self, call: Call, **params: Any) -> Operation:
         """Sends one operation and tells its answer in the contract's terms."""

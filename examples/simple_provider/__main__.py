@@ -99,6 +99,8 @@ class Vouchers(provider.Provider[Config]):
         """Writes an operation in one transaction; a repeat gets the first one's answer."""
         same = (call.binding.binding_id, fingerprint.of(request))
         with self._db:
+            # Before anything is read: during an upgrade another process has the same books.
+            self._db.execute("begin immediate")
             row = self._db.execute(FIND, (call.operation_id,)).fetchone()
             if row is not None:
                 if row[:2] != same:
