@@ -69,7 +69,7 @@ def checked(
         raise errors.PluginBug("the provider asks for a customer action core did not offer")
     objects = list(answer.objects)
     if owed is not None and operation.state == State.STATE_SUCCEEDED:
-        objects = _with_owed(objects, owed)
+        objects = _with_owed(operation, objects, owed)
     require_valid_objects(objects)
     return calls.Answer(_within_limits(operation), objects)
 
@@ -103,19 +103,24 @@ def require_valid(answer: message.Message, *, what: str) -> None:
 
 
 def _with_owed(
-    objects: list[provider_object_pb2.ProviderObject], owed: Owed
+    operation: operation_pb2.Operation,
+    objects: list[provider_object_pb2.ProviderObject],
+    owed: Owed,
 ) -> list[provider_object_pb2.ProviderObject]:
     """Returns *objects* with core's identifier in the one that is owed."""
-    for position, one in enumerate(objects):
-        if one.WhichOneof("object") != owed.kind:
-            continue
-        if not owed.core_id or one.core_id == owed.core_id:
-            return objects
-        if not one.core_id:
-            objects[position] = copy.deepcopy(one)
-            objects[position].core_id = owed.core_id
-            return objects
-    raise errors.PluginBug(f"the provider answered without the {owed.kind} of the operation")
+    kin = [one for one in objects if one.WhichOneof("object") == owed.kind]
+    if any(owed.core_id in ("", one.core_id) for one in kin):
+        return objects
+    # What else has changed may be told too, and then is not what the operation names.
+    nameless = sorted(
+        (one for one in kin if not one.core_id),
+        key=lambda one: one.provider_object_id != operation.provider_object_id,
+    )
+    if not nameless:
+        raise errors.PluginBug(f"the provider answered without the {owed.kind} of the operation")
+    named = copy.deepcopy(nameless[0])
+    named.core_id = owed.core_id
+    return [named if one is nameless[0] else one for one in objects]
 
 
 def _within_limits(operation: operation_pb2.Operation) -> operation_pb2.Operation:

@@ -7,6 +7,7 @@ is the only store and configures again.
 
 import asyncio
 import uuid
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +49,11 @@ class Host:
         self.customer_action_offered = False
         self.draining = False
         self.ready = False
-        self.configuring = asyncio.Lock()
         self._bindings: dict[str, Any] = {}
         self._verdicts: dict[str, Verdict] = {}
+        self._changing: weakref.WeakValueDictionary[str, asyncio.Lock] = (
+            weakref.WeakValueDictionary()
+        )
 
     @property
     def domain(self) -> str:
@@ -88,6 +91,13 @@ class Host:
         """Returns the generation in force; 0 if there is none."""
         found: provider.Binding[Any] | None = self._bindings.get(binding_id)
         return found.generation if found is not None else 0
+
+    def changing(self, binding_id: str) -> asyncio.Lock:
+        """Returns what changes of one binding wait for; those of others never do."""
+        lock = self._changing.get(binding_id)
+        if lock is None:
+            lock = self._changing[binding_id] = asyncio.Lock()
+        return lock
 
     def bindings(self) -> list[provider.Binding[Any]]:
         """Returns every binding in force, sorted by id."""

@@ -128,8 +128,20 @@ class Operations:
                 raise errors.LookupInconclusive(
                     "not found, which proves nothing at this provider"
                 ) from error
+            if self._may_arrive(request.hints):
+                raise errors.LookupInconclusive(
+                    "not found, but another instance may still be sending it"
+                ) from error
             raise
         return answers.checked(found, operation_id=request.operation_id, action_allowed=True)
+
+    def _may_arrive(self, hints: pps.OperationHints) -> bool:
+        """Whether a request that another instance began in time can still be under way."""
+        longest_us = round(self._provider.upstream_request_max_s * 1e6)
+        if not longest_us or not hints.HasField("not_after"):
+            return False
+        not_after_us = times.micros(hints.not_after, field="hints.not_after")
+        return self._host.clock.now_us() <= not_after_us + longest_us
 
     def _admit(
         self, request: RequestT, context: Context, needed: Sequence[capability_pb2.Capability]

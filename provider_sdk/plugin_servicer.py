@@ -133,7 +133,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     async def Configure(  # noqa: D102
         self, request: ps.ConfigureRequest, context: Context
     ) -> ps.ConfigureResponse:
-        async with self._host.configuring:
+        async with self._host.changing(request.binding_id):
             applied = self._host.applied_generation(request.binding_id)
             if request.generation < applied:
                 raise self._stale(request.generation, applied)
@@ -160,7 +160,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     async def RemoveBinding(  # noqa: D102
         self, request: ps.RemoveBindingRequest, context: Context
     ) -> ps.RemoveBindingResponse:
-        async with self._host.configuring:
+        async with self._host.changing(request.binding_id):
             self._host.drop_binding(request.binding_id)
             await self._provider.remove_binding(request.binding_id)
         _log.info("binding removed", binding_id=request.binding_id)
@@ -195,16 +195,22 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         }
         if change in hooks and change != self._last_change:
             _log.info("told by core", change=ps.NotifyLifecycleRequest.Change.Name(change))
-            async with asyncio.timeout(_timeout_s(context)):
-                await hooks[change](request.reason)
-            if change == ps.NotifyLifecycleRequest.CHANGE_UNINSTALLED:
-                await self._forget_bindings()
+            try:
+                async with asyncio.timeout(_timeout_s(context)):
+                    await hooks[change](request.reason)
+            finally:
+                # Whatever the hook does: core tells it once.
+                if change == ps.NotifyLifecycleRequest.CHANGE_UNINSTALLED:
+                    await self._forget_bindings()
             self._last_change = change
         return ps.NotifyLifecycleResponse()
 
     async def _forget_bindings(self) -> None:
-        async with self._host.configuring:
-            for binding in self._host.bindings():
+        held = self._host.bindings()
+        for binding in held:
+            self._host.drop_binding(binding.binding_id)
+        for binding in held:
+            async with self._host.changing(binding.binding_id):
                 self._host.drop_binding(binding.binding_id)
                 await self._provider.remove_binding(binding.binding_id)
 

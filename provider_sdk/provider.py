@@ -132,6 +132,10 @@ class Provider(
     secret_slots: ClassVar[Sequence[SecretSlot]] = ()
     max_concurrent_calls: int = 1000
     upstream_idempotency_retention_s: float = 0.0
+    upstream_request_max_s: float = 0.0
+    """Longest one of its requests may be under way upstream, seconds. So long after the newest
+    attempt's `not_after` a look-up's NotFound is LookupInconclusive: another instance may be
+    sending yet what upstream does not have."""
 
     name: ClassVar[str] = ""
     """For people, at most 128 characters; so are `description` (1,024) and `author` (256)."""

@@ -77,6 +77,7 @@ class Acme(provider.Provider[configs.AcmeConfig]):
     )
     # Acme's manual promises 30 days.
     upstream_idempotency_retention_s = 30 * 86_400.0
+    upstream_request_max_s = REQUEST_MAX_S
 
     def __init__(
         self,

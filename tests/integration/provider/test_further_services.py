@@ -215,6 +215,41 @@ async def test_objects_travel_with_operations_and_look_ups(
     assert list((await core.call(stubs.methods.DetachPaymentMethod, detach)).objects) == []
 
 
+async def test_what_another_instance_may_still_send_is_not_ruled_out(
+    keeper: tuple[Keeper, rig.Core, further.Stubs],
+) -> None:
+    """Not found is a promise only when no request that began in time can be under way."""
+    plugin, core, _ = keeper
+    plugin.upstream_request_max_s = 600.0
+    find = pps.GetOperationRequest(
+        binding_id=core.binding_id, operation_id=rig.new_operation_id(), hints=pps.OperationHints()
+    )
+    for ended_s, reason in ((300, "LOOKUP_INCONCLUSIVE"), (900, "NOT_FOUND")):
+        find.hints.not_after.FromSeconds(int(time.time()) - ended_s)
+        with pytest.raises(rig.Refused) as refused:
+            await core.call(core.stub.GetOperation, find)
+        assert refused.value.reason == reason
+    plugin.upstream_request_max_s = 0.0
+    find.hints.not_after.FromSeconds(int(time.time()) + 300)
+    with pytest.raises(rig.Refused) as refused:
+        await core.call(core.stub.GetOperation, find)
+    assert refused.value.reason == "NOT_FOUND"
+
+
+async def test_cores_id_goes_to_the_object_that_has_it(
+    keeper: tuple[Keeper, rig.Core, further.Stubs],
+) -> None:
+    """Whatever else changed with it, such as the default before, stays nobody's."""
+    plugin, core, stubs = keeper
+    told = [_method(object_id="pm_old_default"), _method("pmt_1", object_id="pm_new")]
+    plugin.answer = provider.Answer(Operation(state=SUCCEEDED, provider_object_id="pm_new"), told)
+    answer = await core.call(stubs.methods.AttachPaymentMethod, _attach(core))
+    assert [one.core_id for one in answer.objects] == ["", "pmt_1"]
+    told[1].core_id = ""
+    answer = await core.call(stubs.methods.AttachPaymentMethod, _attach(core))
+    assert [one.core_id for one in answer.objects] == ["", "pmt_1"]
+
+
 @pytest.mark.parametrize(
     "objects",
     [

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator
 
 import grpc
@@ -44,6 +45,7 @@ class Odd(provider.Provider[Config]):
         self.calls: list[provider.Call[Config]] = []
         self.answer = operation_pb2.Operation(state=State.STATE_SUCCEEDED)
         self.error: Exception | None = None
+        self.configuring = asyncio.Event()
 
     async def authorize(
         self, request: pps.AuthorizePaymentRequest, call: provider.Call[Config]
@@ -56,7 +58,10 @@ class Odd(provider.Provider[Config]):
         return self.answer
 
     async def configure(self, binding: provider.Binding[Config]) -> None:
-        """Refuses one account."""
+        """Refuses one account, and waits for another one."""
+        if binding.config.account == "slow":
+            self.configuring.set()
+            await asyncio.Event().wait()
         if binding.config.account == "locked":
             raise errors.CredentialsRejected("the account is locked")
 
@@ -248,6 +253,41 @@ async def test_configure_is_whole_or_nothing_and_never_goes_back(
     assert [secret.reveal() for secret in binding.secrets["api_key"]] == [b"new", b"old"]
     probed = await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
     assert [(b.binding_id, b.applied_generation) for b in probed.bindings] == [(core.binding_id, 5)]
+
+
+async def test_a_binding_that_hangs_holds_up_no_other(odd: tuple[Odd, rig.Core]) -> None:
+    """Not to be configured, and not to be removed; one binding's changes wait for each other."""
+    plugin, core = odd
+    key = rig.ps.SecretValue(slot="api_key", version=1, value=b"k")
+    others = [str(uuid.uuid4()) for _ in range(2)]
+    hanging = asyncio.ensure_future(
+        core.call(
+            core.plugin.Configure,
+            rig.ps.ConfigureRequest(
+                binding_id=others[0],
+                generation=1,
+                config=rig.ps.BindingConfig(config_json='{"account": "slow"}', secrets=[key]),
+            ),
+            timeout_s=50.0,
+        )
+    )
+    await plugin.configuring.wait()
+    await core.configure("{}", binding_id=others[1], secrets=[key])
+    remove = rig.ps.RemoveBindingRequest(binding_id=core.binding_id)
+    await core.call(core.plugin.RemoveBinding, remove)
+    assert not hanging.done()
+    with pytest.raises(rig.Refused) as refused:
+        await core.call(
+            core.plugin.RemoveBinding,
+            rig.ps.RemoveBindingRequest(binding_id=others[0]),
+            timeout_s=0.5,
+        )
+    assert refused.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+    await core.call(core.plugin.RemoveBinding, remove)
+    probed = await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
+    assert [binding.binding_id for binding in probed.bindings] == [others[1]]
 
 
 async def test_validation_finds_everything_and_changes_nothing(

@@ -103,7 +103,9 @@ class Talkative(provider.Provider[Config]):
         self.heard.append(("disabled", reason))
 
     async def on_uninstall(self, reason: str) -> None:
-        """Remembers it."""
+        """Remembers it, unless the test says otherwise."""
+        if self.error is not None:
+            raise self.error
         self.heard.append(("uninstalled", reason))
 
 
@@ -172,6 +174,20 @@ async def test_what_is_uninstalled_forgets_its_bindings(
     await core.call(core.plugin.NotifyLifecycle, request)
     assert plugin.heard == [("uninstalled", "gone")]
     assert plugin.removed == [core.binding_id]
+    assert list((await _probe(core)).bindings) == []
+
+
+async def test_what_fails_while_it_is_uninstalled_forgets_its_bindings_too(
+    talkative: tuple[Talkative, rig.Core],
+) -> None:
+    """Core tells it once only."""
+    plugin, core = talkative
+    plugin.error = RuntimeError("no disk left")
+    request = rig.ps.NotifyLifecycleRequest(change=Change.CHANGE_UNINSTALLED, reason="gone")
+    with pytest.raises(rig.Refused):
+        await core.call(core.plugin.NotifyLifecycle, request)
+    assert plugin.removed == [core.binding_id]
+    plugin.error = None
     assert list((await _probe(core)).bindings) == []
 
 

@@ -125,3 +125,8 @@ async def test_a_limit_lowered_since_declines_nothing_that_was_charged(
     with pytest.raises(errors.LookupInconclusive):
         await plugin.authorize(_sale("tok_approve"), dataclasses.replace(again, attempt=3))
     assert len(upstream.effects()) == 1
+
+
+def test_no_request_outlives_the_time_its_absence_is_doubted() -> None:
+    """Another instance may be asked for what this one is still sending."""
+    assert acme.Acme.upstream_request_max_s >= acme.REQUEST_MAX_S
