@@ -5,6 +5,7 @@ request that would carry it out. Called by checks that hold for every kind.
 Never sends the request itself.
 """
 
+import asyncio
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -149,6 +150,33 @@ async def of_every_kind(binding: bindings.Binding) -> list[Attempt]:
     if run.has(capability_pb2.CAPABILITY_CUSTOMERS):
         found.append(customer(binding))
     return found
+
+
+async def at_once(attempt: Attempt, times: int) -> list[Any]:
+    """Sends *attempt* so often concurrently; returns the answers of those that got one.
+
+    Raises:
+        Failed: None did, or one was refused otherwise than with OPERATION_IN_PROGRESS.
+    """
+    ended = await asyncio.gather(*(attempt.answer() for _ in range(times)), return_exceptions=True)
+    answers = []
+    for one in ended:
+        if isinstance(one, refusal.Refused):
+            if (one.reason, one.effect) != ("OPERATION_IN_PROGRESS", "UNKNOWN"):
+                raise checks.Failed(
+                    f"{attempt.name} sent {times} times at once: one was refused: {one.shown()}",
+                    fix="let duplicates wait for the first, or answer OPERATION_IN_PROGRESS",
+                ) from one
+        elif isinstance(one, BaseException):
+            raise one
+        else:
+            answers.append(one)
+    if not answers:
+        raise checks.Failed(
+            f"{attempt.name} sent {times} times at once: none was carried out",
+            fix="let one of the duplicates do the work",
+        )
+    return answers
 
 
 async def outcome(attempt: Attempt) -> operation_pb2.Operation:

@@ -4,7 +4,6 @@ Owns rules 34, 35, 36 and 38. Collected by `catalog`. Where there is no upstream
 double to count at, the ceilings of a payment count instead.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,24 +36,7 @@ async def in_sequence(attempt: attempts.Attempt) -> None:
 
 async def at_once(attempt: attempts.Attempt) -> None:
     """Sends one operation ten times concurrently; expects equal answers or IN_PROGRESS."""
-    ended = await asyncio.gather(*(attempt.send() for _ in range(TIMES)), return_exceptions=True)
-    answers: list[operation_pb2.Operation] = []
-    for one in ended:
-        if isinstance(one, refusal.Refused):
-            if (one.reason, one.effect) != ("OPERATION_IN_PROGRESS", "UNKNOWN"):
-                raise checks.Failed(
-                    f"{attempt.name} sent {TIMES} times at once: one was refused: {one.shown()}",
-                    fix="let duplicates wait for the first, or answer OPERATION_IN_PROGRESS",
-                ) from one
-        elif isinstance(one, BaseException):
-            raise one
-        else:
-            answers.append(one)
-    if not answers:
-        raise checks.Failed(
-            f"{attempt.name} sent {TIMES} times at once: none was carried out",
-            fix="let one of the duplicates do the work",
-        )
+    answers = [one.operation for one in await attempts.at_once(attempt, TIMES)]
     for answer in answers[1:]:
         _same(answers[0], answer, what=f"{attempt.name} sent {TIMES} times at once")
 

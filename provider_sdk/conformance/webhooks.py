@@ -21,6 +21,8 @@ from provider_sdk.conformance import checks, profile
 from provider_sdk.conformance import run as runs
 
 TOLERANCE_S = 300
+# More than Python reads as a number, and no more than a header holds.
+TIME_DIGITS = 8_000
 
 
 class Webhook:
@@ -154,7 +156,7 @@ def _form(run: runs.Run) -> profile.Webhooks:
 
 
 def _signed(
-    form: profile.Webhooks, secret: bytes, event_id: str, at_s: int, body: bytes
+    form: profile.Webhooks, secret: bytes, event_id: str, at_s: int | str, body: bytes
 ) -> Mapping[str, str]:
     if form.scheme == "stripe":
         digest = hmac.new(secret, f"{at_s}.".encode() + body, hashlib.sha256).hexdigest()
@@ -182,6 +184,10 @@ def garbage(run: runs.Run) -> Sequence[tuple[str, Any]]:
     many = nps.WebhookRequest(body=b"{}")
     for number in range(100):
         many.headers.add(name=f"webhook-{number}", value="x" * 100)
+    # Whoever sends it needs no secret for that.
+    late = nps.WebhookRequest(body=b"{}")
+    for name, value in _signed(_form(run), b"nobody's", "evt_1", "9" * TIME_DIGITS, b"{}").items():
+        late.headers.add(name=name, value=value)
     return [
         ("an empty one", nps.WebhookRequest()),
         ("one that is not JSON", nps.WebhookRequest(body=b"{")),
@@ -193,4 +199,5 @@ def garbage(run: runs.Run) -> Sequence[tuple[str, Any]]:
         ("one with wrong types", nps.WebhookRequest(body=b'{"id": 1, "type": {}, "data": 0}')),
         ("one with half a character", nps.WebhookRequest(body=b'{"id": "\\ud800"}')),
         ("one with many headers", many),
+        ("one signed at a time of thousands of digits", late),
     ]

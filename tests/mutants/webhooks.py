@@ -83,6 +83,22 @@ def chokes_on_garbage() -> None:
 
 
 @registry.mutant("62")
+def reads_any_time_as_a_number() -> None:
+    """A time of more digits than Python reads ends VerifyWebhook with a bug."""
+
+    def make(verify: Any) -> Any:
+        def trusting(request: Any, secrets: Any) -> Any:
+            for header in request.request.headers:
+                if header.name == "webhook-timestamp" and header.value.isdecimal():
+                    int(header.value)
+            return verify(request, secrets)
+
+        return trusting
+
+    registry.replace(reading, "verify", make)
+
+
+@registry.mutant("62")
 def names_events_anew() -> None:
     """Each parsing gives an event another identifier."""
     counter = itertools.count()

@@ -21,3 +21,13 @@ def test_a_body_of_anybody_is_no_bug_of_the_plugin() -> None:
     """What JSON can spell and a text can't hold is read as nothing."""
     body = b'{"id": "\\ud800", "type": "x", "account": "a", "created_us": 1, "data": {}}'
     assert reading.parse(nps.WebhookRequest(body=body)) == nps.ParseWebhookResponse()
+
+
+def test_a_time_of_thousands_of_digits_is_no_bug_of_the_plugin() -> None:
+    """Python refuses to read such a number at all."""
+    sent = nps.VerifyWebhookRequest(request=nps.WebhookRequest(body=b"{}"))
+    headers = signing.headers("evt_1", 1, b"{}", [b"secret"])
+    headers[signing.TIME_HEADER] = "9" * 8_000
+    for name, value in headers.items():
+        sent.request.headers.add(name=name, value=value)
+    assert reading.verify(sent, [b"secret"]).authenticity == nps.AUTHENTICITY_MALFORMED

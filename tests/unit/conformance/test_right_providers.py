@@ -1,0 +1,121 @@
+"""Providers that keep the contract in ways the simulated one does not, and pass."""
+
+import asyncio
+import types
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_status import rpc_status
+from payhub.provider.v1 import operation_pb2, provider_object_pb2
+from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
+
+from provider_sdk import errors
+from provider_sdk.conformance import checks, checks_mirrored, expectations, mirrored, refusal
+from servicekit import errors as kit_errors
+
+
+def _refused(error: errors.ProviderError) -> refusal.Refused:
+    status = rpc_status.to_status(kit_errors.to_status(errors.to_rpc(error, domain="strict")))
+    metadata = grpc.aio.Metadata(*status.trailing_metadata)
+    return refusal.Refused(
+        grpc.aio.AioRpcError(status.code, grpc.aio.Metadata(), metadata, details=status.details)
+    )
+
+
+class _Strict:
+    """Attaches a payment method once, and does not let duplicates wait for it.
+
+    Args:
+        request: What is sent first.
+        busy: What duplicates are told meanwhile.
+    """
+
+    name = "the keeping of a payment method"
+
+    def __init__(
+        self, request: mps.AttachPaymentMethodRequest, busy: errors.ProviderError | None = None
+    ) -> None:
+        self.request = request
+        self.binding = types.SimpleNamespace(
+            run=types.SimpleNamespace(expect_state=expectations.state)
+        )
+        self._first = type(request).FromString(request.SerializeToString())
+        self._busy = busy or errors.InProgress("still at it")
+        self._running = False
+
+    async def answer(self, *, timeout_s: float = 10.0) -> mps.AttachPaymentMethodResponse:
+        """Sends it once."""
+        if self.request != self._first:
+            raise _refused(errors.Mismatch("used with other parameters"))
+        if self._running:
+            raise _refused(self._busy)
+        self._running = True
+        await asyncio.sleep(0)
+        self._running = False
+        answer = mps.AttachPaymentMethodResponse()
+        answer.operation.state = operation_pb2.Operation.STATE_SUCCEEDED
+        answer.operation.provider_object_id = "pm_1"
+        kept = answer.objects.add(provider_object_id="pm_1", core_id="pmt_1")
+        kept.payment_method.type = "card"
+        return answer
+
+    async def send(self) -> operation_pb2.Operation:
+        """Sends it once."""
+        return (await self.answer()).operation
+
+    def again(self) -> "_Strict":
+        """The same operation."""
+        return self
+
+
+async def _made_once(monkeypatch: pytest.MonkeyPatch, attempt: _Strict) -> None:
+    making: Any = mirrored.Making(attempt=attempt, kind="payment_method", core_id="pmt_1")  # type: ignore[arg-type]
+
+    async def nothing_else(_: Any) -> Any:
+        return [making]
+
+    async def new_binding() -> None:
+        return None
+
+    async def expect_status(call: Any, **wanted: Any) -> refusal.Refused:
+        return await expectations.status(call, domain="strict", **wanted)
+
+    monkeypatch.setattr(mirrored, "of_every_kind", nothing_else)
+    run: Any = types.SimpleNamespace(new_binding=new_binding, expect_status=expect_status)
+    assert checks_mirrored.made_once.function is not None
+    await checks_mirrored.made_once.function(run)
+
+
+async def test_duplicates_of_what_is_mirrored_may_be_told_to_look_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """OPERATION_IN_PROGRESS, as for payments; any other refusal of a duplicate is wrong."""
+    request = mps.AttachPaymentMethodRequest(payment_method_id="pmt_1", token="tok")
+    await _made_once(monkeypatch, _Strict(request))
+    request = mps.AttachPaymentMethodRequest(payment_method_id="pmt_1", token="tok")
+    with pytest.raises(checks.Failed, match="STATE_CONFLICT"):
+        await _made_once(monkeypatch, _Strict(request, errors.StateConflict("is being made")))
+
+
+def _subscription(state: int, micros: int) -> provider_object_pb2.ProviderObject:
+    one = provider_object_pb2.ProviderObject(provider_object_id="s_1", core_id="sub_1")
+    one.subscription.state = state  # type: ignore[assignment]
+    one.state_time.FromMicroseconds(micros)
+    return one
+
+
+def test_two_accounts_of_one_whole_second_may_differ() -> None:
+    """Who only knows seconds gives seconds; core fetches again. Finer ones must rise."""
+    pending, active = (
+        provider_object_pb2.SubscriptionObject.STATE_PENDING,
+        provider_object_pb2.SubscriptionObject.STATE_ACTIVE,
+    )
+    at_us = 1_700_000_000_000_000
+    checks_mirrored._same(_subscription(pending, at_us), _subscription(active, at_us), what="it")
+    for first_us, later_us in ((at_us + 1, at_us + 1), (at_us, at_us - 1_000_000)):
+        with pytest.raises(checks.Failed):
+            checks_mirrored._same(
+                _subscription(pending, first_us), _subscription(active, later_us), what="it"
+            )
