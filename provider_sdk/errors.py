@@ -23,6 +23,7 @@ which turns each into one status with one ErrorInfo and one Failure. Never
 carries a secret: messages and upstream codes are for operators' eyes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ NONE = failure_pb2.Failure.EFFECT_NONE
 UNKNOWN = failure_pb2.Failure.EFFECT_UNKNOWN
 _PREFIX = "FAILURE_REASON_"
 CODE_BYTES_MAX = 255
+RETRY_AFTER_MAX_S = 86_400.0
 
 
 class ProviderError(Exception):
@@ -97,7 +99,7 @@ class RateLimited(ProviderError):
 
     Args:
         message: One sentence for an operator.
-        retry_after_s: Seconds after which a repeat makes sense.
+        retry_after_s: Seconds after which a repeat makes sense; told as at most a day.
     """
 
     def __init__(self, message: str, *, retry_after_s: float, upstream_code: str = "") -> None:
@@ -212,7 +214,14 @@ def to_rpc(error: ProviderError, *, domain: str) -> kit_errors.RpcError:
         name.removeprefix(_PREFIX),
         error.message,
         violations=list(error.violations) if isinstance(error, InvalidRequest) else (),
-        retry_after_s=error.retry_after_s if isinstance(error, RateLimited) else None,
+        retry_after_s=_pause_s(error) if isinstance(error, RateLimited) else None,
         details=[failure],
         domain=domain,
     )
+
+
+def _pause_s(error: RateLimited) -> float:
+    """Returns a pause that can be told, whatever upstream called one."""
+    if math.isnan(error.retry_after_s):
+        return 0.0
+    return min(max(error.retry_after_s, 0.0), RETRY_AFTER_MAX_S)

@@ -51,9 +51,10 @@ class Client:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("give a URL like http://127.0.0.1:8090")
-        self._secure = parts.scheme == "https"
+        # Made once: it reads all certificates, and nothing else runs meanwhile.
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._host = parts.hostname
-        self._port = parts.port or (443 if self._secure else 80)
+        self._port = parts.port or (443 if self._tls else 80)
         self._netloc = parts.netloc.rpartition("@")[2]
         self._base = parts.path.rstrip("/")
 
@@ -101,10 +102,9 @@ class Client:
             writer.close()
 
     async def _connect(self, timeout_s: float) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        secure = ssl.create_default_context() if self._secure else None
         try:
             async with asyncio.timeout(timeout_s):
-                return await asyncio.open_connection(self._host, self._port, ssl=secure)
+                return await asyncio.open_connection(self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError, UnicodeError) as error:
             raise errors.Unreachable("no connection to the upstream system") from error
 

@@ -80,10 +80,10 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
             config_schema_version=plugin.config_schema_version,
         )
         for capability in sorted(plugin.capabilities):
-            reason = plugin.disabled.get(capability, "")
-            response.capabilities.add(
-                capability=capability, enabled=not reason, disabled_reason=reason
-            )
+            status = response.capabilities.add(capability=capability, enabled=True)
+            if capability in plugin.disabled:
+                status.enabled = False
+                status.disabled_reason = plugin.disabled[capability] or "no reason is given"
         if plugin.upstream_idempotency_retention_s:
             retention = duration_pb2.Duration()
             retention.FromMicroseconds(round(plugin.upstream_idempotency_retention_s * 1e6))

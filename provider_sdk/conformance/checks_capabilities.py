@@ -152,7 +152,8 @@ async def _plans(run: runs.Run, binding: bindings.Binding) -> None:
         )
         archived = await run.call(run.billing.ArchivePlan, archive)
         run.expect_state(archived.operation, State.STATE_SUCCEEDED, what="an archiving")
-        if not archived.objects or archived.objects[0].plan.active:
+        told = mirrored.of_kind(archived, "plan")
+        if told is None or told.plan.active:
             raise checks.Failed(
                 "an archived price is answered as active, or not at all",
                 fix="answer with the price as it is now",
@@ -166,12 +167,12 @@ async def _subscriptions(run: runs.Run, binding: bindings.Binding) -> None:
         cancel = mirrored.cancel(binding, begun.provider_object_id, at_period_end=at_period_end)
         answer = await cancel.answer()
         run.expect_state(answer.operation, State.STATE_SUCCEEDED, what="a cancellation")
-        told = answer.objects[0].subscription if answer.objects else None
+        told = mirrored.of_kind(answer, "subscription")
         canceled = provider_object_pb2.SubscriptionObject.STATE_CANCELED
-        if told is None or (told.state == canceled) != ended:
+        if told is None or (told.subscription.state == canceled) != ended:
             raise checks.Failed(
                 f"a cancellation {'at the end of the period' if at_period_end else 'now'} left "
-                f"the subscription in state {told.state if told else '(not told)'}",
+                f"the subscription in state {told.subscription.state if told else '(not told)'}",
                 fix="end it now or with the period, as asked, and answer with the subscription",
             )
 

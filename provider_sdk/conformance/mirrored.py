@@ -195,6 +195,11 @@ def made(answer: Any, making: Making) -> ProviderObject:
     )
 
 
+def of_kind(answer: Any, kind: str) -> ProviderObject | None:
+    """Returns the first object of a kind that an answer tells of; they have no order."""
+    return next((one for one in answer.objects if one.WhichOneof("object") == kind), None)
+
+
 async def fetch(
     run: runs.Run, binding: bindings.Binding, kind: str, object_id: str
 ) -> nps.FetchObjectResponse:

@@ -110,8 +110,8 @@ async def test_the_handshake_is_true_and_stable(core: rig.Core) -> None:
 
 
 async def test_a_disabled_capability_says_why(odd: tuple[Odd, rig.Core]) -> None:
-    """It is listed with its reason, and refused with effect none."""
-    _, core = odd
+    """It is listed with its reason, if there is one, and refused with effect none."""
+    plugin, core = odd
     answer = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
     statuses = {s.capability: s for s in answer.capabilities}
     refunds = statuses[capability_pb2.CAPABILITY_REFUND]
@@ -119,6 +119,11 @@ async def test_a_disabled_capability_says_why(odd: tuple[Odd, rig.Core]) -> None
     with pytest.raises(rig.Refused) as refused:
         await core.refund(State(provider_object_id="p"), 1)
     assert (refused.value.reason, refused.value.effect) == ("NOT_SUPPORTED", "NONE")
+    plugin.disabled = {capability_pb2.CAPABILITY_REFUND: ""}
+    answer = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
+    statuses = {s.capability: s for s in answer.capabilities}
+    assert not statuses[capability_pb2.CAPABILITY_REFUND].enabled
+    assert statuses[capability_pb2.CAPABILITY_REFUND].disabled_reason
 
 
 async def test_what_is_not_declared_is_refused_with_nothing_done(

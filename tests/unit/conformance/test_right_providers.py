@@ -8,11 +8,19 @@ import grpc
 import grpc.aio
 import pytest
 from grpc_status import rpc_status
+from payhub.provider.v1 import billing_provider_service_pb2 as bps
 from payhub.provider.v1 import operation_pb2, provider_object_pb2
 from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 
 from provider_sdk import errors
-from provider_sdk.conformance import checks, checks_mirrored, expectations, mirrored, refusal
+from provider_sdk.conformance import (
+    checks,
+    checks_capabilities,
+    checks_mirrored,
+    expectations,
+    mirrored,
+    refusal,
+)
 from servicekit import errors as kit_errors
 
 
@@ -97,6 +105,37 @@ async def test_duplicates_of_what_is_mirrored_may_be_told_to_look_later(
     request = mps.AttachPaymentMethodRequest(payment_method_id="pmt_1", token="tok")
     with pytest.raises(checks.Failed, match="STATE_CONFLICT"):
         await _made_once(monkeypatch, _Strict(request, errors.StateConflict("is being made")))
+
+
+async def test_a_subscription_may_be_told_after_its_invoice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Objects of an answer have no order."""
+    ends = iter((False, True, True))
+    states = provider_object_pb2.SubscriptionObject
+
+    def answered() -> bps.CancelSubscriptionResponse:
+        answer = bps.CancelSubscriptionResponse()
+        answer.operation.state = operation_pb2.Operation.STATE_SUCCEEDED
+        answer.objects.add(provider_object_id="in_1").invoice.number = "1"
+        state = states.STATE_CANCELED if next(ends) else states.STATE_ACTIVE
+        answer.objects.append(_subscription(state, 1))
+        return answer
+
+    async def answer() -> bps.CancelSubscriptionResponse:
+        return answered()
+
+    async def begun(_: Any) -> Any:
+        return types.SimpleNamespace(attempt=types.SimpleNamespace(answer=nothing))
+
+    async def nothing() -> None:
+        return None
+
+    monkeypatch.setattr(mirrored, "subscription", begun)
+    monkeypatch.setattr(mirrored, "made", lambda *_: _subscription(states.STATE_ACTIVE, 1))
+    monkeypatch.setattr(mirrored, "cancel", lambda *_, **__: types.SimpleNamespace(answer=answer))
+    run: Any = types.SimpleNamespace(expect_state=expectations.state)
+    await checks_capabilities._subscriptions(run, None)  # type: ignore[arg-type]
 
 
 def _subscription(state: int, micros: int) -> provider_object_pb2.ProviderObject:

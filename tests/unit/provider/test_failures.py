@@ -105,3 +105,14 @@ def test_deadlines_come_from_the_contract() -> None:
     assert serve.max_deadline_s(f"{service}.AuthorizePayment") == 60
     assert serve.max_deadline_s(f"{service}.GetOperation") == 30
     assert serve.max_deadline_s(f"{service}.Nothing") is None
+
+
+@pytest.mark.parametrize("told_s", [float("inf"), float("nan"), 1e300, -5.0])
+def test_a_pause_nobody_can_wait_for_is_still_a_refusal(told_s: float) -> None:
+    """What upstream calls a pause may be anything; that nothing was done gets through."""
+    limited = errors.RateLimited("slow down", retry_after_s=told_s)
+    travels = errors.to_rpc(limited, domain="mock")
+    info, failure = details(travels)
+    assert (info.reason, failure.effect) == ("UPSTREAM_RATE_LIMITED", NONE)
+    assert travels.retry_after_s is not None
+    assert 0 <= travels.retry_after_s <= errors.RETRY_AFTER_MAX_S

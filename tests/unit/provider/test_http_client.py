@@ -1,6 +1,7 @@
 """What provider_sdk.http_client says of requests that never leave the process."""
 
 import asyncio
+import ssl
 
 import pytest
 
@@ -43,3 +44,23 @@ async def test_a_name_that_is_none_is_unreachable() -> None:
     client = http_client.Client(f"http://{'a' * 64}.example")
     with pytest.raises(errors.Unreachable):
         await client.send("GET", "/", timeout_s=5)
+
+
+async def test_certificates_are_not_read_anew_for_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That takes tens of milliseconds in which the whole process does nothing else."""
+    made: list[ssl.SSLContext] = []
+    create = ssl.create_default_context
+
+    def counted() -> ssl.SSLContext:
+        made.append(create())
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    client = http_client.Client("https://127.0.0.1:9")
+    for _ in range(3):
+        with pytest.raises(errors.Unreachable):
+            await client.send("GET", "/", timeout_s=5)
+    assert len(made) == 1
+    assert made[0].verify_mode is ssl.CERT_REQUIRED
