@@ -22,7 +22,7 @@ import grpc.aio
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
-from servicekit import errors, ids, logs, sanitizer
+from servicekit import errors, ids, logs, sanitizer, tasks
 from servicekit import metrics as metrics_module
 
 REQUEST_ID_HEADER = "x-request-id"
@@ -275,6 +275,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
         if isinstance(failure, grpc.aio.AbortError):
             self._end(method, call, context.code() or grpc.StatusCode.UNKNOWN, seconds)
             raise failure
+        if isinstance(failure, asyncio.CancelledError) and not tasks.is_canceled():
+            # What it waited for was canceled, not the call: somebody still waits for an answer.
+            canceled = RuntimeError("what the call waited for was canceled")
+            canceled.__cause__ = failure
+            failure = canceled
         if not isinstance(failure, Exception) or _is_transport(failure):
             over = call.deadline_s is not None and seconds >= call.deadline_s
             code = grpc.StatusCode.DEADLINE_EXCEEDED if over else grpc.StatusCode.CANCELLED

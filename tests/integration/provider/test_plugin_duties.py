@@ -44,7 +44,7 @@ class Odd(provider.Provider[Config]):
         self.gate.set()
         self.calls: list[provider.Call[Config]] = []
         self.answer = operation_pb2.Operation(state=State.STATE_SUCCEEDED)
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.configuring = asyncio.Event()
 
     async def authorize(
@@ -186,6 +186,28 @@ async def test_an_answer_outside_of_the_contract_is_unknown(
     with pytest.raises(rig.Refused) as refused:
         await core.authorize(sale=True)
     assert (refused.value.reason, refused.value.effect) == ("PLUGIN_BUG", "UNKNOWN")
+
+
+async def test_what_is_canceled_below_a_provider_is_answered(
+    odd: tuple[Odd, rig.Core],
+) -> None:
+    """As a library does that closes a connection: nobody waits for the deadline to hear of it."""
+    plugin, core = odd
+    plugin.error = asyncio.CancelledError("the connection is closed")
+    plugin.gate.clear()
+    request = core.authorization(sale=True)
+    running = [
+        asyncio.ensure_future(core.call(core.stub.AuthorizePayment, request, timeout_s=50.0))
+        for _ in range(2)
+    ]
+    await rig.until(lambda: len(plugin.calls) == 1)
+    plugin.gate.set()
+    for work in running:
+        with pytest.raises(rig.Refused) as refused:
+            await asyncio.wait_for(work, 20.0)
+        assert (refused.value.reason, refused.value.effect) == ("PLUGIN_BUG", "UNKNOWN")
+    plugin.error = None
+    await core.authorize(sale=True)
 
 
 async def test_what_upstream_said_is_cut_to_what_the_contract_takes(
