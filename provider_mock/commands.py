@@ -130,6 +130,8 @@ class Commands:
             kept = _object(conn, invoice_id, model.Invoice)
             if kept.state != "OPEN":
                 raise errors.StateConflict(f"the invoice is {kept.state}")
+            if store.body(kept, model.Invoice).payment_id:
+                raise errors.StateConflict("a payment of the invoice is under way")
             invoices.attempt(conn, kept, rules.load(conn), at_us=at_us)
             return self._told(conn, _object(conn, invoice_id, model.Invoice))
 

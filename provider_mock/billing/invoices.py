@@ -225,6 +225,11 @@ def on_due(conn: storage.Connection, invoice: store.Kept, how: rules.Rules) -> N
     """Does what is due for an open invoice: says that it is overdue, or tries again."""
     body = store.body(invoice, model.Invoice)
     at_us = invoice.due_us or 0
+    if _subscription(conn, invoice).state in ("CANCELED", "EXPIRED"):
+        # Nobody is billed for what has ended.
+        body = replace(body, next_attempt_us=0, reason=body.refusal or body.reason, refusal=0)
+        store.put(conn, replace(invoice, body=body, due_us=None), at_us=at_us)
+        return
     if body.refusal:
         refused(conn, invoice, body.refusal, how, at_us=at_us)
         return

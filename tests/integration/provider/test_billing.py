@@ -218,6 +218,41 @@ async def test_a_refused_renewal_is_tried_again_and_given_up(shop: further.Shop)
     assert document.endswith(".pdf")
 
 
+async def test_what_has_ended_is_billed_no_more(shop: further.Shop) -> None:
+    """Not even the older of two invoices that were refused, whose next try was due later."""
+    customer = await shop.customer()
+    price = await shop.plan(interval=provider_object_pb2.BILLING_INTERVAL_DAY)
+    method_id = (await shop.attach(customer)).operation.provider_object_id
+    subscription_id = (await shop.subscribe(customer, price)).operation.provider_object_id
+    shop.press(f"/control/payment_methods/{method_id}?token=tok_bill.decline_do_not_honor")
+    shop.advance(1.1)
+    older = _one(await shop.fetch("subscription", subscription_id), "invoice").provider_object_id
+    shop.advance(1)
+    cancel = bps.CancelSubscriptionRequest(provider_subscription_id=subscription_id)
+    answer = await shop.send(shop.stubs.billing.CancelSubscription, cancel)
+    assert _one(answer, "subscription").subscription.state == Subscription.STATE_CANCELED
+    paid = shop.press("/control/effects", method="GET")["operations"]["SALE"]
+    shop.press(f"/control/payment_methods/{method_id}?token=tok_approve")
+    shop.advance(60)
+    assert shop.press("/control/effects", method="GET")["operations"]["SALE"] == paid
+    invoice = (await shop.fetch("invoice", older)).object.invoice
+    assert invoice.state == Invoice.STATE_OPEN
+    assert not invoice.HasField("next_attempt_time")
+
+
+async def test_an_invoice_whose_payment_waits_is_not_charged_again(shop: further.Shop) -> None:
+    """Its payer may press as often as they like."""
+    customer = await shop.customer()
+    await shop.attach(customer, "tok_attach.approve+bill.pending_then_settled")
+    begun = await shop.subscribe(customer, await shop.plan())
+    invoice_id = _one(begun, "invoice").provider_object_id
+    shop.press(f"/control/invoices/{invoice_id}/pay", status=409)
+    shop.advance(0.01)
+    assert (await shop.fetch("invoice", invoice_id)).object.invoice.state == Invoice.STATE_PAID
+    effects = shop.press("/control/effects", method="GET")
+    assert effects["operations"]["SALE"] == {"SUCCEEDED": 1}
+
+
 async def test_a_first_payment_decides_over_a_subscription(shop: further.Shop) -> None:
     """Pending until it settles, the payer acts or it expires; nothing is billed before."""
     price = await shop.plan()
