@@ -157,12 +157,10 @@ class Operations:
         not_after_us = times.micros(request.context.not_after, field="context.not_after")
         given_s = _time_left_s(context)
         reserve_s = _reserve_s(given_s)
-        left_s = min(given_s, (not_after_us - now_us()) / 1e6)
+        fence_s = (not_after_us - now_us()) / 1e6
+        left_s = min(given_s, fence_s)
         if left_s < max(reserve_s, LEAST_S):
-            raise errors.TooLate(
-                f"{max(left_s, 0.0):.3f} s are left until not_after or the deadline, "
-                f"less than the reserve of {max(reserve_s, LEAST_S):.3f} s"
-            )
+            raise errors.TooLate(_too_late(given_s, fence_s, max(reserve_s, LEAST_S)))
         alone = isinstance(request, pps.AuthorizePaymentRequest) and request.off_session
         return calls.Call(
             operation_id=request.context.operation_id,
@@ -262,6 +260,16 @@ def _time_left_s(context: Context) -> float:
     if left_s is None:
         raise errors.InvalidRequest("the call has no deadline; set a timeout on the call")
     return left_s
+
+
+def _too_late(given_s: float, fence_s: float, reserve_s: float) -> str:
+    """Returns what tells a call that is late from a clock that differs from core's."""
+    if fence_s < 0:
+        text = f"not_after passed {-fence_s:.3f} s ago by the plugin's clock"
+        return text + (f"; the deadline leaves {given_s:.3f} s" if given_s > 0 else "")
+    end = "not_after" if fence_s < given_s else "the deadline"
+    left_s = max(min(given_s, fence_s), 0.0)
+    return f"{left_s:.3f} s are left until {end}, less than the reserve of {reserve_s:.3f} s"
 
 
 def _reserve_s(given_s: float) -> float:

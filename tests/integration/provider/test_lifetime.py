@@ -37,6 +37,17 @@ async def test_a_call_after_its_fence_is_refused(core: rig.Core, bank: rig.MockP
         assert (refused.value.reason, refused.value.effect) == ("TOO_LATE", "NONE")
 
 
+async def test_a_clock_that_is_ahead_can_be_told_from_a_call_that_is_late(core: rig.Core) -> None:
+    """The refusal says by how much not_after has passed here, whatever the deadline leaves."""
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(not_after_s=-3600.0, timeout_s=20.0)
+    assert "not_after passed 36" in refused.value.text
+    assert "clock" in refused.value.text
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(not_after_s=0.4, timeout_s=60)
+    assert "until not_after" in refused.value.text
+
+
 async def test_too_little_time_left_is_refused(core: rig.Core) -> None:
     """Less than a tenth of the given time (at most 0.5 s) until the fence is not enough."""
     with pytest.raises(rig.Refused) as refused:
