@@ -125,7 +125,7 @@ class Session:
                 cause=unproven.cause,
             )
         except _UNUSABLE as failure:
-            result = _failed(check, f"{UNUSABLE}: {failure}", fix="see its log")
+            result = _failed(check, f"{UNUSABLE}: {failure}", fix="see its log", is_unusable=True)
         notes = tuple(run.notes) if run is not None else ()
         return dataclasses.replace(
             result,
@@ -191,6 +191,10 @@ class Session:
                 f"the provider's process did not survive: {crashed}",
                 fix="let no request end the process",
             )
+        if crashed:
+            # Whatever the check is about, a process that ends is no matter of SHOULD.
+            must = dataclasses.replace(check, level=checks.MUST)
+            result = dataclasses.replace(result, check=must)
         await run.clean()
         return result
 
@@ -237,11 +241,6 @@ async def run(
         seconds=time.monotonic() - begun_s,
         is_partial=bool(only),
     )
-
-
-def is_unusable(result: results.Result) -> bool:
-    """Whether a check failed only because there was no provider to look at."""
-    return result.reason.startswith(UNUSABLE)
 
 
 async def _tried(check: checks.Check, run: runs.Run) -> results.Result:
@@ -291,7 +290,14 @@ def _unexpected(check: checks.Check, refused: refusal.Refused) -> results.Result
     )
 
 
-def _failed(check: checks.Check, seen: str, *, fix: str, rule: str = "") -> results.Result:
+def _failed(
+    check: checks.Check, seen: str, *, fix: str, rule: str = "", is_unusable: bool = False
+) -> results.Result:
     return results.Result(
-        check=check, outcome=results.Outcome.FAILED, reason=seen, fix=fix, rule=rule
+        check=check,
+        outcome=results.Outcome.FAILED,
+        reason=seen,
+        fix=fix,
+        rule=rule,
+        is_unusable=is_unusable,
     )

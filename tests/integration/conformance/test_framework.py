@@ -13,7 +13,7 @@ import pytest
 from payhub.plugin.v1 import capability_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
-from provider_sdk.conformance import catalog, checks, results
+from provider_sdk.conformance import catalog, checks, process, results, runner, sites
 from provider_sdk.conformance import run as runs
 from tests.integration.conformance import rig
 from tests.integration.provider import rig as provider_rig
@@ -149,12 +149,38 @@ async def test_a_process_that_dies_fails_its_check_alone() -> None:
     async def pay(run: runs.Run) -> None:
         await (await run.new_binding()).pay()
 
+    async def kill_and_pay(run: runs.Run) -> None:
+        await kill(run)
+        await pay(run)
+
     async with rig.session() as session:
+        refused = await session.execute(rig.check(kill_and_pay, level=checks.SHOULD))
         killed = await session.execute(rig.check(kill))
+        advised = await session.execute(rig.check(kill, level=checks.SHOULD))
         after = await session.execute(rig.check(pay))
-    assert killed.outcome is Outcome.FAILED
-    assert f"status -{int(signal.SIGKILL)}" in killed.reason
+    for one in (killed, advised):
+        assert one.outcome is Outcome.FAILED
+        assert f"status -{int(signal.SIGKILL)}" in one.reason
+        # Whatever the check is about: no process may end.
+        assert one.is_must
+        assert not one.is_unusable
+    assert (refused.outcome, refused.is_must) == (Outcome.FAILED, True)
     assert after.outcome is Outcome.PASSED
+
+
+async def test_what_could_not_even_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a failure says nothing of the rule: a mutant that fails so is not caught."""
+
+    async def absent(self: sites.Sites, kind: sites.Kind) -> runs.Run:
+        raise process.CannotStart("no such program")
+
+    async def unused(run: runs.Run) -> None:
+        raise AssertionError("not run here")
+
+    monkeypatch.setattr(sites.Sites, "get", absent)
+    session = runner.Session(rig.mock_profile())
+    result = await session.execute(rig.check(unused))
+    assert (result.outcome, result.is_unusable) == (Outcome.FAILED, True)
 
 
 async def test_it_removes_what_it_made_and_nothing_else(
