@@ -36,11 +36,14 @@ _LOCK = storage.Statement(
 _DUE = (
     "update inbound_webhooks set next_attempt_us = :lease_until_us, attempts = attempts + 1 "
     "where id in (select id from inbound_webhooks where next_attempt_us > 0 "
-    "and next_attempt_us <= :now_us order by next_attempt_us limit :most{locked}) "
+    "and next_attempt_us <= :now_us and {others} order by next_attempt_us limit :most{locked}) "
     f"returning {', '.join(_ALL)}"
 )
 _CLAIM_DUE = storage.Statement(
-    _DUE.format(locked=""), postgresql=_DUE.format(locked=" for update skip locked")
+    _DUE.format(others="provider not in (select value from json_each(:busy))", locked=""),
+    postgresql=_DUE.format(
+        others="provider <> all(cast(:busy as text[]))", locked=" for update skip locked"
+    ),
 )
 # Each event of a provider is applied once, whatever brings it.
 _CLAIM_EVENT = storage.Statement(
@@ -145,10 +148,22 @@ def load(
 
 
 def claim_due(
-    conn: storage.Connection, *, now_us: int, lease_until_us: int, most: int
+    conn: storage.Connection,
+    *,
+    now_us: int,
+    lease_until_us: int,
+    busy: Sequence[str] = (),
+    most: int,
 ) -> list[webhooks.Webhook]:
-    """Takes webhooks whose try is due; nobody else gets them before the lease ends."""
-    values = {"now_us": now_us, "lease_until_us": lease_until_us, "most": most}
+    """Takes webhooks whose try is due, but for those of providers that are *busy*; nobody else
+    gets them before the lease ends.
+    """
+    values = {
+        "now_us": now_us,
+        "lease_until_us": lease_until_us,
+        "busy": json.dumps(busy) if conn.dialect == "sqlite" else list(busy),
+        "most": most,
+    }
     return [_from_row(row) for row in conn.all(_CLAIM_DUE, values)]
 
 

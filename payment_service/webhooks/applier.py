@@ -2,18 +2,31 @@
 
 Owns pacing and forgetting. Run inside payment_service; several replicas share the work by
 leases. Never decides what a webhook does.
+
+What takes long goes on by itself: a provider that hangs keeps nobody waiting whose webhooks
+are of another one.
 """
 
 import asyncio
+from collections import Counter
 
 import prometheus_client
 
+from payment_service.domain import webhooks
 from payment_service.usecases.webhooks import applying, replaying
 from servicekit import logs, loop
 
 _log = logs.get_logger(__name__)
 
 PRUNE_EVERY_S = 60.0
+# Taken in one go.
+BATCH_MAX = 32
+# Worked on at once, those of providers that hang included.
+UNDER_WAY_MAX = 256
+# A provider that has so many under way gets no more until some of them end.
+STALLED_MIN = 8
+# How long the next batch waits for this one.
+PATIENCE_S = 0.2
 
 
 class Daemon:
@@ -33,6 +46,10 @@ class Daemon:
     ) -> None:
         self._cases = cases
         self._wake = applier.wake
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._of_provider: Counter[str] = Counter()
+        # Whether something may be due that was left alone for what is under way.
+        self._held_back = False
         self._pruned_s = 0.0
         self._applied = prometheus_client.Counter(
             "payhub_webhooks_worked_total",
@@ -43,22 +60,52 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event, *, idle_s: float) -> None:
         """Works until *stop* is set."""
-        await loop.run_forever(
-            self.run_once, idle_s=idle_s, stop=stop, wake=self._wake, name="webhooks"
-        )
+        try:
+            await loop.run_forever(
+                self.run_once, idle_s=idle_s, stop=stop, wake=self._wake, name="webhooks"
+            )
+        finally:
+            # What they have begun to write is finished by the tracker; the rest is due again.
+            tasks = list(self._under_way.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def run_once(self) -> int:
-        """Works on what is due, each by itself; returns how many there were."""
-        due = await self._cases.claim_due()
-        done = await asyncio.gather(*map(self._cases.work, due), return_exceptions=True)
-        for webhook, came in zip(due, done, strict=True):
-            if isinstance(came, BaseException):
-                # Its lease runs out, and it is tried again.
-                _log.error("webhook not worked on", webhook_id=webhook.id, exc_info=came)
-                continue
-            self._applied.labels(came.state.name.lower()).inc()
+        """Begins to work on what is due, each by itself; returns how many there were."""
+        room = min(BATCH_MAX, UNDER_WAY_MAX - len(self._under_way))
+        busy = [name for name, count in self._of_provider.items() if count >= STALLED_MIN]
+        self._held_back = room <= 0 or bool(busy)
+        due = await self._cases.claim_due(busy, room) if room > 0 else []
+        begun = [self._begin(one) for one in due if one.id not in self._under_way]
+        if begun:
+            await asyncio.wait(begun, timeout=PATIENCE_S)
         now_s = asyncio.get_running_loop().time()
         if now_s - self._pruned_s >= PRUNE_EVERY_S:
             self._pruned_s = now_s
             await self._cases.prune()
         return len(due)
+
+    def _begin(self, webhook: webhooks.Webhook) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._guarded(webhook))
+        self._under_way[webhook.id] = task
+        self._of_provider[webhook.provider] += 1
+        task.add_done_callback(lambda _: self._ended(webhook))
+        return task
+
+    def _ended(self, webhook: webhooks.Webhook) -> None:
+        del self._under_way[webhook.id]
+        self._of_provider[webhook.provider] -= 1
+        if not self._of_provider[webhook.provider]:
+            del self._of_provider[webhook.provider]
+        if self._held_back:
+            self._wake.set()
+
+    async def _guarded(self, webhook: webhooks.Webhook) -> None:
+        try:
+            came = await self._cases.work(webhook)
+        except Exception:
+            # Its lease runs out, and it is tried again.
+            _log.exception("webhook not worked on", webhook_id=webhook.id)
+            return
+        self._applied.labels(came.state.name.lower()).inc()

@@ -4,6 +4,7 @@ Owns what operators see and may do. Called by the API and the applier. Never app
 webhook whose signature was never right.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import grpc
@@ -16,7 +17,6 @@ from servicekit import errors, logs, storage
 
 _log = logs.get_logger(__name__)
 
-BATCH_MAX = 32
 PRUNE_MAX = 500
 # Of a sort in one go, in steps of PRUNE_MAX: more than can come in the minute between two.
 PRUNE_STEPS = 100
@@ -96,13 +96,13 @@ class Webhooks:
         await self._ctx.db.write(lambda conn: rows.update(conn, again))
         return await self._ctx.tracker.shielded(self.work(again))
 
-    async def claim_due(self) -> list[webhooks.Webhook]:
-        """Takes webhooks whose try is due, at most BATCH_MAX."""
+    async def claim_due(self, busy: Sequence[str], most: int) -> list[webhooks.Webhook]:
+        """Takes at most *most* webhooks whose try is due, none of providers that are *busy*."""
         now_us = self._ctx.clock.now_us()
         lease_us = round(self._ctx.schedule.lease_s * 1_000_000)
         return await self._ctx.db.write(
             lambda conn: rows.claim_due(
-                conn, now_us=now_us, lease_until_us=now_us + lease_us, most=BATCH_MAX
+                conn, now_us=now_us, lease_until_us=now_us + lease_us, busy=busy, most=most
             )
         )
 
@@ -123,8 +123,7 @@ class Webhooks:
             webhook, receiving.UNAUTHORIZED, verified.told.detail or "not authentic", now_us
         )
         _log.warning("webhook rejected", webhook_id=refused.id, detail=refused.detail)
-        await self._ctx.db.write(lambda conn: rows.update(conn, refused))
-        return refused
+        return await self._applier.note(refused)
 
     async def prune(self) -> int:
         """Forgets some of what is old; returns how many rows."""
