@@ -47,6 +47,10 @@ _READ_HISTORY = storage.Statement(
     f"select {_HISTORY} from plugin_history where plugin_id = :plugin_id "
     "and revision < :below order by revision desc limit :most"
 )
+_NEWEST_OF_TYPE = storage.Statement(
+    "select changed_us from plugin_history where plugin_id = :plugin_id "
+    "and event_type = :event_type order by revision desc limit 1"
+)
 _KILL = storage.Statement(
     f"insert into kill_switches ({_KILLS}) values (:tenant_id, :plugin_id, :operation, :actor, "
     ":reason, :set_us) on conflict (tenant_id, plugin_id, operation) do update "
@@ -243,6 +247,12 @@ def history(
         )
         for row in found
     ]
+
+
+def newest_us(conn: storage.Connection, plugin_id: str, event_type: str) -> int:
+    """Returns when a plugin was last changed that way; 0 if it never was."""
+    row = conn.one(_NEWEST_OF_TYPE, {"plugin_id": plugin_id, "event_type": event_type})
+    return int(row[0]) if row else 0
 
 
 def kill(conn: storage.Connection, switch: plugins.KillSwitch) -> None:

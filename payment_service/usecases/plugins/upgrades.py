@@ -28,7 +28,6 @@ _log = logs.get_logger(__name__)
 
 SWEEP_EVERY_S = 5.0
 DRAIN_GRACE_S = 30.0
-_HISTORY_MAX = 50
 PROMOTED = "plugin.upgrade_promoted"
 
 Check = Callable[[storage.Connection, plugins.Plugin], None]
@@ -186,12 +185,9 @@ class Upgrades:
         return 0
 
     async def _retire(self, plugin: plugins.Plugin) -> None:
-        history = await self._ctx.db.read(
-            lambda conn: plugin_rows.history(
-                conn, plugin.id, below=plugin.revision + 1, most=_HISTORY_MAX
-            )
+        promoted = await self._ctx.db.read(
+            lambda conn: plugin_rows.newest_us(conn, plugin.id, PROMOTED)
         )
-        promoted = next((row.changed_us for row in history if row.event_type == PROMOTED), 0)
         over_us = self._ctx.clock.now_us() - promoted
         if promoted and over_us < round(self._stand_by_s * 1_000_000):
             return

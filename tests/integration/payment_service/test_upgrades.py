@@ -10,6 +10,7 @@ from payhub.plugin.v1 import capability_pb2, plugin_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 from payhub.registry.v1 import registry_service_pb2 as registry_pb
 
+from payment_service.domain import plugins
 from payment_service.usecases.bindings import configurations
 from tests.integration.payment_service import inside, operator, registrant, rig, sidecars
 
@@ -289,3 +290,23 @@ async def test_when_one_version_is_gone_the_other_takes_everything(
         assert [rig.state(each) for each in payments] == ["SUCCEEDED"] * 6
         assert len(stays.charged) == before + 6
         await inside.connected(rehearsal.admin.service, "other")
+
+
+async def test_a_version_stands_by_for_its_time_whatever_happens_meanwhile(
+    rehearsal: Rehearsal,
+) -> None:
+    """A promoted version that comes and goes changes the plugin often, and can be left then."""
+    admin = rehearsal.admin
+    async with Sidecar("other", NEW) as new:
+        await rehearsal.deploy(new)
+        await rehearsal.start()
+        await admin.call("PromoteUpgrade", "other")
+        life = admin.service.parts.plugins.life
+        ready = plugins.Condition.READY
+        for number in range(60):
+            seen = plugins.ConditionStatus(holds=bool(number % 2), reason=f"R{number}", detail="")
+            await life.observe("other", {ready: seen})
+        await admin.service.parts.plugins.upgrades.sweep()
+        assert (await admin.plugin("other")).previous_version == OLD
+        back = (await admin.call("RollBackUpgrade", "other", version=NEW)).plugin
+        assert back.current_version == OLD
