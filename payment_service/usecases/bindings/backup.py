@@ -76,7 +76,7 @@ class Backup:
     async def run_once(self) -> int:
         """Writes a backup if one is due; returns 0."""
         now_us = self._ctx.clock.now_us()
-        newest_us = await asyncio.to_thread(newest_us_of, self._plan.folder)
+        newest_us = await asyncio.to_thread(newest_us_of, self._plan.folder, now_us)
         if now_us - newest_us < self._plan.every_s * 1_000_000:
             return 0
         length_us = round(self._plan.every_s * 500_000)
@@ -118,15 +118,18 @@ class Backup:
         return path, len(exported)
 
 
-def newest_us_of(folder: pathlib.Path) -> int:
-    """Returns when the newest backup in *folder* was written; 0 if there is none."""
+def newest_us_of(folder: pathlib.Path, now_us: int) -> int:
+    """Returns when the newest backup in *folder* was written; 0 if there is none.
+
+    One that is said to come from after *now_us*, as a clock that was wrong leaves it, says
+    nothing: nothing would be backed up until then.
+    """
     if not folder.is_dir():
         return 0
-    times = [match[1] for path in folder.iterdir() if (match := _FILE.fullmatch(path.name))]
-    if not times:
-        return 0
-    moment = datetime.datetime.strptime(f"{max(times)}+0000", "%Y%m%dT%H%M%S%z")
-    return round(moment.timestamp()) * 1_000_000
+    names = [match[1] for path in folder.iterdir() if (match := _FILE.fullmatch(path.name))]
+    moments = [datetime.datetime.strptime(f"{name}+0000", "%Y%m%dT%H%M%S%z") for name in names]
+    times = [round(moment.timestamp()) * 1_000_000 for moment in moments]
+    return max((one for one in times if one <= now_us), default=0)
 
 
 def _write(path: pathlib.Path, text: str, keep: int) -> None:
@@ -139,5 +142,6 @@ def _write(path: pathlib.Path, text: str, keep: int) -> None:
         os.fsync(file.fileno())
     unfinished.replace(path)
     written = sorted(each for each in path.parent.iterdir() if _FILE.fullmatch(each.name))
-    for old in written[:-keep]:
+    # What a wrong clock dated later takes the place of none.
+    for old in [each for each in written if each.name <= path.name][:-keep]:
         old.unlink()

@@ -168,6 +168,24 @@ async def test_the_environment_makes_the_shared_binding(run: Run) -> None:
         assert rig.state(await service.caller.create()) == "FAILED"
 
 
+async def test_a_backup_from_the_future_stops_no_backups(
+    database_url: str, bank: stack.Stack, tmp_path: pathlib.Path
+) -> None:
+    """What a clock that was wrong has left is not the newest, nor kept in another's place."""
+    future = tmp_path / "bindings-20990101T000000Z.json"
+    future.write_text("{}")
+
+    def files() -> int:
+        return len(list(tmp_path.glob("bindings-*Z.json")))
+
+    async def written() -> bool:
+        return await asyncio.to_thread(files) > 1
+
+    changes = {"backup_dir": tmp_path, "backup_keep": 1}
+    async with inside.running(database_url, bank.target(stack.MOCK), **changes):
+        await rig.until(written)
+
+
 @pytest.mark.parametrize("passphrase", [None, "correct horse battery"])
 async def test_backups_are_written_kept_and_can_be_imported(
     run: Run, tmp_path: pathlib.Path, passphrase: str | None
