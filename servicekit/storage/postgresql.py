@@ -374,6 +374,9 @@ class PostgresDatabase:
                 raise errors.StorageUnavailable(f"PostgreSQL: {error}") from error
             except psycopg.errors.QueryCanceled as error:
                 raise errors.StorageUnavailable(f"took too long: {error}") from error
+            except psycopg.errors.IdleInTransactionSessionTimeout as error:
+                # This process stood still, and the server gave the transaction up.
+                raise errors.StorageUnavailable(f"PostgreSQL: {error}") from error
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 raise errors.StorageUnavailable(f"PostgreSQL: {error}") from error
         raise AssertionError("unreachable: the last try returns or raises")

@@ -6,6 +6,7 @@ import pathlib
 import sqlite3
 import subprocess
 import sys
+import time
 import traceback
 import urllib.parse
 from collections.abc import AsyncIterator, Callable
@@ -321,6 +322,33 @@ async def test_a_server_that_ends_connections_stops_nobody(
                 with contextlib.suppress(storage.StorageError):
                     await db.write(lambda conn: conn.one(NOW), one_statement=one_statement)
             assert await db.write(lambda conn: conn.one(COUNT), one_statement=one_statement)
+    finally:
+        await db.close()
+
+
+@pytest.mark.parametrize("ends", ["statement", "commit"])
+async def test_a_process_that_stood_still_in_a_transaction_may_repeat_it(
+    new_postgres_database: Callable[[], str], ends: str
+) -> None:
+    """The server gives such a transaction up: nothing of it was written, and callers are told."""
+    url = new_postgres_database()
+    db = await storage.open_database(url, statement_timeout_s=0.5)
+
+    def stands_still(conn: storage.Connection) -> None:
+        conn.run(INSERT, {"id": "a", "amount": 1})
+        ((pid,),) = conn.query("select pg_backend_pid()")
+        with psycopg.connect(url, autocommit=True) as other:
+            there = "select 1 from pg_stat_activity where pid = %s"
+            while other.execute(there, (pid,)).fetchone():
+                time.sleep(0.02)
+        if ends == "statement":
+            conn.one(COUNT)
+
+    try:
+        await db.write(lambda conn: conn.query(CREATE))
+        with pytest.raises(storage.StorageError):
+            await db.write(stands_still)
+        assert await db.write(lambda conn: conn.one(COUNT)) == (0,)
     finally:
         await db.close()
 
