@@ -19,6 +19,8 @@ SecretText = Annotated[str, pydantic.Field(min_length=1, max_length=65_536)]
 Seconds = Annotated[float, pydantic.Field(gt=0, le=86_400)]
 
 PASSPHRASE_CHARS_MIN = 12
+# What callers are promised: a repeat under its key within this time does nothing twice.
+IDEMPOTENCY_DAYS_MIN = 30
 
 
 def _well_formed(key: pydantic.SecretStr) -> pydantic.SecretStr:
@@ -91,6 +93,9 @@ class Settings(settings.ServiceSettings):
     # A crashed process's operations wait this long. A look-up that takes longer is made twice.
     resolver_lease_s: Seconds = 30.0
 
+    # 0: for ever.
+    idempotency_keep_days: float = pydantic.Field(default=400.0, ge=0, le=36_500)
+
     webhook_body_bytes_max: int = pydantic.Field(default=1_048_576, ge=1_024, le=1_048_576)
     webhook_concurrency_max: int = pydantic.Field(default=64, ge=1, le=10_000)
     webhook_tolerance_s: Seconds = 300.0
@@ -125,6 +130,13 @@ class Settings(settings.ServiceSettings):
         if unknown:
             raise ValueError(f"provider_secrets names {sorted(unknown)}, not among providers")
         return self
+
+    @pydantic.field_validator("idempotency_keep_days")
+    @classmethod
+    def _keys_are_kept(cls, days: float) -> float:
+        if 0 < days < IDEMPOTENCY_DAYS_MIN:
+            raise ValueError(f"is 0, for ever, or at least {IDEMPOTENCY_DAYS_MIN}")
+        return days
 
     @pydantic.model_validator(mode="after")
     def _passphrase_is_long(self) -> "Settings":

@@ -1,7 +1,8 @@
 """Idempotency keys: one row per (tenant, RPC, key), written with what it made.
 
 Owns the table `idempotency_keys`. Called by the use cases in the transaction
-that commits the intent. Never stores an answer: a repeat reads the resource.
+that commits the intent, and by the one that forgets old keys. Never stores an answer: a
+repeat reads the resource.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,38 @@ _FIND = storage.Statement(
     "select fingerprint, resource_id, operation_id, lease_until_us > {now_us} "
     "from idempotency_keys where tenant_id = :tenant_id and rpc = :rpc and key = :key"
 )
+# What is old is judged by the lease, which alone is in the database's time.
+_NEXT = storage.Statement(
+    "select tenant_id, rpc, key, lease_until_us < {now_us} - :keep_us from idempotency_keys "
+    "where (tenant_id, rpc, key) > (:tenant_id, :rpc, :key) "
+    "order by tenant_id, rpc, key limit :most"
+)
+# Kept whatever their age: keys of open operations, of payments that may still be confirmed,
+# captured or canceled, and of refunds, subscriptions, checkouts and disputes that are not over.
+# Customers, payment methods and plans have no end that a call could be about.
+_PRUNE = storage.Statement(
+    """delete from idempotency_keys where (tenant_id, rpc, key) > (:tenant_id, :rpc, :key)
+       and (tenant_id, rpc, key) <= (:last_tenant_id, :last_rpc, :last_key)
+       and lease_until_us < {now_us} - :keep_us
+       and not exists (select 1 from operations o
+         where o.entity_id = idempotency_keys.resource_id and o.state <= 4)
+       and not exists (select 1 from operations o
+         where o.id = idempotency_keys.operation_id and o.state <= 4)
+       and not exists (select 1 from payments p where p.tenant_id = idempotency_keys.tenant_id
+         and p.id = idempotency_keys.resource_id and p.state not in (5, 7))
+       and not exists (select 1 from refunds r where r.tenant_id = idempotency_keys.tenant_id
+         and r.id = idempotency_keys.resource_id and r.state not in (2, 3))
+       and not exists (select 1 from mirrors m where m.tenant_id = idempotency_keys.tenant_id
+         and m.kind = 4 and m.id = idempotency_keys.resource_id and m.state not in (6, 7))
+       and not exists (select 1 from mirrors m where m.tenant_id = idempotency_keys.tenant_id
+         and m.kind = 6 and m.id = idempotency_keys.resource_id and m.state not in (3, 4, 5))
+       and not exists (select 1 from mirrors m where m.tenant_id = idempotency_keys.tenant_id
+         and m.kind = 7 and m.id = idempotency_keys.resource_id and m.state not in (4, 5, 6))"""
+)
+
+# (tenant, RPC, key): where a walk over the table is.
+Place = tuple[str, str, str]
+FROM_THE_FIRST: Place = ("", "", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +97,29 @@ def find(conn: storage.Connection, tenant_id: str, rpc: str, key: str) -> Found 
     if row is None:
         return None
     return Found(fingerprint=row[0], resource_id=row[1], operation_id=row[2], leased=bool(row[3]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Keys that follow one another: how many, how many of them are old, and the last one."""
+
+    count: int
+    old: int
+    last: Place
+
+
+def next_keys(conn: storage.Connection, *, after: Place, keep_us: int, most: int) -> Page:
+    """Looks at the next *most* keys after a place; old are those used *keep_us* ago or longer."""
+    found = conn.all(_NEXT, {**_place(after), "keep_us": keep_us, "most": most})
+    last = (found[-1][0], found[-1][1], found[-1][2]) if found else after
+    return Page(count=len(found), old=sum(bool(row[3]) for row in found), last=last)
+
+
+def prune(conn: storage.Connection, *, after: Place, upto: Place, keep_us: int) -> int:
+    """Forgets old keys in (after, upto] of what has come to its end; returns how many."""
+    last = {f"last_{name}": value for name, value in _place(upto).items()}
+    return conn.run(_PRUNE, {**_place(after), **last, "keep_us": keep_us})
+
+
+def _place(place: Place) -> dict[str, object]:
+    return {"tenant_id": place[0], "rpc": place[1], "key": place[2]}

@@ -1,0 +1,79 @@
+"""Which idempotency keys are forgotten, and when."""
+
+import pydantic
+import pytest
+
+from deploy import stack
+from payment_service import settings
+from payment_service.usecases import forgetting
+from servicekit import storage
+from tests.integration.payment_service import inside, rig
+
+DAY_S = 86_400.0
+KEEP_S = 30 * DAY_S
+
+
+async def test_old_keys_of_what_is_over_are_forgotten_and_no_others(
+    database_url: str, bank: stack.Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is young, or may still change, keeps its key; one of several processes walks."""
+    monkeypatch.setattr(forgetting, "CHUNK", 2)
+    async with inside.running(
+        database_url,
+        bank.target(stack.MOCK),
+        resolver_doubt_first_s=3600,
+        resolver_longest_s=3600,
+        idempotency_keep_days=0,
+    ) as service:
+        await inside.connected(service)
+        caller, ctx = service.caller, service.parts.ctx
+        keys = {name: rig.new_key() for name in ("paid", "held", "failed", "doubt", "young")}
+        refunded, capture, canceled = rig.new_key(), rig.new_key(), rig.new_key()
+        paid = await caller.create(key=keys["paid"])
+        await caller.refund(paid.id, 300, key=refunded)
+        held = await caller.create(manual=True, key=keys["held"])
+        await caller.capture(held.id, 300, more=True, key=capture)
+        assert rig.state(await caller.create("tok_decline", key=keys["failed"])) == "FAILED"
+        assert rig.state(await caller.create("tok_no_answer", key=keys["doubt"])) == "IN_DOUBT"
+        ended = await caller.create(manual=True, key=canceled)
+        assert rig.state(await caller.cancel(ended.id, rig.new_key())) == "CANCELED"
+        await ctx.db.write(_age)
+        await caller.create(key=keys["young"])
+
+        async def stored() -> set[str]:
+            found = await ctx.db.read(lambda conn: conn.query("select key from idempotency_keys"))
+            return {row[0] for row in found}
+
+        one = forgetting.Forgetting(ctx, "one", KEEP_S)
+        other = forgetting.Forgetting(ctx, "other", KEEP_S)
+        ever = forgetting.Forgetting(ctx, "one", 0)
+        before = await stored()
+        await ever.run_once()
+        assert await stored() == before
+        await one.run_once()
+        left = await stored()
+        assert left == {keys["held"], capture, keys["failed"], keys["doubt"], keys["young"]}
+        assert {keys["paid"], refunded, canceled} <= before - left
+        # What may still be confirmed, captured or found out is not made a second time.
+        assert (await caller.create(manual=True, key=keys["held"])).id == held.id
+        await ctx.db.write(_age)
+        await other.run_once()
+        assert await stored() == left
+        await one.run_once()
+        assert await stored() == left, "the next walk is not due"
+
+
+def _age(conn: storage.Connection) -> None:
+    """Makes every key one day older than keys are kept."""
+    for_us = round((KEEP_S + DAY_S) * 1_000_000)
+    conn.query(f"update idempotency_keys set lease_until_us = lease_until_us - {for_us}")
+
+
+@pytest.mark.parametrize(("days", "fits"), [(0, True), (30, True), (29.9, False), (-1, False)])
+def test_keys_are_kept_for_a_month_at_least(days: float, fits: bool) -> None:
+    """Less than callers are promised can't be set up; 0 keeps them for ever."""
+    if fits:
+        assert settings.Settings(idempotency_keep_days=days).idempotency_keep_days == days
+        return
+    with pytest.raises(pydantic.ValidationError, match="idempotency_keep_days"):
+        settings.Settings(idempotency_keep_days=days)
