@@ -77,16 +77,20 @@ class Resolver:
         room = min(BATCH_MAX, UNDER_WAY_MAX - len(self._under_way))
         if room <= 0:
             return 0
+        lease_until_us = now_us + round(self._ctx.schedule.lease_s * 1_000_000)
         due = await self._ctx.db.write(
             lambda conn: operations.claim_due(
                 conn,
                 now_us=now_us,
-                lease_until_us=now_us + round(self._ctx.schedule.lease_s * 1_000_000),
+                lease_until_us=lease_until_us,
                 most=room,
             )
         )
         begun = [self._begin(self._guarded(operation)) for operation in due]
-        begun += [self._begin(self._renewed(*one)) for one in await self._waiting(now_us)]
+        begun += [
+            self._begin(self._renewed(entity, fetches, lease_until_us))
+            for entity, fetches in await self._waiting(now_us, lease_until_us)
+        ]
         for tenant_id, payment_id in await self._cancellations.waiting(BATCH_MAX):
             if payment_id not in self._carried_out and len(self._under_way) < UNDER_WAY_MAX:
                 begun.append(self._begin(self._carry_out(tenant_id, payment_id)))
@@ -95,7 +99,7 @@ class Resolver:
         done, _ = await asyncio.wait(begun, timeout=PATIENCE_S)
         return sum(task.result() for task in done)
 
-    async def _waiting(self, now_us: int) -> list[tuple[base.Entity, int]]:
+    async def _waiting(self, now_us: int, lease_until_us: int) -> list[tuple[base.Entity, int]]:
         """Takes what waits for its provider and is due to be asked for."""
         room = min(BATCH_MAX, UNDER_WAY_MAX - len(self._under_way))
         if room <= 0:
@@ -104,15 +108,15 @@ class Resolver:
             lambda conn: mirrors.claim_due(
                 conn,
                 now_us=now_us,
-                lease_until_us=now_us + round(self._ctx.schedule.lease_s * 1_000_000),
+                lease_until_us=lease_until_us,
                 most=room,
             )
         )
 
-    async def _renewed(self, entity: base.Entity, fetches: int) -> bool:
+    async def _renewed(self, entity: base.Entity, fetches: int, lease_until_us: int) -> bool:
         """Asks the provider for an entity; returns whether something became of it."""
         try:
-            return await self._renewing.renew(entity, fetches, ACTOR)
+            return await self._renewing.renew(entity, fetches, ACTOR, lease_until_us=lease_until_us)
         except Exception:
             _log.exception("could not fetch an object", entity_id=entity.id)
             return False

@@ -52,7 +52,10 @@ _SCHEDULE = storage.Statement(
     "update mirrors set next_fetch_us = :next_fetch_us where tenant_id = :tenant_id "
     "and kind = :kind and id = :id and next_fetch_us > 0"
 )
-
+_FETCHED = storage.Statement(
+    "update mirrors set next_fetch_us = 0 where tenant_id = :tenant_id "
+    "and kind = :kind and id = :id and next_fetch_us = :lease_until_us"
+)
 _FETCH_AT = storage.Statement(
     "update mirrors set next_fetch_us = :next_fetch_us where tenant_id = :tenant_id "
     "and kind = :kind and id = :id"
@@ -178,8 +181,21 @@ def fetch_at(conn: storage.Connection, entity: base.Entity, next_fetch_us: int) 
     )
 
 
+def fetched(conn: storage.Connection, entity: base.Entity, lease_until_us: int) -> None:
+    """Has an entity be fetched no more, unless somebody asked for it since it was claimed."""
+    conn.run(
+        _FETCHED,
+        {
+            "lease_until_us": lease_until_us,
+            "tenant_id": entity.tenant_id,
+            "kind": int(_rules(entity).kind),
+            "id": entity.id,
+        },
+    )
+
+
 def schedule(conn: storage.Connection, entity: base.Entity, next_fetch_us: int) -> None:
-    """Sets when an entity that is due is fetched next; 0 for never."""
+    """Sets when an entity that is due is fetched next."""
     conn.run(
         _SCHEDULE,
         {

@@ -23,13 +23,16 @@ class Renewing:
         self._ctx = ctx
         self._fetcher = fetching.Fetcher(ctx)
 
-    async def renew(self, entity: base.Entity, fetches: int, actor: str) -> bool:
+    async def renew(
+        self, entity: base.Entity, fetches: int, actor: str, *, lease_until_us: int
+    ) -> bool:
         """Fetches an entity and schedules the next time; returns whether something changed.
 
         Args:
             entity: As claimed.
             fetches: How often it was fetched in this state, this time included.
             actor: Who asks.
+            lease_until_us: Until when it is claimed.
         """
         rules = kinds.BY_PREFIX[entity.id.partition("_")[0]]
         changed, is_answered = False, True
@@ -48,12 +51,20 @@ class Renewing:
             )
             is_answered &= not known.failed
             changed |= any(one.verdict is base.Verdict.APPLIED for one in known.absorbed)
-        scheduling = self._schedule(rules, entity, fetches, is_answered=is_answered)
+        scheduling = self._schedule(
+            rules, entity, fetches, is_answered=is_answered, lease_until_us=lease_until_us
+        )
         await self._ctx.tracker.shielded(scheduling)
         return changed
 
     async def _schedule(
-        self, rules: base.AnyRules, entity: base.Entity, fetches: int, *, is_answered: bool
+        self,
+        rules: base.AnyRules,
+        entity: base.Entity,
+        fetches: int,
+        *,
+        is_answered: bool,
+        lease_until_us: int,
     ) -> None:
         """Sets the next time, if there is one: what nobody could tell now is asked for again,
         also of an entity that waits for nothing else.
@@ -65,9 +76,10 @@ class Renewing:
         def write(conn: storage.Connection) -> None:
             after = mirrors.load(conn, rules, entity.tenant_id, entity.id, lock=True)
             waits_us = rules.waits(after) if after is not None else None
-            next_us = 0
-            if waits_us is not None or not is_answered:
-                next_us = max(waits_us or 0, now_us + round(wait_s * 1_000_000))
+            if waits_us is None and is_answered:
+                mirrors.fetched(conn, entity, lease_until_us)
+                return
+            next_us = max(waits_us or 0, now_us + round(wait_s * 1_000_000))
             mirrors.schedule(conn, entity, next_us)
 
         await self._ctx.db.write(write)

@@ -7,9 +7,10 @@ import pytest
 import pytest_asyncio
 from payhub.provider.v1 import provider_object_pb2
 
-from payment_service.domain.mirrors import objects
+from payment_service.db import mirrors
+from payment_service.domain.mirrors import objects, payment_methods
 from payment_service.provider_client import seeing
-from payment_service.usecases.mirrors import absorbing, linking
+from payment_service.usecases.mirrors import absorbing, fetching, linking, renewing
 from tests.integration.payment_service import billing, merchant, rig, sidecars
 
 _I = provider_object_pb2.InvoiceObject
@@ -165,3 +166,41 @@ async def test_what_could_not_be_asked_for_at_once_is_asked_for_later(database_u
         assert after.latest_invoice_id == invoice.id
         for entity in (after, invoice, payment, method, await shop.method(other.id)):
             shop.records.story(entity)
+
+
+async def test_what_is_asked_for_while_it_is_fetched_is_fetched_again(
+    shop: merchant.Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came of the fetch may be older than what the other one knows to be missing."""
+    customer = await shop.customer()
+    method = await shop.attach(customer.id)
+    ctx, tenant_id = shop.service.parts.ctx, shop.caller.tenant
+    rules = payment_methods.RULES
+    # Far away, so that nobody else fetches it.
+    lease_until_us, asked_us = 2**60, 2**61
+
+    async def ask(when_us: int) -> None:
+        await ctx.db.write(lambda conn: mirrors.fetch_at(conn, entity, when_us))
+
+    def next_fetch_us() -> int:
+        ((found,),) = shop.records.rows("select next_fetch_us from mirrors where id = ?", method.id)
+        return int(found)
+
+    async def renew(until_us: int) -> None:
+        await renewing.Renewing(ctx).renew(entity, 1, "resolver", lease_until_us=until_us)
+
+    entity = await ctx.db.read(lambda conn: mirrors.load(conn, rules, tenant_id, method.id))
+    fetch = fetching.Fetcher.fetch
+
+    async def interrupted(fetcher: fetching.Fetcher, *wanted: Any, **of: Any) -> fetching.Known:
+        known = await fetch(fetcher, *wanted, **of)
+        await ask(asked_us)
+        return known
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching.Fetcher, "fetch", interrupted)
+        await ask(lease_until_us)
+        await renew(lease_until_us)
+        assert next_fetch_us() == asked_us
+    await renew(asked_us)
+    assert next_fetch_us() == 0
