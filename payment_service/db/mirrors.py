@@ -10,6 +10,7 @@ from typing import Any
 
 import pydantic
 
+from payment_service.db import rows
 from payment_service.domain.mirrors import base, kinds, objects
 from servicekit import storage
 
@@ -43,7 +44,7 @@ _CLAIM_DUE = (
     "update mirrors set next_fetch_us = :lease_until_us, fetches = fetches + 1 where "
     "(tenant_id, kind, id) in (select tenant_id, kind, id from mirrors where next_fetch_us > 0 "
     "and next_fetch_us <= :now_us order by next_fetch_us limit :most{locked}) "
-    "returning kind, body, version, revision, fetches"
+    "returning kind, body, version, revision, fetches, id"
 )
 _CLAIM = storage.Statement(
     _CLAIM_DUE.format(locked=""), postgresql=_CLAIM_DUE.format(locked=" for update skip locked")
@@ -165,7 +166,7 @@ def claim_due(
     nobody else gets them before the lease ends.
     """
     found = conn.all(_CLAIM, {"now_us": now_us, "lease_until_us": lease_until_us, "most": most})
-    return [(_from_row(row), row[4]) for row in found]
+    return rows.readable(found, lambda row: (_from_row(row), row[4]), table="mirrors", id_at=5)
 
 
 def fetch_at(conn: storage.Connection, entity: base.Entity, next_fetch_us: int) -> None:

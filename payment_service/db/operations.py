@@ -174,7 +174,7 @@ def claim_due(
 ) -> list[model.Operation]:
     """Takes operations whose check is due; nobody else gets them before the lease ends."""
     found = conn.all(_CLAIM_DUE, {"now_us": now_us, "lease_until_us": lease_until_us, "most": most})
-    return [from_row(row) for row in found]
+    return rows.readable(found, from_row, table="operations", id_at=0)
 
 
 def schedule(conn: storage.Connection, operation: model.Operation, next_check_us: int) -> None:

@@ -1,13 +1,41 @@
-"""How nested values are kept in one text column.
+"""How nested values are kept in one text column, and rows that can't be read.
 
 Owns the JSON of references, failures, actions and profiles. Called by the
 other db modules. Empty text stands for nothing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from payment_service.domain import bindings, model
+from servicekit import logs, storage
+
+T = TypeVar("T")
+
+_log = logs.get_logger(__name__)
+
+
+def readable(
+    found: Iterable[storage.Row], read: Callable[[storage.Row], T], *, table: str, id_at: int
+) -> list[T]:
+    """Returns what *read* makes of rows, without those it can't read.
+
+    A newer version may have written them before it was replaced by this one: whoever takes
+    many at once must not stop at them. The id is in the column *id_at*.
+    """
+    made: list[T] = []
+    for row in found:
+        try:
+            made.append(read(row))
+        except (ValueError, LookupError, TypeError) as problem:
+            _log.error(
+                "a row can't be read, and waits for a version that can",
+                table=table,
+                id=row[id_at],
+                problem=type(problem).__name__,
+            )
+    return made
 
 
 def dump_map(values: Mapping[str, str]) -> str:

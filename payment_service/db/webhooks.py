@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from payment_service.db import rows
 from payment_service.domain import webhooks
 from servicekit import ids, storage
 
@@ -164,7 +165,8 @@ def claim_due(
         "busy": json.dumps(busy) if conn.dialect == "sqlite" else list(busy),
         "most": most,
     }
-    return [_from_row(row) for row in conn.all(_CLAIM_DUE, values)]
+    found = conn.all(_CLAIM_DUE, values)
+    return rows.readable(found, _from_row, table="inbound_webhooks", id_at=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

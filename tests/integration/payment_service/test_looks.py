@@ -117,3 +117,31 @@ async def test_a_doubt_is_looked_at_again_after_an_answer_that_comes_too_late(
         (after,) = await ctx.db.read(lambda conn: operations.newest(conn, doubt.id, 9))
         assert after.failure is None
         assert after.next_check_us > ctx.clock.now_us()
+
+
+async def test_rows_that_a_newer_version_left_keep_nobody_waiting(
+    database_url: str, bank: stack.Stack
+) -> None:
+    """What can't be read waits for a version that can; everything else is looked at."""
+    names = ", ".join(operations.COLUMNS)
+    changed = {"id": "'op_new'", "kind": "99", "state": "2", "next_check_us": "1"}
+    values = ", ".join(changed.get(name, name) for name in operations.COLUMNS)
+    copy = f"insert into operations ({names}) select {values} from operations"
+    mirror = (
+        "insert into mirrors (tenant_id, kind, id, state, customer_id, user_id, parent_id, body, "
+        "version, revision, next_fetch_us, created_us, updated_us) "
+        "values ('t-inside', 4, 'sub_new', 1, '', '', '', '{}', 1, 1, 1, 1, 1)"
+    )
+    async with inside.running(database_url, bank.target(stack.MOCK)) as service:
+        await inside.connected(service)
+        caller, db = service.caller, service.parts.ctx.db
+        await caller.create()
+        for text in (copy, mirror):
+            await db.write(lambda conn, text=text: conn.query(text))  # type: ignore[misc]
+        doubt = await caller.create("tok_no_answer")
+        assert (await caller.cancel(doubt.id)).cancel_requested
+
+        async def returned() -> bool:
+            return (await caller.get(doubt.id)).amounts.refunded_minor == 1000
+
+        await rig.until(returned)
