@@ -57,6 +57,6 @@ def _replace(value: Any, /, **changes: Any) -> Any:
 
 if TYPE_CHECKING:
     # Type checkers compare its arguments with the fields, which they do for this one only.
-    replace = dataclasses.replace
+    from dataclasses import replace as replace
 else:
     replace = _replace

@@ -13,7 +13,8 @@ from payhub_client import Plan, Proration, errors
 from payhub_client import events as client_events
 from tests.integration.client import fake_billing, fake_payments
 
-Client, FakePayments = payhub_client.Client, fake_payments.FakePayments
+Client = payhub_client.Client
+FakePayments = fake_payments.FakePayments
 
 
 async def test_every_mutation_keeps_its_key_and_takes_effect_once(

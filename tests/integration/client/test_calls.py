@@ -14,7 +14,8 @@ from payhub_client import Payment, errors, retries
 from servicekit import ports
 from tests.integration.client import conftest, fake_payments
 
-Fault, FakePayments = fake_payments.Fault, fake_payments.FakePayments
+Fault = fake_payments.Fault
+FakePayments = fake_payments.FakePayments
 Code = grpc.StatusCode
 
 # gRPC rounds timeouts up on the wire, so that it can send the same bytes again.

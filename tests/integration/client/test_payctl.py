@@ -16,7 +16,9 @@ from typer import testing
 from payctl import commands
 from tests.integration.client import conftest, fake_log, fake_payments
 
-FakeLog, FakePayments, Fault = fake_log.FakeLog, fake_payments.FakePayments, fake_payments.Fault
+FakeLog = fake_log.FakeLog
+FakePayments = fake_payments.FakePayments
+Fault = fake_payments.Fault
 Code = grpc.StatusCode
 
 

@@ -12,7 +12,9 @@ import payhub_client
 from payhub_client import Delivery, NoticeKind, errors, retries
 from tests.integration.client import conftest, fake_log, fake_payments
 
-FakeLog, Stream, Closing = fake_log.FakeLog, fake_log.Stream, fake_log.Closing
+FakeLog = fake_log.FakeLog
+Stream = fake_log.Stream
+Closing = fake_log.Closing
 Code = grpc.StatusCode
 
 
