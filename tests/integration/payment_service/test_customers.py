@@ -248,9 +248,9 @@ async def test_a_report_against_what_is_settled_is_kept_and_raised(database_url:
 
 
 class Forgetful(upstream.Upstream):
-    """Makes customers and does not say who they are there, until it is `asked`."""
+    """Makes customers and does not say who they are there, until it `tells`."""
 
-    asked = False
+    tells = False
 
     async def CreateCustomer(
         self, request: provider_pb.CreateCustomerRequest, context: Any
@@ -266,9 +266,9 @@ class Forgetful(upstream.Upstream):
     async def GetOperation(
         self, request: provider_pb.GetOperationRequest, context: Any
     ) -> provider_pb.GetOperationResponse:
-        """Knows who they are once it is asked."""
+        """Knows who they are once it tells."""
         answer = await super().GetOperation(request, context)
-        if not self.asked:
+        if not self.tells:
             answer.operation.provider_object_id = ""
         return answer
 
@@ -282,6 +282,6 @@ async def test_a_customer_without_an_id_at_the_provider_is_in_doubt(database_url
         await inside.connected(service)
         customer = await service.caller.create_customer(name="Ada")
         assert (rig.state(customer), customer.provider_customer_id) == ("IN_DOUBT", "")
-        bank.asked = True
+        bank.tells = True
         known = await service.caller.customer_becomes(customer.id, "SYNCED")
         assert known.provider_customer_id
