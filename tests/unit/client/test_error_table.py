@@ -1,8 +1,10 @@
 """The client's error table against the contract."""
 
+from typing import Any
+
 import grpc
 import pytest
-from google.protobuf import any_pb2, duration_pb2
+from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import error_details_pb2
 from payhub.events.v1 import event_pb2
 from payhub.type.v1 import error_reason_pb2
@@ -16,7 +18,7 @@ REASONS = [
 ]
 
 
-def packed(message: object) -> any_pb2.Any:
+def packed(message: message.Message) -> any_pb2.Any:
     """A status detail."""
     wrapped = any_pb2.Any()
     wrapped.Pack(message)
@@ -43,7 +45,7 @@ def test_a_reason_decides_the_class_whatever_the_code(reason: str) -> None:
     made = errors.from_status(
         code=grpc.StatusCode.UNKNOWN, text="so it is", details=[packed(info)], request_id="req_1"
     )
-    value = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}")
+    value: Any = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}")
     assert type(made) is errors.BY_REASON[value]
     assert (made.reason, made.message, made.retry) == (reason, "so it is", "same_key")
     assert made.metadata == {"extra": "1"}

@@ -90,9 +90,8 @@ def test_a_canary_is_recognised_in_any_dress() -> None:
     value = watch.new("api_key")
     watch.inspect(b"an ordinary answer", place="an answer")
     assert watch.leaks(*canaries.Where) == []
-    for number, said in enumerate(
-        (b"key=" + value, base64.b64encode(value), base64.urlsafe_b64encode(value), value.hex())
-    ):
+    dresses: list[bytes | str] = [b"key=" + value, base64.b64encode(value), value.hex()]
+    for number, said in enumerate((*dresses, base64.urlsafe_b64encode(value))):
         watch.inspect(said, place=f"answer {number}")
     leaks = watch.leaks(canaries.Where.WIRE)
     assert len(leaks) == 4

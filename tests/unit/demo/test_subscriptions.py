@@ -13,7 +13,7 @@ from examples.demo import __main__ as main
 from examples.demo import billing, orders, subscriptions, verify, verify_billing
 from payhub_client import BillingSubscription, Event, Invoice, Payment
 
-PLAN = {"name": "Gym", "amount_minor": 2990, "currency": "EUR", "interval": "month"}
+PLAN: dict[str, Any] = {"name": "Gym", "amount_minor": 2990, "currency": "EUR", "interval": "month"}
 FIRST = '{"last_day": 30}'
 
 

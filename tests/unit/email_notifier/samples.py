@@ -42,7 +42,7 @@ def payment(minor: int = 1250, currency: str = "EUR", **over: object) -> message
             "amount": {"amount_minor": minor, "currency_code": currency},
             "references": {"customer_id": CUSTOMER, "order_id": "o-1"},
             **over,
-        }  # type: ignore[arg-type]
+        }
     )
 
 

@@ -136,7 +136,7 @@ def test_a_subject_is_what_it_says_and_no_header() -> None:
     """Text of others in a subject is not read as an encoding, which could hide line ends."""
     number = "=?utf-8?q?7=0D=0ABcc=3A_x=40y?="
     invoice = {"id": "inv_1", "customer_id": samples.CUSTOMER, "number": number}
-    payload = billing_events_pb2.InvoiceEvent(invoice=invoice)  # type: ignore[arg-type]
+    payload = billing_events_pb2.InvoiceEvent(invoice=invoice)
     mail = samples.mail(samples.event("invoice.generated", payload))
     assert "Bcc" not in mail
     assert "Bcc=3A" in mail["Subject"]

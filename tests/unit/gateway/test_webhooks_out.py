@@ -17,6 +17,7 @@ from event_gateway.db import consumers
 from event_gateway.webhooks_out import definition, guard, payload, secrets, sender, signing
 from servicekit import clock, errors
 
+ENABLED = pb.WebhookEndpoint.STATE_ENABLED
 OPEN = {"plain_http": False, "private": False}
 HOUR_S = 3600.0
 
@@ -244,8 +245,8 @@ def test_what_an_endpoint_may_say() -> None:
     off = definition.disabled(made, "tired")
     changed = definition.change(off, pb.WebhookEndpoint(description="x"), ["description"], **OPEN)
     assert (changed.description, changed.disabled_reason) == ("x", "tired")
-    on = definition.change(off, pb.WebhookEndpoint(state=1), ["state"], **OPEN)
-    assert (on.state, on.disabled_reason) == (pb.WebhookEndpoint.STATE_ENABLED, "")
+    on = definition.change(off, pb.WebhookEndpoint(state=ENABLED), ["state"], **OPEN)
+    assert (on.state, on.disabled_reason) == (ENABLED, "")
     with pytest.raises(errors.RpcError):
         definition.change(off, given, ["ordered"], **OPEN)
     rules = consumer_definition.read(stored(off)).rules

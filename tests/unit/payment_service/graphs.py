@@ -4,6 +4,8 @@ Owns what tests of dependencies start from. Called by those tests and properties
 asserts.
 """
 
+from collections.abc import Mapping
+
 from payment_service.domain import dependencies, plugins
 
 
@@ -24,7 +26,7 @@ def needs(*wanted: str) -> tuple[plugins.Dependency, ...]:
 
 
 def of(
-    edges: dict[str, tuple[str, ...]], enabled: str = "", versions: dict[str, str] | None = None
+    edges: Mapping[str, tuple[str, ...]], enabled: str = "", versions: dict[str, str] | None = None
 ) -> dependencies.Graph:
     """Returns a graph; everything is at version 1.0 unless told otherwise."""
     return dependencies.Graph(

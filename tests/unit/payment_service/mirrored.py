@@ -60,7 +60,8 @@ def rules_of(entity: base.Entity) -> base.AnyRules:
 
 def absorbed(entity: base.Entity, told: Iterable[objects.Seen]) -> tuple[Any, list[base.Step]]:
     """Returns the entity after snapshots, and every step, after checking each verdict."""
-    rules, current, steps = rules_of(entity), entity, []
+    rules, current = rules_of(entity), entity
+    steps: list[base.Step] = []
     for seen in told:
         place = current.place_at("mock")
         assert place is not None

@@ -37,7 +37,7 @@ def test_looks_are_ever_further_apart_however_many_there_were(
     schedule = context.Schedule(doubt_first_s=1.0, pending_first_s=10.0, longest_s=3600.0)
     for attempts in (1, 2, 14, 1000):
         operation = build.operation(model.Kind.SALE, state=state, attempts=attempts)
-        waits = []
+        waits: list[int] = []
         now_us = build.NOW_US
         while len(waits) < 13:
             next_us = context.next_check_us(schedule, operation, now_us)

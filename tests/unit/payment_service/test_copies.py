@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_a_copy_is_the_one_the_library_makes() -> None:
     """A copy equals that of `dataclasses.replace`, and what was copied stays as it was."""
     before = dataclasses.replace(PAYMENT)
     for field_ in dataclasses.fields(model.Payment):
-        changes = {field_.name: object()}
+        changes: dict[str, Any] = {field_.name: object()}
         assert copies.replace(PAYMENT, **changes) == dataclasses.replace(PAYMENT, **changes)
     assert copies.replace(OPERATION, version=2, attempts=3) == dataclasses.replace(
         OPERATION, version=2, attempts=3

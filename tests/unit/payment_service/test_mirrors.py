@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from payment_service.domain import model, outcomes
+from payment_service.domain import bindings, model, outcomes
 from payment_service.domain.mirrors import (
     base,
     checkouts,
@@ -204,7 +204,7 @@ def test_a_plan_is_archived_once_no_provider_sells_it() -> None:
     assert last.state is plans.State.ARCHIVED
     assert [step.event_type for step in steps] == ["plan.archived"]
     archived = plans.archive(both, ())
-    assert not isinstance(archived, plans.bindings.Refusal)
+    assert not isinstance(archived, bindings.Refusal)
     assert archived[0].state is plans.State.ARCHIVED
     assert {price.provider for price in archived[1]} == {"mock", "other"}
     assert plans.contradicts(mirrored.PLAN, replace(gone, amount_minor=901))

@@ -1,9 +1,11 @@
 """The oracle notices when the books contradict themselves."""
 
+from typing import Any
+
 from provider_mock import oracle, schema
 
 
-def payment(**changes: int) -> schema.PaymentRow:
+def payment(**changes: Any) -> schema.PaymentRow:
     """A payment of 100, authorized and captured."""
     row = schema.PaymentRow(
         object_id="p1",

@@ -52,7 +52,8 @@ class Marking(grpc.aio.ServerInterceptor):
         inner = await continuation(handler_call_details)
 
         async def behavior(request: bytes, context: Any) -> bytes:
-            return self.name.encode() + await inner.unary_unary(request, context)
+            answered: bytes = await inner.unary_unary(request, context)
+            return self.name.encode() + answered
 
         return grpc.unary_unary_rpc_method_handler(behavior)
 
@@ -65,7 +66,7 @@ async def answer(request: bytes, context: Any) -> bytes:
 def a_dispatcher(*inner: Marking) -> dispatch.Dispatcher:
     """Return a dispatcher with a pipeline and one method of each kind of registration."""
     made = dispatch.Dispatcher(rpc.Pipeline(service="x", metrics=metrics.Metrics()), inner)
-    handler = grpc.unary_unary_rpc_method_handler(answer)
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answer)
     made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("p.A", {"One": handler}),))
     made.add_registered_method_handlers("p.B", {"Two": handler})
     return made

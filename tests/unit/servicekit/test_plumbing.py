@@ -74,7 +74,7 @@ def test_violations_have_dotted_paths() -> None:
     create.amount.currency_code = "eur"
     create.references.metadata["k" * 100] = "v"
     listing = payment_service_pb2.ListPaymentsRequest()
-    listing.states.extend([1, 999])
+    listing.states.extend([1, 999])  # type: ignore[list-item]
     publish = event_ingest_service_pb2.PublishEventsRequest()
     publish.events.add()
     paths = {path for message in (create, listing, publish) for path, _ in violations(message)}

@@ -19,7 +19,7 @@ from payhub.type.v1 import money_pb2
 
 from servicekit import auth, sanitizer
 
-SENSITIVE = options_pb2.sensitive
+SENSITIVE: Any = options_pb2.sensitive
 CANARY = "canary-4f1c"
 
 
