@@ -106,6 +106,7 @@ def _sums(book: stored.Payments) -> Iterator[str]:
     by_entity = defaultdict(list)
     for operation in book.operations:
         by_entity[operation.entity_id].append(operation)
+    rows: tuple[stored.Payment | stored.Customer | stored.Mirror, ...]
     rows = (*book.payments, *book.customers, *book.mirrors)
     known = {row.id for row in rows}
     for stray in sorted(by_entity.keys() - known):

