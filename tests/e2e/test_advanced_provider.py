@@ -62,13 +62,14 @@ class Operator:
 
 def _start(environment: dict[str, str], log: pathlib.Path) -> "subprocess.Popen[bytes]":
     with log.open("wb") as file:
-        return starting.popen(
+        made: subprocess.Popen[bytes] = starting.popen(
             [sys.executable, "-m", "examples.advanced_provider"],
             cwd=ROOT,
             env=environment,
             stdout=file,
             stderr=file,
         )
+    return made
 
 
 async def _let_in(operator: Operator, port: int) -> str:

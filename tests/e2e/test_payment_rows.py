@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -148,7 +149,7 @@ async def test_payers_are_asked_by_their_bank(shop: shops.Shop) -> None:
         assert rig.state(asked) == "REQUIRES_ACTION"
         assert asked.action.redirect_url or asked.action.client_secret
         await shop.authenticate(asked, agreed=agreed)
-        done = await becomes(lambda id_=asked.id: payments.get(id_), state)
+        done = await becomes(functools.partial(payments.get, asked.id), state)
         assert not done.HasField("action")
         assert await shop.story(done) == ["payment.created", "payment.requires_action", told]
         if not agreed:
