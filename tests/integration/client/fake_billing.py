@@ -83,7 +83,7 @@ class FakeBilling:
         answer = getattr(module, method.output_type.name)
 
         def serve(request: Any, context: grpc.ServicerContext) -> message.Message:
-            def effect() -> message.Message:
+            def effect() -> Any:
                 if method.name.startswith("List"):
                     return self._listed(answer, request)
                 return self._answered(answer, method.name, request)
@@ -92,7 +92,7 @@ class FakeBilling:
 
         return serve
 
-    def _listed(self, answer: Any, request: Any) -> message.Message:
+    def _listed(self, answer: Any, request: Any) -> Any:
         (repeated,) = (f for f in answer.DESCRIPTOR.fields if f.message_type)
         kind = repeated.message_type.name
         found = [each for each in reversed(self.made.values()) if type(each).__name__ == kind]
@@ -100,7 +100,7 @@ class FakeBilling:
         more = str(begin + size) if begin + size < len(found) else ""
         return answer(**{repeated.name: found[begin : begin + size], "next_page_token": more})
 
-    def _answered(self, answer: Any, method: str, request: Any) -> message.Message:
+    def _answered(self, answer: Any, method: str, request: Any) -> Any:
         (field,) = answer.DESCRIPTOR.fields
         if field.name == "policy":
             if method.startswith("Set"):

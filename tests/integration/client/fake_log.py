@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import grpc
 from google.protobuf import duration_pb2
@@ -79,7 +79,7 @@ class FakeLog(event_stream_service_pb2_grpc.EventStreamServiceServicer):
                 self.events.append(event)
             self._changed.notify_all()
 
-    def Subscribe(self, request, context):  # noqa: D102
+    def Subscribe(self, request: Any, context: Any) -> Iterator[Response]:  # noqa: D102
         with self._changed:
             plan = self.streams.pop(0) if self.streams else self.default
             self.opened.append(request)
@@ -107,7 +107,7 @@ class FakeLog(event_stream_service_pb2_grpc.EventStreamServiceServicer):
                 break
         yield from self._finish(plan, position, context)
 
-    def _finish(self, plan, position, context):
+    def _finish(self, plan: Stream, position: int, context: Any) -> Iterator[Response]:
         if plan.closing is not None:
             last = Response(cursor=self._cursor(position), phase=Response.PHASE_LIVE)
             last.notice.closing.reason = plan.closing
@@ -130,7 +130,7 @@ class FakeLog(event_stream_service_pb2_grpc.EventStreamServiceServicer):
             0 if start.anchor == event_stream_service_pb2.StartPoint.ANCHOR_OLDEST else self._head()
         )
 
-    def _after(self, position, context, resent):
+    def _after(self, position: int, context: Any, resent: int) -> list[event_pb2.Event] | None:
         """The next batch, empty at a heartbeat; None once nobody listens."""
         with self._changed:
             if not any(each.position > position for each in self.events):
@@ -147,7 +147,7 @@ class FakeLog(event_stream_service_pb2_grpc.EventStreamServiceServicer):
     def _cursor(self, position: int) -> str:
         return f"{self.epoch}:{position}"
 
-    def QueryEvents(self, request, context):  # noqa: D102
+    def QueryEvents(self, request: Any, context: Any) -> Any:  # noqa: D102
         # Tokens are "<offset>" or "<offset>e": the page after the latter is empty, because one
         # call reads a bounded part of the log only.
         empty = request.page_token.endswith("e")
@@ -164,14 +164,14 @@ class FakeLog(event_stream_service_pb2_grpc.EventStreamServiceServicer):
             events=page, next_page_token=token, cursor=self._cursor(self._head())
         )
 
-    def GetEvent(self, request, context):  # noqa: D102
+    def GetEvent(self, request: Any, context: Any) -> Any:  # noqa: D102
         found = next((each for each in self.events if each.id == request.id), None)
         if found is None:
-            context.abort(grpc.StatusCode.NOT_FOUND, "no such event")
+            return context.abort(grpc.StatusCode.NOT_FOUND, "no such event")
         cursor = self._cursor(found.position)
         return event_stream_service_pb2.GetEventResponse(event=found, cursor=cursor)
 
-    def GetLogInfo(self, request, context):  # noqa: D102
+    def GetLogInfo(self, request: Any, context: Any) -> Any:  # noqa: D102
         return event_stream_service_pb2.GetLogInfoResponse(
             log_epoch=self.epoch, head_position=self._head(), head_cursor=self._cursor(self._head())
         )

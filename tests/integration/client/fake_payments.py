@@ -113,7 +113,7 @@ class FakePayments(
     keys: dict[str, key_service_pb2.Key] = field(default_factory=dict)
     billing: fake_billing.FakeBilling = field(default_factory=fake_billing.FakeBilling)
     answer_bytes: int = 0
-    requests: list[message.Message] = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
     _by_key: dict[tuple[str, str], str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _called: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -160,7 +160,7 @@ class FakePayments(
 
     # PaymentService
 
-    def CreatePayment(self, request, context):  # noqa: D102
+    def CreatePayment(self, request: Any, context: Any) -> Any:  # noqa: D102
         def make() -> str:
             payment = Payment(
                 id=_id("pay"), state=Payment.STATE_CREATED, amount=request.amount, version=1
@@ -194,7 +194,7 @@ class FakePayments(
             payment.amounts.captured_minor = 0 if manual else payment.amount.amount_minor
         payment.operations.add(id=_id("op"), kind=kind, state=state, amount=payment.amount)
 
-    def ConfirmPayment(self, request, context):  # noqa: D102
+    def ConfirmPayment(self, request: Any, context: Any) -> Any:  # noqa: D102
         def make() -> str:
             payment = self.payments[request.payment_id]
             self._send(payment, request.payment_method, payment_pb2.CAPTURE_METHOD_AUTOMATIC)
@@ -206,7 +206,7 @@ class FakePayments(
 
         return self._handle("ConfirmPayment", request, context, effect)
 
-    def IncrementAuthorization(self, request, context):  # noqa: D102
+    def IncrementAuthorization(self, request: Any, context: Any) -> Any:  # noqa: D102
         def make() -> str:
             payment = self.payments[request.payment_id]
             assert request.amount.currency_code == payment.amount.currency_code
@@ -223,7 +223,7 @@ class FakePayments(
 
         return self._handle("IncrementAuthorization", request, context, effect)
 
-    def CapturePayment(self, request, context):  # noqa: D102
+    def CapturePayment(self, request: Any, context: Any) -> Any:  # noqa: D102
         def make() -> str:
             payment = self.payments[request.payment_id]
             left = payment.amounts.authorized_minor - payment.amounts.captured_minor
@@ -249,7 +249,7 @@ class FakePayments(
 
         return self._handle("CapturePayment", request, context, effect)
 
-    def CancelPayment(self, request, context):  # noqa: D102
+    def CancelPayment(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             payment = self.payments[request.payment_id]
             payment.state = Payment.STATE_CANCELED
@@ -257,14 +257,14 @@ class FakePayments(
 
         return self._handle("CancelPayment", request, context, effect)
 
-    def GetPayment(self, request, context):  # noqa: D102
+    def GetPayment(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             found = self.payments[request.payment_id]
             return payment_service_pb2.GetPaymentResponse(payment=found)
 
         return self._handle("GetPayment", request, context, effect)
 
-    def ListPayments(self, request, context):  # noqa: D102
+    def ListPayments(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             wanted = [p for p in self.payments.values() if p.state in (request.states or [p.state])]
             page, token = _page(wanted, request.page_size, request.page_token)
@@ -274,7 +274,7 @@ class FakePayments(
 
     # RefundService
 
-    def CreateRefund(self, request, context):  # noqa: D102
+    def CreateRefund(self, request: Any, context: Any) -> Any:  # noqa: D102
         def make() -> str:
             payment = self.payments[request.payment_id]
             refund = refund_service_pb2.Refund(
@@ -294,13 +294,13 @@ class FakePayments(
 
         return self._handle("CreateRefund", request, context, effect)
 
-    def GetRefund(self, request, context):  # noqa: D102
+    def GetRefund(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             return refund_service_pb2.GetRefundResponse(refund=self.refunds[request.refund_id])
 
         return self._handle("GetRefund", request, context, effect)
 
-    def ListRefunds(self, request, context):  # noqa: D102
+    def ListRefunds(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             page, token = _page([*self.refunds.values()], request.page_size, request.page_token)
             return refund_service_pb2.ListRefundsResponse(refunds=page, next_page_token=token)
@@ -309,7 +309,7 @@ class FakePayments(
 
     # CustomerService
 
-    def CreateCustomer(self, request, context):  # noqa: D102
+    def CreateCustomer(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             customer = customer_service_pb2.Customer(
                 id=_id("cus"),
@@ -321,14 +321,14 @@ class FakePayments(
 
         return self._handle("CreateCustomer", request, context, effect)
 
-    def GetCustomer(self, request, context):  # noqa: D102
+    def GetCustomer(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             found = self.customers[request.customer_id]
             return customer_service_pb2.GetCustomerResponse(customer=found)
 
         return self._handle("GetCustomer", request, context, effect)
 
-    def UpdateCustomer(self, request, context):  # noqa: D102
+    def UpdateCustomer(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             customer = self.customers[request.customer_id]
             request.update_mask.MergeMessage(
@@ -340,7 +340,7 @@ class FakePayments(
 
     # KeyService and StatusService
 
-    def CreateKey(self, request, context):  # noqa: D102
+    def CreateKey(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             key = key_service_pb2.Key(
                 id=f"k{len(self.keys)}",
@@ -353,14 +353,14 @@ class FakePayments(
 
         return self._handle("CreateKey", request, context, effect)
 
-    def ListKeys(self, request, context):  # noqa: D102
+    def ListKeys(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             page, token = _page([*self.keys.values()], request.page_size, request.page_token)
             return key_service_pb2.ListKeysResponse(keys=page, next_page_token=token)
 
         return self._handle("ListKeys", request, context, effect)
 
-    def RevokeKey(self, request, context):  # noqa: D102
+    def RevokeKey(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             key = self.keys[request.key_id]
             key.revoke_time.GetCurrentTime()
@@ -368,7 +368,7 @@ class FakePayments(
 
         return self._handle("RevokeKey", request, context, effect)
 
-    def GetStatus(self, request, context):  # noqa: D102
+    def GetStatus(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             mock = status_service_pb2.ProviderStatus(provider="mock", ready=True, default=True)
             return status_service_pb2.GetStatusResponse(version="0.1.0", providers=[mock])

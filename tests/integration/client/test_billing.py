@@ -52,7 +52,7 @@ async def test_every_mutation_keeps_its_key_and_takes_effect_once(
     await once(
         "ChangeSubscriptionPlan",
         lambda: client.subscriptions.change_plan(
-            made.id, plan.id, quantity=3, proration=Proration.Value("PRORATION_NOW")
+            made.id, plan.id, quantity=3, proration=Proration.PRORATION_NOW
         ),
     )
     await once(

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -21,7 +22,7 @@ Code = grpc.StatusCode
 # gRPC rounds timeouts up on the wire, so that it can send the same bytes again.
 SLACK = 1.03
 
-PAY_10 = {"amount_minor": 1000, "currency": "EUR", "payment_method": "tok_approve"}
+PAY_10: dict[str, Any] = {"amount_minor": 1000, "currency": "EUR", "payment_method": "tok_approve"}
 
 
 def lost_answer() -> Fault:
@@ -29,7 +30,7 @@ def lost_answer() -> Fault:
     return Fault(status=fake_payments.status(Code.UNAVAILABLE), after_effect=True)
 
 
-def refused(code: Code, reason: str, **more: object) -> Fault:
+def refused(code: Code, reason: str, **more: Any) -> Fault:
     """Nothing happens."""
     return Fault(status=fake_payments.status(code, reason, **more))
 
@@ -345,7 +346,7 @@ async def test_refunds_and_captures_take_an_amount_with_its_currency(
 
 @pytest.mark.parametrize("amount", [10.5, True, "10", 2**63])
 async def test_amounts_that_are_no_whole_numbers_are_not_sent(
-    client: payhub_client.Client, payments: FakePayments, amount: object
+    client: payhub_client.Client, payments: FakePayments, amount: Any
 ) -> None:
     """A float, a bool, a text or a number over 64 bits is refused with the field's path."""
     with pytest.raises(errors.InvalidRequest) as caught:

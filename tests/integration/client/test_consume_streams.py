@@ -37,7 +37,7 @@ class Gateway(consumer_service_pb2_grpc.ConsumerServiceServicer):
     numbers: list[int] = field(default_factory=list)
     broken: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def Consume(self, requests, context):  # noqa: D102
+    async def Consume(self, requests: Any, context: Any) -> Any:  # noqa: D102
         self.streams += 1
         number = self.streams
         if number > 1 and self.refusal is not None:
@@ -73,11 +73,11 @@ class Gateway(consumer_service_pb2_grpc.ConsumerServiceServicer):
         self.sent, self.credit = self.sent + 1, self.credit - deliveries
         return response
 
-    async def _listen(self, requests) -> None:
+    async def _listen(self, requests: Any) -> None:
         async for request in requests:
             self._take(request)
 
-    def _take(self, request) -> None:
+    def _take(self, request: Any) -> None:
         if request.HasField("credit"):
             self.credit += request.credit.events
         elif request.settlement.number:

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from payhub.payments.v1 import payment_pb2
@@ -126,7 +127,7 @@ def _parts(name: str) -> list[int]:
     return [0, *(at + 1 for at, letter in enumerate(name) if letter == "_")]
 
 
-def _problem(command, text: str) -> str:
+def _problem(command: Any, text: str) -> str:
     try:
         words = shlex.split(text)
     except ValueError:

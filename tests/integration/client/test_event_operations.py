@@ -4,7 +4,6 @@ import asyncio
 import json
 import pathlib
 
-import click.testing
 from typer import testing
 
 import payhub_client
@@ -21,7 +20,7 @@ async def test_streams_are_shown_and_an_entity_is_erased(tmp_path: pathlib.Path)
     with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
         key = gateway.keys.add(TENANT)
 
-        async def payctl(*arguments: str, answer: str = "") -> click.testing.Result:
+        async def payctl(*arguments: str, answer: str = "") -> testing.Result:
             return await asyncio.to_thread(
                 testing.CliRunner().invoke,
                 commands.app,

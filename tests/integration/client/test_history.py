@@ -1,5 +1,7 @@
 """The unary side of the event log, and payloads."""
 
+from typing import Any
+
 import pytest
 
 import payhub_client
@@ -34,7 +36,9 @@ async def test_payloads_are_decoded_by_their_schema(
     assert isinstance(decoded, payhub_client.PaymentEvent)
     assert decoded.payment.amount.amount_minor == 1250
     unknown = payhub_client.events.UnknownPayloadError
-    for change in ({"data_schema": "user.v1.Made"}, {"content_type": "application/json"}):
+    wrong: list[dict[str, Any]]
+    wrong = [{"data_schema": "user.v1.Made"}, {"content_type": "application/json"}]
+    for change in wrong:
         other = payhub_client.Event()
         other.CopyFrom(event)
         other.MergeFrom(payhub_client.Event(**change))

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import grpc
 import pytest
@@ -39,9 +40,9 @@ class Shell:
         assert result.exit_code == code, result.output
         return result
 
-    def json(self, *arguments: str, code: int = 0) -> dict[str, object]:
+    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         """The JSON document of a command."""
-        found: dict[str, object] = json.loads(self(*arguments, "--json", code=code).stdout)
+        found: dict[str, Any] = json.loads(self(*arguments, "--json", code=code).stdout)
         return found
 
 

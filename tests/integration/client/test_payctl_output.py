@@ -6,7 +6,8 @@ import pathlib
 import re
 import subprocess
 import sys
-from typing import IO
+from collections.abc import Iterator
+from typing import IO, Any
 
 import pytest
 from typer import main, testing
@@ -106,7 +107,7 @@ def test_every_command_writes_json() -> None:
         assert command.help, path
 
 
-def _leaves(command, path):
+def _leaves(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, each in getattr(command, "commands", {}).items():
         yield from _leaves(each, (*path, name))
     if not hasattr(command, "commands"):

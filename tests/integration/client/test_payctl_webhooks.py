@@ -1,6 +1,7 @@
 """payctl on webhook endpoints with more to send again than one call takes."""
 
 from concurrent import futures
+from typing import Any
 
 import grpc
 from payhub.events.v1 import webhook_service_pb2, webhook_service_pb2_grpc
@@ -16,7 +17,7 @@ class Gateway(webhook_service_pb2_grpc.WebhookServiceServicer):
     def __init__(self) -> None:
         self.answers: dict[str, int] = {}
 
-    def RetryWebhookDeliveries(self, request, context):  # noqa: D102
+    def RetryWebhookDeliveries(self, request: Any, context: Any) -> Any:  # noqa: D102
         left = 2003 - sum(self.answers.values())
         queued = self.answers.setdefault(request.idempotency_key, min(left, 1000))
         return webhook_service_pb2.RetryWebhookDeliveriesResponse(queued=queued)

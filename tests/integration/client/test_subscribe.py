@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -120,7 +121,7 @@ async def test_batches_carry_cursors_without_events_too(
     """`batches` yields what a response held; the cursor becomes safe on asking for the next."""
     log.append(4)
     async with client.events.subscribe(start="oldest") as subscription:
-        batches = subscription.batches()
+        batches: Any = subscription.batches()
         first = await anext(batches)
         while not first.events:
             first = await anext(batches)
