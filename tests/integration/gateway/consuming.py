@@ -31,7 +31,7 @@ class Member:
         self.responses: list[Any] = []
         self.error: grpc.aio.AioRpcError | None = None
         self._number = 0
-        self._call = client.consumers.Consume(metadata=client.metadata)
+        self._call: Any = client.consumers.Consume(metadata=client.metadata)
         fields = {"credit": 100, **join}
         self._first = pb.ConsumeRequest(
             join=pb.ConsumeRequest.Join(consumer=consumer, member=name, **fields)

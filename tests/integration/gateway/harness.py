@@ -321,7 +321,7 @@ def event(tenant_id: str, **over: Any) -> event_pb2.Event:
 
 def reason(error: grpc.RpcError) -> str:
     """Returns `ErrorInfo.reason` of a failed call."""
-    return error_info(error).reason
+    return str(error_info(error).reason)
 
 
 def error_info(error: Any) -> Any:

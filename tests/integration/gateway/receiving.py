@@ -69,9 +69,8 @@ class Receiver:
                 await self.hold.wait()
         finally:
             self.open -= 1
-        answer = self.answers.pop(0) if self.answers else self.answer
-        if not isinstance(answer, int):
-            answer = answer(got)
+        told = self.answers.pop(0) if self.answers else self.answer
+        answer = told if isinstance(told, int) else told(got)
         return (
             web.Response(status=answer, text="thanks\x07 a lot")
             if isinstance(answer, int)

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import dataclasses
+import functools
 import random
 import signal
 import urllib.parse
@@ -173,7 +174,7 @@ async def test_ownership_moves_between_replicas(
         await make(client)
         count = await publish(client, 1, 4)
         tasks += [
-            asyncio.create_task(work.member(lambda at=at: gateways[at].client(key), f"m{at}"))
+            asyncio.create_task(work.member(functools.partial(gateways[at].client, key), f"m{at}"))
             for at in (0, 1)
         ]
         await all_done(client, work, count)

@@ -45,10 +45,10 @@ async def test_one_owner_at_a_time_and_idle_ones_go(database_url: str) -> None:
     try:
         for name, idle_us in (("a", 1), ("b", 0)):
             await database.write(
-                lambda conn, name=name, idle_us=idle_us: consumers.create(
-                    conn,
-                    "one",
-                    name,
+                functools.partial(
+                    consumers.create,
+                    tenant_id="one",
+                    name=name,
                     kind="consumer",
                     definition=b"",
                     floor=3,
@@ -174,7 +174,8 @@ async def test_erasure_reaches_what_members_said(database_url: str) -> None:
     async def said() -> dict[int, str]:
         rows = await database.read(lambda conn: progress.parked(conn, "one", "a", after=-1, rows=9))
         known = await database.read(lambda conn: progress.known(conn, "one", "a"))
-        return {each.position: each.reason for each in (*rows, *known.retries)}
+        parked = {each.position: each.reason for each in rows}
+        return parked | {each.position: each.reason for each in known.retries}
 
     try:
         await on.publish("p1", "p2", "p3", "p4", "p5")

@@ -353,7 +353,7 @@ async def test_over_retention(tmp_path: Any) -> None:
         await late.got(1)
 
         async def marked() -> bool:
-            return (await consuming.status(client, "late")).parked > 0
+            return bool((await consuming.status(client, "late")).parked > 0)
 
         await harness.until(marked)
         marker = (await client.ask("ListParkedEvents", consumer="late")).parked_events[0]

@@ -29,9 +29,9 @@ def execute(url: str, *statements: str) -> None:
                 connection.execute(statement)
         connection.close()
     else:
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(url) as session:
             for statement in statements:
-                connection.execute(statement.encode())
+                session.execute(statement.encode())
 
 
 async def test_history_that_is_no_longer_kept(database_url: str) -> None:

@@ -244,7 +244,7 @@ async def test_row_slow_reader_stalled(tmp_path: Any) -> None:
         await harness.take_events(healthy, 1000)
 
         async def only_the_healthy_one() -> bool:
-            return (await client.list_streams()).open_streams == 1
+            return bool((await client.list_streams()).open_streams == 1)
 
         await harness.until(only_the_healthy_one)
         with pytest.raises(grpc.RpcError) as ended:
