@@ -70,10 +70,10 @@ async def running(
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     stop = asyncio.Event()
-    working = [
+    working: list[asyncio.Future[None]] = [
         asyncio.create_task(parts.resolver.run(stop, idle_s=0.05)),
         asyncio.create_task(parts.retrier.run(stop, idle_s=0.05)),
-        *(asyncio.create_task(work(stop)) for work in parts.plugins.background),
+        *(asyncio.ensure_future(work(stop)) for work in parts.plugins.background),
     ]
     tenant = "t-inside"
     _, secret = await parts.keys.create(tenant_id=tenant, scopes=(*rig.PAY, "admin"), name="k")

@@ -60,7 +60,7 @@ class Refused(Exception):
         self.metadata: dict[str, str] = {}
         self.fields: list[str] = []
         self.retry_after_s: float | None = None
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
         for detail in status.details if status else ():
             self._take(detail)
 

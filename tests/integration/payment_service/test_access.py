@@ -70,7 +70,7 @@ async def test_a_wrong_state_is_refused_with_what_is_allowed(
         return rows | {"operations": len(rows["operations"])}
 
     before = stored()
-    calls = {
+    calls: dict[str, Callable[[str], Any]] = {
         "confirm": caller.confirm,
         "capture": caller.capture,
         "cancel": caller.cancel,
@@ -107,15 +107,13 @@ async def test_nobody_is_served_without_a_valid_key(
     caller = await join(service)
     half_right = f"{caller.key[:-4]}AAAA"
     before = service.records.counts(), service.records.of_tenant(caller.tenant)
+    create: Everything = [("create", lambda c: c.create())]
     wrong = ["", "x", "phk_x_y", auth.new_key()[1], half_right, f"{caller.key} "]
     for key in wrong:
         async with rig.Caller(service.target, "") as nobody:
             if key:
                 nobody.metadata = (("authorization", f"Bearer {key}"),)
-            for _, call in (
-                ("create", lambda c: c.create()),
-                *everything_on(PAYMENT_ID, REFUND_ID, CUSTOMER_ID),
-            ):
+            for _, call in (*create, *everything_on(PAYMENT_ID, REFUND_ID, CUSTOMER_ID)):
                 refused = await rig.refusal(call(nobody))
                 assert refused.code is CODE.UNAUTHENTICATED, key
                 assert refused.reason == "KEY_INVALID"
@@ -143,13 +141,13 @@ async def test_a_key_does_what_its_scopes_say(
             assert refused.reason == "SCOPE_MISSING"
             assert refused.metadata["scope"] == needs
     for one in (reader, writer, other):
-        for call in (
+        for asked in (
             one.create_key("t-new"),
             one.call(one.keys.ListKeys, keys_pb.ListKeysRequest()),
             one.call(one.keys.RevokeKey, keys_pb.RevokeKeyRequest(key_id="k")),
             one.call(one.status.GetStatus, rig.status_request()),
         ):
-            refused = await rig.refusal(call)
+            refused = await rig.refusal(asked)
             assert refused.code is CODE.PERMISSION_DENIED
             assert refused.metadata["scope"] == "admin"
     assert service.records.of_tenant(reader.tenant, writer.tenant, other.tenant) == before

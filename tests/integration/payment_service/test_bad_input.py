@@ -104,7 +104,9 @@ def _calls(caller: rig.Caller) -> dict[str, tuple[Any, Any, list[str]]]:
     key: dict[str, Any] = {"idempotency_key": "k"}
     get, confirm = payments_pb.GetPaymentRequest, payments_pb.ConfirmPaymentRequest
     capture, cancel = payments_pb.CapturePaymentRequest, payments_pb.CancelPaymentRequest
-    lists, refund = payments_pb.ListPaymentsRequest, refunds_pb.CreateRefundRequest
+    # Not their types: they are given what no enumeration has.
+    lists: Any = payments_pb.ListPaymentsRequest
+    refund: Any = refunds_pb.CreateRefundRequest
     update, profile = customers_pb.UpdateCustomerRequest, customers_pb.CustomerProfile
     create = customers_pb.CreateCustomerRequest
     far = timestamp_pb2.Timestamp(seconds=2**62)
@@ -279,6 +281,7 @@ async def test_forged_page_tokens_of_keys_are_refused(service: conftest.Service)
         request = keys_pb.ListKeysRequest(tenant_id="t-paged", page_size=1)
         token = (await admin.call(admin.keys.ListKeys, request)).next_page_token
         digest, *_ = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        pairs: tuple[list[Any], ...]
         pairs = ([], [1], ["a", "b"], [1, 2], [None, "a"], [2**70, "a"], [-1, "a"], [1, "a", 3])
         for last in pairs:
             content = json.dumps([digest, *last]).encode()
@@ -317,11 +320,11 @@ async def test_messages_are_limited_and_must_be_messages(
     big = creation(description="x" * (4 * 1024 * 1024))
     refused = await rig.refusal(caller.call(caller.payments.CreatePayment, big))
     assert refused.code is CODE.RESOURCE_EXHAUSTED
-    raw = caller.channel.unary_unary("/payhub.payments.v1.PaymentService/CreatePayment")
+    raw: Any = caller.channel.unary_unary("/payhub.payments.v1.PaymentService/CreatePayment")
     for body in (b"\xff\xff\xff no message", b"\x0a\x02\xff\xfe", b"\x12\x7f"):
         refused = await rig.refusal(caller.call(raw, body))
         assert refused.code is CODE.INVALID_ARGUMENT
-    unknown = caller.channel.unary_unary("/payhub.payments.v1.PaymentService/StealPayment")
+    unknown: Any = caller.channel.unary_unary("/payhub.payments.v1.PaymentService/StealPayment")
     refused = await rig.refusal(caller.call(unknown, b""))
     assert refused.code is CODE.UNIMPLEMENTED
     assert not service.records.of_tenant(caller.tenant)["payments"]

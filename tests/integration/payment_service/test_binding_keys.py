@@ -6,6 +6,7 @@ import json
 import pathlib
 import stat
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from google.protobuf import json_format
@@ -28,7 +29,7 @@ def run(database_url: str, bank: stack.Stack) -> Run:
     """Runs services one after the other on one database."""
 
     @contextlib.asynccontextmanager
-    async def running(**changes: object) -> AsyncIterator[inside.InProcess]:
+    async def running(**changes: Any) -> AsyncIterator[inside.InProcess]:
         target = bank.target(stack.MOCK)
         async with inside.running(database_url, target, **changes) as service:
             await inside.connected(service)
@@ -143,11 +144,12 @@ def test_a_missing_or_malformed_key_ends_the_start(
 
 async def test_the_environment_makes_the_shared_binding(run: Run) -> None:
     """It changes with the environment, and an operator's change stays until then."""
+    first: dict[str, Any]
     first = {"provider_config": {"mock": {"latency_ms": 1}}, "encryption_keys": OLD}
     given = {**first, "provider_secrets": json.dumps({"mock": {"api_key": CANARY.decode()}})}
     other = {**given, "provider_config": {"mock": {"force": "decline"}}}
 
-    async def stands(settings: dict[str, object]) -> tuple[int, str, list[str]]:
+    async def stands(settings: dict[str, Any]) -> tuple[int, str, list[str]]:
         async with run(**settings) as service:
             admin = binding_rig.Admin(service.caller)
             (shared,) = (await admin.list(tenant_id="*")).bindings

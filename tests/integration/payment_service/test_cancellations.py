@@ -27,7 +27,7 @@ async def test_wishes_that_can_not_be_met_keep_no_other_waiting(
     numbers = " union all ".join(f"select {n} as n" for n in range(3 * resolver.BATCH_MAX))
     copy = f"insert into payments ({names}) select {values} from payments, ({numbers}) as many"
     # A doubt stays one until somebody asks for it, so that its cancellation has to wait.
-    looks = {"resolver_doubt_first_s": 3600, "resolver_longest_s": 3600}
+    looks: dict[str, Any] = {"resolver_doubt_first_s": 3600, "resolver_longest_s": 3600}
     async with inside.running(database_url, bank.target(stack.MOCK), **looks) as service:
         await inside.connected(service)
         caller = service.caller

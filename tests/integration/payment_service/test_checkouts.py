@@ -87,7 +87,7 @@ async def test_a_checkout_is_made_paid_and_leads_to_a_payment(shop: merchant.Mer
     paid = await shop.caller.get(done.payment_id)
     assert (rig.state(paid), paid.checkout_id) == ("SUCCEEDED", made.id)
     assert (paid.references.customer_id, paid.references.user_id) == (customer.id, "u-1")
-    assert (paid.references.order_id, paid.references.metadata) == ("o-1", {"till": "4"})
+    assert (paid.references.order_id, dict(paid.references.metadata)) == ("o-1", {"till": "4"})
     assert shop.records.story(paid) == ["payment.created", "payment.succeeded"]
     assert shop.records.story(done)[0] == "checkout.created"
     assert shop.records.story(done).count("checkout.completed") == 1

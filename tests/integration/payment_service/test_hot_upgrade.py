@@ -143,7 +143,12 @@ async def installed(
             rig.Caller(processes.target(stack.PAYMENTS), processes.dev_key())
         )
         made = Installation(processes=processes, bank=bank, folder=tmp_path, admin=admin)
-        closing.callback(lambda: [each.kill() for each in made.running.values()])
+
+        def kill() -> None:
+            for each in made.running.values():
+                each.kill()
+
+        closing.callback(kill)
         entry = plugin_pb2.PluginAllowance(
             plugin_id="mock",
             kind=plugin_service_pb2.PLUGIN_KIND_PROVIDER,

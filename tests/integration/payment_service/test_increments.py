@@ -210,7 +210,7 @@ async def test_a_wrong_amount_stays_in_doubt_for_an_operator(database_url: str) 
         assert (rig.state(doubt), rig.amounts(doubt)[0]) == ("AUTHORIZED", 1000)
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no key": ({"idempotency_key": ""}, ["idempotency_key"]),
     "amount 0": ({"amount": rig.money(0)}, ["amount.amount_minor"]),
     "no amount": ({"amount": None}, ["amount"]),
@@ -229,8 +229,9 @@ async def test_what_no_increment_is_is_refused(
     held = await caller.create(manual=True)
     before = service.records.of_tenant(caller.tenant, stranger.tenant)
     for what, (changes, fields) in BAD.items():
+        given: dict[str, Any] = {"idempotency_key": "k", "payment_id": held.id}
         request = payments_pb.IncrementAuthorizationRequest(
-            **{"idempotency_key": "k", "payment_id": held.id, "amount": rig.money(1)} | changes
+            **given | {"amount": rig.money(1)} | changes
         )
         refused = await rig.refusal(caller.call(caller.payments.IncrementAuthorization, request))
         assert refused.code is grpc.StatusCode.INVALID_ARGUMENT, what

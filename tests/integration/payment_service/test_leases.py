@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -61,7 +62,7 @@ async def test_an_endpoint_outside_its_pattern_is_not_dialled(database_url: str)
     """Core sends nothing to an address that a plugin made up."""
     async with Sidecar("other") as other, registrant.plugged(database_url) as (admin, plug):
         for pattern in (r"10\.0\.0\.[0-9]+:50061", ""):
-            static = {} if pattern else {"static_endpoint": "127.0.0.1:1"}
+            static: dict[str, Any] = {} if pattern else {"static_endpoint": "127.0.0.1:1"}
             await admin.allow("other", endpoint_pattern=pattern, **static)
             refused = await rig.refusal(plug.register(other))
             assert refused.code is grpc.StatusCode.PERMISSION_DENIED

@@ -299,7 +299,8 @@ async def test_what_is_no_longer_admitted_gets_no_more_calls(
     async with Sidecar("other") as other, operator.operating(database_url) as admin:
         await admin.initialized(other)
         await admin.call("EnablePlugin", "other")
-        await admin.allow("other", **({"static_endpoint": other.target} | narrowed))
+        entry: dict[str, Any] = {"static_endpoint": other.target, **narrowed}
+        await admin.allow("other", **entry)
 
         async def refused() -> bool:
             count = len(other.charged)

@@ -28,7 +28,7 @@ def used(stored: records.Records, binding_id: str) -> dict[str, int]:
     return sums
 
 
-def daily(most: int, **more: object) -> binding_rig.Options:
+def daily(most: int, **more: Any) -> binding_rig.Options:
     """Returns options with a limit per day."""
     limits = [binding_rig.limit(daily_minor=most)]
     return binding_rig.Options(limits=limits, time_zone=ZONE, **more)
@@ -84,10 +84,10 @@ async def test_of_payments_that_race_exactly_so_many_pass_as_the_day_holds(
     assert len(paid) == 11
     assert {rig.state(each) for each in paid} <= {"SUCCEEDED", "AUTHORIZED"}
     assert {each.reason for each in refused} == {"LIMIT_EXCEEDED"}
-    for each in refused:
-        assert each.metadata["limit"] == "daily"
-        assert each.metadata["time_zone"] == ZONE
-        assert int(each.metadata["used_minor"]) + 90 > 1_000
+    for one in refused:
+        assert one.metadata["limit"] == "daily"
+        assert one.metadata["time_zone"] == ZONE
+        assert int(one.metadata["used_minor"]) + 90 > 1_000
     with contextlib.closing(records.Records(database_url)) as stored:
         assert used(stored, binding.id) == {"EUR": 990}
         began = stored.rows(

@@ -15,6 +15,7 @@ from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
 from provider_sdk import errors as plugin_errors
+from servicekit import errors as kit_errors
 from tests.integration.payment_service import (
     crashing,
     inside,
@@ -128,7 +129,7 @@ def _empty_action(answer: Operation) -> None:
 async def _is_quarantined_for(
     found: Neighbours, bad: Lying, make: Callable[[Operation], None]
 ) -> str:
-    bad.make = make  # type: ignore[method-assign]
+    bad.make = make
     await registrant.enable(found.admin, found.plug, bad)
     for _ in range(3):
         assert rig.state(await found.pay()) == "IN_DOUBT"
@@ -181,7 +182,7 @@ class Noisy(Sidecar):
 
         self._server = grpc.aio.server()
         plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(self, self._server)
-        raw = {"AuthorizePayment": grpc.unary_unary_rpc_method_handler(noise)}
+        raw: dict[str, Any] = {"AuthorizePayment": grpc.unary_unary_rpc_method_handler(noise)}
         handler = grpc.method_handlers_generic_handler(sidecars.SERVICE, raw)
         self._server.add_generic_rpc_handlers((handler,))
         self.target = f"127.0.0.1:{self._server.add_insecure_port(f'127.0.0.1:{port}')}"
@@ -305,7 +306,7 @@ class Stale(Sidecar):
         """Refuses an older generation, as the contract says."""
         if self.is_ahead:
             self.asked.append("Configure")
-            problem = plugin_errors.kit_errors.RpcError(
+            problem = kit_errors.RpcError(
                 grpc.StatusCode.FAILED_PRECONDITION, "STALE_GENERATION", "a newer one is in force"
             )
             await sidecars.fail(context, problem)

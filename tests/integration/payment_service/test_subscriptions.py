@@ -33,7 +33,10 @@ async def test_a_plan_has_a_price_at_its_provider_until_it_is_archived(
     assert (rig.state(made), price.provider_object_id) == ("ACTIVE", "price_1")
     assert bill.records.story(made) == ["plan.created", "plan.updated"]
     there = provider_object_pb2.PlanObject(
-        amount=rig.money(1200), interval=3, interval_count=1, active=True
+        amount=rig.money(1200),
+        interval=provider_object_pb2.BILLING_INTERVAL_MONTH,
+        interval_count=1,
+        active=True,
     )
     bill.bank.objects["old"] = provider_object_pb2.ProviderObject(
         provider_object_id="old", plan=there

@@ -40,7 +40,7 @@ def _story(hooks: hooking.Hooks, entity: Any, length: int, seed: int) -> list[An
         hooks.bank.frozen = chance.random() < 0.15
         if entity.id.startswith("pmt_"):
             card = objects.CardDetails(brand="visa", last4=f"{number:04}", expire_year=2040)
-            content = {"payment_method": {"card": card}}
+            content: dict[str, Any] = {"payment_method": {"card": card}}
         else:
             state, quantity = chance.choice(_STATES), 1 + chance.randrange(9)
             content = {"subscription": {"state": state, "quantity": quantity}}

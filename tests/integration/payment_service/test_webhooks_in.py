@@ -18,7 +18,7 @@ from payhub.provider.v1 import provider_object_pb2 as objects
 from payment_service.provider_client import registry
 from payment_service.usecases.webhooks import receiving, replaying
 from payment_service.webhooks import endpoint
-from tests.integration.payment_service import billing, hooking, rig
+from tests.integration.payment_service import billing, hooking, inside, rig
 
 _O = operation_pb2.Operation
 
@@ -309,7 +309,7 @@ async def test_nobody_without_the_admin_scope_sees_webhooks(hooks: hooking.Hooks
     async with rig.Caller(hooks.bill.caller.target, secret, "t-inside") as stranger:
         other = hooking.Hooks(
             bill=billing.Billing(
-                service=billing.inside.InProcess(parts=hooks.service.parts, caller=stranger),
+                service=inside.InProcess(parts=hooks.service.parts, caller=stranger),
                 bank=hooks.bank,
                 records=hooks.records,
             ),
