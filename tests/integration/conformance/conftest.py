@@ -13,7 +13,7 @@ from tests.integration.provider import rig as provider_rig
 @pytest.fixture(scope="session", autouse=True)
 def quick_providers() -> None:
     """Lets the suite start providers as `tests.starting` does."""
-    process.create_subprocess_exec = starting.create_subprocess_exec
+    process.create_subprocess_exec = starting.create_subprocess_exec  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="session")

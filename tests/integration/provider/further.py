@@ -124,7 +124,7 @@ class Shop:
 
     async def fetch(self, kind: str, object_id: str) -> Any:
         """Fetches an object with what belongs to it."""
-        value = provider_object_pb2.ObjectKind.Value(f"OBJECT_KIND_{kind.upper()}")
+        value = f"OBJECT_KIND_{kind.upper()}"
         reference = provider_object_pb2.ObjectReference(kind=value, provider_object_id=object_id)
         request = nps.FetchObjectRequest(binding_id=self.core.binding_id, reference=reference)
         return await self.core.call(self.stubs.notices.FetchObject, request)

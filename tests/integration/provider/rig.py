@@ -21,8 +21,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from payhub.plugin.v1 import plugin_service_pb2 as ps
-from payhub.plugin.v1 import plugin_service_pb2_grpc
+from payhub.plugin.v1 import plugin_service_pb2, plugin_service_pb2_grpc
 from payhub.provider.v1 import failure_pb2, operation_pb2, payment_provider_service_pb2_grpc
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 from payhub.type.v1 import money_pb2
@@ -36,6 +35,7 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 _READY = re.compile(r"ready grpc=(\S+) http=(\S+)")
 
+ps = plugin_service_pb2
 Operation = operation_pb2.Operation
 
 
@@ -95,7 +95,7 @@ class Sidecar:
 
     def wait(self) -> int:
         """Waits for its end and returns the exit status."""
-        status = self.process.wait(STOP_TIMEOUT_S)
+        status: int = self.process.wait(STOP_TIMEOUT_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return status
@@ -142,7 +142,7 @@ class Refused(Exception):
         self.failures: list[failure_pb2.Failure] = []
         self.retry_after_s: float | None = None
         self.fields: list[str] = []
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
         for detail in status.details if status else ():
             self._take(detail)
 
@@ -165,7 +165,7 @@ class Refused(Exception):
         assert len(self.failures) == 1
         name = failure_pb2.FailureReason.Name(self.failures[0].reason)
         assert name == f"FAILURE_REASON_{self.infos[0].reason}"
-        return self.infos[0].reason
+        return str(self.infos[0].reason)
 
     @property
     def effect(self) -> str:

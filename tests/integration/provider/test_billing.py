@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -35,7 +36,8 @@ async def shop(start_mock: Callable[..., rig.MockProcess]) -> AsyncIterator[furt
     assert process.stop() == 0
 
 
-def _one(answer: object, kind: str) -> provider_object_pb2.ProviderObject:
+def _one(answer: Any, kind: str) -> provider_object_pb2.ProviderObject:
+    objects: list[provider_object_pb2.ProviderObject]
     objects = [*getattr(answer, "objects", ()), *getattr(answer, "related", ())]
     found = [one for one in objects if one.WhichOneof("object") == kind]
     assert len(found) == 1, [one.WhichOneof("object") for one in objects]
@@ -64,7 +66,7 @@ async def test_methods_are_kept_paid_by_and_let_go(shop: further.Shop) -> None:
     )
     assert (await shop.find(request.context.operation_id)).objects == kept.objects
 
-    async def pay(token: str, **rest: bool) -> pps.AuthorizePaymentResponse:
+    async def pay(token: str, **rest: Any) -> pps.AuthorizePaymentResponse:
         sale = shop.core.authorization(token, sale=True)
         sale.MergeFrom(pps.AuthorizePaymentRequest(provider_customer_id=customer, **rest))
         answer: pps.AuthorizePaymentResponse = await shop.core.call(

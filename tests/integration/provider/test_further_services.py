@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -175,7 +176,7 @@ def _method(core_id: str = "", *, object_id: str = "pm_1") -> ProviderObject:
     return one
 
 
-def _attach(core: rig.Core, token: str = "tok_a", **context: str) -> mps.AttachPaymentMethodRequest:
+def _attach(core: rig.Core, token: str = "tok_a", **context: Any) -> mps.AttachPaymentMethodRequest:
     return mps.AttachPaymentMethodRequest(
         context=core.context(**context),
         payment_method_id="pmt_1",

@@ -8,6 +8,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -254,7 +255,7 @@ async def test_sigterm_waits_for_what_runs(start_mock: StartMock) -> None:
     mock = start_mock()
     core = rig.Core(mock.target)
     await core.connect(config=_slow())
-    health = health_pb2_grpc.HealthStub(core.channel)
+    health: Any = health_pb2_grpc.HealthStub(core.channel)
     for service in ("", "payhub.plugin.v1.PluginService"):
         check = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
         assert check.status == health_pb2.HealthCheckResponse.SERVING

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -110,10 +112,11 @@ async def test_unknown_fields_and_attempts_do_not_make_another_operation(core: r
 async def test_ceilings_hold(core: rig.Core) -> None:
     """Over-capture, over-refund and capture after void change nothing, with effect none."""
     paid = await core.authorize(amount_minor=100)
-    for work in (
+    beyond: tuple[Callable[[], Any], ...] = (
         lambda: core.capture(paid, 101),
         lambda: core.refund(paid, 1),
-    ):
+    )
+    for work in beyond:
         with pytest.raises(rig.Refused) as refused:
             await work()
         assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
@@ -188,13 +191,14 @@ async def test_another_bindings_payments_do_not_exist(
     paid = await core.authorize()
     other = rig.Core(bank.target)
     await other.connect()
-    for work in (
+    foreign: tuple[Callable[[], Any], ...] = (
         lambda: other.capture(paid, 1),
         lambda: other.refund(paid, 1),
         lambda: other.void(paid.operation_id, provider_payment_id=paid.provider_object_id),
         lambda: other.void(paid.operation_id),
         lambda: other.find(paid.operation_id),
-    ):
+    )
+    for work in foreign:
         with pytest.raises(rig.Refused) as refused:
             await work()
         assert (refused.value.reason, refused.value.effect) == ("NOT_FOUND", "NONE")

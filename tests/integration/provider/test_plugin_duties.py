@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -89,7 +90,8 @@ async def odd() -> AsyncIterator[tuple[Odd, rig.Core]]:
 
 async def test_the_handshake_is_true_and_stable(core: rig.Core) -> None:
     """Identity is the same in every handshake; unknown offers are ignored; all is stated."""
-    offer = rig.ps.HandshakeRequest(services=["of.no.One"], core_capabilities=[1, 99])
+    given: Any = [1, 99]
+    offer = rig.ps.HandshakeRequest(services=["of.no.One"], core_capabilities=given)
     first = await core.call(core.plugin.Handshake, offer)
     assert await core.call(core.plugin.Handshake, offer) == first
     assert (first.identity.plugin_id, first.identity.kind) == ("mock", rig.ps.PLUGIN_KIND_PROVIDER)
@@ -131,12 +133,13 @@ async def test_what_is_not_declared_is_refused_with_nothing_done(
 ) -> None:
     """NOT_SUPPORTED for each undeclared operation; the provider never sees it."""
     plugin, core = odd
-    for work in (
+    refusals: tuple[Callable[[], Any], ...] = (
         lambda: core.authorize(sale=False),
         lambda: core.capture(State(provider_object_id="p"), 1),
         lambda: core.void(rig.new_operation_id()),
         lambda: core.create_customer(name="Ada"),
-    ):
+    )
+    for work in refusals:
         with pytest.raises(rig.Refused) as refused:
             await work()
         assert refused.value.code is grpc.StatusCode.UNIMPLEMENTED

@@ -23,7 +23,7 @@ class Told:
     shop: further.Shop
     inbox: inbox.Inbox
 
-    async def first(self, event_type: str) -> tuple[further.nps.WebhookRequest, dict[str, str]]:
+    async def first(self, event_type: str) -> tuple[nps.WebhookRequest, dict[str, str]]:
         """Returns the first delivery of a type: the request as received, and its headers."""
         found: list[tuple[list[tuple[str, str]], bytes]] = []
 

@@ -302,8 +302,8 @@ async def test_invoices_by_hand(double: running.Double, client: Any) -> None:
 def test_months_keep_their_day() -> None:
     """A period that starts on the 31st ends on the last day of shorter months."""
 
-    def day(*date: int) -> int:
-        return int(datetime.datetime(*date, tzinfo=datetime.UTC).timestamp())  # type: ignore[misc]
+    def day(year: int, month: int, number: int) -> int:
+        return int(datetime.datetime(year, month, number, tzinfo=datetime.UTC).timestamp())
 
     monthly = {"interval": "month", "interval_count": 1}
     start = day(2027, 1, 31)

@@ -74,7 +74,7 @@ async def test_key_in_flight_conflicts(double: running.Double, client: Any) -> N
 async def test_faults_before_and_after_the_effect(double: running.Double, client: Any) -> None:
     """Each fault leaves exactly the effects that it says, and a retry with the key shows them."""
     create = client.payment_intents.create_async
-    expected = {
+    expected: dict[str, tuple[type[Any], int, str | None]] = {
         "drop_before_commit": (stripe.APIConnectionError, 0, "succeeded"),
         "drop_after_commit": (stripe.APIConnectionError, 1, "succeeded"),
         "truncate": (aiohttp.ClientPayloadError, 1, "succeeded"),

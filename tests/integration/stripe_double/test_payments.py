@@ -115,12 +115,14 @@ async def test_every_decline_code_has_a_card(client: Any, saved: bool) -> None:
         error = await asking.refused(asking.pay(client, method, **given))
         assert isinstance(error, stripe.CardError)
         assert error.code == decline.code
-        assert error.error.decline_code == decline.decline_code
-        assert error.error.advice_code == decline.advice_code
-        assert not shapes.error_problems(error.json_body["error"])
-        intent = await client.payment_intents.retrieve_async(error.error.payment_intent.id)
+        said: Any = error.error
+        body: Any = error.json_body
+        assert said.decline_code == decline.decline_code
+        assert said.advice_code == decline.advice_code
+        assert not shapes.error_problems(body["error"])
+        intent = await client.payment_intents.retrieve_async(said.payment_intent.id)
         assert intent.status == "requires_payment_method"
-        assert intent.last_payment_error.charge == intent.latest_charge == error.error.charge
+        assert intent.last_payment_error.charge == intent.latest_charge == said.charge
     official = [name for name in cards.METHODS if name.startswith("pm_card_chargeDeclined")]
     for method in official:
         assert isinstance(await asking.refused(asking.pay(client, method)), stripe.CardError)
@@ -210,7 +212,8 @@ async def test_bad_parameters_are_refused(
     assert error.code == code
     if param is not None:
         assert error.param == param
-    assert not shapes.error_problems(error.json_body["error"])
+    body: Any = error.json_body
+    assert not shapes.error_problems(body["error"])
     assert not (await client.payment_intents.list_async()).data
 
 

@@ -33,8 +33,8 @@ async def _process(state: pathlib.Path) -> AsyncIterator[tuple[str, asyncio.subp
 
 
 async def _pay(address: str) -> Any:
-    transport = stripe.AIOHTTPClient(connector=aiohttp.TCPConnector())
-    client = stripe.StripeClient(
+    transport: Any = stripe.AIOHTTPClient(connector=aiohttp.TCPConnector())
+    client: Any = stripe.StripeClient(
         store.DEFAULT_KEY, base_addresses={"api": address}, http_client=transport
     )
     try:
