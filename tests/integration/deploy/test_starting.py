@@ -15,7 +15,7 @@ from tests import starting
 
 MOCK = [sys.executable, "-m", "provider_mock"]
 ENV = {"PROVIDER_MOCK_GRPC_PORT": "0", "PROVIDER_MOCK_HTTP_PORT": "0"}
-WAYS = (starting.popen, subprocess.Popen)
+WAYS: tuple[Callable[..., Any], ...] = (starting.popen, subprocess.Popen)
 
 Start = Callable[..., Any]
 

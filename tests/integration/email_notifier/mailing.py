@@ -133,13 +133,14 @@ class Notifier:
 
     def _spawn(self) -> "subprocess.Popen[str]":
         with pathlib.Path(self._log.name).open("a") as stderr:
-            return starting.popen(
+            made: subprocess.Popen[str] = starting.popen(
                 [sys.executable, "-m", "subscribers.email_notifier"],
                 env={**os.environ, **self._env},
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
             )
+        return made
 
     async def start(self) -> None:
         """Starts it and waits until its consumer is joined."""

@@ -108,7 +108,7 @@ async def refusal(call: Any) -> tuple[grpc.aio.AioRpcError, error_details_pb2.Er
         await call
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()
-    status = rpc_status.from_call(failed.value)
+    status = rpc_status.from_call(failed.value)  # type: ignore[arg-type]
     for packed in status.details if status is not None else ():
         packed.Unpack(info)
         packed.Unpack(bad_request)
@@ -218,10 +218,11 @@ async def test_every_wrong_field_is_named(serving: Serving) -> None:
 async def test_bytes_that_are_no_message_are_the_callers_fault(serving: Serving) -> None:
     """Neither UNKNOWN nor a parser's text."""
     async with serving() as rig:
+        channel: Any = rig.channel
         for call in (
-            rig.channel.unary_unary(f"/{echo.NAME}/Say")(b"\xff\xff", timeout=5),
-            rig.channel.unary_stream(f"/{echo.NAME}/Count")(b"\xff\xff", timeout=5).read(),
-            rig.channel.stream_unary(f"/{echo.NAME}/Join")(iter([b"\xff"]), timeout=5),
+            channel.unary_unary(f"/{echo.NAME}/Say")(b"\xff\xff", timeout=5),
+            channel.unary_stream(f"/{echo.NAME}/Count")(b"\xff\xff", timeout=5).read(),
+            channel.stream_unary(f"/{echo.NAME}/Join")(iter([b"\xff"]), timeout=5),
         ):
             error, info, _ = await refusal(call)
             assert error.code() is grpc.StatusCode.INVALID_ARGUMENT

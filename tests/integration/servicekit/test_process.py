@@ -116,7 +116,8 @@ async def test_a_process_announces_itself_and_can_be_asked() -> None:
         for name in ("", echo.NAME):
             answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
-        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(process.channel)
+        channel: Any = process.channel
+        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         async for shown in reflection.ServerReflectionInfo(asked):
             assert echo.NAME in [one.name for one in shown.list_services_response.service]

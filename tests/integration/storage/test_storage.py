@@ -9,7 +9,8 @@ import sys
 import time
 import traceback
 import urllib.parse
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -65,13 +66,13 @@ async def test_an_exception_rolls_back_its_caller_only(db: storage.Database) -> 
         conn.run(INSERT, {"id": "bad", "amount": 1})
         raise ValueError("no")
 
-    def working(key: str) -> asyncio.Future[int] | object:
+    def working(key: str) -> Awaitable[Any]:
         return db.write(lambda conn: conn.run(INSERT, {"id": key, "amount": 1}))
 
     outcomes = await asyncio.gather(
-        *[working(f"good{i}") for i in range(10)],  # type: ignore[arg-type]
+        *[working(f"good{i}") for i in range(10)],
         db.write(failing),
-        *[working(f"late{i}") for i in range(10)],  # type: ignore[arg-type]
+        *[working(f"late{i}") for i in range(10)],
         return_exceptions=True,
     )
     assert sum(isinstance(outcome, ValueError) for outcome in outcomes) == 1
@@ -255,16 +256,16 @@ async def test_callers_that_share_a_commit_do_not_share_their_errors(
 ) -> None:
     """Of many one-statement writes at once, a failing one fails alone and the others are kept."""
 
-    def working(key: str) -> asyncio.Future[int] | object:
+    def working(key: str) -> Awaitable[Any]:
         return db.write(lambda conn: conn.run(INSERT, {"id": key, "amount": 1}), one_statement=True)
 
     wrong = db.write(
         lambda conn: conn.run(INSERT, {"id": "wrong", "amount": -1}), one_statement=True
     )
     outcomes = await asyncio.gather(
-        *[working(f"a{i}") for i in range(40)],  # type: ignore[arg-type]
+        *[working(f"a{i}") for i in range(40)],
         wrong,
-        *[working(f"b{i}") for i in range(40)],  # type: ignore[arg-type]
+        *[working(f"b{i}") for i in range(40)],
         return_exceptions=True,
     )
     assert [o for o in outcomes if o != 1] == [outcomes[40]]
@@ -375,14 +376,14 @@ async def test_a_server_that_only_reads_can_not_be_used(
     name = urllib.parse.urlsplit(url).path.lstrip("/")
     mode = f'alter database "{name}" set default_transaction_read_only = '
     with psycopg.connect(url, autocommit=True) as other:
-        other.execute(CREATE)  # type: ignore[arg-type]
-        other.execute(f"{mode} on")  # type: ignore[arg-type]
+        other.execute(CREATE)
+        other.execute(f"{mode} on")
         db = await storage.open_database(url, pool_size=2)
         try:
             for one_statement in (True, False):
                 with pytest.raises(storage.StorageUnavailable):
                     await _insert(db, "a", one_statement=one_statement)
-            other.execute(f"{mode} off")  # type: ignore[arg-type]
+            other.execute(f"{mode} off")
             for one_statement in (True, False):
                 assert await _insert(db, f"{one_statement}", one_statement=one_statement) == 1
         finally:
