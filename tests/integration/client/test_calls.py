@@ -214,7 +214,7 @@ async def test_an_only_attempt_has_all_the_time_of_its_caller(
     left_s: list[float] = []
 
     class Plugins(plugin_admin_service_pb2_grpc.PluginAdminServiceServicer):
-        async def StopPlugin(self, request, context):
+        async def StopPlugin(self, request: Any, context: Any) -> Any:
             left_s.append(context.time_remaining())
             return plugin_admin_service_pb2.StopPluginResponse()
 

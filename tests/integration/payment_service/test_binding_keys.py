@@ -183,7 +183,7 @@ async def test_a_backup_from_the_future_stops_no_backups(
     async def written() -> bool:
         return await asyncio.to_thread(files) > 1
 
-    changes = {"backup_dir": tmp_path, "backup_keep": 1}
+    changes: dict[str, Any] = {"backup_dir": tmp_path, "backup_keep": 1}
     async with inside.running(database_url, bank.target(stack.MOCK), **changes):
         await rig.until(written)
 
