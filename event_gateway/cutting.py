@@ -10,6 +10,10 @@ from collections.abc import Callable, Sequence
 
 from event_gateway import splice
 from event_gateway.db import read
+from servicekit import clock, storage
+
+# How full responses are made whose events are joined before their sizes are known.
+_FULL = 0.8
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,95 @@ def cut(
     return Page(state=found.state, parts=parts, upto=upto, made_us=made_us)
 
 
-def _part(data: bytearray, count: int, upto: int, trailer: Callable[[int], bytes]) -> Part:
-    size = len(data)
-    data += trailer(upto)
-    return Part(data=bytes(data), size_bytes=size, count=count, position=upto)
+class Reading:
+    """Pages of the log as one reader takes them; joined by the database where it can.
+
+    Args:
+        selection: What the reader is sent.
+        whole: Limits of a page.
+        each: Limits of each response.
+        thin: Leave out the events' data.
+        time: Says when a page was made.
+        trailer: Returns what a response that ends at a position says besides events.
+    """
+
+    def __init__(
+        self,
+        selection: read.Selection,
+        *,
+        whole: Limits,
+        each: Limits,
+        thin: bool,
+        time: clock.Clock,
+        trailer: Callable[[int], bytes],
+    ) -> None:
+        self._selection = selection
+        self._whole = whole
+        self._each = each
+        self._thin = thin
+        self._time = time
+        self._trailer = trailer
+        # Of the last page's events, with what precedes each.
+        self._mean_bytes = 0
+
+    def page(self, conn: storage.Connection, after: int, upto: int) -> Page:
+        """Returns the first page of what lies in (*after*, *upto*]."""
+        page = None
+        if conn.dialect == "sqlite" and self._selection.by_rows and not self._thin:
+            page = self._joined(conn, after, upto)
+        if page is None:
+            page = self.cut(
+                read.stretch(
+                    conn,
+                    self._selection,
+                    after=after,
+                    upto=upto,
+                    events_max=self._whole.events,
+                    bytes_max=self._whole.bytes,
+                )
+            )
+        if count := sum(part.count for part in page.parts):
+            self._mean_bytes = sum(part.size_bytes for part in page.parts) // count
+        return page
+
+    def cut(self, found: read.Stretch) -> Page:
+        """Returns what was found in storage."""
+        return cut(
+            found,
+            whole=self._whole,
+            each=self._each,
+            thin=self._thin,
+            made_us=self._time.now_us(),
+            trailer=self._trailer,
+        )
+
+    def _joined(self, conn: storage.Connection, after: int, upto: int) -> Page | None:
+        """Returns a page of responses that the database joined, or None: cut it.
+
+        The interpreter's lock is needed once for each response, not for every row.
+        """
+        if not self._mean_bytes:
+            return None
+        state, made_us = read.state(conn), self._time.now_us()
+        upto = min(upto, state.head)
+        rows = min(self._each.events, int(self._each.bytes * _FULL) // self._mean_bytes)
+        left, left_bytes = self._whole.events, self._whole.bytes
+        parts: list[Part] = []
+        reached = after
+        while reached < upto and left >= rows > 0 and left_bytes > 0:
+            found = read.joined(conn, self._selection, after=reached, upto=upto, rows=rows)
+            if found is None or len(found.data) > self._each.bytes:
+                break
+            reached = found.upto
+            left -= found.count
+            left_bytes -= len(found.data)
+            if found.count:
+                parts.append(_part(found.data, found.count, reached, self._trailer))
+        if reached == after:
+            return None
+        return Page(state=state, parts=parts, upto=reached, made_us=made_us)
+
+
+def _part(data: bytes | bytearray, count: int, upto: int, trailer: Callable[[int], bytes]) -> Part:
+    response = b"".join((data, trailer(upto)))
+    return Part(data=response, size_bytes=len(data), count=count, position=upto)

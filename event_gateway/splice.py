@@ -63,6 +63,10 @@ def stored(body: bytes, append_time: bytes, position: int) -> bytes:
 
 
 _PREFIXES = tuple(_EVENTS_TAG + varint(size) for size in range(_PREFIXED_MAX))
+# Sizes whose prefixes are equally long, and these prefixes, for a database that looks them up.
+EVEN_SIZES = range(0x80, _PREFIXED_MAX)
+EVEN_PREFIX_BYTES = 3
+EVEN_PREFIXES = b"".join(_PREFIXES[size] for size in EVEN_SIZES)
 
 
 def prefix(size: int) -> bytes:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from event_gateway import cursor, cutting, groups, splice
-from event_gateway.db import read
 from servicekit import clock
 
 # One response. A larger event comes alone: with at most 256 KiB of data it stays
@@ -180,17 +179,17 @@ class Subscription:
             if self.position == before:
                 return None
 
-    def cut(self, found: read.Stretch) -> cutting.Page:
-        """Returns what storage has as this reader takes it.
+    def reading(self) -> cutting.Reading:
+        """Returns how storage is read for this reader.
 
-        Called by the thread that reads, while the reader goes on.
+        Used by the thread that reads, while the reader goes on.
         """
-        return cutting.cut(
-            found,
-            made_us=self._time.now_us(),
+        return cutting.Reading(
+            self.group.matcher.selection,
             whole=PAGE,
             each=cutting.Limits(events=self._limits.events_max, bytes=self._limits.bytes_max),
             thin=self.group.thin,
+            time=self._time,
             trailer=lambda position: self._trailer(position, CATCHING_UP),
         )
 

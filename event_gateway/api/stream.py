@@ -16,7 +16,6 @@ import grpc.aio
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from event_gateway import (
-    cutting,
     grants,
     groups,
     hub,
@@ -27,8 +26,7 @@ from event_gateway import (
     subscription,
 )
 from event_gateway.api import queries
-from event_gateway.db import read
-from servicekit import auth, clock, ids, logs, metrics, rpc, storage
+from servicekit import auth, clock, ids, logs, metrics, rpc
 
 SERVICE = pb.DESCRIPTOR.services_by_name["EventStreamService"].full_name
 
@@ -292,17 +290,7 @@ class Streams:
     def _read_ahead(
         self, wanted: subscription.ReadStorage, reader: subscription.Subscription
     ) -> readahead.ReadAhead:
-        def look(conn: storage.Connection, after: int, upto: int) -> cutting.Page:
-            found = read.stretch(
-                conn,
-                reader.group.matcher.selection,
-                after=after,
-                upto=upto,
-                events_max=subscription.PAGE.events,
-                bytes_max=subscription.PAGE.bytes,
-            )
-            return reader.cut(found)
-
+        look = reader.reading().page
         return readahead.ReadAhead(
             self._places.database, self._reads, look, after=wanted.after, upto=wanted.upto
         )

@@ -91,6 +91,21 @@ class Stretch:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """The first events behind a place, as elements of `repeated Event events = 1`.
+
+    Attributes:
+        data: All of them.
+        count: How many.
+        upto: Nothing else matches at or before this position.
+    """
+
+    data: bytes
+    count: int
+    upto: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What a read may return: `tenants` and, if not empty, `entity_ids` narrow the rows
     looked at, `matches(tenant, type, entity type, entity)` decides. `by_rows` says that
@@ -133,19 +148,24 @@ _WHERE = {
 }
 
 
-def _narrowed(columns: str, postgresql: str = "select {rows}") -> dict[str, storage.Statement]:
+def _narrowed(
+    columns: str, postgresql: str = "select {rows}", *, sqlite: str = "select {rows}"
+) -> dict[str, storage.Statement]:
     """Returns a statement for each way to narrow the rows down.
 
-    *postgresql* is what is made of it there: `{rows}` is all that follows `select `, `{order}`
-    the order of the rows.
+    *postgresql* and *sqlite* are what is made of it there: `{rows}` is all that follows
+    `select `, `{order}` the order of the rows.
     """
     found = {}
-    for name, (sqlite, narrowed) in _WHERE.items():
+    for name, where in _WHERE.items():
         order = "tenant_id, position" if name == "tenant" else "position"
-        rows = f"{columns} from event_log where {narrowed} order by {order} limit :rows"
+        rows = [
+            f"{columns} from event_log where {one} order by {by} limit :rows"
+            for one, by in zip(where, ("position", order), strict=True)
+        ]
         found[name] = storage.Statement(
-            f"select {columns} from event_log where {sqlite} order by position limit :rows",
-            postgresql=postgresql.format(rows=rows, order=order),
+            sqlite.format(rows=rows[0], order="position"),
+            postgresql=postgresql.format(rows=rows[1], order=order),
             # One entity has a few events, another most of the log.
             prepared=name != "entities",
         )
@@ -160,6 +180,16 @@ _WHOLE = _narrowed(
     "select position, event from (select tenant_id, sum(length(event)) over (order by {order} "
     "rows between unbounded preceding and 1 preceding) as before, {rows}) as rows "
     "where before is null or before <= :bytes order by {order}",
+)
+_IS_EVEN = f"size between {splice.EVEN_SIZES.start} and {splice.EVEN_SIZES.stop - 1}"
+_PREFIX = f"(size - {splice.EVEN_SIZES.start}) * {splice.EVEN_PREFIX_BYTES} + 1"
+# Rows come to the aggregate in the order of the query below it. SQLite calls the result a text
+# until it is cast back, and keeps its bytes.
+_JOINED = _narrowed(
+    "position, event, length(event) as size",
+    sqlite="select count(*), max(position), sum(size), cast(group_concat("
+    f"iif({_IS_EVEN}, substr(:prefixes, {_PREFIX}, {splice.EVEN_PREFIX_BYTES}) || event, ''), '') "
+    "as blob) from (select {rows})",
 )
 _EVENTS = storage.Statement(
     "select position, event from event_log "
@@ -284,6 +314,24 @@ def stretch(
         conn, selection, after=after, upto=upto, events_max=events_max, bytes_max=bytes_max
     )
     return Stretch(state=current, events=_events(conn, wanted), upto=upto)
+
+
+def joined(
+    conn: storage.Connection, selection: Selection, *, after: int, upto: int, rows: int
+) -> Joined | None:
+    """Returns the first *rows* events in (*after*, *upto*], joined by SQLite.
+
+    None: one of them has a size without a prefix, which is seen by the bytes that are missing.
+    For a selection whose rows decide alone.
+    """
+    name, params, upto = _rows(conn, selection, after=after, upto=upto, rows=rows)
+    row = conn.one(_JOINED[name], {**params, "prefixes": splice.EVEN_PREFIXES})
+    if row is None or not row[0]:
+        return Joined(data=b"", count=0, upto=upto)
+    count, last, size_bytes, data = row
+    if len(data) != size_bytes + count * splice.EVEN_PREFIX_BYTES:
+        return None
+    return Joined(data=data, count=count, upto=last if count == rows else upto)
 
 
 def events_at(conn: storage.Connection, positions: list[int]) -> dict[int, bytes]:

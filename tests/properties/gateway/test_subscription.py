@@ -51,7 +51,7 @@ def test_every_cursor_covers_exactly_what_was_sent(
                 if isinstance(action, bytes):
                     record.take(action)
                 elif action is not None:
-                    for response in reader.take(reader.cut(log.read(action, limit))):
+                    for response in reader.take(reader.reading().cut(log.read(action, limit))):
                         record.take(response)
     readers.run(log, reader, record, limit=limit)
     record.take(reader.heartbeat())

@@ -123,5 +123,5 @@ def run(
         if isinstance(action, bytes):
             record.take(action)
         else:
-            for data in reader.take(reader.cut(log.read(action, limit))):
+            for data in reader.take(reader.reading().cut(log.read(action, limit))):
                 record.take(data)

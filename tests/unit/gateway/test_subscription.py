@@ -94,7 +94,7 @@ def test_storage_reads_are_checkpointed_too() -> None:
     reader, record = log.subscribe(0), readers.Record(log, 0)
     action = reader.step()
     assert isinstance(action, subscription.ReadStorage)
-    for data in reader.take(reader.cut(log.read(action, 10))):
+    for data in reader.take(reader.reading().cut(log.read(action, 10))):
         record.take(data)
     assert record.cursor == 12_000
 
@@ -157,7 +157,7 @@ def test_a_page_that_is_sent_late_tells_what_holds_when_it_is_sent() -> None:
     reader = log.subscribe(0)
     action = reader.step()
     assert isinstance(action, subscription.ReadStorage)
-    page = reader.cut(log.read(action, 10))
+    page = reader.reading().cut(log.read(action, 10))
     log.append("one")
     log.time.advance(60)
     (response,) = map(pb.SubscribeResponse.FromString, reader.take(page))
