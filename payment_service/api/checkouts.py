@@ -73,12 +73,8 @@ class CheckoutServicer(checkout_service_pb2_grpc.CheckoutServiceServicer):
             before_id=start[0] if start else "",
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
-        response = pb.ListCheckoutsResponse(
-            checkouts=[telling.checkout(one) for one in found[:size]]
-        )
-        if len(found) > size:
-            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
-        return response
+        shown, token = reading.page(request, found, telling.checkout)
+        return pb.ListCheckoutsResponse(checkouts=shown, next_page_token=token)
 
     async def ExpireCheckout(
         self, request: pb.ExpireCheckoutRequest, context: Any

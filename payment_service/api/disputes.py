@@ -39,10 +39,8 @@ class DisputeServicer(dispute_service_pb2_grpc.DisputeServiceServicer):
             before_id=start[0] if start else "",
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
-        response = pb.ListDisputesResponse(disputes=[telling.dispute(one) for one in found[:size]])
-        if len(found) > size:
-            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
-        return response
+        shown, token = reading.page(request, found, telling.dispute)
+        return pb.ListDisputesResponse(disputes=shown, next_page_token=token)
 
     async def SubmitDisputeEvidence(
         self, request: pb.SubmitDisputeEvidenceRequest, context: Any

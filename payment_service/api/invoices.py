@@ -40,7 +40,5 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
             before_id=start[0] if start else "",
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
-        response = pb.ListInvoicesResponse(invoices=[telling.invoice(one) for one in found[:size]])
-        if len(found) > size:
-            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
-        return response
+        shown, token = reading.page(request, found, telling.invoice)
+        return pb.ListInvoicesResponse(invoices=shown, next_page_token=token)

@@ -55,12 +55,8 @@ class PaymentMethodServicer(payment_method_service_pb2_grpc.PaymentMethodService
             before_id=start[0] if start else "",
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
-        response = pb.ListPaymentMethodsResponse(
-            payment_methods=[telling.payment_method(one) for one in found[:size]]
-        )
-        if len(found) > size:
-            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
-        return response
+        shown, token = reading.page(request, found, telling.payment_method)
+        return pb.ListPaymentMethodsResponse(payment_methods=shown, next_page_token=token)
 
     async def SetDefaultPaymentMethod(
         self, request: pb.SetDefaultPaymentMethodRequest, context: Any

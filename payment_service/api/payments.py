@@ -130,12 +130,8 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             before_id=before_id,
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
-        response = pb.ListPaymentsResponse(
-            payments=[snapshots.payment(payment) for payment in found[:size]]
-        )
-        if len(found) > size:
-            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
-        return response
+        shown, token = reading.page(request, found, snapshots.payment)
+        return pb.ListPaymentsResponse(payments=shown, next_page_token=token)
 
 
 def _one_method(request: pb.CreatePaymentRequest | pb.ConfirmPaymentRequest) -> None:

@@ -73,10 +73,8 @@ class PlanServicer(plan_service_pb2_grpc.PlanServiceServicer):
             before_id=start[0] if start else "",
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
-        response = pb.ListPlansResponse(plans=[telling.plan(one) for one in found[:size]])
-        if len(found) > size:
-            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
-        return response
+        shown, token = reading.page(request, found, telling.plan)
+        return pb.ListPlansResponse(plans=shown, next_page_token=token)
 
     async def ArchivePlan(
         self, request: pb.ArchivePlanRequest, context: Any

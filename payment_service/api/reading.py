@@ -8,8 +8,8 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -20,10 +20,18 @@ from payment_service.usecases import context, intents
 from servicekit import errors, rpc, validation
 
 M = TypeVar("M", bound=Message)
+R = TypeVar("R", bound="_Row")
 
 PAGE_DEFAULT = 50
+# gRPC's clients take 4 MiB in one response, by default.
+PAGE_BYTES_MAX = 3 * 1024 * 1024
 INT64_MAX = 2**63 - 1
 _FINGERPRINT_BYTES = 8
+
+
+class _Row(Protocol):
+    @property
+    def id(self) -> str: ...
 
 
 def check(request: Message) -> None:
@@ -147,6 +155,29 @@ def _plain(value: str | int) -> bool:
     if isinstance(value, str):
         return bool(value) and value.isascii() and value.isprintable()
     return 0 <= value <= INT64_MAX
+
+
+def page(request: Message, found: Sequence[R], show: Callable[[R], M]) -> tuple[list[M], str]:
+    """Returns the messages of a page, and the token of the next one if others follow.
+
+    A page that would be too large for one response ends earlier, but holds one row at least.
+
+    Args:
+        request: One with a `page_size`.
+        found: The rows by id, one more than `page_size` if others follow.
+        show: Returns a row's message.
+    """
+    shown: list[M] = []
+    left_bytes = PAGE_BYTES_MAX
+    for one in found[: page_size(request)]:
+        message = show(one)
+        left_bytes -= message.ByteSize()
+        if left_bytes < 0 and shown:
+            break
+        shown.append(message)
+    if len(found) == len(shown):
+        return shown, ""
+    return shown, next_page_token(request, found[len(shown) - 1].id)
 
 
 def page_size(request: Message) -> int:

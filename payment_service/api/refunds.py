@@ -52,9 +52,5 @@ class RefundServicer(refund_service_pb2_grpc.RefundServiceServicer):
             before_id=before_id,
             most=size + 1,
         )
-        response = pb.ListRefundsResponse(
-            refunds=[snapshots.refund(refund) for refund in found[:size]]
-        )
-        if len(found) > size:
-            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
-        return response
+        shown, token = reading.page(request, found, snapshots.refund)
+        return pb.ListRefundsResponse(refunds=shown, next_page_token=token)

@@ -59,12 +59,8 @@ class SubscriptionServicer(subscription_service_pb2_grpc.SubscriptionServiceServ
             before_id=start[0] if start else "",
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
-        response = pb.ListSubscriptionsResponse(
-            subscriptions=[telling.subscription(one) for one in found[:size]]
-        )
-        if len(found) > size:
-            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
-        return response
+        shown, token = reading.page(request, found, telling.subscription)
+        return pb.ListSubscriptionsResponse(subscriptions=shown, next_page_token=token)
 
     async def ChangeSubscriptionPlan(
         self, request: pb.ChangeSubscriptionPlanRequest, context: Any

@@ -35,10 +35,8 @@ class InboundWebhookServicer(inbound_webhook_service_pb2_grpc.InboundWebhookServ
             before_id=before_id,
         )
         found = await self._cases.list_newest_first(wanted, size + 1)
-        response = pb.ListInboundWebhooksResponse(webhooks=[_message(one) for one in found[:size]])
-        if len(found) > size:
-            response.next_page_token = reading.next_page_token(request, found[size - 1].id)
-        return response
+        shown, token = reading.page(request, found, _message)
+        return pb.ListInboundWebhooksResponse(webhooks=shown, next_page_token=token)
 
     async def GetInboundWebhook(
         self, request: pb.GetInboundWebhookRequest, context: Any
