@@ -25,27 +25,33 @@ _NEXT = storage.Statement(
     "where (tenant_id, rpc, key) > (:tenant_id, :rpc, :key) "
     "order by tenant_id, rpc, key limit :most"
 )
+# Of one page; in the text of _PRUNE, so that PostgreSQL plans for so few, and looks for what
+# they are of by index instead of reading whole tables.
+PAGE_MAX = 500
 # Kept whatever their age: keys of open operations, of payments that may still be confirmed,
 # captured or canceled, and of refunds, subscriptions, checkouts and disputes that are not over.
 # Customers, payment methods and plans have no end that a call could be about.
 _PRUNE = storage.Statement(
-    """delete from idempotency_keys where (tenant_id, rpc, key) > (:tenant_id, :rpc, :key)
-       and (tenant_id, rpc, key) <= (:last_tenant_id, :last_rpc, :last_key)
-       and lease_until_us < {now_us} - :keep_us
+    f"""delete from idempotency_keys where (tenant_id, rpc, key) in (
+       select tenant_id, rpc, key from (select * from idempotency_keys
+         where (tenant_id, rpc, key) > (:tenant_id, :rpc, :key)
+         and (tenant_id, rpc, key) <= (:last_tenant_id, :last_rpc, :last_key)
+         and lease_until_us < {{now_us}} - :keep_us
+         order by tenant_id, rpc, key limit {PAGE_MAX}) as old
+       where not exists (select 1 from operations o
+         where o.entity_id = old.resource_id and o.state <= 4)
        and not exists (select 1 from operations o
-         where o.entity_id = idempotency_keys.resource_id and o.state <= 4)
-       and not exists (select 1 from operations o
-         where o.id = idempotency_keys.operation_id and o.state <= 4)
-       and not exists (select 1 from payments p where p.tenant_id = idempotency_keys.tenant_id
-         and p.id = idempotency_keys.resource_id and p.state not in (5, 7))
-       and not exists (select 1 from refunds r where r.tenant_id = idempotency_keys.tenant_id
-         and r.id = idempotency_keys.resource_id and r.state not in (2, 3))
-       and not exists (select 1 from mirrors m where m.tenant_id = idempotency_keys.tenant_id
-         and m.kind = 4 and m.id = idempotency_keys.resource_id and m.state not in (6, 7))
-       and not exists (select 1 from mirrors m where m.tenant_id = idempotency_keys.tenant_id
-         and m.kind = 6 and m.id = idempotency_keys.resource_id and m.state not in (3, 4, 5))
-       and not exists (select 1 from mirrors m where m.tenant_id = idempotency_keys.tenant_id
-         and m.kind = 7 and m.id = idempotency_keys.resource_id and m.state not in (4, 5, 6))"""
+         where o.id = old.operation_id and o.state <= 4)
+       and not exists (select 1 from payments p where p.tenant_id = old.tenant_id
+         and p.id = old.resource_id and p.state not in (5, 7))
+       and not exists (select 1 from refunds r where r.tenant_id = old.tenant_id
+         and r.id = old.resource_id and r.state not in (2, 3))
+       and not exists (select 1 from mirrors m where m.tenant_id = old.tenant_id
+         and m.kind = 4 and m.id = old.resource_id and m.state not in (6, 7))
+       and not exists (select 1 from mirrors m where m.tenant_id = old.tenant_id
+         and m.kind = 6 and m.id = old.resource_id and m.state not in (3, 4, 5))
+       and not exists (select 1 from mirrors m where m.tenant_id = old.tenant_id
+         and m.kind = 7 and m.id = old.resource_id and m.state not in (4, 5, 6)))"""
 )
 
 # (tenant, RPC, key): where a walk over the table is.

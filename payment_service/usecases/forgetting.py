@@ -18,7 +18,7 @@ LEASE = "idempotency_keys"
 LEASE_S = 300.0
 STEP_EVERY_S = 60.0
 # Keys of one transaction, and transactions of one step: a hundred million keys a day.
-CHUNK = 500
+CHUNK = idempotency.PAGE_MAX
 CHUNKS = 150
 # From the end of one walk to the next.
 WALK_EVERY_S = 3600.0

@@ -1,16 +1,36 @@
 """Which idempotency keys are forgotten, and when."""
 
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
 import pydantic
 import pytest
 
 from deploy import stack
-from payment_service import settings
+from payment_service import composition, settings
+from payment_service.db import idempotency
 from payment_service.usecases import forgetting
 from servicekit import storage
 from tests.integration.payment_service import inside, rig
 
 DAY_S = 86_400.0
 KEEP_S = 30 * DAY_S
+ROWS = 60_000
+_FILL = (
+    f"""insert into refunds (tenant_id, id, payment_id, operation_id, amount_minor, currency, state,
+          reason, note, failure, created_us, updated_us)
+        select 't' || n % 20, 'ref_' || md5(n::text), 'p', 'o', 1, 'EUR', 2, 1, '', '', 0, 0
+        from generate_series(1, {ROWS}) n""",
+    """insert into idempotency_keys (tenant_id, rpc, key, fingerprint, resource_id, operation_id,
+         lease_until_us, created_us)
+       select tenant_id, 'r', id, ''::bytea, id, '', 0, 0 from refunds""",
+    "analyze",
+    # Of solid-state disks.
+    "set random_page_cost = 1.1",
+)
+_PAGE = """select tenant_id, rpc, key from idempotency_keys order by tenant_id, rpc, key
+           limit 1 offset %s"""
 
 
 async def test_old_keys_of_what_is_over_are_forgotten_and_no_others(
@@ -61,6 +81,38 @@ async def test_old_keys_of_what_is_over_are_forgotten_and_no_others(
         assert await stored() == left
         await one.run_once()
         assert await stored() == left, "the next walk is not due"
+
+
+def test_a_step_reads_what_its_keys_are_of(new_postgres_database: Callable[[], str]) -> None:
+    """However much there is: who estimates a page of keys at half the table reads all the rest."""
+    url = new_postgres_database()
+    storage.migrate(url, composition.MIGRATIONS)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for text in _FILL:
+            connection.execute(text)
+        after, upto = (
+            connection.execute(_PAGE, (ROWS // 2 + place,)).fetchall()[0]
+            for place in (0, idempotency.PAGE_MAX)
+        )
+        native = idempotency._PRUNE.postgresql
+        names = ("tenant_id", "rpc", "key")
+        of_both = (*names, *(f"last_{name}" for name in names))
+        values = {"keep_us": 0, **dict(zip(of_both, (*after, *upto), strict=True))}
+        cursor = psycopg.RawCursor(connection)
+        cursor.execute(
+            b"explain (analyze, format json) " + native.text,
+            [values[name] for name in native.names],
+        )
+        ((told,),) = cursor.fetchall()
+        ((left,),) = connection.execute("select count(*) from idempotency_keys")
+    assert left == ROWS - idempotency.PAGE_MAX
+    assert _rows_read(told[0]["Plan"]) < ROWS / 2
+
+
+def _rows_read(node: dict[str, Any]) -> float:
+    """Returns how many rows a plan and those below it have looked at."""
+    own = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    return float(own * node["Actual Loops"] + sum(map(_rows_read, node.get("Plans", ()))))
 
 
 def _age(conn: storage.Connection) -> None:
