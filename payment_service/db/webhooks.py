@@ -41,9 +41,14 @@ _DUE = (
     f"returning {', '.join(_ALL)}"
 )
 _CLAIM_DUE = storage.Statement(
-    _DUE.format(others="provider not in (select value from json_each(:busy))", locked=""),
+    _DUE.format(
+        others="provider not in (select value from json_each(:busy)) "
+        "and id not in (select value from json_each(:held))",
+        locked="",
+    ),
     postgresql=_DUE.format(
-        others="provider <> all(cast(:busy as text[]))", locked=" for update skip locked"
+        others="provider <> all(cast(:busy as text[])) and id <> all(cast(:held as text[]))",
+        locked=" for update skip locked",
     ),
 )
 # Each event of a provider is applied once, whatever brings it.
@@ -154,15 +159,17 @@ def claim_due(
     now_us: int,
     lease_until_us: int,
     busy: Sequence[str] = (),
+    held: Sequence[str] = (),
     most: int,
 ) -> list[webhooks.Webhook]:
-    """Takes webhooks whose try is due, but for those of providers that are *busy*; nobody else
-    gets them before the lease ends.
+    """Takes webhooks whose try is due, but for those *held*, by id, and those of providers that
+    are *busy*; nobody else gets them before the lease ends.
     """
+    lists = {"busy": list(busy), "held": list(held)}
     values = {
         "now_us": now_us,
         "lease_until_us": lease_until_us,
-        "busy": json.dumps(busy) if conn.dialect == "sqlite" else list(busy),
+        **({k: json.dumps(v) for k, v in lists.items()} if conn.dialect == "sqlite" else lists),
         "most": most,
     }
     found = conn.all(_CLAIM_DUE, values)

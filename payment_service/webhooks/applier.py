@@ -76,8 +76,9 @@ class Daemon:
         room = min(BATCH_MAX, UNDER_WAY_MAX - len(self._under_way))
         busy = [name for name, count in self._of_provider.items() if count >= STALLED_MIN]
         self._held_back = room <= 0 or bool(busy)
-        due = await self._cases.claim_due(busy, room) if room > 0 else []
-        begun = [self._begin(one) for one in due if one.id not in self._under_way]
+        held = list(self._under_way)
+        due = await self._cases.claim_due(busy, held, room) if room > 0 else []
+        begun = [self._begin(one) for one in due]
         if begun:
             await asyncio.wait(begun, timeout=PATIENCE_S)
         now_s = asyncio.get_running_loop().time()

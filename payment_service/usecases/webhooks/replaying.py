@@ -96,13 +96,22 @@ class Webhooks:
         await self._ctx.db.write(lambda conn: rows.update(conn, again))
         return await self._ctx.tracker.shielded(self.work(again))
 
-    async def claim_due(self, busy: Sequence[str], most: int) -> list[webhooks.Webhook]:
-        """Takes at most *most* webhooks whose try is due, none of providers that are *busy*."""
+    async def claim_due(
+        self, busy: Sequence[str], held: Sequence[str], most: int
+    ) -> list[webhooks.Webhook]:
+        """Takes at most *most* webhooks whose try is due, none of providers that are *busy* and
+        none of those *held*, which are worked on here though their lease may be over.
+        """
         now_us = self._ctx.clock.now_us()
         lease_us = round(self._ctx.schedule.lease_s * 1_000_000)
         return await self._ctx.db.write(
             lambda conn: rows.claim_due(
-                conn, now_us=now_us, lease_until_us=now_us + lease_us, busy=busy, most=most
+                conn,
+                now_us=now_us,
+                lease_until_us=now_us + lease_us,
+                busy=busy,
+                held=held,
+                most=most,
             )
         )
 

@@ -92,3 +92,52 @@ async def test_who_took_longer_than_its_lease_does_not_undo_what_was_applied(
     await ctx.db.write(lambda conn: rows.update(conn, taken))
     await cases.work(before)
     assert await stored(hooks, parked) == taken
+
+
+async def test_what_takes_longer_than_its_lease_is_not_taken_again_where_it_is_worked_on(
+    hooks: hooking.Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one try all the time, and what comes of it counts."""
+    _, parked = await hooks.send(hooks.told(operations=[UNKNOWN]))
+    one = await stored(hooks, parked)
+    ctx, other = hooks.service.parts.ctx, f"whk_{1:032x}"
+    hang, begun = asyncio.Event(), set[str]()
+    work = replaying.Webhooks.work
+
+    async def hanging(cases: replaying.Webhooks, webhook: webhooks.Webhook) -> webhooks.Webhook:
+        begun.add(webhook.id)
+        if webhook.id == parked:
+            await hang.wait()
+        return await work(cases, webhook)
+
+    async def due(*which: str) -> None:
+        """Has leases end, or times come, all at once."""
+        now_us = ctx.clock.now_us()
+
+        def write(conn: storage.Connection) -> None:
+            for identity in which:
+                if (found := rows.load(conn, identity)) is None:
+                    rows.insert(conn, replace(one, id=identity, next_attempt_us=now_us))
+                else:
+                    rows.update(conn, replace(found, next_attempt_us=now_us))
+
+        await ctx.db.write(write)
+
+    async def is_begun(*which: str) -> bool:
+        return begun >= set(which)
+
+    async def is_put_off() -> bool:
+        found = await stored(hooks, parked)
+        return found.updated_us > one.updated_us
+
+    monkeypatch.setattr(replaying.Webhooks, "work", hanging)
+    await due(parked)
+    try:
+        await rig.until(lambda: is_begun(parked))
+        await due(parked, other)
+        # Whoever takes this one has seen that the lease of the first is over.
+        await rig.until(lambda: is_begun(parked, other))
+    finally:
+        hang.set()
+    await rig.until(is_put_off)
+    assert (await stored(hooks, parked)).attempts == one.attempts + 1
