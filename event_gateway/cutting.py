@@ -14,6 +14,8 @@ from servicekit import clock, storage
 
 # How full responses are made whose events are joined before their sizes are known.
 _FULL = 0.8
+# A statement for fewer events costs the thread more than cutting them.
+JOINED_MIN = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,21 +178,27 @@ class Reading:
         """
         if not self._mean_bytes:
             return None
+        left, left_bytes = self._whole.events, self._whole.bytes
+        most_bytes = min(self._each.bytes, left_bytes)
+        rows = min(self._each.events, int(most_bytes * _FULL) // self._mean_bytes)
+        if rows < JOINED_MIN:
+            return None
         state, made_us = read.state(conn), self._time.now_us()
         upto = min(upto, state.head)
-        rows = min(self._each.events, int(self._each.bytes * _FULL) // self._mean_bytes)
-        left, left_bytes = self._whole.events, self._whole.bytes
         parts: list[Part] = []
         reached = after
-        while reached < upto and left >= rows > 0 and left_bytes > 0:
+        while reached < upto and left >= rows and left_bytes >= rows * self._mean_bytes:
             found = read.joined(conn, self._selection, after=reached, upto=upto, rows=rows)
-            if found is None or len(found.data) > self._each.bytes:
+            if found is None or len(found.data) > min(self._each.bytes, left_bytes):
                 break
             reached = found.upto
             left -= found.count
             left_bytes -= len(found.data)
             if found.count:
                 parts.append(_part(found.data, found.count, reached, self._trailer))
+            if found.count < rows:
+                # No read covers more, where the reader's tenants are few among many.
+                break
         if reached == after:
             return None
         return Page(state=state, parts=parts, upto=reached, made_us=made_us)

@@ -77,23 +77,35 @@ def elements(data: bytes) -> list[bytes]:
     return found
 
 
-@SHARED
-@given(EVENTS, LIMITS, LIMITS)
-def test_pages_hold_the_bytes_of_every_event(
-    fill: Fill, events: list[bytes], whole: cutting.Limits, each: cutting.Limits
-) -> None:
-    """Page after page the log comes complete, in order and byte by byte; a response exceeds its
-    limits only for one event that comes alone.
-    """
-    conn = fill(events)
-    reading = cutting.Reading(
-        SELECTION,
+def reading_of(
+    selection: read.Selection, whole: cutting.Limits, each: cutting.Limits
+) -> cutting.Reading:
+    """Returns how a reader of what *selection* selects takes the log."""
+    return cutting.Reading(
+        selection,
         whole=whole,
         each=each,
         thin=False,
         time=clock.SystemClock(),
         trailer=lambda position: b"",
     )
+
+
+@SHARED
+@given(EVENTS, LIMITS, LIMITS)
+def test_pages_hold_the_bytes_of_every_event(
+    fill: Fill,
+    monkeypatch: pytest.MonkeyPatch,
+    events: list[bytes],
+    whole: cutting.Limits,
+    each: cutting.Limits,
+) -> None:
+    """Page after page the log comes complete, in order and byte by byte; a page and a response
+    exceed their limits only for one event that comes alone.
+    """
+    monkeypatch.setattr(cutting, "JOINED_MIN", 1)
+    conn = fill(events)
+    reading = reading_of(SELECTION, whole, each)
     upto = 2 * len(events) + 1
     seen: list[bytes] = []
     after = 0
@@ -106,7 +118,10 @@ def test_pages_hold_the_bytes_of_every_event(
             assert len(own) == 1 or sum(map(len, own)) <= each.bytes
             assert after < part.position <= page.upto
             seen += own
-        assert sum(part.count for part in page.parts) <= whole.events
+        count = sum(part.count for part in page.parts)
+        assert count <= whole.events
+        size_bytes = sum(len(own) for part in page.parts for own in elements(part.data))
+        assert count == 1 or size_bytes <= whole.bytes
         after = page.upto
     assert seen == events
 
@@ -132,3 +147,52 @@ def test_sizes_without_a_prefix_are_left_to_python(fill: Fill) -> None:
         conn = fill([b"e" * 500, b"e" * size])
         found = read.joined(conn, SELECTION, after=0, upto=5, rows=10)
         assert (found is not None) == (128 <= size < 4096)
+
+
+@pytest.mark.parametrize("fill", ["sqlite"], indirect=True)
+def test_one_page_covers_no_more_than_one_read(fill: Fill) -> None:
+    """Where a reader's tenants have no events for long, a page ends with what one read covers:
+    else one snapshot would be held through the whole log, and the reader hear of no progress.
+    """
+    conn = fill([b"e" * 500] * 100)
+    conn.run(_HEAD, {"head": 10 * read.SPAN_MAX})
+    selection = matching.Matcher(["acme", "else"], event_pb2.Filter()).selection
+    each = cutting.Limits(events=50, bytes=100_000)
+    reading = reading_of(selection, cutting.Limits(events=1000, bytes=100_000), each)
+    first = reading.page(conn, 0, 10 * read.SPAN_MAX)
+    assert sum(part.count for part in first.parts) == 100
+    second = reading.page(conn, first.upto, 10 * read.SPAN_MAX)
+    assert second.upto == first.upto + read.SPAN_MAX
+
+
+@pytest.mark.parametrize("fill", ["sqlite"], indirect=True)
+def test_joined_pages_keep_their_limit_of_bytes(fill: Fill) -> None:
+    """Responses may be larger than a page, by a client's wish: what waits in memory for a reader
+    that takes nothing is bounded by pages all the same.
+    """
+    conn = fill([b"e" * 500] * 400)
+    for each_bytes in (20_000, 40_000, 200_000):
+        each = cutting.Limits(events=100, bytes=each_bytes)
+        reading = reading_of(SELECTION, cutting.Limits(events=1000, bytes=30_000), each)
+        after = 0
+        while after < 800:
+            page = reading.page(conn, after, 800)
+            assert 15_000 < 500 * sum(part.count for part in page.parts) <= 30_000
+            after = page.upto if page.upto < 700 else 800
+
+
+@pytest.mark.parametrize("fill", ["sqlite"], indirect=True)
+def test_responses_of_few_events_are_cut(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that wants its events one by one costs one statement for each page, not for each
+    event.
+    """
+    joined: list[int] = []
+    monkeypatch.setattr(read, "joined", lambda conn, selection, *, rows, **kw: joined.append(rows))
+    conn = fill([b"e" * 500] * 100)
+    whole = cutting.Limits(events=40, bytes=100_000)
+    for events in (1, 40):
+        reading = reading_of(SELECTION, whole, cutting.Limits(events=events, bytes=100_000))
+        after = 0
+        for _ in range(2):
+            after = reading.page(conn, after, 200).upto
+    assert joined == [40]
