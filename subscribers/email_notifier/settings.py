@@ -19,6 +19,8 @@ EventType = Literal[
 ]
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
+# Of what is in front of the @, as servers take it.
+_LOCAL_CHARS_MAX = 64
 
 
 class Settings(settings.ServiceSettings):
@@ -78,6 +80,13 @@ class Settings(settings.ServiceSettings):
     from_address: str = pydantic.Field(pattern=_ADDRESS, max_length=254)
     from_name: str = pydantic.Field(default="", max_length=100)
     templates: pathlib.Path | None = None
+
+    @pydantic.field_validator("from_address")
+    @classmethod
+    def _is_taken_by_servers(cls, value: str) -> str:
+        if len(value.partition("@")[0]) > _LOCAL_CHARS_MAX:
+            raise ValueError(f"has more than {_LOCAL_CHARS_MAX} characters in front of the @")
+        return value
 
     @pydantic.field_validator("from_name")
     @classmethod

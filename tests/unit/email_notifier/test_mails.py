@@ -204,6 +204,7 @@ def test_answers_mean_later_or_never(failure: Exception, kind: type, text: str) 
         ("FROM_ADDRESS", "a@x\nBcc: b@x"),
         ("FROM_ADDRESS", "a..b@x.test"),
         ("FROM_ADDRESS", ".a@x.test"),
+        ("FROM_ADDRESS", f"{65 * 'a'}@x.test"),
         ("FROM_NAME", "a\nb"),
         ("SMTP_PASSWORD", "alone"),
         ("EVENT_TYPES", '["payment.created"]'),
