@@ -6,11 +6,11 @@ import pytest
 from payhub.events.v1 import event_ingest_service_pb2 as ingest_pb
 from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
-from event_gateway import access, gateway
+from event_gateway import access, composition
 from servicekit import auth, errors
 
-SUBSCRIBE = f"{gateway.SERVICES[0]}.Subscribe"
-PUBLISH = f"{gateway.INGEST_SERVICE}.PublishEvents"
+SUBSCRIBE = f"{composition.SERVICES[0]}.Subscribe"
+PUBLISH = f"{composition.INGEST_SERVICE}.PublishEvents"
 
 
 def principal(*scopes: str, tenant_id: str = "one") -> auth.Principal:
@@ -26,7 +26,7 @@ def gate(found: auth.Principal | Exception | None) -> access.Gate:
             raise found
         return found
 
-    return access.Gate(access.Rules(gateway.SERVICES), auth.KeyCache(lookup))
+    return access.Gate(access.Rules(composition.SERVICES), auth.KeyCache(lookup))
 
 
 def bearer() -> list[tuple[str, str]]:
@@ -36,7 +36,7 @@ def bearer() -> list[tuple[str, str]]:
 
 def test_every_method_has_a_rule_in_the_contract() -> None:
     """Scopes and longest deadlines are read from the options of each method."""
-    rules = access.Rules(gateway.SERVICES)
+    rules = access.Rules(composition.SERVICES)
     for service in (stream_pb, ingest_pb):
         for descriptor in service.DESCRIPTOR.services_by_name.values():
             for method in descriptor.methods:
