@@ -7,14 +7,12 @@ written down. Pure: time and chance are passed in, events come from `feed`. Call
 
 from collections.abc import Collection, Iterable
 
-from event_gateway.consumers import journal, leases, members, ordering, place, policy, records
+from event_gateway.consumers import journal, members, place, policy, records, unsettled
 
 # Events that are known and not settled, those that wait for their entity included.
 AHEAD_MAX = 20_000
 # Enough that may go out next; more is read when these are gone.
 READY_MAX = 1_024
-# Bytes of events kept for the next delivery; the others are read again.
-KEPT_BYTES_MAX = 8 * 1024 * 1024
 # Parked events of one consumer; then it parks no more and reads no further.
 PARKED_MAX = 100_000
 
@@ -43,13 +41,10 @@ class Machine:
     ) -> None:
         self.rules = rules
         self.members = who
-        self.leases = leases.Leases(incarnation)
         self.read_upto = self._last = at.floor
         self._journal = journal.Journal(at, known.parked)
-        self._entries: dict[int, records.Entry] = {}
-        self._plain = 0
-        self._kept_bytes = 0
-        self._line = ordering.Line(rules.ordering, self._entries)
+        self._events = unsettled.Unsettled(rules.ordering, incarnation)
+        self._line, self._leases = self._events.line, self._events.leases
         self._retries: dict[int, records.Retry] = {}
         self._blocked = set(known.blocked_keys)
         self._take_known(known.retries)
@@ -72,20 +67,18 @@ class Machine:
     @property
     def outstanding(self) -> int:
         """Deliveries under a lease."""
-        return self.leases.held
+        return self._leases.held
 
     @property
     def retrying(self) -> int:
         """Events with a rejected or lost delivery behind them."""
-        return sum(
-            1 for entry in self._entries.values() if entry.attempts and not self._held(entry)
-        )
+        return self._events.retrying
 
     @property
     def wants_more(self) -> bool:
         """Whether it could do with further events."""
         return (
-            len(self._entries) < AHEAD_MAX
+            len(self._events) < AHEAD_MAX
             and self._line.ready_count < READY_MAX
             and self.parked < PARKED_MAX
             and not self._halted
@@ -107,7 +100,7 @@ class Machine:
                 # What lies between does not match and is settled with it.
                 self.place.cover(after, position)
                 continue
-            held = self._entries.get(position)
+            held = self._events.by_position.get(position)
             if held is not None:
                 # Known before the scan came here: what lies between is settled with it.
                 held.after = after
@@ -119,7 +112,7 @@ class Machine:
             if retry is not None:
                 entry.attempts, entry.due_us = retry.attempts, retry.due_us
                 entry.reason, entry.stored = retry.reason, True
-            self._add(entry, chunk)
+            self._events.add(entry, chunk)
             if key in self._blocked and self.rules.blocks_entities:
                 self._park(entry, "", now_us, blocked=True)
         self.read_upto = max(self.read_upto, upto)
@@ -152,7 +145,7 @@ class Machine:
         if self.rules.ordering is policy.Ordering.TOTAL:
             active = self.members.first()
             takers = [session for session in takers if session is active]
-        while takers and len(out) < most and self.leases.held < self.rules.max_outstanding:
+        while takers and len(out) < most and self._leases.held < self.rules.max_outstanding:
             entry = self._line.take(now_us)
             if entry is None:
                 break
@@ -173,57 +166,55 @@ class Machine:
         chance: float = 0.5,
     ) -> policy.Failure | None:
         """Takes a member's decision; returns why it has no effect, or None."""
-        lease = self.leases.find(token)
+        lease = self._leases.find(token)
         if lease is None:
-            return self.leases.verdict_on_ended(token, verdict)
-        entry = self._entries[lease.position]
+            return self._leases.verdict_on_ended(token, verdict)
+        entry = self._events.by_position[lease.position]
         reason = "" if lease.erased else reason
         if verdict is policy.Verdict.EXTEND:
             if not lease.held and not self._line.hold(entry):
                 return policy.Failure.LEASE_EXPIRED
-            self.leases.move(lease, now_us + self.rules.ack_timeout_us)
+            self._leases.move(lease, now_us + self.rules.ack_timeout_us)
             return None
         self._journal.count += 1
         if verdict is policy.Verdict.ACK:
-            self._remove(entry, verdict)
+            self._events.remove(entry, verdict)
             self._journal.settle(entry)
         elif verdict is policy.Verdict.PARK:
             self._park(entry, reason, now_us, verdict=verdict)
         elif verdict is policy.Verdict.RELEASE:
             entry.attempts -= 1
-            self._let_go(entry, verdict)
+            self._events.let_go(entry, verdict)
             self._journal.retry(entry)
         else:
             entry.reason = reason
             if not self._park_if_used_up(entry, now_us, verdict):
                 entry.due_us = now_us + self.rules.wait_us(entry.attempts, delay_us, chance)
-                self._let_go(entry, verdict)
+                self._events.let_go(entry, verdict)
                 self._journal.retry(entry)
         return None
 
     def expire(self, now_us: int) -> int:
         """Ends the leases whose time is over; returns how many."""
         count = 0
-        while (lease := self.leases.due(now_us)) is not None:
+        while (lease := self._leases.due(now_us)) is not None:
             count += 1
             self._journal.count += 1
-            entry = self._entries[lease.position]
+            entry = self._events.by_position[lease.position]
             entry.reason = entry.reason or NOT_IN_TIME
             if self._park_if_used_up(entry, now_us, None):
                 continue
-            self.leases.run_out(lease)
             entry.due_us = now_us
-            self._line.release(entry)
-            self._line.offer_next(entry)
+            self._events.run_out(entry, lease)
             self._journal.retry(entry)
         return count
 
     def lose(self, position: int, now_us: int) -> None:
         """Says that an event is no longer kept anywhere; it is set aside, never dropped."""
-        entry = self._entries.get(position)
+        entry = self._events.by_position.get(position)
         if entry is None:
             return
-        self._remove(entry, None)
+        self._events.remove(entry, None)
         self._journal.settle(entry)
         # Nothing waits for it: nobody can deliver it any more.
         reason = "SKIPPED: deleted from the log before it was delivered"
@@ -232,34 +223,31 @@ class Machine:
     def leave(self, session: members.Session, now_us: int, grace_us: int) -> None:
         """Takes a session out; its leases end after *grace_us* unless they end before."""
         self.members.leave(session)
-        for lease in self.leases.of_session(session.number):
+        for lease in self._leases.of_session(session.number):
             if lease.until_us > now_us + grace_us:
-                self.leases.move(lease, now_us + grace_us)
+                self._leases.move(lease, now_us + grace_us)
 
     def give_back(self, session: members.Session, now_us: int) -> None:
         """Takes a session out that ends in good order; what it holds counts as not delivered."""
         self.members.leave(session)
-        for lease in self.leases.of_session(session.number):
+        for lease in self._leases.of_session(session.number):
             self.settle(lease.token, policy.Verdict.RELEASE, now_us)
 
     def forget_events(self) -> None:
         """Drops the events themselves, which are read again when they are handed out, and what
         members will say of those that they have: some were erased.
         """
-        self._kept_bytes = 0
-        self.leases.forget_events()
-        for entry in self._entries.values():
-            entry.chunk = None
+        self._events.forget_events()
 
     def forget_reasons(self) -> None:
         """Drops what members said and is not written yet; `refresh` does so with the rest."""
-        self._journal.forget_reasons(self._entries)
+        self._journal.forget_reasons(self._events.by_position)
 
     def next_us(self, now_us: int) -> int | None:
         """Returns when something is due, if nothing else happens before. What was at *now_us*, when
         `deliver` was called or nobody was there for it, waits for a taker and not for a time.
         """
-        times = [self.leases.next_us()]
+        times = [self._leases.next_us()]
         if not self.rules.paused and not self._halted:
             times.append(self._line.due_us(now_us))
         return min((time for time in times if time is not None), default=None)
@@ -267,7 +255,7 @@ class Machine:
     def changes(self) -> records.Changes:
         """Returns what is to be written; `saved` or `restore` must follow."""
         self._settle_tail()
-        return self._journal.take(self._entries)
+        return self._journal.take(self._events.by_position)
 
     def saved(self, made: records.Changes) -> None:
         """Says that *made* is durable."""
@@ -299,13 +287,13 @@ class Machine:
         if rescan:
             self._forget_waiting()
         self._take_known(known.retries)
-        for entry in list(self._entries.values()):
+        for entry in self._events:
             self._line.offer(entry)
 
     def _take_known(self, retries: Iterable[records.Retry]) -> None:
         for retry in retries:
             position = retry.position
-            held = self._entries.get(position)
+            held = self._events.by_position.get(position)
             if held is not None and not self._journal.pending(position):
                 held.reason = retry.reason
             if held is not None or self._journal.decides(position):
@@ -324,59 +312,22 @@ class Machine:
                 extra=True,
                 stored=True,
             )
-            self._add(entry, None)
-
-    def _add(self, entry: records.Entry, chunk: bytes | None) -> None:
-        if chunk is not None and self._kept_bytes + len(chunk) <= KEPT_BYTES_MAX:
-            entry.chunk = chunk
-            self._kept_bytes += len(chunk)
-        self._entries[entry.position] = entry
-        self._plain += not entry.extra
-        self._line.add(entry)
+            self._events.add(entry, None)
 
     def _hand_out(
         self, entry: records.Entry, session: members.Session, now_us: int
     ) -> records.Handout:
-        if entry.lease is not None:
-            self.leases.end(entry.lease, None)
-        until_us = now_us + self.rules.ack_timeout_us
-        entry.lease = self.leases.give(entry.position, session.number, until_us)
+        lease = self._events.lease(entry, session.number, now_us + self.rules.ack_timeout_us)
         entry.attempts += 1
         entry.due_us = 0
         session.credit -= 1
-        self._line.hold(entry)
         return records.Handout(
             session=session,
             entry=entry,
-            lease=entry.lease,
+            lease=lease,
             attempt=entry.attempts,
             reason=entry.reason,
         )
-
-    def _held(self, entry: records.Entry) -> bool:
-        return entry.lease is not None and entry.lease.held
-
-    def _let_go(self, entry: records.Entry, verdict: policy.Verdict) -> None:
-        """Ends the lease of an entry that stays."""
-        self._end_lease(entry, verdict)
-        self._line.offer_next(entry)
-
-    def _end_lease(self, entry: records.Entry, verdict: policy.Verdict | None) -> None:
-        if entry.lease is None:
-            return
-        if entry.lease.held:
-            self._line.release(entry)
-        self.leases.end(entry.lease, verdict)
-        entry.lease = None
-
-    def _remove(self, entry: records.Entry, verdict: policy.Verdict | None) -> None:
-        """Takes an entry out, whatever became of it."""
-        self._end_lease(entry, verdict)
-        del self._entries[entry.position]
-        self._plain -= not entry.extra
-        if entry.chunk is not None:
-            self._kept_bytes -= len(entry.chunk)
-        self._line.remove(entry)
 
     @property
     def _halted(self) -> bool:
@@ -401,7 +352,7 @@ class Machine:
         verdict: policy.Verdict | None = None,
         blocked: bool = False,
     ) -> None:
-        self._remove(entry, verdict)
+        self._events.remove(entry, verdict)
         self._journal.settle(entry)
         self._journal.park(
             records.Park(
@@ -437,11 +388,11 @@ class Machine:
         """Takes a park back that is not written yet."""
         self._journal.unpark(park)
         at = park.position
-        self._add(records.Entry(position=at, after=at, key=park.key, extra=True), None)
+        self._events.add(records.Entry(position=at, after=at, key=park.key, extra=True), None)
 
     def _forget_waiting(self) -> None:
         """Forgets what reading on from the floor finds again."""
-        for entry in list(self._entries.values()):
+        for entry in self._events:
             if entry.extra:
                 continue
             if entry.lease is not None:
@@ -450,10 +401,10 @@ class Machine:
                 continue
             if entry.attempts:
                 self._retries[entry.position] = records.retry(entry)
-            self._remove(entry, None)
+            self._events.remove(entry, None)
         self.read_upto = self._last = self.place.floor
 
     def _settle_tail(self) -> None:
         """Lets the floor pass what does not match, up to where everything is settled."""
-        if not self._plain:
+        if not self._events.plain:
             self.place.raise_to(self.read_upto)

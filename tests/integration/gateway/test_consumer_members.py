@@ -18,6 +18,7 @@ from event_gateway.consumers import (
     saving,
     source,
     supplying,
+    unsettled,
 )
 from event_gateway.db import consumers, retain
 from servicekit import storage
@@ -74,7 +75,7 @@ async def test_what_is_lost_takes_no_credit(
     """An event that is gone when it is to be handed out is set aside, and the member, who hears
     nothing of it, gets another one instead.
     """
-    monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 0)
+    monkeypatch.setattr(unsettled, "KEPT_BYTES_MAX", 0)
     feed, read_upto = machine.Machine.feed, list[int]()
 
     def feed_and_tell(self: machine.Machine, events: Any, upto: int, now_us: int) -> None:
@@ -102,7 +103,7 @@ async def test_erasure_during_a_hand_out_loses_nothing(
     as lost, and what was fetched before the erasure is not sent.
     """
     # The first one stays in memory, the second is fetched.
-    monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 200)
+    monkeypatch.setattr(unsettled, "KEPT_BYTES_MAX", 200)
     fetch = source.fetch
     erased: list[Any] = []
 
@@ -133,7 +134,7 @@ async def test_who_asks_during_a_write_gets_what_there_is(
     """A Fetch that does not wait, and comes while decisions of others are written, is not told
     that there is nothing before anybody has looked.
     """
-    monkeypatch.setattr(machine, "KEPT_BYTES_MAX", 0)
+    monkeypatch.setattr(unsettled, "KEPT_BYTES_MAX", 0)
     write, asking = saving.Saver.write, list[member.Member]()
 
     async def ask_and_write(self: saving.Saver, *args: Any, **more: Any) -> bool:
