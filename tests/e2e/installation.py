@@ -78,6 +78,23 @@ class Installation:
             events_target=self.stack.target(stack.GATEWAY),
         )
 
+    def replica(self, folder: pathlib.Path) -> stack.Stack:
+        """Returns a second payment_service and event_gateway on the same databases and keys,
+        not started; its files are in *folder*.
+        """
+        ports = stack.free_ports() | {stack.MOCK: self.stack.ports[stack.MOCK]}
+        keys = {
+            f"PAYMENT_SERVICE_{name.upper()}_KEY_PATH": str(self.stack.var / f"{name}.key")
+            for name in ("dev", "relay", "plugin", "encryption")
+        }
+        return stack.Stack(
+            folder,
+            ports=ports,
+            env={**QUICK, **keys, **NO_MIGRATION},
+            databases={stack.PAYMENTS: self.payments_url, stack.GATEWAY: self.log_url},
+            names=(stack.PAYMENTS, stack.GATEWAY),
+        )
+
     async def restart(self, process: str, **env: str) -> None:
         """Starts a process again, stopping it first if it runs; *env* is for this run only."""
         # The schema is there since the first start, and looking takes a third of a start.
@@ -161,13 +178,19 @@ class Installation:
         """Returns what event_gateway has stored."""
         return await asyncio.to_thread(stored.log, self.log_url)
 
-    async def check(self, reader: "Reader | None" = None) -> None:
-        """Fails with every invariant that does not hold; the installation must be at rest.
+    async def check(
+        self, reader: "Reader | None" = None, *, beside: stack.Stack | None = None
+    ) -> None:
+        """Fails with every invariant that does not hold; the installation must be at rest, and
+        so must the replica *beside* it.
 
         What is observed of a plugin is told whenever it changes, so it may happen right before
         the reading, or in its middle: then it is read again.
         """
         found: list[str] = []
+        logs = [self.stack.log_file(name) for name in stack.NAMES]
+        if beside is not None:
+            logs += [beside.log_file(name) for name in (stack.PAYMENTS, stack.GATEWAY)]
         for _ in range(CHECKS_MAX):
             told = await asyncio.to_thread(stored.count, self.payments_url, "outbox")
             await self.rest()
@@ -180,7 +203,7 @@ class Installation:
                 ledger=self.ledger,
                 seen=None if reader is None else reader.events,
                 secrets=self.secrets,
-                printed=[self.stack.log_file(name) for name in stack.NAMES],
+                printed=logs,
             )
             if told == await asyncio.to_thread(stored.count, self.payments_url, "outbox"):
                 break
