@@ -112,11 +112,10 @@ class KeyCache:
         self._unknown: dict[bytes, float] = {}
         self._running: dict[bytes, _Lookup] = {}
 
-    async def get(self, key_id: str, full: str, *, stale_ok: bool = False) -> Principal | None:
+    async def get(self, key_id: str, full: str) -> Principal | None:
         """Return what the key allows, or None for an unknown or revoked one.
 
-        With `stale_ok`, an expired positive answer is given while the lookup
-        fails; else the lookup's exception is raised.
+        Raises what the lookup raises, also for a key that was good a moment ago.
         """
         key_digest = digest(full)
         entry = self._entries.get(key_digest)
@@ -128,12 +127,7 @@ class KeyCache:
         if running is None:
             task = asyncio.get_running_loop().create_task(self._fill(key_id, key_digest))
             running = self._running[key_digest] = _Lookup(key_id, task)
-        try:
-            return await asyncio.shield(running.task)
-        except Exception:
-            if stale_ok and entry is not None:
-                return entry.principal
-            raise
+        return await asyncio.shield(running.task)
 
     def forget(self, key_id: str) -> None:
         """Drop what is known of `key_id`, for example after it was revoked here.

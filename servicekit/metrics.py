@@ -104,18 +104,6 @@ class Metrics:
         """Make a gauge in this registry."""
         return prometheus_client.Gauge(name, text, labels, registry=self.registry)
 
-    def histogram(
-        self,
-        name: str,
-        text: str,
-        labels: Sequence[str] = (),
-        buckets: Sequence[float] = SECONDS_BUCKETS,
-    ) -> prometheus_client.Histogram:
-        """Make a histogram in this registry; `buckets` are upper bounds, ascending."""
-        return prometheus_client.Histogram(
-            name, text, labels, registry=self.registry, buckets=buckets
-        )
-
     def render(self) -> bytes:
         """Return everything in the text format that Prometheus scrapes."""
         return exposition.generate_latest(self.registry)

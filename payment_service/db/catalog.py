@@ -11,12 +11,9 @@ from payment_service.domain import catalog
 from payment_service.domain import plugins as model
 from servicekit import storage
 
-_NOW = storage.Statement("select {now_us}")
-
 
 def load(conn: storage.Connection, previous: catalog.View) -> catalog.View:
     """Returns what is committed now; *previous* is the last view of the same database."""
-    row = conn.one(_NOW)
     running: dict[str, tuple[model.Instance, ...]] = {}
     for instance in instances.load_all(conn):
         running[instance.plugin_id] = (*running.get(instance.plugin_id, ()), instance)
@@ -28,5 +25,4 @@ def load(conn: storage.Connection, previous: catalog.View) -> catalog.View:
         bindings=bindings.load_heads(conn, previous.bindings),
         kills={(k.tenant_id, k.plugin_id, k.operation): k for k in plugins.kills(conn)},
         defaults=bindings.defaults(conn),
-        read_us=row[0] if row else 0,
     )

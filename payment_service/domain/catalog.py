@@ -22,7 +22,7 @@ class View:
 
     `bindings` is by (tenant, plugin), deleted ones included, which only their generation
     matters of. `defaults` is by tenant, '' for the installation. `environment` names the
-    plugins that this process was started with. `read_us` is the database's clock.
+    plugins that this process was started with.
     """
 
     plugins: Mapping[str, lifecycle.Plugin] = field(default_factory=dict)
@@ -32,8 +32,6 @@ class View:
     kills: Mapping[tuple[str, str, str], lifecycle.KillSwitch] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
     environment: frozenset[str] = frozenset()
-    # Of the reading, not of what was read.
-    read_us: int = field(default=0, compare=False)
 
     def plugin(self, plugin_id: str) -> lifecycle.Plugin | None:
         """Returns a plugin, or None."""

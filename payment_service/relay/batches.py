@@ -25,7 +25,6 @@ class Answers:
         marks: Row id and position of each event that is in the log.
         rejected: Rows it refused, with its words.
         gap: Whether one of them was refused because versions before it are missing.
-        appended: How many of the marks are new.
         lowest: The lowest new position; 0 if there is none.
         highest: The highest position; 0 if there is none.
     """
@@ -33,7 +32,6 @@ class Answers:
     marks: list[tuple[int, int]] = field(default_factory=list)
     rejected: list[tuple[outbox.Waiting, str]] = field(default_factory=list)
     gap: bool = False
-    appended: int = 0
     lowest: int = 0
     highest: int = 0
 
@@ -93,7 +91,6 @@ def read(rows: Sequence[outbox.Waiting], response: pb.PublishEventsResponse) -> 
             answers.gap = answers.gap or result.reject_reason == _GAP
             answers.rejected.append((row, _text(result)))
     if positions:
-        answers.appended = len(positions)
         answers.lowest = min(positions)
         answers.highest = max(answers.highest, *positions)
     return answers

@@ -142,13 +142,6 @@ class Settler:
         failpoints.hit("payment_service.before_outcome_commit")
         return report
 
-    async def settle_payment(
-        self, operation: model.Operation, report: outcomes.Report, *, actor: str = ""
-    ) -> tuple[outcomes.Verdict, model.Payment]:
-        """Applies *report* to the payment of *operation* and commits what follows."""
-        settled = await self.settle(operation, report, actor=actor)
-        return settled.verdict, settled.entity
-
     async def settle(
         self, operation: model.Operation, report: outcomes.Report, *, actor: str = ""
     ) -> Settled:

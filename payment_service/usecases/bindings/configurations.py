@@ -178,7 +178,7 @@ class Configurations:
         )
         return generation, await self._config(used, version)
 
-    async def configurations(self, plugin_id: str, version: str = "") -> list[Configuration]:
+    async def configurations(self, plugin_id: str) -> list[Configuration]:
         """Returns what every binding to a plugin is configured with; disabled ones left out.
 
         Raises:
@@ -190,9 +190,7 @@ class Configurations:
             binding = stored.binding
             if binding.options.disabled:
                 continue
-            generation, config = await self.configuration(
-                binding.id, binding.tenant_id, plugin_id, version
-            )
+            generation, config = await self.configuration(binding.id, binding.tenant_id, plugin_id)
             made.append(
                 Configuration(
                     binding=binding, binding_id=binding.id, generation=generation, config=config

@@ -89,8 +89,8 @@ async def test_a_contradicted_operation_is_looked_at_ever_more_seldom(
             clock.advance(first_s)
             asked_us = ctx.clock.now_us()
             report = reading.not_sent(operation.version, "NEVER_ARRIVED")
-            verdict, _ = await settling.Settler(ctx).settle_payment(operation, report)
-            assert verdict is outcomes.Verdict.ILLEGAL
+            settled = await settling.Settler(ctx).settle(operation, report)
+            assert settled.verdict is outcomes.Verdict.ILLEGAL
             (after,) = await ctx.db.read(lambda conn: operations.newest(conn, pending.id, 9))
             assert after.state is model.OperationState.PENDING
             assert asked_us + first_s * looks * 1e6 <= after.next_check_us < lease_us
@@ -112,8 +112,8 @@ async def test_a_doubt_is_looked_at_again_after_an_answer_that_comes_too_late(
         assert rig.operations(doubt) == [("SALE", "IN_DOUBT")]
         (operation,) = await ctx.db.read(lambda conn: operations.newest(conn, doubt.id, 9))
         late = reading.mismatch(operation.version - 1, "the provider booked 1 EUR")
-        verdict, _ = await settling.Settler(ctx).settle_payment(operation, late)
-        assert verdict is outcomes.Verdict.STALE
+        settled = await settling.Settler(ctx).settle(operation, late)
+        assert settled.verdict is outcomes.Verdict.STALE
         (after,) = await ctx.db.read(lambda conn: operations.newest(conn, doubt.id, 9))
         assert after.failure is None
         assert after.next_check_us > ctx.clock.now_us()

@@ -198,8 +198,8 @@ async def test_a_report_that_contradicts_what_is_settled_is_kept_once(
     declined = outcomes.Report(
         outcome=outcomes.Outcome.DECLINED, operation_version=operation.version, detail="late"
     )
-    verdict, _ = await settling.Settler(ctx).settle_payment(operation, declined)
-    assert verdict is outcomes.Verdict.ILLEGAL
+    settled = await settling.Settler(ctx).settle(operation, declined)
+    assert settled.verdict is outcomes.Verdict.ILLEGAL
     after = await caller.get(paid.id)
     assert rig.state(after) == "SUCCEEDED"
     assert rig.amounts(after) == rig.amounts(paid)
