@@ -6,7 +6,7 @@ Never calls a provider itself.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from payment_service.db import idempotency, mirrors, operations, provider_objects
@@ -40,6 +40,8 @@ class Intent:
 
 
 Decide = Callable[[storage.Connection], Intent | bindings.Refusal]
+# Returns the request to the provider, or why it can't be asked now.
+Rule = Callable[[storage.Connection, Shown], bytes | bindings.Refusal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,45 @@ class Beginner:
             now_us=now_us,
             body=body,
         )
+
+    async def ask_provider(
+        self,
+        caller: context.Caller,
+        request: intents.Request,
+        before: Any,
+        kind: model.Kind,
+        rule: Rule,
+    ) -> Shown:
+        """Has the provider of an entity change it, and returns the entity after that.
+
+        Args:
+            caller: Who asks.
+            request: RPC, key and fingerprint.
+            before: The entity as it was read.
+            kind: What the provider is asked for.
+            rule: Called inside the transaction with the entity as locked; may run twice.
+
+        Raises:
+            errors.RpcError: What *rule* refuses, CAPABILITY_MISSING, idempotency conflicts,
+                and what else keeps provider or binding from it.
+        """
+        provider = before.place.provider
+        route = await intents.way(self._ctx, caller, request, kind, provider, follows=True)
+        if route is None:
+            return await self.repeat(caller, request)
+        now_us = self._ctx.clock.now_us()
+        operation = self.operation(caller, request, kind, before.id, provider, now_us=now_us)
+
+        def decide(conn: storage.Connection) -> Intent | bindings.Refusal:
+            now = self.locked(conn, caller.tenant_id, before.id)
+            body = rule(conn, now)
+            if isinstance(body, bindings.Refusal):
+                return body
+            after = base.begin(now.entity, provider)
+            asked = replace(operation, request=body)
+            return Intent(before=now.entity, after=after, operations=(asked,))
+
+        return await self.change(caller, request, before.id, operation.id, decide, now_us=now_us)
 
     async def change(
         self,

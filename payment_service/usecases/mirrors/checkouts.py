@@ -160,27 +160,13 @@ class Checkouts:
                 idempotency conflicts, and what else keeps provider or binding from it.
         """
         before = (await self._begin.get(caller, checkout_id)).entity
-        kind, provider = model.Kind.EXPIRE_CHECKOUT, before.place.provider
-        route = await intents.way(self._ctx, caller, request, kind, provider, follows=True)
-        if route is None:
-            return await self._begin.repeat(caller, request)
-        now_us = self._ctx.clock.now_us()
 
-        def decide(conn: storage.Connection) -> beginning.Intent | bindings.Refusal:
-            shown = self._begin.locked(conn, caller.tenant_id, before.id)
-            refusal = checkouts.refusal(shown.entity, shown.operations)
-            if refusal is not None:
-                return refusal
-            after = base.begin(shown.entity, provider)
-            return beginning.Intent(before=shown.entity, after=after, operations=(operation,))
+        def rule(conn: storage.Connection, now: beginning.Shown) -> bytes | bindings.Refusal:
+            refusal = checkouts.refusal(now.entity, now.operations)
+            return refusal or checkout_requests.expire_checkout(now.entity.place.provider_object_id)
 
-        body = checkout_requests.expire_checkout(before.place.provider_object_id)
-        operation = self._begin.operation(
-            caller, request, kind, before.id, provider, body, now_us=now_us
-        )
-        return await self._begin.change(
-            caller, request, before.id, operation.id, decide, now_us=now_us
-        )
+        kind = model.Kind.EXPIRE_CHECKOUT
+        return await self._begin.ask_provider(caller, request, before, kind, rule)
 
     async def _payer(
         self, caller: context.Caller, wanted: Create, provider: str

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from payment_service.db import mirrors
 from payment_service.domain import bindings, model
-from payment_service.domain.mirrors import base, disputes
+from payment_service.domain.mirrors import disputes
 from payment_service.provider_client import checkout_requests
 from payment_service.usecases import context, intents, settling
 from payment_service.usecases.mirrors import beginning
@@ -21,7 +21,6 @@ class Disputes:
     """The use cases of disputes."""
 
     def __init__(self, ctx: context.Context, settler: settling.Settler) -> None:
-        self._ctx = ctx
         self._begin = beginning.Beginner(ctx, settler, _RULES)
 
     async def get(self, caller: context.Caller, dispute_id: str) -> beginning.Shown:
@@ -52,9 +51,14 @@ class Disputes:
                 idempotency conflicts, and what else keeps provider or binding from it.
         """
         before = (await self._begin.get(caller, dispute_id)).entity
-        body = checkout_requests.submit_evidence(before.place.provider_object_id, evidence)
-        kind, action = model.Kind.SUBMIT_EVIDENCE, disputes.Action.SUBMIT
-        return await self._answer(caller, request, before, kind, action, body)
+
+        def rule(conn: storage.Connection, now: beginning.Shown) -> bytes | bindings.Refusal:
+            refusal = disputes.refusal(now.entity, now.operations, disputes.Action.SUBMIT)
+            there = now.entity.place.provider_object_id
+            return refusal or checkout_requests.submit_evidence(there, evidence)
+
+        kind = model.Kind.SUBMIT_EVIDENCE
+        return await self._begin.ask_provider(caller, request, before, kind, rule)
 
     async def accept(
         self, caller: context.Caller, request: intents.Request, dispute_id: str
@@ -65,36 +69,11 @@ class Disputes:
             errors.RpcError: as for submit.
         """
         before = (await self._begin.get(caller, dispute_id)).entity
-        body = checkout_requests.accept_dispute(before.place.provider_object_id)
-        kind, action = model.Kind.ACCEPT_DISPUTE, disputes.Action.ACCEPT
-        return await self._answer(caller, request, before, kind, action, body)
 
-    async def _answer(
-        self,
-        caller: context.Caller,
-        request: intents.Request,
-        before: disputes.Dispute,
-        kind: model.Kind,
-        action: disputes.Action,
-        body: bytes,
-    ) -> beginning.Shown:
-        provider = before.place.provider
-        route = await intents.way(self._ctx, caller, request, kind, provider, follows=True)
-        if route is None:
-            return await self._begin.repeat(caller, request)
-        now_us = self._ctx.clock.now_us()
-        operation = self._begin.operation(
-            caller, request, kind, before.id, provider, body, now_us=now_us
-        )
+        def rule(conn: storage.Connection, now: beginning.Shown) -> bytes | bindings.Refusal:
+            refusal = disputes.refusal(now.entity, now.operations, disputes.Action.ACCEPT)
+            there = now.entity.place.provider_object_id
+            return refusal or checkout_requests.accept_dispute(there)
 
-        def decide(conn: storage.Connection) -> beginning.Intent | bindings.Refusal:
-            shown = self._begin.locked(conn, caller.tenant_id, before.id)
-            refusal = disputes.refusal(shown.entity, shown.operations, action)
-            if refusal is not None:
-                return refusal
-            after = base.begin(shown.entity, provider)
-            return beginning.Intent(before=shown.entity, after=after, operations=(operation,))
-
-        return await self._begin.change(
-            caller, request, before.id, operation.id, decide, now_us=now_us
-        )
+        kind = model.Kind.ACCEPT_DISPUTE
+        return await self._begin.ask_provider(caller, request, before, kind, rule)

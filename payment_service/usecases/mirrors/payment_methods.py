@@ -143,31 +143,17 @@ class PaymentMethods:
     ) -> beginning.Shown:
         before = (await self._begin.get(caller, payment_method_id)).entity
         customer = await self._customer(caller, before.customer_id)
-        provider = before.place.provider
-        route = await intents.way(self._ctx, caller, request, kind, provider, follows=True)
-        if route is None:
-            return await self._begin.repeat(caller, request)
-        now_us = self._ctx.clock.now_us()
-        body = requests.detach_payment_method(before.place.provider_object_id)
-        if kind is model.Kind.SET_DEFAULT_PAYMENT_METHOD:
-            body = requests.set_default_payment_method(
-                before.place.provider_object_id, customer.provider_customer_id
-            )
-        operation = self._begin.operation(
-            caller, request, kind, before.id, provider, body, now_us=now_us
-        )
 
-        def decide(conn: storage.Connection) -> beginning.Intent | bindings.Refusal:
-            shown = self._begin.locked(conn, caller.tenant_id, before.id)
-            refusal = payment_methods.refusal(shown.entity, shown.operations)
+        def rule(conn: storage.Connection, now: beginning.Shown) -> bytes | bindings.Refusal:
+            refusal = payment_methods.refusal(now.entity, now.operations)
             if refusal is not None:
                 return refusal
-            after = base.begin(shown.entity, provider)
-            return beginning.Intent(before=shown.entity, after=after, operations=(operation,))
+            there = now.entity.place.provider_object_id
+            if kind is model.Kind.DETACH_PAYMENT_METHOD:
+                return requests.detach_payment_method(there)
+            return requests.set_default_payment_method(there, customer.provider_customer_id)
 
-        return await self._begin.change(
-            caller, request, before.id, operation.id, decide, now_us=now_us
-        )
+        return await self._begin.ask_provider(caller, request, before, kind, rule)
 
     async def _customer(self, caller: context.Caller, customer_id: str) -> model.Customer:
         customer = await self._ctx.db.read(

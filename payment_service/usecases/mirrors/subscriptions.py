@@ -5,7 +5,7 @@ Called by the API. What providers bill is told by them and absorbed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from payment_service.db import customers as customer_rows
 from payment_service.db import mirrors
@@ -239,33 +239,13 @@ class Subscriptions:
         body: Body,
         at_period_end: bool = False,
     ) -> beginning.Shown:
-        provider = before.place.provider
-        route = await intents.way(self._ctx, caller, request, kind, provider, follows=True)
-        if route is None:
-            return await self._begin.repeat(caller, request)
-        now_us = self._ctx.clock.now_us()
-        operation = self._begin.operation(caller, request, kind, before.id, provider, now_us=now_us)
-
-        def decide(conn: storage.Connection) -> beginning.Intent | bindings.Refusal:
-            shown = self._begin.locked(conn, caller.tenant_id, before.id)
-            now = shown.entity
+        def rule(conn: storage.Connection, now: beginning.Shown) -> bytes | bindings.Refusal:
             refusal = subscriptions.refusal(
-                now, shown.operations, action, at_period_end=at_period_end
+                now.entity, now.operations, action, at_period_end=at_period_end
             )
-            if refusal is not None:
-                return refusal
-            content = body(conn, now)
-            if isinstance(content, bindings.Refusal):
-                return content
-            return beginning.Intent(
-                before=now,
-                after=base.begin(now, provider),
-                operations=(_with(operation, content),),
-            )
+            return refusal or body(conn, now.entity)
 
-        return await self._begin.change(
-            caller, request, before.id, operation.id, decide, now_us=now_us
-        )
+        return await self._begin.ask_provider(caller, request, before, kind, rule)
 
     async def _terms(self, caller: context.Caller, wanted: Create) -> _Terms:
         def look(
@@ -305,10 +285,6 @@ def _quantity(plan: plans.Plan, quantity: int) -> int:
     if plan.amount_minor * quantity > _AMOUNT_MAX:
         raise errors.invalid_field("quantity", "makes an amount beyond what can be counted")
     return quantity
-
-
-def _with(operation: model.Operation, body: bytes) -> model.Operation:
-    return replace(operation, request=body)
 
 
 def _unfit(conn: storage.Connection, terms: _Terms) -> bindings.Refusal | None:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
 import pytest_asyncio
 from payhub.payments.v1 import payment_pb2
 
+from payment_service.usecases import intents
 from tests.integration.payment_service import billing, rig
 
 SECRET = "tok_very_secret_41"
@@ -95,6 +97,27 @@ async def test_what_became_of_a_payment_method_is_told_apart(bill: billing.Billi
     assert [one for one, _ in bill.bank.effects] == ["AttachPaymentMethod"] * 2
     waiting = bill.records.rows("select count(*) from operations where next_check_us > 0")
     assert waiting == [(0,)]
+
+
+async def test_a_change_names_what_the_provider_has_made_meanwhile(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request is of the payment method as locked, not as it was before that was known."""
+    async with billing.running(database_url, resolver_doubt_first_s=1000.0) as bill:
+        customer = await bill.customer()
+        bill.bank.script["AttachPaymentMethod"] = ["drop"]
+        made = await bill.attach(customer.id)
+        assert (rig.state(made), made.mirror.provider_object_id) == ("PENDING", "")
+        way = intents.way
+
+        async def meanwhile(*args: Any, **options: Any) -> Any:
+            await bill.settles(made.id, "ACTIVE")
+            return await way(*args, **options)
+
+        monkeypatch.setattr(intents, "way", meanwhile)
+        gone = await bill.change_method("DetachPaymentMethod", made.id)
+        assert rig.state(gone) == "DETACHED"
+        assert gone.mirror.provider_object_id not in bill.bank.objects
 
 
 async def test_one_key_attaches_once_however_many_call(bill: billing.Billing) -> None:
