@@ -23,6 +23,7 @@ from payctl import (
     increments,
     invoices,
     methods,
+    parked,
     payments,
     plans,
     plugin_admission,
@@ -74,7 +75,7 @@ app.command("status")(admin.status)
 
 
 # Their commands are in groups that others own.
-_ = (binding_changes, binding_files, consumers, plugin_admission, plugin_changes, streams)
+_ = (binding_changes, binding_files, consumers, parked, plugin_admission, plugin_changes, streams)
 
 
 def _print_version(wanted: bool) -> None:
