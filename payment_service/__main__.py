@@ -125,7 +125,12 @@ async def serve(configured: settings.Settings) -> int:
     async def take_webhooks(stop: asyncio.Event) -> None:
         await parts.webhook_daemon.run(stop, idle_s=configured.webhook_idle_s)
 
-    background: list[server.Background] = [*parts.plugins.background, report, take_webhooks]
+    background: list[server.Background] = [
+        *parts.plugins.background,
+        parts.forgetting.run,
+        report,
+        take_webhooks,
+    ]
     if configured.resolver_enabled:
         background += [resolve, retry]
     if configured.relay_enabled:

@@ -6,7 +6,6 @@ tests build the same graph with other seams. Never reads the environment.
 
 import asyncio
 import pathlib
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,6 +57,7 @@ from payment_service.usecases import (
     cancellations,
     catalog,
     context,
+    forgetting,
     increments,
     keys,
     retrying,
@@ -95,6 +95,7 @@ class Parts:
     keys: keys.Keys
     resolver: resolver.Resolver
     retrier: retrier.Retrier
+    forgetting: forgetting.Forgetting
     pipeline: rpc.Pipeline
     webhooks: endpoint.Endpoint
     webhook_cases: replaying.Webhooks
@@ -145,21 +146,13 @@ def assemble(
     clock = clock or clocks.SystemClock()
     hooks = plugging.Hooks()
     ctx = make_context(settings, db, metrics_, hooks, clock, new_id)
-    parts = plugging.make(settings, ctx, vault(settings), hooks, metrics_)
+    plugins_ = plugging.make(settings, ctx, vault(settings), hooks, metrics_)
     settler = settling.Settler(ctx)
     payments_ = payment_cases.Payments(ctx, settler)
     refunds_ = refund_cases.Refunds(ctx, settler)
     customers_ = customer_cases.Customers(ctx, settler)
     applier = applying.Applier(ctx, settler)
-    receiver = receiving.Receiver(ctx, applier, tolerance_s=settings.webhook_tolerance_s)
-    hooks_ = replaying.Webhooks(
-        ctx,
-        applier,
-        tolerance_s=settings.webhook_tolerance_s,
-        keeping=replaying.Keeping(
-            days=settings.webhook_keep_days, rejected_max=settings.webhook_rejected_max
-        ),
-    )
+    webhooks_ = _webhooks(settings, ctx, applier)
     keys_ = keys.Keys(ctx)
     cache = auth.KeyCache(keys_.look_up, ttl_s=settings.key_cache_s, clock=clock)
     pipeline = rpc.Pipeline(
@@ -172,7 +165,7 @@ def assemble(
     )
     return Parts(
         ctx=ctx,
-        plugins=parts,
+        plugins=plugins_,
         keys=keys_,
         resolver=resolver.Resolver(
             ctx,
@@ -181,45 +174,76 @@ def assemble(
             metrics_.registry,
         ),
         retrier=retrier.Retrier(retrying.Retrying(ctx, settler)),
-        pipeline=pipeline,
-        webhooks=endpoint.Endpoint(
-            receiver,
-            body_bytes_max=settings.webhook_body_bytes_max,
-            concurrency_max=settings.webhook_concurrency_max,
+        forgetting=forgetting.Forgetting(
+            ctx, plugging.owner(settings), settings.idempotency_keep_days * DAY_S
         ),
-        webhook_cases=hooks_,
-        webhook_daemon=webhook_applier.Daemon(hooks_, applier, metrics_.registry),
+        pipeline=pipeline,
+        webhooks=_endpoint(settings, ctx, applier),
+        webhook_cases=webhooks_,
+        webhook_daemon=webhook_applier.Daemon(webhooks_, applier, metrics_.registry),
         servicers=(
-            _registrar(
-                payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
-                payments.PaymentServicer(payments_, increments.Increments(ctx, payments_)),
-            ),
-            _registrar(
-                refund_service_pb2_grpc.add_RefundServiceServicer_to_server,
-                refunds.RefundServicer(refunds_),
-            ),
-            _registrar(
-                retry_policy_service_pb2_grpc.add_RetryPolicyServiceServicer_to_server,
-                retry_policies.RetryPolicyServicer(retry_policy_cases.RetryPolicies(ctx)),
-            ),
-            _registrar(
-                customer_service_pb2_grpc.add_CustomerServiceServicer_to_server,
-                customers.CustomerServicer(customers_),
-            ),
+            *_of_payments(ctx, payments_, refunds_, customers_),
+            *_of_mirrors(ctx, settler, customers_),
+            *_of_plugins(plugins_),
             _registrar(
                 key_service_pb2_grpc.add_KeyServiceServicer_to_server,
                 admin.KeyServicer(keys_, cache),
             ),
             _registrar(
                 status_service_pb2_grpc.add_StatusServiceServicer_to_server,
-                admin.StatusServicer(status.Status(ctx, parts.health)),
+                admin.StatusServicer(status.Status(ctx, plugins_.health)),
             ),
-            *_of_mirrors(ctx, settler, customers_),
             _registrar(
                 inbound_webhook_service_pb2_grpc.add_InboundWebhookServiceServicer_to_server,
-                webhooks.InboundWebhookServicer(hooks_),
+                webhooks.InboundWebhookServicer(webhooks_),
             ),
-            *_of_plugins(parts),
+        ),
+    )
+
+
+def _webhooks(
+    settings: Settings, ctx: context.Context, applier: applying.Applier
+) -> replaying.Webhooks:
+    keeping = replaying.Keeping(
+        days=settings.webhook_keep_days, rejected_max=settings.webhook_rejected_max
+    )
+    return replaying.Webhooks(
+        ctx, applier, tolerance_s=settings.webhook_tolerance_s, keeping=keeping
+    )
+
+
+def _endpoint(
+    settings: Settings, ctx: context.Context, applier: applying.Applier
+) -> endpoint.Endpoint:
+    return endpoint.Endpoint(
+        receiving.Receiver(ctx, applier, tolerance_s=settings.webhook_tolerance_s),
+        body_bytes_max=settings.webhook_body_bytes_max,
+        concurrency_max=settings.webhook_concurrency_max,
+    )
+
+
+def _of_payments(
+    ctx: context.Context,
+    payments_: payment_cases.Payments,
+    refunds_: refund_cases.Refunds,
+    customers_: customer_cases.Customers,
+) -> tuple[server.Registrar, ...]:
+    return (
+        _registrar(
+            payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
+            payments.PaymentServicer(payments_, increments.Increments(ctx, payments_)),
+        ),
+        _registrar(
+            refund_service_pb2_grpc.add_RefundServiceServicer_to_server,
+            refunds.RefundServicer(refunds_),
+        ),
+        _registrar(
+            retry_policy_service_pb2_grpc.add_RetryPolicyServiceServicer_to_server,
+            retry_policies.RetryPolicyServicer(retry_policy_cases.RetryPolicies(ctx)),
+        ),
+        _registrar(
+            customer_service_pb2_grpc.add_CustomerServiceServicer_to_server,
+            customers.CustomerServicer(customers_),
         ),
     )
 
@@ -338,7 +362,7 @@ def relay(
         db=db,
         endpoint=settings.gateway_endpoint,
         key=relay_key(settings),
-        owner=f"{socket.gethostname()}:{settings.grpc_port}",
+        owner=plugging.owner(settings),
         clock=clocks.SystemClock(),
         registry=metrics_,
         wake=wake,

@@ -19,7 +19,7 @@ from payment_service.provider_client import (
     probing,
 )
 from payment_service.settings import Settings
-from payment_service.usecases import context, daily, forgetting
+from payment_service.usecases import context, daily
 from payment_service.usecases.bindings import (
     backup,
     binding_store,
@@ -42,8 +42,6 @@ from payment_service.usecases.plugins import (
 )
 from servicekit import clock as clocks
 from servicekit import metrics, server
-
-DAY_S = 86_400.0
 
 
 class Hooks:
@@ -179,9 +177,6 @@ def make(
             leased.run,
             upgrading.run,
             lambda stop: daily.prune_forever(ctx, stop),
-            forgetting.Forgetting(
-                ctx, _owner(settings), settings.idempotency_keep_days * DAY_S
-            ).run,
             *_backups(settings, ctx, exports, registry),
         ),
     )
@@ -205,11 +200,11 @@ def _backups(
         keep=settings.backup_keep,
         passphrase=passphrase.get_secret_value() if passphrase else None,
     )
-    return [backup.Backup(ctx, exports, plan, _owner(settings), registry.registry).run]
+    return [backup.Backup(ctx, exports, plan, owner(settings), registry.registry).run]
 
 
-def _owner(settings: Settings) -> str:
-    """Names this process in leases."""
+def owner(settings: Settings) -> str:
+    """Returns how this process is named in leases."""
     return f"{socket.gethostname()}:{settings.grpc_port}"
 
 
