@@ -1,6 +1,6 @@
 """Commands on webhook endpoints: `payctl webhooks out`.
 
-Owns their options and their display. Called through `payctl.commands`. Shows a secret
+Owns their options and their display. Called through `payctl.webhooks`. Shows a secret
 once, where the gateway does.
 """
 

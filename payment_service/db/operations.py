@@ -1,6 +1,6 @@
 """Operations: their rows, and which of them the resolver looks at next.
 
-Owns the table `operations` and `reports`. Called by the use cases and by
+Owns the tables `operations` and `reports`. Called by the use cases and by
 db.payments, which reads a payment with its operations. Never changes a state
 on its own.
 """

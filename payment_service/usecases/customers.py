@@ -217,8 +217,6 @@ class Customers:
         if seen is None:
             raise errors.unavailable("the idempotency key is being written; repeat the call")
         found, customer, operation = seen
-        if found.fingerprint != request.fingerprint:
-            raise refusals.key_reused(found.resource_id)
         if intents.check_repeat(request, found, operation):
             await self._settler.hurry(customer.id)
         return customer

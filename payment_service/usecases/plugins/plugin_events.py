@@ -4,6 +4,7 @@ Owns writing a change of a plugin, through which every one goes. Called inside t
 transactions of the lifecycle, of bindings and of upgrades. Never decides.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,25 +43,9 @@ def by(caller: context.Caller, reason: str) -> Why:
 
 
 def fresh_ids(new_id: Callable[[str], str]) -> Callable[[], Ids]:
-    """Returns what each run of a transaction takes its event ids from.
-
-    The ids are minted as they are needed, and a repeated run gets the same again.
-    """
-    minted: list[str] = []
-
-    def again() -> Ids:
-        taken = 0
-
-        def take() -> str:
-            nonlocal taken
-            if taken == len(minted):
-                minted.append(new_id("evt"))
-            taken += 1
-            return minted[taken - 1]
-
-        return take
-
-    return again
+    """Returns what each run of a transaction takes its event ids from; see `context`."""
+    again = context.fresh_ids(new_id)
+    return lambda: functools.partial(again(), "evt")
 
 
 def write(
@@ -114,11 +99,7 @@ def write(
         config_keys=config_keys,
     )
     if before is not None:
-        paths = plugin_snapshots.changed(old, new)
-        payload.changed.paths.extend(paths)
-        for name in paths:
-            _copy(old, payload.previous, name)
-        payload.previous.SetInParent()
+        _tell_changes(payload, old)
     entity = events.Entity(ENTITY, after.id, after.revision, TENANT, "", now_us)
     cause = model.Cause(correlation_id=why.request_id, idempotency_key="", actor=why.actor)
     entry = events.entry(
@@ -127,6 +108,14 @@ def write(
     statement, values = outbox.append([entry])
     conn.run(statement, values)
     return after
+
+
+def _tell_changes(payload: plugin_events_pb2.PluginEvent, old: plugin_pb2.Plugin) -> None:
+    paths = plugin_snapshots.changed(old, payload.plugin)
+    payload.changed.paths.extend(paths)
+    for name in paths:
+        _copy(old, payload.previous, name)
+    payload.previous.SetInParent()
 
 
 def _copy(source: plugin_pb2.Plugin, target: plugin_pb2.Plugin, name: str) -> None:
