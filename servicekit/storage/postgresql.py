@@ -8,19 +8,19 @@ have written.
 
 import asyncio
 import contextlib
-import functools
 import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import psycopg
 from psycopg import conninfo
 from psycopg.types import numeric
 
-from servicekit.storage import calls, database, errors, reaching, statement
+from servicekit.storage import calls, database, errors, reaching
+from servicekit.storage import postgresql_statements as statements
 
 T = TypeVar("T")
 
@@ -38,161 +38,6 @@ GROUP_MAX = 16
 # As on SQLite: where callers come together, fewer and larger groups are faster.
 GATHER_CALL_S = 0.001
 GATHER_LONGEST_S = 0.004
-
-
-class PostgresConnection:
-    """A `storage.Connection` over psycopg."""
-
-    dialect: Literal["postgresql"] = "postgresql"
-
-    def __init__(self, raw: psycopg.Connection[database.Row]) -> None:
-        self._cursor = _cursor(raw)
-
-    def _run(
-        self, text: bytes, values: list[Any], *, prepare: bool
-    ) -> psycopg.Cursor[database.Row]:
-        return self._cursor.execute(text, values, prepare=prepare)
-
-    def _execute(
-        self, native: statement.Native, params: database.Params
-    ) -> psycopg.Cursor[database.Row]:
-        values = [params[name] for name in native.names]
-        return self._run(native.text, values, prepare=native.prepared)
-
-    def all(
-        self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
-    ) -> list[database.Row]:
-        """Returns every row."""
-        return self._execute(sql.postgresql, params).fetchall()
-
-    def each(
-        self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
-    ) -> Iterable[database.Row]:
-        """Returns every row; all are here by then."""
-        native = sql.postgresql
-        values = [params[name] for name in native.names]
-        # On a cursor of their own: the next statement takes away the rows of the others'.
-        return _cursor(self._cursor.connection).execute(
-            native.text, values, prepare=native.prepared
-        )
-
-    def one(
-        self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
-    ) -> database.Row | None:
-        """Returns the first row, or None."""
-        return self._execute(sql.postgresql, params).fetchone()
-
-    def run(self, sql: statement.Statement, params: database.Params = database.NO_PARAMS) -> int:
-        """Returns how many rows were written."""
-        return self._execute(sql.postgresql, params).rowcount
-
-    def run_many(self, sql: statement.Statement, params: Sequence[database.Params]) -> None:
-        """Runs it once per element."""
-        native = sql.postgresql
-        rows = [[one[name] for name in native.names] for one in params]
-        self._cursor.executemany(native.text, rows)
-
-    def run_all(
-        self,
-        batch: Sequence[tuple[statement.Statement, database.Params]],
-        *,
-        first_decides: bool = False,
-    ) -> list[int]:
-        """Runs them as one statement; see `storage.Connection.run_all`."""
-        if len(batch) == 1:
-            return [self.run(*batch[0])]
-        merged = _merged(tuple(sql for sql, _ in batch), first_decides=first_decides)
-        values = [batch[number][1][name] for number, name in merged.places]
-        row = self._run(merged.text, values, prepare=True).fetchone()
-        return list(row or ())
-
-    def query(self, text: str, params: database.Params = database.NO_PARAMS) -> list[database.Row]:
-        """Runs text built at run time."""
-        cursor = self._execute(statement.Native(text, prepared=False), params)
-        return cursor.fetchall() if cursor.description else []
-
-
-class _Noted(Exception):
-    """The statement that a function would run now."""
-
-    def __init__(self, text: bytes, values: list[Any]) -> None:
-        super().__init__()
-        self.text = text
-        self.values = values
-
-
-class _NotOne(Exception):
-    """A function of one statement ran none, several, or one of another kind."""
-
-
-class _Asking(PostgresConnection):
-    """Runs a function as far as its statement."""
-
-    def __init__(self) -> None:
-        """Needs no connection."""
-
-    def _run(
-        self, text: bytes, values: list[Any], *, prepare: bool
-    ) -> psycopg.Cursor[database.Row]:
-        raise _Noted(text, values)
-
-    def run_many(self, sql: statement.Statement, params: Sequence[database.Params]) -> None:
-        raise _NotOne
-
-    def statement(self, fn: Callable[[database.Connection], Any]) -> _Noted:
-        """Returns the statement of *fn*."""
-        try:
-            fn(cast(database.Connection, self))
-        except _Noted as noted:
-            return noted
-        raise _NotOne
-
-
-class _Answering(PostgresConnection):
-    """Runs a function whose statement has been run, with what that gave."""
-
-    def __init__(self, answer: psycopg.Cursor[database.Row]) -> None:
-        self._answer: psycopg.Cursor[database.Row] | None = answer
-
-    def _run(
-        self, text: bytes, values: list[Any], *, prepare: bool
-    ) -> psycopg.Cursor[database.Row]:
-        answer, self._answer = self._answer, None
-        if answer is None:
-            raise _NotOne
-        return answer
-
-
-def _cursor(raw: psycopg.Connection[database.Row]) -> psycopg.RawCursor[database.Row]:
-    cursor = psycopg.RawCursor(raw)
-    cursor.format = psycopg.pq.Format.BINARY
-    return cursor
-
-
-class _Merged:
-    """Several statements as one; `places` are the (statement, name) of its parameters."""
-
-    __slots__ = ("places", "text")
-
-    def __init__(self, text: str) -> None:
-        native = statement.Native(text)
-        self.text = native.text
-        self.places = [
-            (int(number), name)
-            for number, _, name in (place[1:].partition("_") for place in native.names)
-        ]
-
-
-@functools.cache
-def _merged(statements: tuple[statement.Statement, ...], *, first_decides: bool) -> _Merged:
-    """Returns one statement that runs all of *statements* and counts what each wrote."""
-    others = "exists (select 1 from s0)" if first_decides else "true"
-    parts = [
-        f"s{number} as ({sql.merged(f's{number}_', others if number else 'true')} returning 1)"
-        for number, sql in enumerate(statements)
-    ]
-    counts = [f"(select count(*) from s{number})" for number in range(len(statements))]
-    return _Merged(f"with {', '.join(parts)} select {', '.join(counts)}")
 
 
 class _Job(NamedTuple):
@@ -302,12 +147,14 @@ class PostgresDatabase:
         """
         try:
             raw = self._connection()
-            noted = [_Asking().statement(call.fn) for call in group]
+            noted = [statements.noted(call.fn) for call in group]
             with raw.pipeline():
                 raw.execute("begin")
-                answers = [_cursor(raw).execute(n.text, n.values, prepare=True) for n in noted]
+                answers = [
+                    statements.cursor(raw).execute(n.text, n.values, prepare=True) for n in noted
+                ]
             results = [
-                calls.Result(future, fn(cast(database.Connection, _Answering(answer))), None)
+                calls.Result(future, statements.answered(fn, answer), None)
                 for (fn, future), answer in zip(group, answers, strict=True)
             ]
         except Exception:
@@ -386,7 +233,7 @@ class PostgresDatabase:
             raw = self._connection()
             raw.execute("begin")
             try:
-                value = fn(cast(database.Connection, PostgresConnection(raw)))
+                value = fn(cast(database.Connection, statements.PostgresConnection(raw)))
             except BaseException:
                 if not raw.closed:
                     raw.execute("rollback")
@@ -412,7 +259,7 @@ class PostgresDatabase:
         def attempt() -> T:
             raw = self._connection()
             try:
-                return fn(cast(database.Connection, PostgresConnection(raw)))
+                return fn(cast(database.Connection, statements.PostgresConnection(raw)))
             except psycopg.OperationalError as error:
                 if raw.closed:
                     raise errors.CommitUnknown(f"PostgreSQL: {error}") from error
@@ -425,7 +272,7 @@ class PostgresDatabase:
             raw = self._connection()
             raw.execute("begin isolation level repeatable read read only")
             try:
-                return fn(cast(database.Connection, PostgresConnection(raw)))
+                return fn(cast(database.Connection, statements.PostgresConnection(raw)))
             finally:
                 if not raw.closed:
                     raw.execute("rollback")

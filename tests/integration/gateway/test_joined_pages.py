@@ -14,7 +14,7 @@ from payhub.events.v1 import event_pb2
 from event_gateway import cutting, gateway, matching, splice
 from event_gateway.db import read
 from servicekit import clock, storage
-from servicekit.storage import postgresql, sqlite
+from servicekit.storage import postgresql_statements, sqlite
 
 Fill = Callable[[list[bytes]], storage.Connection]
 SELECTION = matching.Matcher(["acme"], event_pb2.Filter()).selection
@@ -50,7 +50,7 @@ def fill(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Fil
         storage.migrate(url, gateway.MIGRATIONS)
         raw = psycopg.connect(url, autocommit=True)
         raw.execute("set synchronous_commit = off")
-        conn = postgresql.PostgresConnection(raw)
+        conn = postgresql_statements.PostgresConnection(raw)
 
     def filled(events: list[bytes]) -> storage.Connection:
         conn.run(_EMPTY)
