@@ -93,27 +93,7 @@ class Checkouts:
                 return await self._begin.repeat(caller, wanted.request)
             raise
         now_us = self._ctx.clock.now_us()
-        checkout = checkouts.Checkout(
-            id=self._ctx.new_id(_RULES.prefix),
-            tenant_id=caller.tenant_id,
-            place=base.Place(
-                provider=route.plugin_id,
-                binding_id=registry.binding_id(caller.tenant_id, route.plugin_id),
-            ),
-            customer_id=customer.id if customer is not None else "",
-            user_id=customer.profile.user_id if customer is not None else "",
-            amount_minor=wanted.amount_minor,
-            currency=wanted.currency,
-            plan_id=wanted.plan_id,
-            quantity=wanted.quantity,
-            publishable_key=await self._publishable_key(route),
-            expire_us=now_us + wanted.open_for_us,
-            order_id=wanted.order_id,
-            description=wanted.description,
-            metadata=wanted.metadata,
-            created_us=now_us,
-            updated_us=now_us,
-        )
+        checkout = await self._drafted(caller, wanted, route, customer, now_us)
         terms = checkout_requests.Terms(
             provider_customer_id=customer.provider_customer_id if customer is not None else "",
             provider_price_id=price_id,
@@ -134,6 +114,36 @@ class Checkouts:
         intent = beginning.Intent(before=None, after=checkout, operations=(operation,))
         return await self._begin.change(
             caller, wanted.request, checkout.id, operation.id, lambda _: intent, now_us=now_us
+        )
+
+    async def _drafted(
+        self,
+        caller: context.Caller,
+        wanted: Create,
+        route: routing.Route,
+        customer: model.Customer | None,
+        now_us: int,
+    ) -> checkouts.Checkout:
+        return checkouts.Checkout(
+            id=self._ctx.new_id(_RULES.prefix),
+            tenant_id=caller.tenant_id,
+            place=base.Place(
+                provider=route.plugin_id,
+                binding_id=registry.binding_id(caller.tenant_id, route.plugin_id),
+            ),
+            customer_id=customer.id if customer is not None else "",
+            user_id=customer.profile.user_id if customer is not None else "",
+            amount_minor=wanted.amount_minor,
+            currency=wanted.currency,
+            plan_id=wanted.plan_id,
+            quantity=wanted.quantity,
+            publishable_key=await self._publishable_key(route),
+            expire_us=now_us + wanted.open_for_us,
+            order_id=wanted.order_id,
+            description=wanted.description,
+            metadata=wanted.metadata,
+            created_us=now_us,
+            updated_us=now_us,
         )
 
     async def get(self, caller: context.Caller, checkout_id: str) -> beginning.Shown:

@@ -65,16 +65,13 @@ def settle_in(
     verdict, settled, after = base.settle(
         rules, before, current, report, scope.now_us, is_newest=is_newest
     )
-    if verdict is outcomes.Verdict.ILLEGAL:
-        change = base.raised(before, scope.now_us)
-        written = writing.write(conn, scope, rules, change, is_new=False)
-        return Ended(verdict=verdict, operation=current, entity=written)
     if verdict is outcomes.Verdict.APPLIED:
         check_us = context.next_check_us(scope.schedule, settled, scope.now_us)
         settled = replace(settled, next_check_us=check_us)
         conn.run(operations.UPDATE, operations.update_params(settled))
-    if verdict is outcomes.Verdict.APPLIED and current.state is settled.state:
-        # A doubt that stays one, and now waits for an operator.
+    # A doubt that stays one waits for an operator from now on.
+    stays = verdict is outcomes.Verdict.APPLIED and current.state is settled.state
+    if stays or verdict is outcomes.Verdict.ILLEGAL:
         change = base.raised(before, scope.now_us)
         written = writing.write(conn, scope, rules, change, is_new=False)
         return Ended(verdict=verdict, operation=settled, entity=written)

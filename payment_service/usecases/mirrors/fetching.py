@@ -4,6 +4,7 @@ Owns the rounds of asking for what is missing and committing what came. Called b
 settler, the resolver and webhooks, never inside a transaction.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,14 @@ class Fetcher:
         what a provider does.
         """
         provider = self._ctx.providers.find(provider_id)
+        absorb = functools.partial(
+            self.absorb,
+            provider_id,
+            tenant_id=tenant_id,
+            binding_id=binding_id,
+            cause=cause,
+            fetched=True,
+        )
         asked: list[objects.Reference] = []
         absorbed: list[absorbing.Absorbed] = []
         failed: list[objects.Reference] = []
@@ -83,28 +92,13 @@ class Fetcher:
                     detail=found.detail or "the provider has none",
                 )
                 continue
-            told = await self.absorb(
-                provider_id,
-                found.seen,
-                tenant_id=tenant_id,
-                binding_id=binding_id,
-                cause=cause,
-                fetched=True,
-            )
+            told = await absorb(found.seen)
             absorbed += told
             left += [one for each in told for one in each.refetch]
             lacking = {one.reference for one in told if one.verdict is base.Verdict.MISSING}
             waiting += [one for one in found.seen if one.reference in lacking]
         if waiting:
-            absorbed += await self.absorb(
-                provider_id,
-                waiting,
-                tenant_id=tenant_id,
-                binding_id=binding_id,
-                cause=cause,
-                fetched=True,
-                final=True,
-            )
+            absorbed += await absorb(waiting, final=True)
         return Known(absorbed=tuple(absorbed), failed=(*failed, *left), absent=tuple(absent))
 
     async def absorb(
