@@ -5,7 +5,7 @@ Called by the API. What providers bill is told by them and absorbed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from payment_service.db import customers as customer_rows
 from payment_service.db import mirrors
@@ -104,29 +104,18 @@ class Subscriptions:
             created_us=now_us,
             updated_us=now_us,
         )
-        price = plan.price_at(customer.provider)
-        body = b""
-        if price is not None and customer.provider_customer_id:
-            days = wanted.trial_days if wanted.trial_days is not None else plan.trial_days
-            body = requests.create_subscription(
-                made,
-                plan,
-                provider_customer_id=customer.provider_customer_id,
-                provider_price_id=price.provider_object_id,
-                provider_payment_method_id=(
-                    terms.method.place.provider_object_id if terms.method else ""
-                ),
-                trial_days=days,
-            )
         operation = self._begin.operation(
-            caller, wanted.request, kind, made.id, customer.provider, body, now_us=now_us
+            caller, wanted.request, kind, made.id, customer.provider, now_us=now_us
         )
 
         def decide(conn: storage.Connection) -> beginning.Intent | bindings.Refusal:
-            refusal = _unfit(conn, terms)
-            if refusal is not None:
-                return refusal
-            return beginning.Intent(before=None, after=made, operations=(operation,))
+            # Its price may have become known since it was read.
+            now = mirrors.load(conn, plans.RULES, caller.tenant_id, plan.id)
+            body = _body(made, replace(terms, plan=now), wanted.trial_days)
+            if isinstance(body, bindings.Refusal):
+                return body
+            asked = replace(operation, request=body)
+            return beginning.Intent(before=None, after=made, operations=(asked,))
 
         return await self._begin.change(
             caller, wanted.request, made.id, operation.id, decide, now_us=now_us
@@ -155,7 +144,6 @@ class Subscriptions:
         """
         before = (await self._begin.get(caller, wanted.subscription_id)).entity
         plan = await self._plan(caller, wanted.plan_id)
-        provider = before.place.provider
 
         def body(
             conn: storage.Connection, now: subscriptions.Subscription
@@ -163,12 +151,12 @@ class Subscriptions:
             old = mirrors.load(conn, plans.RULES, caller.tenant_id, now.plan_id)
             new = mirrors.load(conn, plans.RULES, caller.tenant_id, plan.id)
             quantity = wanted.quantity or now.quantity
-            refusal = _no_move(now, old, new, quantity)
-            if refusal is not None:
-                return refusal
+            price = _move(now, old, new, quantity)
+            if isinstance(price, bindings.Refusal):
+                return price
             return requests.change_subscription(
                 now.place.provider_object_id,
-                provider_price_id=new.price_at(provider).provider_object_id,
+                provider_price_id=price.provider_object_id,
                 quantity=quantity,
                 proration=wanted.proration,
             )
@@ -287,31 +275,44 @@ def _quantity(plan: plans.Plan, quantity: int) -> int:
     return quantity
 
 
-def _unfit(conn: storage.Connection, terms: _Terms) -> bindings.Refusal | None:
-    """Returns why customer, plan and payment method don't make a subscription, or None."""
-    customer, provider = terms.customer, terms.customer.provider
+def _body(
+    made: subscriptions.Subscription, terms: _Terms, trial_days: int | None
+) -> bytes | bindings.Refusal:
+    """Returns the request that makes a subscription, or why customer, plan and payment method
+    don't make one.
+    """
+    customer, plan, method = terms.customer, terms.plan, terms.method
+    provider = customer.provider
     if not customer.provider_customer_id:
         return method_cases.unknown_there(customer)
-    plan = mirrors.load(conn, plans.RULES, customer.tenant_id, terms.plan.id)
-    if (refusal := _no_price(plan, provider)) is not None:
-        return refusal
-    method = terms.method
-    if method is None:
-        return None
-    if method.state is not payment_methods.State.ACTIVE or method.place.provider != provider:
+    price = _price(plan, provider)
+    if isinstance(price, bindings.Refusal):
+        return price
+    if method is not None and (
+        method.state is not payment_methods.State.ACTIVE or method.place.provider != provider
+    ):
         return base.conflict(
             f"{method.id} is {method.state.name} at {method.place.provider}; only an ACTIVE "
             f"payment method at {provider} can be billed",
             f"STATE_{method.state.name}",
         )
-    return None
+    return requests.create_subscription(
+        made,
+        plan,
+        provider_customer_id=customer.provider_customer_id,
+        provider_price_id=price.provider_object_id,
+        provider_payment_method_id=method.place.provider_object_id if method else "",
+        trial_days=plan.trial_days if trial_days is None else trial_days,
+    )
 
 
-def _no_price(plan: plans.Plan, provider: str) -> bindings.Refusal | None:
+def _price(plan: plans.Plan, provider: str) -> plans.Price | bindings.Refusal:
+    """Returns the price at *provider* that may be subscribed to, or why there is none."""
     if plan.state is not plans.State.ACTIVE:
         return base.conflict(f"{plan.id} is archived", f"STATE_{plan.state.name}")
-    if plan.price_at(provider) is not None:
-        return None
+    price = plan.price_at(provider)
+    if price is not None:
+        return price
     there = ", ".join(p.provider for p in plan.prices if p.provider_object_id and p.active)
     return base.conflict(
         f"{plan.id} has no price at {provider}, which the customer is at; it has one at: "
@@ -320,13 +321,13 @@ def _no_price(plan: plans.Plan, provider: str) -> bindings.Refusal | None:
     )
 
 
-def _no_move(
+def _move(
     now: subscriptions.Subscription,
     old: plans.Plan | None,
     new: plans.Plan,
     quantity: int,
-) -> bindings.Refusal | None:
-    """Returns why a subscription can't move to a plan, or None."""
+) -> plans.Price | bindings.Refusal:
+    """Returns the price that a subscription moves to, or why it can't."""
     allowed = subscriptions.available(now)
     state = f"STATE_{now.state.name}"
     if new.id == now.plan_id and quantity == now.quantity:
@@ -340,6 +341,7 @@ def _no_move(
             metadata={"currency": old.currency},
         )
     # More or fewer of a plan that is archived is no new subscription.
-    if new.id == now.plan_id and new.price_at(now.place.provider) is not None:
-        return None
-    return _no_price(new, now.place.provider)
+    price = new.price_at(now.place.provider)
+    if new.id == now.plan_id and price is not None:
+        return price
+    return _price(new, now.place.provider)

@@ -3,13 +3,16 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
+import pytest
 import pytest_asyncio
 from payhub.payments.v1 import invoice_service_pb2 as invoices_pb
 from payhub.payments.v1 import subscription_service_pb2 as pb
 from payhub.provider.v1 import operation_pb2, provider_object_pb2
 
+from payment_service.usecases import intents
 from tests.integration.payment_service import billing, rig, upstream
 
 Plan = billing.Plan
@@ -392,3 +395,27 @@ async def test_what_the_provider_made_by_itself_becomes_known(bill: billing.Bill
 
 def _declined() -> operation_pb2.Decline:
     return operation_pb2.Decline(reason=operation_pb2.DECLINE_REASON_INSUFFICIENT_FUNDS)
+
+
+async def test_a_subscription_names_the_price_that_has_become_known_meanwhile(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request is of the plan that allows it, not of the plan as it was before."""
+    async with billing.running(database_url, resolver_doubt_first_s=1000.0) as bill:
+        customer = await bill.customer()
+        bill.bank.script["CreatePlan"] = ["drop"]
+        plan = await bill.plan(900)
+        assert not plan.prices[0].provider_object_id
+        way = intents.way
+
+        async def priced() -> bool:
+            found = await bill.ask("GetPlan", plan_id=plan.id)
+            return bool(found.prices[0].provider_object_id)
+
+        async def meanwhile(*args: Any, **options: Any) -> Any:
+            await rig.until(priced)
+            return await way(*args, **options)
+
+        monkeypatch.setattr(intents, "way", meanwhile)
+        made = await bill.subscribe(customer.id, plan.id)
+        assert (rig.state(made), billing.sync(made)) == ("ACTIVE", "SYNCED")
