@@ -102,13 +102,23 @@ async def open_database(configured: settings.Settings) -> storage.Database:
     )
 
 
+async def find_clock(db: storage.Database) -> tuple[clock.Clock, list[server.Background]]:
+    """Returns the clock that all processes on *db* share, and what keeps it right."""
+    if db.dialect == "sqlite":
+        return clock.SystemClock(), []
+    agreed = storage.AgreedClock(db)
+    await agreed.agree()
+    return agreed, [agreed.run]
+
+
 async def serve(configured: settings.Settings) -> int:
     """Serves until a signal; returns the exit status."""
     if configured.migrates_at_start:
         await asyncio.to_thread(migrate, configured)
     db = await open_database(configured)
     metrics_ = metrics.Metrics()
-    parts = composition.assemble(configured, db, metrics_)
+    time, background = await find_clock(db)
+    parts = composition.assemble(configured, db, metrics_, clock=time)
     await make_keys(configured, parts.keys)
     await plugging.prepare(configured, parts.ctx, parts.plugins)
     healths = health.Servicer()
@@ -125,16 +135,12 @@ async def serve(configured: settings.Settings) -> int:
     async def take_webhooks(stop: asyncio.Event) -> None:
         await parts.webhook_daemon.run(stop, idle_s=configured.webhook_idle_s)
 
-    background: list[server.Background] = [
-        *parts.plugins.background,
-        parts.forgetting.run,
-        report,
-        take_webhooks,
-    ]
+    background += [*parts.plugins.background, parts.forgetting.run, report, take_webhooks]
     if configured.resolver_enabled:
         background += [resolve, retry]
     if configured.relay_enabled:
-        background.append(composition.relay(configured, db, metrics_, parts.ctx.outbox_written).run)
+        written = parts.ctx.outbox_written
+        background.append(composition.relay(configured, db, metrics_, written, time).run)
     return await server.serve(
         settings=configured,
         service_name=composition.SERVICE,
@@ -155,12 +161,13 @@ async def relay_alone(configured: settings.Settings) -> int:
     """Runs the relay until a signal; returns the exit status."""
     db = await open_database(configured)
     metrics_ = metrics.Metrics()
-    relay = composition.relay(configured, db, metrics_, None)
+    time, background = await find_clock(db)
+    relay = composition.relay(configured, db, metrics_, None, time)
     return await server.serve(
         settings=configured,
         service_name=f"{composition.SERVICE} relay",
         servicers=(),
-        background=[relay.run],
+        background=[*background, relay.run],
         closing=[db.close],
         registry=metrics_,
         ready_checks=ready_checks(db),

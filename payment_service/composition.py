@@ -356,6 +356,7 @@ def relay(
     db: storage.Database,
     metrics_: metrics.Metrics,
     wake: asyncio.Event | None,
+    clock: clocks.Clock,
 ) -> relay_package.Relay:
     """Returns the relay; *wake* is set when this process wrote to the outbox."""
     return relay_package.Relay(
@@ -363,7 +364,7 @@ def relay(
         endpoint=settings.gateway_endpoint,
         key=relay_key(settings),
         owner=plugging.owner(settings),
-        clock=clocks.SystemClock(),
+        clock=clock,
         registry=metrics_,
         wake=wake,
         options=relay_package.Options(

@@ -5,6 +5,7 @@ by the use cases of every process that keeps state: they await `db.write(fn)`
 or `db.read(fn)` with a plain function of a `Connection`. Never knows a table.
 """
 
+from servicekit.storage.agreed import AgreedClock
 from servicekit.storage.database import (
     Connection,
     Database,
@@ -26,6 +27,7 @@ from servicekit.storage.revisions import head_revision
 from servicekit.storage.statement import Statement
 
 __all__ = [
+    "AgreedClock",
     "CommitUnknown",
     "Connection",
     "Database",
