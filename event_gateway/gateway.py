@@ -18,7 +18,7 @@ from event_gateway import settings as settings_module
 from event_gateway.consumers import groups
 from event_gateway.db import consumers, epoch, read, webhooks
 from event_gateway.webhooks_out import secrets as webhook_secrets
-from servicekit import clock, errors, metrics, server, storage
+from servicekit import errors, metrics, server, storage
 
 MIGRATIONS = pathlib.Path(__file__).parent / "db" / "migrations"
 
@@ -56,7 +56,8 @@ async def serve(settings: settings_module.Settings) -> int:
         stack.push_async_callback(channel.close)
         state = await database.read(read.state)
         await database.write(consumers.adopt_orphans)
-        log = composition.make_log(settings, database, state, registry, time=clock.SystemClock())
+        time, timing = await storage.shared_clock(database)
+        log = composition.make_log(settings, database, state, registry, time=time)
         parts = composition.assemble(log, channel)
         for close in reversed(parts.closing):
             stack.push_async_callback(close)
@@ -70,7 +71,7 @@ async def serve(settings: settings_module.Settings) -> int:
             servicers=parts.servicers,
             reflection_names=composition.SERVICES,
             interceptors=[parts.pipeline],
-            background=parts.background,
+            background=[*timing, *parts.background],
             on_drain=parts.on_drain,
             on_serving=functools.partial(_tell_endpoint, settings, log.running),
             registry=registry,

@@ -102,22 +102,13 @@ async def open_database(configured: settings.Settings) -> storage.Database:
     )
 
 
-async def find_clock(db: storage.Database) -> tuple[clock.Clock, list[server.Background]]:
-    """Returns the clock that all processes on *db* share, and what keeps it right."""
-    if db.dialect == "sqlite":
-        return clock.SystemClock(), []
-    agreed = storage.AgreedClock(db)
-    await agreed.agree()
-    return agreed, [agreed.run]
-
-
 async def serve(configured: settings.Settings) -> int:
     """Serves until a signal; returns the exit status."""
     if configured.migrates_at_start:
         await asyncio.to_thread(migrate, configured)
     db = await open_database(configured)
     metrics_ = metrics.Metrics()
-    time, background = await find_clock(db)
+    time, background = await storage.shared_clock(db)
     parts = composition.assemble(configured, db, metrics_, clock=time)
     await make_keys(configured, parts.keys)
     await plugging.prepare(configured, parts.ctx, parts.plugins)
@@ -161,7 +152,7 @@ async def relay_alone(configured: settings.Settings) -> int:
     """Runs the relay until a signal; returns the exit status."""
     db = await open_database(configured)
     metrics_ = metrics.Metrics()
-    time, background = await find_clock(db)
+    time, background = await storage.shared_clock(db)
     relay = composition.relay(configured, db, metrics_, None, time)
     return await server.serve(
         settings=configured,

@@ -5,7 +5,7 @@ by the use cases of every process that keeps state: they await `db.write(fn)`
 or `db.read(fn)` with a plain function of a `Connection`. Never knows a table.
 """
 
-from servicekit.storage.agreed import AgreedClock
+from servicekit.storage.agreed import shared_clock
 from servicekit.storage.database import (
     Connection,
     Database,
@@ -27,7 +27,6 @@ from servicekit.storage.revisions import head_revision
 from servicekit.storage.statement import Statement
 
 __all__ = [
-    "AgreedClock",
     "CommitUnknown",
     "Connection",
     "Database",
@@ -44,4 +43,5 @@ __all__ = [
     "head_revision",
     "migrate",
     "open_database",
+    "shared_clock",
 ]

@@ -7,7 +7,7 @@ seconds, and between two looks counts on by itself, whatever is done to the mach
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from servicekit import clock, logs, loop
@@ -113,3 +113,19 @@ class AgreedClock:
         if row is None:
             raise LookupError("the database does not tell the time")
         return _Look(int(row[0]), (before_s + after_s) / 2, (after_s - before_s) / 2)
+
+
+async def shared_clock(
+    db: database.Database,
+) -> tuple[clock.Clock, list[Callable[[asyncio.Event], Awaitable[None]]]]:
+    """Returns the time that all processes on *db* share, and what must run to keep it right.
+
+    Raises:
+        StorageUnavailable: The database does not say.
+    """
+    if db.dialect == "sqlite":
+        # Of one process on one machine.
+        return clock.SystemClock(), []
+    agreed = AgreedClock(db)
+    await agreed.agree()
+    return agreed, [agreed.run]

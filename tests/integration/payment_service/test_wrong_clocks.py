@@ -4,6 +4,7 @@ import asyncio
 import os
 import pathlib
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -28,15 +29,18 @@ async def test_a_replica_with_a_wrong_clock_takes_part(
     """Ahead, it would call "never arrived" what is about to be sent, and the payer would be
     asked again; behind, all it sends would be too late, and too early what it sends again.
     """
-    url, key = new_postgres_database(), secrets.new_key()
+    url, log_url, key = new_postgres_database(), new_postgres_database(), secrets.new_key()
     (tmp_path / "sitecustomize.py").write_text(_WRONG.format(off_ns=off_s * 10**9))
     env = conftest.RESOLVER | {
         "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
         "PAYMENT_SERVICE_ENCRYPTION_KEYS": key,
+        "PAYMENT_SERVICE_RELAY_ENABLED": "true",
+        "EVENT_GATEWAY_AUTO_MIGRATE": "true",
         "PAYMENT_SERVICE_PROVIDERS": f'{{"mock": "{bank.target(stack.MOCK)}"}}',
         "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S": str(conftest.HASTY_TIMEOUT_S),
     }
-    wrong = stack.Stack(tmp_path, env=env, databases={stack.PAYMENTS: url}, names=[stack.PAYMENTS])
+    databases = {stack.PAYMENTS: url, stack.GATEWAY: log_url}
+    wrong = stack.Stack(tmp_path, env=env, databases=databases, names=databases)
     # A process of its own from the start: one that is forked has its clock by then.
     monkeypatch.setattr(stack, "popen", subprocess.Popen)
     sent, arrives = asyncio.Event(), asyncio.Event()
@@ -70,4 +74,12 @@ async def test_a_replica_with_a_wrong_clock_takes_part(
             rows.close()
             arrives.set()
             paid = await creating
+            log = records.Records(log_url)
+
+            async def accepted() -> list[tuple[int]]:
+                return log.rows("select head_append_us from log_head where head > 0")
+
+            ((accepted_us,),) = await rig.until(accepted)
+            log.close()
+    assert abs(accepted_us / 1e6 - time.time()) < OFF_S / 2
     assert (looks, rig.state(paid)) == ([(1,)], "SUCCEEDED")
