@@ -58,7 +58,7 @@ class AgreedClock:
         self._db = db
         self._machine = machine or clock.SystemClock()
         self._steady_s = steady_s
-        self._last = _Look(self._machine.now_us(), steady_s(), float("inf"))
+        self._last = _Look(self._machine.now_us(), self._steady_s(), float("inf"))
         self._told = False
 
     def now_us(self) -> int:
