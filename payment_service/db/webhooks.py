@@ -34,21 +34,36 @@ _LOCK = storage.Statement(
     f"select {', '.join(_ALL)} from inbound_webhooks where id = :id",
     postgresql=f"select {', '.join(_ALL)} from inbound_webhooks where id = :id for update",
 )
+# Provider by provider, so that nothing reads those of one that is busy, however many are due.
 _DUE = (
+    "with recursive names (name) as (select (select provider from inbound_webhooks "
+    "where next_attempt_us > 0 order by provider limit 1) union all select (select provider "
+    "from inbound_webhooks where next_attempt_us > 0 and provider > names.name "
+    "order by provider limit 1) from names where names.name is not null) "
     "update inbound_webhooks set next_attempt_us = :lease_until_us, attempts = attempts + 1 "
-    "where id in (select id from inbound_webhooks where next_attempt_us > 0 "
-    "and next_attempt_us <= :now_us and {others} order by next_attempt_us limit :most{locked}) "
+    "where id in (select due.id from names {due} order by due.next_attempt_us limit :most) "
     f"returning {', '.join(_ALL)}"
+)
+_DUE_OF_ONE = (
+    "(select {columns} from inbound_webhooks where provider = names.name and next_attempt_us > 0 "
+    "and next_attempt_us <= :now_us and {unheld} order by next_attempt_us limit :most{locked})"
 )
 _CLAIM_DUE = storage.Statement(
     _DUE.format(
-        others="provider not in (select value from json_each(:busy)) "
-        "and id not in (select value from json_each(:held))",
-        locked="",
+        due="cross join inbound_webhooks as due where names.name not in (select value "
+        "from json_each(:busy)) and due.id in "
+        + _DUE_OF_ONE.format(
+            columns="id", unheld="id not in (select value from json_each(:held))", locked=""
+        )
     ),
     postgresql=_DUE.format(
-        others="provider <> all(cast(:busy as text[])) and id <> all(cast(:held as text[]))",
-        locked=" for update skip locked",
+        due="cross join lateral "
+        + _DUE_OF_ONE.format(
+            columns="id, next_attempt_us",
+            unheld="id <> all(cast(:held as text[]))",
+            locked=" for update skip locked",
+        )
+        + " as due where names.name <> all(cast(:busy as text[]))"
     ),
 )
 # Each event of a provider is applied once, whatever brings it.
@@ -79,9 +94,13 @@ _PRUNE_EVENTS = storage.Statement(
 _WAITING = storage.Statement(
     "select state, count(*) from inbound_webhooks where state in (1, 6, 7) group by state"
 )
-_UNVERIFIED = storage.Statement(
+_UNVERIFIED_ONES = (
     "select count(*) from (select 1 from inbound_webhooks where next_attempt_us > 0 "
-    "and told = :nothing limit :most) as waiting"
+    "and told = {nothing} limit :most) as waiting"
+)
+_UNVERIFIED = storage.Statement(
+    _UNVERIFIED_ONES.format(nothing="x''"),
+    postgresql=_UNVERIFIED_ONES.format(nothing="'\\x'::bytea"),
 )
 
 
@@ -257,7 +276,7 @@ def prune(
 
 def unverified(conn: storage.Connection, most: int) -> int:
     """Returns how many webhooks wait to be verified; counts up to *most*."""
-    row = conn.one(_UNVERIFIED, {"nothing": b"", "most": most})
+    row = conn.one(_UNVERIFIED, {"most": most})
     return int(row[0]) if row else 0
 
 

@@ -39,6 +39,12 @@ _FILL = (
          http_status, entity_ids, received_us, updated_us)
        select printf('whk_%012x', n), 'mock', 'b', 't', 2 - (n = 2), '[]', x'', 0, x'', '',
          'e_' || n, 1, 0, '', 200, '', n * 1000, n * 1000 from many""",
+    # Of a provider that is away, all due, and last of all one of another.
+    f"""insert into inbound_webhooks (id, provider, binding_id, tenant_id, state, headers, body,
+         body_bytes, told, event_type, provider_event_id, attempts, next_attempt_us, detail,
+         http_status, entity_ids, received_us, updated_us)
+       select printf('whk_z%012x', n), case n when {ROWS} then 'mock' else 'away' end, 'b', 't', 6,
+         '[]', x'', 0, x'01', '', 'd_' || n, 1, n, '', 200, '', n * 1000, n * 1000 from many""",
 )
 
 
@@ -64,6 +70,17 @@ def _pruned_events(conn: storage.Connection) -> object:
 def _pruned_webhooks(conn: storage.Connection) -> object:
     """One of them was never judged, because the process ended; the provider sent it again."""
     return webhooks.prune(conn, before_us=5_000, events_before_us=5_000, rejected_keep=10, most=500)
+
+
+def _claimed_webhooks(conn: storage.Connection) -> object:
+    claimed = webhooks.claim_due(
+        conn, now_us=ROWS, lease_until_us=2 * ROWS, busy=["away"], held=["whk_x"], most=32
+    )
+    return [one.id for one in claimed]
+
+
+def _unverified_webhooks(conn: storage.Connection) -> object:
+    return webhooks.unverified(conn, 1_000)
 
 
 def _found_webhooks(conn: storage.Connection) -> object:
@@ -101,6 +118,8 @@ def _waiting_payments(conn: storage.Connection) -> object:
         (_pruned_events, 49),
         (_pruned_webhooks, 4),
         (_found_webhooks, [f"whk_{7:012x}"]),
+        (_claimed_webhooks, [f"whk_z{ROWS:012x}"]),
+        (_unverified_webhooks, 0),
     ],
 )
 def test_what_was_settled_long_ago_costs_nothing(
