@@ -35,12 +35,15 @@ _LOCK = storage.Statement(
     postgresql=f"select {', '.join(_ALL)} from inbound_webhooks where id = :id for update",
 )
 # Provider by provider, so that nothing reads those of one that is busy, however many are due.
+# Each further try has a longer lease: two replicas would take from each other for ever what
+# always takes longer than a short one.
 _DUE = (
     "with recursive names (name) as (select (select provider from inbound_webhooks "
     "where next_attempt_us > 0 order by provider limit 1) union all select (select provider "
     "from inbound_webhooks where next_attempt_us > 0 and provider > names.name "
     "order by provider limit 1) from names where names.name is not null) "
-    "update inbound_webhooks set next_attempt_us = :lease_until_us, attempts = attempts + 1 "
+    "update inbound_webhooks set next_attempt_us = :now_us + :lease_us * case "
+    "when attempts between 1 and 8 then attempts * attempts else 1 end, attempts = attempts + 1 "
     "where id in (select due.id from names {due} order by due.next_attempt_us limit :most) "
     f"returning {', '.join(_ALL)}"
 )
@@ -66,6 +69,7 @@ _CLAIM_DUE = storage.Statement(
         + " as due where names.name <> all(cast(:busy as text[]))"
     ),
 )
+_NOT_TRIED = storage.Statement("update inbound_webhooks set attempts = attempts - 1 where id = :id")
 # Each event of a provider is applied once, whatever brings it.
 _CLAIM_EVENT = storage.Statement(
     "insert into webhook_events (binding_id, provider_event_id, webhook_id, applied_us) "
@@ -176,23 +180,29 @@ def claim_due(
     conn: storage.Connection,
     *,
     now_us: int,
-    lease_until_us: int,
+    lease_us: int,
     busy: Sequence[str] = (),
     held: Sequence[str] = (),
     most: int,
 ) -> list[webhooks.Webhook]:
     """Takes webhooks whose try is due, but for those *held*, by id, and those of providers that
-    are *busy*; nobody else gets them before the lease ends.
+    are *busy*; nobody else gets them before their lease ends: *lease_us* for the second try, and
+    longer with each further one. What this version can't read loses no try.
     """
     lists = {"busy": list(busy), "held": list(held)}
     values = {
         "now_us": now_us,
-        "lease_until_us": lease_until_us,
+        "lease_us": lease_us,
         **({k: json.dumps(v) for k, v in lists.items()} if conn.dialect == "sqlite" else lists),
         "most": most,
     }
     found = conn.all(_CLAIM_DUE, values)
-    return rows.readable(found, _from_row, table="inbound_webhooks", id_at=0)
+    taken = rows.readable(found, _from_row, table="inbound_webhooks", id_at=0)
+    known = {webhook.id for webhook in taken}
+    for row in found:
+        if row[0] not in known:
+            conn.run(_NOT_TRIED, {"id": row[0]})
+    return taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,7 @@ class Webhooks:
             lambda conn: rows.claim_due(
                 conn,
                 now_us=now_us,
-                lease_until_us=now_us + lease_us,
+                lease_us=lease_us,
                 busy=busy,
                 held=held,
                 most=most,
@@ -124,7 +124,11 @@ class Webhooks:
             )
         if webhook.is_verified:
             # Its secret may have been taken away since; it was right when it counted.
-            return await self._applier.apply(webhook, verifying.kept(webhook))
+            try:
+                kept = verifying.kept(webhook)
+            except LookupError as problem:
+                return await self._applier.put_off(webhook, str(problem))
+            return await self._applier.apply(webhook, kept)
         if verified.told is None:
             return await self._applier.put_off(webhook, verified.problem)
         now_us = self._ctx.clock.now_us()

@@ -74,7 +74,7 @@ def _pruned_webhooks(conn: storage.Connection) -> object:
 
 def _claimed_webhooks(conn: storage.Connection) -> object:
     claimed = webhooks.claim_due(
-        conn, now_us=ROWS, lease_until_us=2 * ROWS, busy=["away"], held=["whk_x"], most=32
+        conn, now_us=ROWS, lease_us=ROWS, busy=["away"], held=["whk_x"], most=32
     )
     return [one.id for one in claimed]
 

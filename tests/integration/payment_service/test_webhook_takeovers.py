@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -17,6 +18,9 @@ from tests.integration.payment_service import hooking, rig
 _O = operation_pb2.Operation
 # More than are worked on at once for one provider.
 STUCK = 96
+_HEADERS = storage.Statement("update inbound_webhooks set headers = :headers where id = :id")
+# As long as a test lasts.
+NEVER_US = 2**52
 UNKNOWN = _O(operation_id=f"op_{'0' * 32}", state=_O.STATE_SUCCEEDED)
 
 
@@ -141,3 +145,62 @@ async def test_what_takes_longer_than_its_lease_is_not_taken_again_where_it_is_w
         hang.set()
     await rig.until(is_put_off)
     assert (await stored(hooks, parked)).attempts == one.attempts + 1
+
+
+async def of_nobody(hooks: hooking.Hooks, **changes: Any) -> webhooks.Webhook:
+    """Keeps a webhook of a provider that is not set up, due at a time that never comes."""
+    _, parked = await hooks.send(hooks.told(operations=[UNKNOWN]))
+    one = await stored(hooks, parked)
+    changes = {"id": f"whk_{1:032x}", "provider": "away", "next_attempt_us": NEVER_US, **changes}
+    made = replace(one, **changes)
+    await hooks.service.parts.ctx.db.write(lambda conn: rows.insert(conn, made))
+    return made
+
+
+async def claimed(hooks: hooking.Hooks, now_us: int, lease_us: int) -> list[webhooks.Webhook]:
+    """Takes what `of_nobody` made as a worker at *now_us* does."""
+
+    def claim(conn: storage.Connection) -> list[webhooks.Webhook]:
+        return rows.claim_due(conn, now_us=now_us, lease_us=lease_us, busy=["mock"], most=9)
+
+    return await hooks.service.parts.ctx.db.write(claim)
+
+
+async def test_what_takes_longer_than_each_lease_is_not_taken_over_for_ever(
+    hooks: hooking.Hooks,
+) -> None:
+    """The lease of each further try is longer, so that the one who works comes to an end."""
+    lease_us, leases = 30_000_000, list[int]()
+    now_us = (await of_nobody(hooks)).next_attempt_us
+    for _ in webhooks.WAITS_US:
+        (taken,) = await claimed(hooks, now_us, lease_us)
+        leases.append(taken.next_attempt_us - now_us)
+        now_us = taken.next_attempt_us
+    assert leases[0] == lease_us
+    assert leases == sorted(set(leases))
+    assert leases[-1] > 10 * lease_us
+
+
+async def test_a_webhook_that_only_a_newer_version_can_read_loses_no_try(
+    hooks: hooking.Hooks,
+) -> None:
+    """It is passed over however often its time comes; who can read it has all tries left."""
+    made = await of_nobody(hooks)
+    write = hooks.service.parts.ctx.db.write
+    await write(lambda conn: conn.run(_HEADERS, {"headers": "of a newer one", "id": made.id}))
+    for number in range(3):
+        assert not await claimed(hooks, NEVER_US + number * 1_000_000, 1_000_000)
+    await write(lambda conn: conn.run(_HEADERS, {"headers": "[]", "id": made.id}))
+    after = await stored(hooks, made.id)
+    assert (after.attempts, after.next_attempt_us) == (made.attempts, NEVER_US + 3_000_000)
+
+
+async def test_a_webhook_of_which_nothing_readable_was_kept_is_put_off(
+    hooks: hooking.Hooks,
+) -> None:
+    """Its tries come to an end, like those of any other that can't be applied."""
+    made = await of_nobody(hooks, told=b"\xff")
+    cases = hooks.service.parts.webhook_cases
+    assert (await cases.work(made)).state is webhooks.State.PARKED
+    last = replace(made, attempts=len(webhooks.WAITS_US) + 1)
+    assert (await cases.work(last)).state is webhooks.State.FAILED
