@@ -51,7 +51,8 @@ _CLAIM = storage.Statement(
 )
 _SCHEDULE = storage.Statement(
     "update mirrors set next_fetch_us = :next_fetch_us where tenant_id = :tenant_id "
-    "and kind = :kind and id = :id and next_fetch_us > 0"
+    "and kind = :kind and id = :id and next_fetch_us > 0 and (next_fetch_us = :lease_until_us "
+    "or next_fetch_us > :next_fetch_us or :changed = 1)"
 )
 _FETCHED = storage.Statement(
     "update mirrors set next_fetch_us = 0 where tenant_id = :tenant_id "
@@ -195,8 +196,17 @@ def fetched(conn: storage.Connection, entity: base.Entity, lease_until_us: int) 
     )
 
 
-def schedule(conn: storage.Connection, entity: base.Entity, next_fetch_us: int) -> None:
-    """Sets when an entity that is due is fetched next."""
+def schedule(
+    conn: storage.Connection,
+    entity: base.Entity,
+    next_fetch_us: int,
+    *,
+    lease_until_us: int,
+    changed: bool,
+) -> None:
+    """Sets when an entity that is due is fetched next, unless somebody asked for it earlier since
+    it was claimed. Whoever has *changed* it has set the time anew and does not count.
+    """
     conn.run(
         _SCHEDULE,
         {
@@ -204,5 +214,7 @@ def schedule(conn: storage.Connection, entity: base.Entity, next_fetch_us: int) 
             "tenant_id": entity.tenant_id,
             "kind": int(_rules(entity).kind),
             "id": entity.id,
+            "lease_until_us": lease_until_us,
+            "changed": int(changed),
         },
     )

@@ -52,7 +52,12 @@ class Renewing:
             is_answered &= not known.failed
             changed |= any(one.verdict is base.Verdict.APPLIED for one in known.absorbed)
         scheduling = self._schedule(
-            rules, entity, fetches, is_answered=is_answered, lease_until_us=lease_until_us
+            rules,
+            entity,
+            fetches,
+            is_answered=is_answered,
+            changed=changed,
+            lease_until_us=lease_until_us,
         )
         await self._ctx.tracker.shielded(scheduling)
         return changed
@@ -64,6 +69,7 @@ class Renewing:
         fetches: int,
         *,
         is_answered: bool,
+        changed: bool,
         lease_until_us: int,
     ) -> None:
         """Sets the next time, if there is one: what nobody could tell now is asked for again,
@@ -80,6 +86,6 @@ class Renewing:
                 mirrors.fetched(conn, entity, lease_until_us)
                 return
             next_us = max(waits_us or 0, now_us + round(wait_s * 1_000_000))
-            mirrors.schedule(conn, entity, next_us)
+            mirrors.schedule(conn, entity, next_us, lease_until_us=lease_until_us, changed=changed)
 
         await self._ctx.db.write(write)

@@ -8,7 +8,7 @@ import pytest_asyncio
 from payhub.provider.v1 import provider_object_pb2
 
 from payment_service.db import mirrors
-from payment_service.domain.mirrors import objects, payment_methods
+from payment_service.domain.mirrors import objects, payment_methods, subscriptions
 from payment_service.provider_client import seeing
 from payment_service.usecases.mirrors import absorbing, fetching, linking, renewing
 from tests.integration.payment_service import billing, merchant, rig, sidecars
@@ -204,3 +204,36 @@ async def test_what_is_asked_for_while_it_is_fetched_is_fetched_again(
         assert next_fetch_us() == asked_us
     await renew(asked_us)
     assert next_fetch_us() == 0
+
+
+async def test_what_is_asked_for_while_it_is_fetched_is_not_put_off(
+    shop: merchant.Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of what waits for its provider anyway: the earlier time counts."""
+    customer, plan = await shop.customer(), await shop.plan(2000)
+    made = await shop.subscribe(customer.id, plan.id)
+    ctx, tenant_id = shop.service.parts.ctx, shop.caller.tenant
+    rules = subscriptions.RULES
+    # So far away that nobody else fetches it, and before its period ends.
+    lease_until_us, asked_us = 2**60, ctx.clock.now_us() + 3_600_000_000
+    entity = await ctx.db.read(lambda conn: mirrors.load(conn, rules, tenant_id, made.id))
+    fetch = fetching.Fetcher.fetch
+
+    async def at(when_us: int) -> None:
+        await ctx.db.write(lambda conn: mirrors.fetch_at(conn, entity, when_us))
+
+    async def interrupted(fetcher: fetching.Fetcher, *wanted: Any, **of: Any) -> fetching.Known:
+        known = await fetch(fetcher, *wanted, **of)
+        await at(asked_us)
+        return known
+
+    async def renewed(until_us: int) -> int:
+        await at(until_us)
+        await renewing.Renewing(ctx).renew(entity, 1, "resolver", lease_until_us=until_us)
+        ((found,),) = shop.records.rows("select next_fetch_us from mirrors where id = ?", made.id)
+        return int(found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching.Fetcher, "fetch", interrupted)
+        assert await renewed(lease_until_us) == asked_us
+    assert asked_us < await renewed(lease_until_us) < lease_until_us
