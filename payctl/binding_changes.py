@@ -15,6 +15,12 @@ TenantArgument = Annotated[
     str, typer.Argument(metavar="TENANT", help="Tenant; * makes the shared binding.")
 ]
 PluginArgument = Annotated[str, typer.Argument(metavar="PLUGIN", help="Plugin id, such as mock.")]
+ExpectOption = Annotated[
+    int,
+    typer.Option(
+        min=0, max=session.INT64_MAX, help="Generation you have seen; 0 takes what there is."
+    ),
+]
 ConfigOption = Annotated[
     str | None, typer.Option("--config", help="Configuration as JSON; no secrets in it.")
 ]
@@ -100,12 +106,7 @@ def update(  # noqa: PLR0913  # one argument per option
     binding: bindings.BindingArgument,
     *,
     reason: bindings.ReasonOption,
-    expect: Annotated[
-        int,
-        typer.Option(
-            min=0, max=session.INT64_MAX, help="Generation you have seen; 0 takes what there is."
-        ),
-    ] = 0,
+    expect: ExpectOption = 0,
     config: ConfigOption = None,
     config_file: ConfigFileOption = None,
     secret_file: SecretFileOption = None,
@@ -231,6 +232,7 @@ def delete(
     binding: bindings.BindingArgument,
     *,
     reason: bindings.ReasonOption,
+    expect: ExpectOption = 0,
     as_json: session.JsonFlag = False,
 ) -> None:
     """Delete a binding with all its versions and destroy its secrets."""
@@ -238,7 +240,12 @@ def delete(
     async def work(client: payhub_client.Client) -> session.Exit:
         timeout_s = session.connection_of(ctx).timeout_s
         binding_id = await bindings.find(client, binding, timeout_s)
-        gone = await client.bindings.delete(binding_id, reason=reason, timeout_s=timeout_s)
+        seen = expect
+        if not seen:
+            seen = (await client.bindings.get(binding_id, timeout_s=timeout_s)).binding.generation
+        gone = await client.bindings.delete(
+            binding_id, reason=reason, expected_generation=seen, timeout_s=timeout_s
+        )
         if as_json:
             render.document(render.to_dict(gone))
         else:

@@ -99,7 +99,11 @@ def connect(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Seconds for each call of a command, retries included."),
+        typer.Option(
+            min=0.001,
+            max=31_536_000,
+            help="Seconds for each call of a command, retries included.",
+        ),
     ] = None,
     version: Annotated[
         bool,

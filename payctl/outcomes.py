@@ -37,6 +37,11 @@ def of_cancellation(payment: Payment) -> session.Exit:
     void = of_last_operation(payment, _Operation.KIND_VOID)
     if void is session.Exit.OK:
         return void
+    sums = payment.amounts
+    returned_minor = sums.refunded_minor + sums.refund_pending_minor + sums.foreign_refunded_minor
+    if void is session.Exit.REFUSED and returned_minor + sums.disputed_minor < sums.captured_minor:
+        # A refund that carries a cancellation out returns all there is.
+        return void
     return of_last_operation(payment, _Operation.KIND_VOID, _Operation.KIND_REFUND)
 
 

@@ -189,6 +189,14 @@ def failure(found: errors.PayhubError, *, as_json: bool, look: str = "payctl sho
     screen.print(f"next: {advice}")
 
 
+def interrupted(found: errors.OutcomeUnknown, *, as_json: bool) -> None:
+    """Tell on stderr that a command was cut off, and its key."""
+    if as_json:
+        failure(found, as_json=True)
+    else:
+        note(found.message)
+
+
 def advice_on(found: errors.PayhubError) -> str:
     """Return what a person can do about an error."""
     if isinstance(found, errors.OutcomeUnknown) and not found.idempotency_key:

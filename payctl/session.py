@@ -129,7 +129,12 @@ def run(
     except (KeyboardInterrupt, _Terminated):
         if not key:
             raise
-        render.note(f"interrupted, and it may take effect: repeat the command with --key {key}")
+        cut_off = errors.OutcomeUnknown(
+            f"interrupted, and it may take effect: repeat the command with --key {key}",
+            retry="same_key",
+            idempotency_key=key,
+        )
+        render.interrupted(cut_off, as_json=as_json)
         raise typer.Exit(Exit.UNDECIDED) from None
     except UnicodeEncodeError:
         wrong = "a value given on the command line is not UTF-8 text"

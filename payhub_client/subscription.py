@@ -9,7 +9,7 @@ Never stores the cursor: the subscriber does, next to the effects of the events.
 import asyncio
 import enum
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -211,7 +211,7 @@ class Subscription:
         # Only the last event of a response may carry its cursor: the others lie before it.
         return Delivery(event=event, cursor=self._dealt_with if self._pending else self._received)
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """Go through the log response by response; an empty batch carries a newer cursor."""
         if self._pending:
             text = "iterate over events or over batches, not both"

@@ -333,6 +333,15 @@ def test_tail_says_in_its_own_words_that_a_gateway_is_gone() -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("length", ["nan", "inf", "1e300"])
+def test_what_is_no_number_is_no_length_of_time(shell: Shell, length: str) -> None:
+    """NaN, which is neither too small nor too large, and infinity are wrong usage."""
+    assert "--timeout" in shell("--timeout", length, "pay", "1", "EUR", code=2).stderr
+    create = ("events", "consumers", "create", "c")
+    for option in ("--ack-timeout", "--backoff", "--idle-expiry"):
+        assert option in shell(*create, option, length, code=2).stderr
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_control_c_in_a_payment_names_the_key(
     shell: Shell, payments: FakePayments, sent: signal.Signals
@@ -340,10 +349,14 @@ def test_control_c_in_a_payment_names_the_key(
     """Interrupting a payment, as Ctrl-C and timeout(1) do, exits with 4 and says how to learn
     what became of it.
     """
-    payments.faults.append(Fault(hang_s=30, after_effect=True))
-    process = spawned(shell, "pay", "1", "EUR")
-    payments.wait_for_calls(1)
-    process.send_signal(sent)
-    _, complaints = process.communicate(timeout=20)
-    assert process.returncode == 4
-    assert f"--key {payments.seen[0].key}" in complaints
+    for number, form in enumerate(([], ["--json"])):
+        payments.faults.append(Fault(hang_s=30, after_effect=True))
+        process = spawned(shell, "pay", "1", "EUR", *form)
+        payments.wait_for_calls(1)
+        process.send_signal(sent)
+        _, complaints = process.communicate(timeout=20)
+        assert process.returncode == 4
+        key = payments.seen[number].key
+        assert f"--key {key}" in complaints
+    error = json.loads(complaints)["error"]
+    assert (error["idempotency_key"], error["retry"]) == (key, "same_key")

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import grpc
 import pytest
@@ -121,7 +120,7 @@ async def test_batches_carry_cursors_without_events_too(
     """`batches` yields what a response held; the cursor becomes safe on asking for the next."""
     log.append(4)
     async with client.events.subscribe(start="oldest") as subscription:
-        batches: Any = subscription.batches()
+        batches = subscription.batches()
         first = await anext(batches)
         while not first.events:
             first = await anext(batches)

@@ -63,6 +63,17 @@ def test_a_cancellation_is_judged_by_what_carries_it_out() -> None:
     assert judged == expected
 
 
+def test_a_refund_of_a_part_carries_no_cancellation_out() -> None:
+    """Whoever repeats a cancellation whose void was refused learns that the rest stays taken."""
+    void, refund = _Operation.KIND_VOID, _Operation.KIND_REFUND
+    ended = (void, _Operation.STATE_DECLINED), (refund, _Operation.STATE_SUCCEEDED)
+    payment = canceled(Payment.STATE_SUCCEEDED, *ended)
+    payment.amounts.captured_minor, payment.amounts.refunded_minor = 1000, 200
+    assert outcomes.of_cancellation(payment) is session.Exit.REFUSED
+    payment.amounts.refunded_minor = 1000
+    assert outcomes.of_cancellation(payment) is session.Exit.OK
+
+
 def test_archiving_is_judged_by_the_prices_that_were_made() -> None:
     """A price that its provider refused to make has nothing to be archived there."""
     code = session.Exit
