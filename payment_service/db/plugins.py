@@ -21,6 +21,10 @@ _CHANGEABLE = [name for name in COLUMNS if name not in ("plugin_id", "created_us
 _HISTORY = "plugin_id, revision, actor, reason, event_type, before, after, changed_us"
 _KILLS = "tenant_id, plugin_id, operation, actor, reason, set_us"
 
+# Of a plugin; older changes are forgotten.
+HISTORY_MAX = 10_000
+PROMOTED = "plugin.upgrade_promoted"
+
 _INSERT = storage.Statement(
     f"insert into plugins ({', '.join(COLUMNS)}) "
     f"values ({', '.join(f':{name}' for name in COLUMNS)}) on conflict do nothing"
@@ -42,6 +46,12 @@ _LOCK = storage.Statement(
 _NOTE = storage.Statement(
     f"insert into plugin_history ({_HISTORY}) values (:plugin_id, :revision, :actor, :reason, "
     ":event_type, :before, :after, :changed_us)"
+)
+# In bounded steps, by the primary key. What is asked for by its type stays.
+_FORGET = storage.Statement(
+    "delete from plugin_history where plugin_id = :plugin_id and revision in (select revision "
+    "from plugin_history where plugin_id = :plugin_id and revision <= :upto "
+    f"and event_type <> '{PROMOTED}' order by revision limit 100)"
 )
 _READ_HISTORY = storage.Statement(
     f"select {_HISTORY} from plugin_history where plugin_id = :plugin_id "
@@ -213,7 +223,7 @@ def load_all(conn: storage.Connection, *, lock: bool = False) -> dict[str, plugi
 
 
 def note(conn: storage.Connection, row: plugins.HistoryRow) -> None:
-    """Adds a row to a plugin's history."""
+    """Adds a row to a plugin's history, and forgets what is older than HISTORY_MAX changes."""
     conn.run(
         _NOTE,
         {
@@ -227,6 +237,7 @@ def note(conn: storage.Connection, row: plugins.HistoryRow) -> None:
             "changed_us": row.changed_us,
         },
     )
+    conn.run(_FORGET, {"plugin_id": row.plugin_id, "upto": row.revision - HISTORY_MAX})
 
 
 def history(

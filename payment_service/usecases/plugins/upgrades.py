@@ -28,7 +28,6 @@ _log = logs.get_logger(__name__)
 
 SWEEP_EVERY_S = 5.0
 DRAIN_GRACE_S = 30.0
-PROMOTED = "plugin.upgrade_promoted"
 
 Check = Callable[[storage.Connection, plugins.Plugin], None]
 
@@ -130,7 +129,7 @@ class Upgrades:
                 left: plugins.Directive.STAND_BY,
                 **({dropped: plugins.Directive.RETIRE} if dropped else {}),
             },
-            event_type=PROMOTED,
+            event_type=plugin_rows.PROMOTED,
             version=version,
             fitted=fitted,
             why=why,
@@ -186,7 +185,7 @@ class Upgrades:
 
     async def _retire(self, plugin: plugins.Plugin) -> None:
         promoted = await self._ctx.db.read(
-            lambda conn: plugin_rows.newest_us(conn, plugin.id, PROMOTED)
+            lambda conn: plugin_rows.newest_us(conn, plugin.id, plugin_rows.PROMOTED)
         )
         over_us = self._ctx.clock.now_us() - promoted
         if promoted and over_us < round(self._stand_by_s * 1_000_000):
