@@ -1,7 +1,8 @@
 """Commands that change bindings: create, update, validate, rollback, delete, default, rotate-key.
 
 Owns their options. Called through `payctl.bindings`. Never changes what it has not seen: the
-generation that was read goes with every change.
+generation that was read goes with every change, and with a deletion the one that was given: what
+is gone already, or can't be decrypted any more, is deleted too.
 """
 
 from typing import Annotated, Any
@@ -240,11 +241,8 @@ def delete(
     async def work(client: payhub_client.Client) -> session.Exit:
         timeout_s = session.connection_of(ctx).timeout_s
         binding_id = await bindings.find(client, binding, timeout_s)
-        seen = expect
-        if not seen:
-            seen = (await client.bindings.get(binding_id, timeout_s=timeout_s)).binding.generation
         gone = await client.bindings.delete(
-            binding_id, reason=reason, expected_generation=seen, timeout_s=timeout_s
+            binding_id, reason=reason, expected_generation=expect, timeout_s=timeout_s
         )
         if as_json:
             render.document(render.to_dict(gone))

@@ -164,7 +164,9 @@ def test_a_binding_is_made_changed_compared_and_deleted(
     assert shell.json("rollback", where, "1", *why)["binding"]["generation"] == "4"
     stale = shell("delete", where, "--expect", "3", *why, code=1).stderr
     assert "generation 4" in stale
+    gone_id = shell.json("show", where)["binding"]["id"]
     assert shell.json("delete", where, "--expect", "4", *why)["delete_time"]
+    assert shell.json("delete", gone_id, *why)["delete_time"]
     gone = shell("show", where, code=1).stderr
     assert "has no binding of its own" in gone
     assert f"payctl bindings address {where}" in gone
