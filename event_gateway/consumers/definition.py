@@ -50,6 +50,9 @@ def complete(given: pb.Consumer) -> pb.Consumer:
     for name in ("etag", "create_time"):
         if given.HasField(name) if name == "create_time" else getattr(given, name):
             raise errors.invalid_field(f"consumer.{name}", "is set by the gateway")
+    check_durations("consumer.ack_timeout", given.ack_timeout)
+    check_durations("consumer.idle_expiry", given.idle_expiry)
+    check_durations("consumer.retry_backoff", *given.retry_backoff)
     made = pb.Consumer()
     made.CopyFrom(given)
     made.ordering = given.ordering or pb.Consumer.ORDERING_PER_ENTITY
@@ -63,6 +66,21 @@ def complete(given: pb.Consumer) -> pb.Consumer:
     if not given.HasField("idle_expiry"):
         made.idle_expiry.CopyFrom(duration(0))
     return made
+
+
+def check_durations(path: str, *given: duration_pb2.Duration) -> None:
+    """Checks what the contract's bounds let pass: seconds and nanos that together are no duration,
+    which readers' libraries refuse.
+
+    Raises:
+        errors.RpcError: INVALID_FIELD.
+    """
+    for each in given:
+        try:
+            each.ToJsonString()
+        except ValueError:
+            text = "is not a duration: its nanos must be below a second and of its sign"
+            raise errors.invalid_field(path, text) from None
 
 
 def change(stored: pb.Consumer, given: pb.Consumer, paths: list[str]) -> pb.Consumer:

@@ -56,6 +56,8 @@ def complete(given: Endpoint, *, plain_http: bool, private: bool) -> Endpoint:
         raise errors.invalid_field("endpoint.url", wrong)
     if "\0" in given.description:
         raise errors.invalid_field("endpoint.description", "must not contain the character NUL")
+    consumer_definition.check_durations("endpoint.timeout", given.timeout)
+    consumer_definition.check_durations("endpoint.retry_schedule", *given.retry_schedule)
     made = Endpoint()
     made.CopyFrom(given)
     for name in _SET_BY_US:

@@ -21,6 +21,12 @@ CONNECTIONS_MAX = 10_000
 LOOKUPS_MAX = 256
 _Found = list[tuple[int, int, str]]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# What older tables of the standard library take for public: protocol assignments and relays, and
+# where clouds answer their own machines alone (192.0.0.192, 168.63.129.16).
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(each)
+    for each in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "3fff::/20")
+)
 
 
 class BlockedAddress(OSError):
@@ -71,6 +77,8 @@ def is_public(address: str) -> bool:
             return False
         if found.is_site_local:
             return False
+    if any(found in each for each in _NOT_PUBLIC):
+        return False
     return found.is_global and not (found.is_multicast or found.is_reserved)
 
 
@@ -200,7 +208,11 @@ def check_literal(host: str, *, private: bool) -> None:
 
 
 def _literal(host: str) -> bool:
-    """Whether *host* is an address in any spelling that a socket takes, such as `127.1`."""
+    """Whether *host* is an address in any spelling that a socket takes, such as `127.1`, or that
+    the client takes for one and asks no resolver about, such as `127.0.0.1.`.
+    """
+    if host.replace(".", "").isdigit():
+        return True
     try:
         ipaddress.ip_address(host.split("%")[0])
     except ValueError:

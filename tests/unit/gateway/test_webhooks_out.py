@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import standardwebhooks
-from payhub.events.v1 import event_pb2
+from payhub.events.v1 import consumer_pb2, event_pb2
 from payhub.events.v1 import webhook_pb2 as pb
 
 from event_gateway.consumers import definition as consumer_definition
@@ -122,6 +122,11 @@ def test_the_default_schedule_lasts_for_days(chance: float) -> None:
         ("::ffff:127.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        ("192.0.0.192", False),
+        ("168.63.129.16", False),
+        ("192.88.99.1", False),
+        ("::ffff:192.0.0.192", False),
+        ("3fff::1", False),
         ("nonsense", False),
     ],
 )
@@ -139,6 +144,8 @@ def test_only_public_addresses_pass(address: str, public: bool) -> None:
         "https://example.com/#x",
         "https://127.1/",
         "https://0x7f000001/",
+        "https://127.0.0.1./",
+        "https://1.2.3.4.5/",
         "https://localhost./",
         "https://printer.local/",
         "https://metadata.google.internal/",
@@ -151,6 +158,23 @@ def test_urls_that_are_not_called(url: str) -> None:
     """Wrong schemes, credentials, names of this host and odd spellings are refused."""
     assert guard.problem(url, **OPEN) is not None
     assert guard.problem("https://example.com:8443/hook?a=b", **OPEN) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.", "1.2.3.4.5", "[::1%25x]"])
+async def test_what_the_client_takes_for_an_address_is_checked(host: str) -> None:
+    """No resolver of ours is asked about these, so they are refused before."""
+    send = sender.Sender(private=False, time=clock.SystemClock())
+    try:
+        answer = await send.send(
+            f"https://{host}/",
+            secrets=[signing.new_secret()],
+            message_id="evt_1",
+            body=b"{}",
+            timeout_s=20.0,
+        )
+    finally:
+        await send.close()
+    assert (answer.problem, answer.status) == ("BLOCKED_ADDRESS", 0)
 
 
 async def test_a_name_that_is_not_answered_delays_no_other(
@@ -233,6 +257,23 @@ def test_payloads_become_json_or_base64() -> None:
         "a b [31m\N{REPLACEMENT CHARACTER}x"
     )
     assert len(sender.clean(b"x" * 5000)) == 1024
+
+
+@pytest.mark.parametrize("nanos", [2**31 - 1, -(2**31), 1_000_000_000])
+def test_durations_that_are_none_are_refused(nanos: int) -> None:
+    """The contract's bounds let them pass; they would break every reader of the definition."""
+    bad = {"seconds": 5, "nanos": nanos}
+    for endpoint in ({"timeout": bad}, {"retry_schedule": [{"seconds": 1}, bad]}):
+        (path,) = endpoint
+        given = pb.WebhookEndpoint(url="https://example.com/", **endpoint)
+        with pytest.raises(errors.RpcError) as refused:
+            definition.complete(given, **OPEN)
+        assert refused.value.violations[0][0] == f"endpoint.{path}"
+    for consumer in ({"ack_timeout": bad}, {"retry_backoff": [bad]}, {"idle_expiry": bad}):
+        (path,) = consumer
+        with pytest.raises(errors.RpcError) as refused:
+            consumer_definition.complete(consumer_pb2.Consumer(name="a", **consumer))
+        assert refused.value.violations[0][0] == f"consumer.{path}"
 
 
 def test_what_an_endpoint_may_say() -> None:
