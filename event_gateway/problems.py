@@ -129,6 +129,17 @@ def stale(expected: str, current: str) -> errors.RpcError:
     )
 
 
+def endpoint_disabled(endpoint_id: str) -> errors.RpcError:
+    """Something was to be sent again to an endpoint that is disabled."""
+    return errors.RpcError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "WEBHOOK_ENDPOINT_DISABLED",
+        f"webhook endpoint {endpoint_id} is disabled and would pass this by; "
+        "enable it, then send again",
+        metadata={"endpoint_id": endpoint_id},
+    )
+
+
 def key_reused() -> errors.RpcError:
     """The idempotency key came with another request."""
     return errors.RpcError(

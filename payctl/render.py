@@ -98,6 +98,7 @@ _REASON_ADVICE: Mapping[str, str] = {
     "BINDING_IN_USE": "wait until its open operations have ended; `payctl status` counts them",
     "LIMIT_EXCEEDED": "`payctl bindings show` lists the limits",
     "CONSUMER_EXISTS": "see it with `payctl events consumers show`, or choose another name",
+    "WEBHOOK_ENDPOINT_DISABLED": "`payctl webhooks out enable` it first, then send again",
     "ENCRYPTION_KEY_MISSING": "give the process the key that the secrets were encrypted under",
 }
 

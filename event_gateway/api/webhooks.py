@@ -305,7 +305,9 @@ class Webhooks:
             before = commands.recall(conn, command)
             if before is not None:
                 return int(before)
-            _found(conn, principal, request.endpoint_id)
+            stored = _locked(conn, principal, request.endpoint_id)
+            if definition.read(stored).state == definition.Endpoint.STATE_DISABLED:
+                raise problems.endpoint_disabled(request.endpoint_id)
             behind = consumers.lock(conn, principal.tenant_id, request.endpoint_id)
             assert behind is not None, "it is made and deleted with its endpoint"
             if kind == "event_id":

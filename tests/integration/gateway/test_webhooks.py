@@ -213,6 +213,12 @@ async def test_410_and_long_failure_disable(tmp_path: Any, hook: receiving.Recei
         assert (await state()).disabled_reason.endswith("last: HTTP 500")
         missed = event("one", entity_id="pay_2")
         await client.publish(missed)
+        places: list[Any] = [{"event_id": missed.id}, {"replay_from": {"anchor": "ANCHOR_OLDEST"}}]
+        for number, place in enumerate([*places, {"failed_since": {"seconds": 1}}]):
+            retry = {"endpoint_id": made.endpoint.id, "idempotency_key": str(number), **place}
+            with pytest.raises(grpc.RpcError) as refused:
+                await client.hook("RetryWebhookDeliveries", **retry)
+            assert harness.reason(refused.value) == "WEBHOOK_ENDPOINT_DISABLED"
         await enable()
         hook.answer = 410
         fresh = event("one", entity_id="pay_3")

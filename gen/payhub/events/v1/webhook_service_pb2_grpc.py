@@ -153,7 +153,8 @@ class WebhookServiceServicer:
 
     def RetryWebhookDeliveries(self, request, context):
         """Sends again: one event, what failed since a time, or everything from a place
-        on. The `webhook-id` stays the same.
+        on. The `webhook-id` stays the same. `WEBHOOK_ENDPOINT_DISABLED` while the
+        endpoint is disabled: enabling it begins with what comes then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,7 +64,8 @@ class WebhookServiceStub:
     """
     RetryWebhookDeliveries: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.RetryWebhookDeliveriesRequest, _webhook_service_pb2.RetryWebhookDeliveriesResponse]
     """Sends again: one event, what failed since a time, or everything from a place
-    on. The `webhook-id` stays the same.
+    on. The `webhook-id` stays the same. `WEBHOOK_ENDPOINT_DISABLED` while the
+    endpoint is disabled: enabling it begins with what comes then.
     """
 
 @_typing.type_check_only
@@ -103,7 +104,8 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     """
     RetryWebhookDeliveries: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.RetryWebhookDeliveriesRequest, _webhook_service_pb2.RetryWebhookDeliveriesResponse]  # type: ignore[assignment]
     """Sends again: one event, what failed since a time, or everything from a place
-    on. The `webhook-id` stays the same.
+    on. The `webhook-id` stays the same. `WEBHOOK_ENDPOINT_DISABLED` while the
+    endpoint is disabled: enabling it begins with what comes then.
     """
 
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -193,7 +195,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_service_pb2.RetryWebhookDeliveriesResponse, _abc.Awaitable[_webhook_service_pb2.RetryWebhookDeliveriesResponse]]:
         """Sends again: one event, what failed since a time, or everything from a place
-        on. The `webhook-id` stays the same.
+        on. The `webhook-id` stays the same. `WEBHOOK_ENDPOINT_DISABLED` while the
+        endpoint is disabled: enabling it begins with what comes then.
         """
 
 def add_WebhookServiceServicer_to_server(servicer: WebhookServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
