@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
+from payhub.events.v1 import event_pb2
+
 import payhub_client
 from payhub_client import consumption, errors, subscription
 from servicekit import logs, metrics
@@ -115,26 +117,42 @@ class Follower:
         self, batch: Sequence[consumption.Received], work: consumption.Consumption
     ) -> None:
         events = [each.event for each in batch]
-        count = await asyncio.to_thread(self._writer.append, events, log_epoch=self._epoch)
-        self._written.inc(count)
+        count = await self._append(events, self._epoch)
         self._again.inc(len(batch) - count)
-        self._head.set(self._writer.head.sequence)
         self._accepted.set(events[-1].append_time.ToMicroseconds() / 1e6)
         for each in batch:
             await each.ack()
         await work.flush()
 
+    async def _append(self, events: Sequence[event_pb2.Event], log_epoch: str) -> int:
+        """Write down what is not there yet; returns how many that were."""
+        count = await asyncio.to_thread(self._writer.append, events, log_epoch=log_epoch)
+        self._written.inc(count)
+        self._head.set(self._writer.head.sequence)
+        return count
+
     async def _look(self, client: payhub_client.Client) -> None:
-        """Write down what the gateway deleted before it was read, as its markers say."""
+        """Write down what the gateway deleted before it was read, as its markers say, and what it
+        has set aside, which will not be delivered.
+        """
         name = self._told.consumer
         if not (await client.consumers.get(name)).status.parked:
             return
         log_epoch = (await client.events.log_info()).log_epoch
-        places = {
-            (each.position, each.park_time.ToMicroseconds()): each.skipped_entries
-            async for each in client.consumers.parked(name)
-            if each.skipped_entries
-        }
+        places: dict[tuple[int, int], int] = {}
+        parked: list[event_pb2.Event] = []
+        rescued = 0
+        async for each in client.consumers.parked(name):
+            if each.skipped_entries:
+                places[each.position, each.park_time.ToMicroseconds()] = each.skipped_entries
+            elif each.HasField("event"):
+                parked.append(each.event)
+            if len(parked) >= self._told.batch_max:
+                rescued += await self._append(parked, log_epoch)
+                parked = []
+        rescued += await self._append(parked, log_epoch)
+        if rescued:
+            _log.warning("events that were parked were written down from there", count=rescued)
         count = await asyncio.to_thread(self._writer.miss, places, log_epoch=log_epoch)
         self._head.set(self._writer.head.sequence)
         self._missing.set(sum(places.values()))
