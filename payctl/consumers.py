@@ -171,6 +171,9 @@ def seek(
     since: Annotated[
         datetime.datetime | None, typer.Option(help="To what was accepted since then, UTC.")
     ] = None,
+    to_newest: Annotated[
+        bool, typer.Option("--to-newest", help="Past all there is: skip what is not dealt with.")
+    ] = False,
     discard_parked: Annotated[
         bool, typer.Option("--discard-parked", help="Drop parked events too.")
     ] = False,
@@ -180,9 +183,9 @@ def seek(
     key: session.KeyOption = None,
     as_json: session.JsonFlag = False,
 ) -> None:
-    """Move a consumer: to now, to the oldest event, to a time, or after a cursor."""
-    if [from_start, bool(after), since is not None].count(True) > 1:
-        wrong = "give one of --from-start, --after, --since"
+    """Move a consumer: to the oldest event, to a time, after a cursor, or past everything."""
+    if [from_start, bool(after), since is not None, to_newest].count(True) != 1:
+        wrong = "give one of --from-start, --after, --since, --to-newest"
         raise typer.BadParameter(wrong)
     moment = since.replace(tzinfo=datetime.UTC) if since else None
     key = key or payhub_client.new_key()

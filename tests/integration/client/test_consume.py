@@ -251,6 +251,9 @@ async def test_payctl_looks_after_consumers(tmp_path: pathlib.Path) -> None:
         assert "would be at" in dry
         assert "to deliver" in await payctl("consumers", "seek", "books", "--since", "2026-01-01")
         await payctl("consumers", "seek", "books", "--since", "2026-01-01", "--from-start", code=2)
+        await payctl("consumers", "seek", "books", code=2)
+        skipped = json.loads(await payctl("consumers", "seek", "books", "--to-newest", "--json"))
+        assert skipped["backlog"] in (0, "0")
         moved = json.loads(await payctl("consumers", "seek", "books", "--from-start", "--json"))
         assert moved["backlog"] == "3"
         await payctl("consumers", "delete", "books")
