@@ -362,10 +362,10 @@ def _validate(message: Message) -> None:
 
 def _watch(log: Log, sending: pool.Pool) -> None:
     for name, text, value in (
-        ("consumers", "Consumers that run here.", lambda: log.running.count),
-        ("members", "Members of consumers here.", lambda: len(log.running.streams)),
-        ("head_position", "Newest event in the window.", lambda: log.window.head),
-        ("window_bytes", "Memory of the window.", lambda: log.window.size_bytes),
-        ("webhooks", "Endpoints sent to from here.", lambda: sending.count),
+        ("payhub_gateway_consumers", "Consumers that run here.", lambda: log.running.count),
+        ("payhub_gateway_members", "Members of consumers here.", lambda: len(log.running.streams)),
+        ("payhub_gateway_head_position", "Newest event in the window.", lambda: log.window.head),
+        ("payhub_gateway_window_bytes", "Memory of the window.", lambda: log.window.size_bytes),
+        ("payhub_gateway_webhooks", "Endpoints sent to from here.", lambda: sending.count),
     ):
-        log.registry.gauge(f"payhub_gateway_{name}", text).set_function(value)
+        log.registry.gauge(name, text).set_function(value)
