@@ -16,6 +16,8 @@ from provider_sdk import errors
 from servicekit import storage
 
 DUE_MAX = 200
+# Why an invoice is not paid by a payment that was voided.
+VOIDED = operation_pb2.DECLINE_REASON_OTHER
 NOT_AUTHENTICATED = operation_pb2.DECLINE_REASON_AUTHENTICATION_FAILED
 _OPEN = ("PENDING", "ACTION_REQUIRED")
 
@@ -152,11 +154,12 @@ def _settled(row: schema.OperationRow, sums: books.Sums, *, succeeded: bool) -> 
 
 
 def end_target(conn: storage.Connection, operation_id: str, now_us: int) -> None:
-    """Ends an authorization that a void caught before it took effect."""
+    """Ends an authorization that a void caught before it took effect, and tells whose it was."""
     target = operation(conn, operation_id)
     if target is not None and target.state in _OPEN:
         ended = target._replace(state="VOIDED", due_us=None, state_us=now_us)
         conn.run(schema.UPDATE_OPERATION, ended._asdict())
+        _tell(conn, ended, VOIDED, now_us)
 
 
 def up_to_date(conn: storage.Connection, payment: schema.PaymentRow, now_us: int) -> books.Sums:

@@ -138,3 +138,20 @@ def charge(conn: storage.Connection, asked: Charge) -> Charged:
         )
         store.put_link(conn, link)
     return Charged(state=outcome.state, payment_id=payment_id)
+
+
+def withdraw(conn: storage.Connection, payment_id: str, *, at_us: int) -> None:
+    """Voids a payment that waits, if there is one: it can't succeed any more."""
+    columns = conn.one(schema.SELECT_PAYMENT, {"object_id": payment_id})
+    if columns is None:
+        return
+    payment = schema.PaymentRow._make(columns)
+    found = conn.one(schema.SELECT_OPERATION, {"operation_id": payment.operation_id})
+    assert found is not None
+    row = schema.OperationRow._make(found)
+    if row.state not in ("PENDING", "ACTION_REQUIRED"):
+        return
+    ended = row._replace(state="VOIDED", due_us=None, state_us=at_us)
+    conn.run(schema.UPDATE_OPERATION, ended._asdict())
+    sums = schema.sum_columns(books.close(payment.sums()))
+    conn.run(schema.UPDATE_PAYMENT, {"object_id": payment_id, **sums})

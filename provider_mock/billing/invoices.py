@@ -214,10 +214,11 @@ def _give_up(
 
 
 def void(conn: storage.Connection, invoice_id: str, *, at_us: int) -> None:
-    """Withdraws an invoice that is open; nothing is asked for it any more."""
+    """Withdraws an invoice that is open; nothing is asked for it any more, nor taken."""
     invoice = store.by_id(conn, invoice_id)
     if invoice is not None and invoice.state == "OPEN":
-        body = replace(store.body(invoice, model.Invoice), next_attempt_us=0)
+        body = replace(store.body(invoice, model.Invoice), next_attempt_us=0, refusal=0)
+        charging.withdraw(conn, body.payment_id, at_us=at_us)
         store.put(conn, replace(invoice, state="VOID", body=body, due_us=None), at_us=at_us)
 
 

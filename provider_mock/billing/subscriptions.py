@@ -133,11 +133,16 @@ def pause(conn: storage.Connection, kept: store.Kept, *, at_us: int) -> store.Ke
 def resume(
     conn: storage.Connection, kept: store.Kept, how: rules.Rules, *, at_us: int
 ) -> store.Kept:
-    """Bills it again; a period that has ended meanwhile is followed by one from now on."""
+    """Bills it again; a period that has ended meanwhile is followed by one from now on.
+
+    What was to end with that period has ended.
+    """
     held = store.body(kept, model.Subscription)
     kept = replace(kept, state="ACTIVE", due_us=held.period_end_us)
     if held.period_end_us > at_us:
         return store.put(conn, kept, at_us=at_us)
+    if held.cancel_at_period_end:
+        return cancel(conn, kept, at_period_end=False, at_us=at_us)
     held = replace(held, anchor_us=at_us, periods=0, period_end_us=at_us)
     return _renew(conn, replace(kept, body=held), how, at_us=at_us)
 

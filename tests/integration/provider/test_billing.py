@@ -13,6 +13,7 @@ from payhub.provider.v1 import operation_pb2, provider_object_pb2
 from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
+from provider_mock.objects import model
 from tests.integration.provider import further, rig
 
 Operation = operation_pb2.Operation
@@ -251,6 +252,62 @@ async def test_an_invoice_whose_payment_waits_is_not_charged_again(shop: further
     shop.press(f"/control/invoices/{invoice_id}/pay", status=409)
     shop.advance(0.01)
     assert (await shop.fetch("invoice", invoice_id)).object.invoice.state == Invoice.STATE_PAID
+    effects = shop.press("/control/effects", method="GET")
+    assert effects["operations"]["SALE"] == {"SUCCEEDED": 1}
+
+
+async def test_a_withdrawn_invoice_is_paid_no_more(shop: further.Shop) -> None:
+    """Its payment that waited is voided with it, and the time it would settle at changes nothing."""
+    customer = await shop.customer()
+    await shop.attach(customer, "tok_attach.approve+bill.pending_then_settled")
+    begun = await shop.subscribe(customer, await shop.plan())
+    invoice_id = _one(begun, "invoice").provider_object_id
+    cancel = bps.CancelSubscriptionRequest(
+        provider_subscription_id=begun.operation.provider_object_id
+    )
+    await shop.send(shop.stubs.billing.CancelSubscription, cancel)
+    shop.advance(0.01)
+    withdrawn = await shop.fetch("invoice", invoice_id)
+    assert withdrawn.object.invoice.state == Invoice.STATE_VOID
+    effects = shop.press("/control/effects", method="GET")
+    assert effects["operations"]["SALE"] == {"VOIDED": 1}
+
+
+async def test_an_invoice_learns_that_its_payment_was_voided(shop: further.Shop) -> None:
+    """It is no longer waiting for that payment: its payer can pay it by another method."""
+    customer = await shop.customer()
+    kept = await shop.attach(customer, "tok_attach.approve+bill.pending_then_settled")
+    begun = await shop.subscribe(customer, await shop.plan())
+    invoice_id = _one(begun, "invoice").provider_object_id
+    payment = _one(await shop.fetch("invoice", invoice_id), "payment")
+    void = pps.VoidPaymentRequest(
+        provider_payment_id=payment.provider_object_id,
+        target_operation_id=model.derived_id("mbill", invoice_id, 1),
+    )
+    await shop.send(shop.core.stub.VoidPayment, void)
+    shop.advance(0.01)
+    invoice = (await shop.fetch("invoice", invoice_id)).object.invoice
+    assert invoice.decline.reason == Decline.Value("DECLINE_REASON_OTHER")
+    method_id = kept.operation.provider_object_id
+    shop.press(f"/control/payment_methods/{method_id}?token=tok_approve")
+    shop.press(f"/control/invoices/{invoice_id}/pay")
+    assert (await shop.fetch("invoice", invoice_id)).object.invoice.state == Invoice.STATE_PAID
+
+
+async def test_what_ended_while_paused_is_not_billed_once_more(shop: further.Shop) -> None:
+    """A subscription canceled at the end of its period is over when it is resumed after it."""
+    customer, price = await shop.customer(), await shop.plan()
+    await shop.attach(customer)
+    subscription_id = (await shop.subscribe(customer, price)).operation.provider_object_id
+    cancel = bps.CancelSubscriptionRequest(
+        provider_subscription_id=subscription_id, at_period_end=True
+    )
+    await shop.send(shop.stubs.billing.CancelSubscription, cancel)
+    shop.press(f"/control/subscriptions/{subscription_id}/pause")
+    shop.advance(40)
+    shop.press(f"/control/subscriptions/{subscription_id}/resume")
+    ended = (await shop.fetch("subscription", subscription_id)).object.subscription
+    assert ended.state == Subscription.STATE_CANCELED
     effects = shop.press("/control/effects", method="GET")
     assert effects["operations"]["SALE"] == {"SUCCEEDED": 1}
 
