@@ -10,6 +10,7 @@ import contextlib
 import grpc
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2
+from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 from provider_sdk.conformance import binding as bindings
 from provider_sdk.conformance import checks, checks_health, refusal
@@ -155,12 +156,11 @@ async def kill_leaves_one_effect(run: runs.Run) -> None:
                 fix="look the operation up by its id where it survives a restart",
             )
         if other.has(_DEDUPLICATES):
-            again = await other.call(other.provider.AuthorizePayment, request)
-            if again.operation.state == State.STATE_UNSPECIFIED:
-                raise checks.Failed(
-                    "the repeat after the restart has no state",
-                    fix="answer the operation as it stands",
-                )
+            await other.until(
+                lambda: _is_repeated(other, request),
+                what="the success of the operation, repeated after the restart",
+                fix="answer the operation as it stands upstream",
+            )
         effects = run.upstream.effects(operation_id)
         if len(effects) != 1:
             raise checks.Failed(
@@ -212,6 +212,23 @@ async def _is_found(binding: bindings.Binding, operation_id: str) -> bool:
             ) from refused
         return False
     return bool(found.state == State.STATE_SUCCEEDED)
+
+
+async def _is_repeated(run: runs.Run, request: pps.AuthorizePaymentRequest) -> bool:
+    """Whether a repeat says that upstream acted; it may have to wait, and never ends otherwise."""
+    try:
+        again = await run.call(run.provider.AuthorizePayment, request)
+    except refusal.Refused as refused:
+        if refused.effect == "NONE":
+            raise
+        return False
+    state = again.operation.state
+    if state not in (State.STATE_PENDING, State.STATE_SUCCEEDED):
+        raise checks.Failed(
+            f"the operation took place and its repeat says {State.State.Name(state)}",
+            fix="answer the operation as it stands upstream",
+        )
+    return bool(state == State.STATE_SUCCEEDED)
 
 
 async def _is_refused(binding: bindings.Binding) -> bool:

@@ -257,7 +257,7 @@ async def test_an_invoice_whose_payment_waits_is_not_charged_again(shop: further
 
 
 async def test_a_withdrawn_invoice_is_paid_no_more(shop: further.Shop) -> None:
-    """Its payment that waited is voided with it, and the time it would settle at changes nothing."""
+    """Its payment that waited is voided with it; when that would have settled, nothing happens."""
     customer = await shop.customer()
     await shop.attach(customer, "tok_attach.approve+bill.pending_then_settled")
     begun = await shop.subscribe(customer, await shop.plan())

@@ -4,10 +4,7 @@ import asyncio
 import types
 from typing import Any
 
-import grpc
-import grpc.aio
 import pytest
-from grpc_status import rpc_status
 from payhub.provider.v1 import billing_provider_service_pb2 as bps
 from payhub.provider.v1 import operation_pb2, provider_object_pb2
 from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
@@ -21,15 +18,7 @@ from provider_sdk.conformance import (
     mirrored,
     refusal,
 )
-from servicekit import errors as kit_errors
-
-
-def _refused(error: errors.ProviderError) -> refusal.Refused:
-    status = rpc_status.to_status(kit_errors.to_status(errors.to_rpc(error, domain="strict")))
-    metadata = grpc.aio.Metadata(*status.trailing_metadata)
-    return refusal.Refused(
-        grpc.aio.AioRpcError(status.code, grpc.aio.Metadata(), metadata, details=status.details)
-    )
+from tests.unit.conformance import refusing
 
 
 class _Strict:
@@ -56,9 +45,9 @@ class _Strict:
     async def answer(self, *, timeout_s: float = 10.0) -> mps.AttachPaymentMethodResponse:
         """Sends it once."""
         if self.request != self._first:
-            raise _refused(errors.Mismatch("used with other parameters"))
+            raise refusing.refused(errors.Mismatch("used with other parameters"))
         if self._running:
-            raise _refused(self._busy)
+            raise refusing.refused(self._busy)
         self._running = True
         await asyncio.sleep(0)
         self._running = False
