@@ -88,6 +88,11 @@ def repeat_at_once(error: Exception) -> bool:
     )
 
 
+def is_replayed(error: BaseException | None) -> bool:
+    """Whether it is what Stripe answered to the same idempotency key before."""
+    return isinstance(error, stripe.StripeError) and _header(error, "idempotent-replayed") == "true"
+
+
 def is_unknown(meant: errors.ProviderError | Declined) -> bool:
     """Whether what was sent may have had an effect, now or later."""
     return isinstance(meant, errors.ProviderError) and (

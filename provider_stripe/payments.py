@@ -137,7 +137,15 @@ async def increment(
 
 async def void(account: transport.Account, intent_id: str, call: Call) -> operation_pb2.Operation:
     """Cancels a PaymentIntent, or says that it can't be any more."""
-    return of_void(await _cancel(account, intent_id, call, call.operation_id), call.operation_id)
+    key = call.operation_id
+    try:
+        answer = await _cancel(account, intent_id, call, key)
+    except errors.NoAnswer as error:
+        if not failures.is_replayed(error.__cause__):
+            raise
+        # Stripe repeats its own fault as long as it keeps the key; to cancel twice does nothing.
+        answer = await _cancel(account, intent_id, call, f"{key}:{call.attempt}")
+    return of_void(answer, call.operation_id)
 
 
 async def _cancel(

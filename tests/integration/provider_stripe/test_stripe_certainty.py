@@ -33,6 +33,28 @@ async def test_a_refused_repeat_does_not_undo_the_request_before(core: Core) -> 
     assert found.operation.state == _O.STATE_SUCCEEDED
 
 
+@pytest.mark.parametrize("kind", ["error_500_stored", "error_500_after_commit"])
+async def test_a_void_is_not_held_up_by_a_fault_that_stripe_repeats(core: Core, kind: str) -> None:
+    """Stripe answers a key with its own fault for a day; the next attempt cancels by another."""
+    held = await core.authorize("pm_card_visa")
+    operation_id = rig.new_operation_id()
+    await core.order("faults", kind=kind, path="/cancel$")
+
+    async def void(attempt: int) -> rig.Operation:
+        return await core.void(
+            held.operation_id,
+            provider_payment_id=held.provider_object_id,
+            operation_id=operation_id,
+            attempt=attempt,
+        )
+
+    with pytest.raises(rig.Refused) as refused:
+        await void(1)
+    assert (refused.value.reason, refused.value.effect) == ("UPSTREAM_NO_ANSWER", "UNKNOWN")
+    for attempt in (2, 3):
+        assert (await void(attempt)).state == _O.STATE_SUCCEEDED
+
+
 async def test_a_repeated_cancellation_that_finds_nothing_is_unknown(core: Core) -> None:
     """Stripe has no such subscription once it is canceled, which a repeat gets to hear."""
     customer = await core.customer()
