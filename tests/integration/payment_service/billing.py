@@ -19,7 +19,7 @@ from payhub.payments.v1 import subscription_service_pb2 as subscriptions_pb
 from payment_service.domain import model
 from payment_service.provider_client import registry, seeing
 from payment_service.usecases.mirrors import fetching
-from tests.integration.payment_service import inside, records, rig, test_purity, upstream
+from tests.integration.payment_service import inside, records, rehearsing, rig, upstream
 
 PaymentMethod = methods_pb.PaymentMethod
 Plan = plans_pb.Plan
@@ -200,7 +200,7 @@ async def running(
     # Long enough for a doubt to be seen before it is looked up.
     changes.setdefault("resolver_doubt_first_s", 0.5)
     if rehearsed:
-        changes["wrap"] = test_purity.Rehearsing
+        changes["wrap"] = rehearsing.Rehearsing
     async with (
         upstream.Upstream() as bank,
         inside.running(database_url, bank.target, **changes) as service,

@@ -28,7 +28,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as pps
 from deploy import stack
 from payment_service.provider_client import registry
 from servicekit import http, metrics
-from tests.integration.payment_service import billing, inside, records, rig, test_purity, upstream
+from tests.integration.payment_service import billing, inside, records, rehearsing, rig, upstream
 
 SECRET = b"whsec_of_the_tests"
 _events = itertools.count(1)
@@ -176,9 +176,7 @@ async def running(database_url: str, **changes: Any) -> AsyncIterator[Hooks]:
     """Runs a service, its endpoint and a provider on an empty database."""
     async with (
         Bank() as bank,
-        inside.running(
-            database_url, bank.target, wrap=test_purity.Rehearsing, **changes
-        ) as service,
+        inside.running(database_url, bank.target, wrap=rehearsing.Rehearsing, **changes) as service,
         aiohttp.ClientSession() as session,
     ):
         await inside.connected(service)

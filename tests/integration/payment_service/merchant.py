@@ -31,7 +31,7 @@ from payment_service.domain import model
 from payment_service.domain.mirrors import objects
 from payment_service.provider_client import registry
 from payment_service.usecases.mirrors import absorbing, fetching
-from tests.integration.payment_service import inside, paying, records, rig, test_purity
+from tests.integration.payment_service import inside, paying, records, rehearsing, rig
 
 _P = provider_object_pb2
 _checkouts = checkout_provider_service_pb2
@@ -272,9 +272,7 @@ async def running(
     changes.setdefault("resolver_doubt_first_s", 0.5)
     async with (
         provider or Bank() as bank,
-        inside.running(
-            database_url, bank.target, wrap=test_purity.Rehearsing, **changes
-        ) as service,
+        inside.running(database_url, bank.target, wrap=rehearsing.Rehearsing, **changes) as service,
     ):
         await inside.connected(service)
         stored = records.Records(database_url)

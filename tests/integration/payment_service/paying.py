@@ -23,9 +23,9 @@ from tests.integration.payment_service import (
     billing,
     inside,
     records,
+    rehearsing,
     rig,
     sidecars,
-    test_purity,
     upstream,
 )
 
@@ -158,7 +158,7 @@ async def running(
     async with (
         bank or Payer() as payer,
         inside.running(
-            database_url, payer.target, wrap=test_purity.Rehearsing, clock=clock, **changes
+            database_url, payer.target, wrap=rehearsing.Rehearsing, clock=clock, **changes
         ) as service,
     ):
         await inside.connected(service)

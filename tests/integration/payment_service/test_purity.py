@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
@@ -12,102 +11,18 @@ from payment_service.db import operations, payments
 from payment_service.domain import outcomes
 from payment_service.usecases import settling
 from servicekit import storage
-from tests.integration.payment_service import inside, records, rig
-
-T = TypeVar("T")
-SAVEPOINT = "savepoint rehearsal"
-
-
-class Recording:
-    """A connection that notes every statement with its values.
-
-    Args:
-        conn: What runs them.
-    """
-
-    def __init__(self, conn: storage.Connection) -> None:
-        self._conn = conn
-        self.asked: list[Any] = []
-
-    @property
-    def dialect(self) -> Literal["sqlite", "postgresql"]:
-        """Which database it is."""
-        return self._conn.dialect
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method: Callable[..., Any] = getattr(self._conn, name)
-
-        def ask(sql: Any, *values: Any, **named: Any) -> Any:
-            self.asked.append((name, sql, values, named))
-            return method(sql, *values, **named)
-
-        return ask
-
-
-class Rehearsing:
-    """A database that runs every write function twice, the first time undone.
-
-    Args:
-        db: What it stands for.
-    """
-
-    def __init__(self, db: storage.Database) -> None:
-        self._db = db
-        # PostgreSQL gives up row locks with the savepoint they were taken in.
-        self._alone = asyncio.Lock()
-        self.rehearsed = 0
-
-    @property
-    def dialect(self) -> Literal["sqlite", "postgresql"]:
-        """Which database it is."""
-        return self._db.dialect
-
-    async def write(
-        self, fn: Callable[[storage.Connection], T], *, one_statement: bool = False
-    ) -> T:
-        """Runs *fn* in a savepoint that is rolled back, and then for good."""
-
-        def twice(conn: storage.Connection) -> T:
-            first = Recording(conn)
-            conn.query(SAVEPOINT)
-            expected: Sequence[Any] = ()
-            with contextlib.suppress(storage.StorageError):
-                expected = (fn(first),)
-            conn.query(f"rollback to {SAVEPOINT}")
-            conn.query(f"release {SAVEPOINT}")
-            second = Recording(conn)
-            result = fn(second)
-            self.rehearsed += 1
-            assert second.asked == first.asked
-            assert (result,) == expected
-            return result
-
-        async with self._alone:
-            return await self._db.write(twice)
-
-    async def read(self, fn: Callable[[storage.Connection], T]) -> T:
-        """Runs *fn* twice in one snapshot."""
-
-        def twice(conn: storage.Connection) -> T:
-            assert fn(conn) == fn(conn)
-            return fn(conn)
-
-        return await self._db.read(twice)
-
-    async def close(self) -> None:
-        """Closes the database."""
-        await self._db.close()
+from tests.integration.payment_service import inside, records, rehearsing, rig
 
 
 @pytest_asyncio.fixture
 async def rehearsed(
     database_url: str, bank: stack.Stack
-) -> AsyncIterator[tuple[inside.InProcess, Rehearsing]]:
+) -> AsyncIterator[tuple[inside.InProcess, rehearsing.Rehearsing]]:
     """A payment service whose every transaction is rehearsed."""
-    made: list[Rehearsing] = []
+    made: list[rehearsing.Rehearsing] = []
 
-    def wrap(db: storage.Database) -> Rehearsing:
-        made.append(Rehearsing(db))
+    def wrap(db: storage.Database) -> rehearsing.Rehearsing:
+        made.append(rehearsing.Rehearsing(db))
         return made[0]
 
     async with inside.running(database_url, bank.target(stack.MOCK), wrap=wrap) as service:
@@ -116,7 +31,7 @@ async def rehearsed(
 
 
 async def test_every_transaction_asks_the_same_when_it_runs_again(
-    rehearsed: tuple[inside.InProcess, Rehearsing], database_url: str
+    rehearsed: tuple[inside.InProcess, rehearsing.Rehearsing], database_url: str
 ) -> None:
     """Ids and times come from outside, so a rerun writes nothing else; all flows, all outcomes."""
     service, db = rehearsed
@@ -186,7 +101,7 @@ async def test_every_transaction_asks_the_same_when_it_runs_again(
 
 
 async def test_a_report_that_contradicts_what_is_settled_is_kept_once(
-    rehearsed: tuple[inside.InProcess, Rehearsing], database_url: str
+    rehearsed: tuple[inside.InProcess, rehearsing.Rehearsing], database_url: str
 ) -> None:
     """It changes no amount; it is stored and raised as one event, however often it is run."""
     service, _ = rehearsed
