@@ -24,10 +24,10 @@ from payhub_client import bindings
 from tests import invariants
 from tests.integration.payment_service import (
     conftest,
+    paying,
     records,
     rig,
     stripe_site,
-    test_retries_crash,
 )
 from tests.integration.provider import rig as provider_rig
 from tests.stripe_double import running as doubles
@@ -265,7 +265,7 @@ class Shop:
 
     async def make_due(self) -> None:
         """Makes every waiting retry due now: no policy is that fast."""
-        await asyncio.to_thread(test_retries_crash.set_due, self.town.database_url)
+        await asyncio.to_thread(paying.make_retries_due, self.town.database_url)
 
 
 def _ask_stripe(double: str, path: str) -> None:

@@ -14,9 +14,9 @@ from tests import invariants
 from tests.integration.payment_service import (
     billing,
     conftest,
+    killable,
     records,
     rig,
-    test_retries_crash,
 )
 
 DAY_S = 86_400
@@ -108,7 +108,7 @@ async def test_subscriptions_live_by_the_providers_clock(
         await asyncio.to_thread(processes.start)
         target = processes.target(stack.PAYMENTS)
         async with rig.Caller(target, processes.dev_key()) as caller:
-            service: Any = test_retries_crash.Outside(caller=caller)
+            service: Any = killable.Outside(caller=caller)
             bank: Any = None
             bill = billing.Billing(service=service, bank=bank, records=stored)
             life = Life(bill, processes.http_url(stack.MOCK))

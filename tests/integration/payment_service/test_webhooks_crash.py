@@ -1,11 +1,9 @@
 """The service killed while a webhook is on its way, or a doubt is sent again: once all the same."""
 
-import asyncio
 import contextlib
 import io
-import json
 import pathlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -18,7 +16,7 @@ from payhub.provider.v1 import provider_object_pb2 as objects
 
 from deploy import stack
 from payment_service.provider_client import registry
-from tests.integration.payment_service import billing, conftest, hooking, records, rig
+from tests.integration.payment_service import billing, hooking, killable, rig
 
 POINTS = (
     "payment_service.after_webhook_stored",
@@ -56,27 +54,6 @@ class Bank(hooking.Bank):
         return await super().AuthorizePayment(request, context)
 
 
-@contextlib.asynccontextmanager
-async def calling(
-    processes: stack.Stack, bank: Bank, stored: records.Records
-) -> AsyncIterator[billing.Billing]:
-    """Calls the service once its provider is connected."""
-    async with rig.Caller(processes.target(stack.PAYMENTS), processes.dev_key()) as caller:
-
-        async def ready() -> bool:
-            answer = await caller.call(caller.status.GetStatus, rig.status_request())
-            return bool(answer.providers and answer.providers[0].ready)
-
-        await rig.until(ready)
-        service: Any = _Outside(caller)
-        yield billing.Billing(service=service, bank=bank, records=stored)
-
-
-class _Outside:
-    def __init__(self, caller: rig.Caller) -> None:
-        self.caller = caller
-
-
 async def _send(processes: stack.Stack, told: Any) -> int:
     """Sends a webhook as the provider does; 0 if nobody answered."""
     body = json_format.MessageToJson(told).encode()
@@ -99,69 +76,48 @@ async def test_killed_at_any_boundary_a_webhook_is_applied_once(
 ) -> None:
     """The provider sends again what was not answered; the object changes once, with one event."""
     url = new_database_url()
-    env = conftest.RESOLVER | {
-        "PAYMENT_SERVICE_PROVIDER_TIMEOUT_S": "1.5",
-        "PAYMENT_SERVICE_PLUGIN_CRASHES_MAX": "0",
-    }
-    async with Bank() as bank:
-        env["PAYMENT_SERVICE_PROVIDERS"] = json.dumps({"mock": bank.target})
-        processes = stack.Stack(
-            tmp_path / "svc", env=env, databases={stack.PAYMENTS: url}, names=(stack.PAYMENTS,)
-        )
-        stored = records.Records(url)
-        try:
-            await asyncio.to_thread(processes.start)
-            async with calling(processes, bank, stored) as shop:
-                method = await shop.attach((await shop.customer()).id)
-            for number, point in enumerate(POINTS):
-                await _restart(processes, {"PAYHUB_FAIL_POINTS": f"{point}:1"})
-                async with calling(processes, bank, stored):
-                    pass
-                card = objects.CardDetails(brand="visa", last4=f"{number:04}")
-                identity = method.mirror.provider_object_id
-                told = hooking.told(bank.put(identity, payment_method={"card": card}))
-                status = await _send(processes, told)
-                assert status in (0, 200), point
-                assert (
-                    await asyncio.to_thread(processes.wait_exit, stack.PAYMENTS, timeout_s=40.0)
-                    == -9
-                )
-                await asyncio.to_thread(processes.restart, stack.PAYMENTS)
-                async with calling(processes, bank, stored) as shop:
+    async with (
+        Bank() as bank,
+        killable.Killable(tmp_path / "svc", url, bank, billing.Billing) as core,
+    ):
+        async with core.calling() as shop:
+            method = await shop.attach((await shop.customer()).id)
+        for number, point in enumerate(POINTS):
+            await core.arm(point)
+            async with core.calling():
+                pass
+            card = objects.CardDetails(brand="visa", last4=f"{number:04}")
+            identity = method.mirror.provider_object_id
+            told = hooking.told(bank.put(identity, payment_method={"card": card}))
+            status = await _send(core.processes, told)
+            assert status in (0, 200), point
+            await core.is_killed()
+            async with core.calling() as shop:
 
-                    async def taken(again: Any = told) -> bool:
-                        return await _send(processes, again) == 200
+                async def taken(again: Any = told) -> bool:
+                    return await _send(core.processes, again) == 200
 
-                    await rig.until(taken)
-                    after = await shop.method(method.id)
-                    assert after.card.last4 == f"{number:04}", point
-                    # Dense versions, each with one event; one more for each webhook.
-                    assert len(stored.story(after)) == 2 + number + 1
-            await _sent_again(processes, bank, stored)
-        finally:
-            stored.close()
-            await asyncio.to_thread(processes.stop)
+                await rig.until(taken)
+                after = await shop.method(method.id)
+                assert after.card.last4 == f"{number:04}", point
+                # Dense versions, each with one event; one more for each webhook.
+                assert len(shop.records.story(after)) == 2 + number + 1
+        await _sent_again(core, bank)
 
 
-async def _sent_again(processes: stack.Stack, bank: Bank, stored: records.Records) -> None:
+async def _sent_again(core: killable.Killable[billing.Billing], bank: Bank) -> None:
     """A doubt whose repeat is killed before it leaves is repeated by the next process, once."""
-    await _restart(processes, {"PAYHUB_FAIL_POINTS": f"{RESEND}:1"})
-    async with calling(processes, bank, stored) as shop:
+    await core.arm(RESEND)
+    async with core.calling() as shop:
         bank.loses = 1
         # The process may end before it has said so much as that.
         with contextlib.suppress(rig.Refused):
             assert rig.state(await shop.caller.create()) == "IN_DOUBT"
-    assert await asyncio.to_thread(processes.wait_exit, stack.PAYMENTS, timeout_s=40.0) == -9
-    await asyncio.to_thread(processes.restart, stack.PAYMENTS)
-    async with calling(processes, bank, stored) as shop:
+    await core.is_killed()
+    async with core.calling() as shop:
         (doubt,) = (await shop.caller.list()).payments
         settled = await shop.caller.becomes(doubt.id, "SUCCEEDED")
-        assert "payment.in_doubt" in stored.story(settled)
+        assert "payment.in_doubt" in shop.records.story(settled)
         (operation,) = settled.operations
         # The lost first call and one repeat, both under one id.
         assert bank.paid == {operation.id: 2}
-
-
-async def _restart(processes: stack.Stack, env: dict[str, str]) -> None:
-    await asyncio.to_thread(processes.kill, stack.PAYMENTS)
-    await asyncio.to_thread(processes.restart, stack.PAYMENTS, env)
