@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from typer import testing
 
 from deploy import stack
 from examples.demo import bank
-from payctl import commands
+from tests import shells
 
 DEADLINE_S = 45.0
 POLL_S = 0.1
 
 
-class Shell:
+class Shell(shells.Shell):
     """Runs payctl against an installation.
 
     Args:
@@ -29,24 +28,12 @@ class Shell:
     """
 
     def __init__(self, running: stack.Stack) -> None:
-        self._env = {
-            "PAYHUB_TARGET": running.target(stack.PAYMENTS),
-            "PAYHUB_EVENTS_TARGET": running.target(stack.GATEWAY),
-            "PAYHUB_KEY": running.dev_key(),
-            "NO_COLOR": "1",
-        }
+        super().__init__(
+            PAYHUB_TARGET=running.target(stack.PAYMENTS),
+            PAYHUB_EVENTS_TARGET=running.target(stack.GATEWAY),
+            PAYHUB_KEY=running.dev_key(),
+        )
         self._bank = bank.Bank(running.http_url(stack.MOCK))
-
-    def __call__(self, *arguments: str, code: int = 0) -> testing.Result:
-        """Returns the result of a command that must end with *code*."""
-        result = testing.CliRunner(env=self._env).invoke(commands.app, list(arguments))
-        assert result.exit_code == code, (arguments, result.output)
-        return result
-
-    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        """Returns the document of a command."""
-        found: dict[str, Any] = json.loads(self(*arguments, "--json", code=code).stdout)
-        return found
 
     def until(
         self, arguments: tuple[str, ...], right: Callable[[dict[str, Any]], Any]
@@ -54,7 +41,7 @@ class Shell:
         """Repeats a command that shows something until it is *right*."""
         deadline = time.monotonic() + DEADLINE_S
         while True:
-            found = self.json(*arguments)
+            found: dict[str, Any] = self.json(*arguments)
             if right(found):
                 return found
             assert time.monotonic() < deadline, found

@@ -6,6 +6,7 @@ import pytest
 
 import payhub_client
 from payhub_client import retries
+from tests import shells
 from tests.integration.client import fake_log, fake_payments
 
 KEY = "phk_test_key"
@@ -35,3 +36,11 @@ async def client(
         payments.target, key=KEY, events_target=log.target, backoff=BACKOFF
     ) as made:
         yield made
+
+
+@pytest.fixture
+def shell(payments: fake_payments.FakePayments, log: fake_log.FakeLog) -> shells.Shell:
+    """payctl against both fakes."""
+    return shells.Shell(
+        PAYHUB_TARGET=payments.target, PAYHUB_EVENTS_TARGET=log.target, PAYHUB_KEY=KEY
+    )

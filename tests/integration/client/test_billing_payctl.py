@@ -11,15 +11,14 @@ from payhub.payments.v1 import billing_events_pb2, mirror_pb2
 
 import payhub_client
 from payhub_client import Event
+from tests import shells
 from tests.integration.client import fake_billing, fake_log, fake_payments
-from tests.integration.client.test_payctl import Shell, shell
 
 FakePayments = fake_payments.FakePayments
-_ = shell
 
 
 def test_methods_plans_and_subscriptions_from_first_to_last(
-    shell: Shell, payments: FakePayments, tmp_path: pathlib.Path
+    shell: shells.Shell, payments: FakePayments, tmp_path: pathlib.Path
 ) -> None:
     """Every command reaches its RPC, writes tables for people and JSON for programs."""
     billing = payments.billing
@@ -64,7 +63,7 @@ def test_methods_plans_and_subscriptions_from_first_to_last(
 
 
 def test_checkouts_disputes_retries_and_increments(
-    shell: Shell, payments: FakePayments, tmp_path: pathlib.Path
+    shell: shells.Shell, payments: FakePayments, tmp_path: pathlib.Path
 ) -> None:
     """Every command reaches its RPC, writes tables for people and JSON for programs."""
     page = shell("checkout", "create", "12.50", "EUR", "--user", "u-1", "--open-for", "2h").stdout
@@ -107,7 +106,9 @@ def test_checkouts_disputes_retries_and_increments(
     assert "INCREMENT" in shell("show", held["id"]).stdout
 
 
-def test_exit_codes_tell_what_the_provider_made_of_it(shell: Shell, payments: FakePayments) -> None:
+def test_exit_codes_tell_what_the_provider_made_of_it(
+    shell: shells.Shell, payments: FakePayments
+) -> None:
     """Confirmed is 0, refused is 3, not known or not paid yet is 4, with the next step."""
     billing = payments.billing
     billing.sync_state = mirror_pb2.SYNC_STATE_FAILED
@@ -155,7 +156,7 @@ def test_exit_codes_tell_what_the_provider_made_of_it(shell: Shell, payments: Fa
     ],
 )
 def test_wrong_usage_says_what_is_right(
-    shell: Shell, payments: FakePayments, arguments: tuple[str, ...], text: str
+    shell: shells.Shell, payments: FakePayments, arguments: tuple[str, ...], text: str
 ) -> None:
     """What can be seen to be wrong is refused before anything is sent."""
     message = " ".join(shell(*arguments, code=2).stderr.replace("│", " ").split())
@@ -163,7 +164,7 @@ def test_wrong_usage_says_what_is_right(
     assert not payments.seen
 
 
-def test_tail_shows_what_became_of_everything(shell: Shell, log: fake_log.FakeLog) -> None:
+def test_tail_shows_what_became_of_everything(shell: shells.Shell, log: fake_log.FakeLog) -> None:
     """A line of an invoice shows its state and amount, like one of a payment."""
     log.append(1)
     told = billing_events_pb2.InvoiceEvent(invoice=fake_billing.billed("sub_1"))

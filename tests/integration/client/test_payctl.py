@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from typing import Any
 
 import grpc
 import pytest
@@ -15,7 +14,8 @@ from payhub.admin.v1 import key_service_pb2
 from typer import testing
 
 from payctl import commands
-from tests.integration.client import conftest, fake_log, fake_payments
+from tests import shells
+from tests.integration.client import fake_log, fake_payments
 
 FakeLog = fake_log.FakeLog
 FakePayments = fake_payments.FakePayments
@@ -23,36 +23,7 @@ Fault = fake_payments.Fault
 Code = grpc.StatusCode
 
 
-class Shell:
-    """Runs payctl in this process, against both fakes."""
-
-    def __init__(self, payments: FakePayments, log: FakeLog) -> None:
-        self.env = {
-            "PAYHUB_TARGET": payments.target,
-            "PAYHUB_EVENTS_TARGET": log.target,
-            "PAYHUB_KEY": conftest.KEY,
-            "NO_COLOR": "1",
-        }
-
-    def __call__(self, *arguments: str, code: int = 0) -> testing.Result:
-        """The result of a command that must exit with `code`."""
-        result = testing.CliRunner(env=self.env).invoke(commands.app, list(arguments))
-        assert result.exit_code == code, result.output
-        return result
-
-    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        """The JSON document of a command."""
-        found: dict[str, Any] = json.loads(self(*arguments, "--json", code=code).stdout)
-        return found
-
-
-@pytest.fixture
-def shell(payments: FakePayments, log: FakeLog) -> Shell:
-    """A shell."""
-    return Shell(payments, log)
-
-
-def test_a_payment_is_paid_shown_and_listed(shell: Shell, payments: FakePayments) -> None:
+def test_a_payment_is_paid_shown_and_listed(shell: shells.Shell, payments: FakePayments) -> None:
     """`pay` takes major units; `show` and `list` write them back with the currency's decimals."""
     paid = shell.json("pay", "12.50", "eur", "--order", "o-1", "--user", "u", "--meta", "a=b")
     assert paid["state"] == "STATE_SUCCEEDED"
@@ -78,7 +49,9 @@ def test_a_payment_is_paid_shown_and_listed(shell: Shell, payments: FakePayments
         ("tok_late_answer", 4, "IN_DOUBT"),
     ],
 )
-def test_exit_codes_tell_outcomes_apart(shell: Shell, method: str, code: int, text: str) -> None:
+def test_exit_codes_tell_outcomes_apart(
+    shell: shells.Shell, method: str, code: int, text: str
+) -> None:
     """Done is 0, refused is 3, not decided yet is 4, with or without --json."""
     result = shell("pay", "1", "EUR", "--method", method, code=code)
     assert text in result.stdout
@@ -86,7 +59,7 @@ def test_exit_codes_tell_outcomes_apart(shell: Shell, method: str, code: int, te
     shell("pay", "1", "EUR", "--method", method, "--json", code=code)
 
 
-def test_held_money_is_captured_in_parts_and_refunded(shell: Shell) -> None:
+def test_held_money_is_captured_in_parts_and_refunded(shell: shells.Shell) -> None:
     """`capture` and `refund` read amounts in the payment's currency, asked from the server."""
     held = shell.json("pay", "1.500", "KWD", "--manual")
     assert held["state"] == "STATE_AUTHORIZED"
@@ -102,7 +75,7 @@ def test_held_money_is_captured_in_parts_and_refunded(shell: Shell) -> None:
 
 
 def test_a_payment_is_made_first_and_sent_or_ended_later(
-    shell: Shell, payments: FakePayments
+    shell: shells.Shell, payments: FakePayments
 ) -> None:
     """`--no-confirm` sends no payment method; `confirm` sends it; `cancel` ends it."""
     made = shell.json("pay", "5", "EUR", "--no-confirm")
@@ -113,14 +86,14 @@ def test_a_payment_is_made_first_and_sent_or_ended_later(
     assert shell.json("cancel", str(other["id"]), "--reason", "gone")["state"] == "STATE_CANCELED"
 
 
-def test_the_same_key_repeats_a_command(shell: Shell, payments: FakePayments) -> None:
+def test_the_same_key_repeats_a_command(shell: shells.Shell, payments: FakePayments) -> None:
     """`--key` makes a repetition of the same payment, not a second one."""
     first = shell.json("pay", "5", "EUR", "--key", "k-1")
     assert shell.json("pay", "5", "EUR", "--key", "k-1")["id"] == first["id"]
     assert len(payments.payments) == 1
 
 
-def test_an_empty_key_is_wrong_usage(shell: Shell, payments: FakePayments) -> None:
+def test_an_empty_key_is_wrong_usage(shell: shells.Shell, payments: FakePayments) -> None:
     """A script whose variable for the key is not set pays nothing, rather than once per run."""
     result = shell("pay", "10", "EUR", "--key", "", code=2)
     assert "--key" in result.output
@@ -128,7 +101,7 @@ def test_an_empty_key_is_wrong_usage(shell: Shell, payments: FakePayments) -> No
     assert not payments.seen
 
 
-def test_lists_are_filtered_and_paged(shell: Shell, payments: FakePayments) -> None:
+def test_lists_are_filtered_and_paged(shell: shells.Shell, payments: FakePayments) -> None:
     """Filters reach the server; a page says how to get the next one."""
     for _ in range(3):
         shell("pay", "1", "EUR")
@@ -159,7 +132,7 @@ def test_lists_are_filtered_and_paged(shell: Shell, payments: FakePayments) -> N
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_is_right(
-    shell: Shell, payments: FakePayments, arguments: tuple[str, ...], text: str
+    shell: shells.Shell, payments: FakePayments, arguments: tuple[str, ...], text: str
 ) -> None:
     """What can be seen to be wrong is refused before anything is sent."""
     message = " ".join(shell(*arguments, code=2).stderr.replace("│", " ").split())
@@ -167,7 +140,7 @@ def test_wrong_usage_exits_with_2_and_says_what_is_right(
     assert not payments.seen
 
 
-def test_errors_say_what_to_do_next(shell: Shell, payments: FakePayments) -> None:
+def test_errors_say_what_to_do_next(shell: shells.Shell, payments: FakePayments) -> None:
     """An error goes to stderr with its fields, its request id and the next step; exit code 1."""
     bad = error_details_pb2.BadRequest()
     bad.field_violations.add(field="references.user_id", description="is too long")
@@ -184,7 +157,7 @@ def test_errors_say_what_to_do_next(shell: Shell, payments: FakePayments) -> Non
 
 
 def test_an_unknown_outcome_names_the_key_to_repeat_with(
-    shell: Shell, payments: FakePayments
+    shell: shells.Shell, payments: FakePayments
 ) -> None:
     """A lost answer exits with 4 and prints the key that repeats the payment safely."""
     payments.faults.append(Fault(hang_s=30, after_effect=True))
@@ -203,7 +176,7 @@ def test_an_unknown_outcome_names_the_key_to_repeat_with(
     assert list(payments.payments) == [repeated["id"]]
 
 
-def test_customers_are_made_shown_and_changed(shell: Shell) -> None:
+def test_customers_are_made_shown_and_changed(shell: shells.Shell) -> None:
     """`customers` covers create, show and update."""
     made = shell.json("customers", "create", "--name", "Ada", "--email", "ada@example.com")
     customer_id = str(made["id"])
@@ -215,7 +188,7 @@ def test_customers_are_made_shown_and_changed(shell: Shell) -> None:
     shell("customers", "update", customer_id, code=1)
 
 
-def test_keys_are_made_listed_and_revoked(shell: Shell, payments: FakePayments) -> None:
+def test_keys_are_made_listed_and_revoked(shell: shells.Shell, payments: FakePayments) -> None:
     """The secret is shown once, by `create`; `list` shows revocations."""
     made = shell("keys", "create", "--name", "shop", "--scope", "payments:read")
     assert "phk_made_once" in made.stdout
@@ -228,7 +201,9 @@ def test_keys_are_made_listed_and_revoked(shell: Shell, payments: FakePayments) 
     assert len(shell.json("keys", "list")["keys"]) == 2
 
 
-def test_status_shows_both_processes(shell: Shell, payments: FakePayments, log: FakeLog) -> None:
+def test_status_shows_both_processes(
+    shell: shells.Shell, payments: FakePayments, log: FakeLog
+) -> None:
     """`status` exits with 0 if all is well, and with 1, still showing the rest, if not."""
     well = shell("status").stdout
     assert "mock (default)" in well
@@ -241,7 +216,7 @@ def test_status_shows_both_processes(shell: Shell, payments: FakePayments, log: 
     assert "no answer" in shell("status", code=1).stdout
 
 
-def test_tail_shows_events_and_the_last_cursor(shell: Shell, log: FakeLog) -> None:
+def test_tail_shows_events_and_the_last_cursor(shell: shells.Shell, log: FakeLog) -> None:
     """`events tail` writes a line per event, and the cursor to go on from on stderr."""
     log.append(4)
     people = shell("events", "tail", "--from-start", "--stop-at-head")
@@ -256,14 +231,14 @@ def test_tail_shows_events_and_the_last_cursor(shell: Shell, log: FakeLog) -> No
     assert lines[0]["event"]["payload"]["payment"]["state"] == "STATE_SUCCEEDED"
 
 
-def test_tail_reports_what_it_can_not_mend(shell: Shell, log: FakeLog) -> None:
+def test_tail_reports_what_it_can_not_mend(shell: shells.Shell, log: FakeLog) -> None:
     """A cursor that expired ends `tail` with an error that says how to begin again."""
     refusal = fake_payments.status(Code.OUT_OF_RANGE, "CURSOR_EXPIRED")
     log.streams = [fake_log.Stream(refuse=refusal)]
     assert "--from-start" in shell("events", "tail", "--after", "e1:2", code=1).stderr
 
 
-def test_history_is_queried_and_shown(shell: Shell, log: FakeLog) -> None:
+def test_history_is_queried_and_shown(shell: shells.Shell, log: FakeLog) -> None:
     """`events query`, `show` and `info` cover the unary side of the log."""
     log.append(3)
     page = shell("events", "query", "--types", "payment.*", "--limit", "2")
@@ -287,7 +262,7 @@ def test_help_documents_exit_codes_and_the_key() -> None:
     assert testing.CliRunner().invoke(commands.app, ["--version"]).stdout.startswith("payctl ")
 
 
-def spawned(shell: Shell, *arguments: str) -> subprocess.Popen[str]:
+def spawned(shell: shells.Shell, *arguments: str) -> subprocess.Popen[str]:
     """A payctl process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "payctl", *arguments],
@@ -298,7 +273,7 @@ def spawned(shell: Shell, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_control_c_ends_tail_in_good_order(shell: Shell, log: FakeLog) -> None:
+def test_control_c_ends_tail_in_good_order(shell: shells.Shell, log: FakeLog) -> None:
     """SIGINT ends `events tail` with 0 and the last cursor, and nothing else on stderr."""
     log.append(2)
     process = spawned(shell, "events", "tail", "--from-start", "--json")
@@ -344,7 +319,7 @@ def test_what_is_no_number_is_no_length_of_time(shell: Shell, length: str) -> No
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_control_c_in_a_payment_names_the_key(
-    shell: Shell, payments: FakePayments, sent: signal.Signals
+    shell: shells.Shell, payments: FakePayments, sent: signal.Signals
 ) -> None:
     """Interrupting a payment, as Ctrl-C and timeout(1) do, exits with 4 and says how to learn
     what became of it.

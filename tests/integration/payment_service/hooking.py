@@ -10,8 +10,6 @@ import hashlib
 import hmac
 import io
 import itertools
-import os
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +23,9 @@ from payhub.provider.v1 import notice_provider_service_pb2 as nps
 from payhub.provider.v1 import operation_pb2, provider_object_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from deploy import stack
 from payment_service.provider_client import registry
 from servicekit import http, metrics
+from tests import shells
 from tests.integration.payment_service import billing, inside, records, rehearsing, rig, upstream
 
 SECRET = b"whsec_of_the_tests"
@@ -141,24 +139,15 @@ class Hooks:
         stub = inbound_webhook_service_pb2_grpc.InboundWebhookServiceStub(self.bill.caller.channel)
         return await self.bill.caller.call(getattr(stub, rpc), request)
 
-    async def payctl(self, *arguments: str) -> tuple[int, str, str]:
-        """Runs `payctl webhooks in ...`; returns exit status, stdout and stderr."""
+    def terminal(self) -> shells.Terminal:
+        """Returns a terminal for `payctl webhooks in …`."""
         caller = self.bill.caller
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "payctl", "webhooks", "in", *arguments),
-            cwd=stack.ROOT,
-            env={
-                **os.environ,
-                "PAYHUB_TARGET": caller.target,
-                "PAYHUB_KEY": caller.key,
-                "NO_COLOR": "1",
-                "COLUMNS": "250",
-            },
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        return shells.Terminal(
+            *("webhooks", "in"),
+            PAYHUB_TARGET=caller.target,
+            PAYHUB_KEY=caller.key,
+            COLUMNS="250",
         )
-        out, err = (each.decode() for each in await process.communicate())
-        return process.returncode or 0, out, err
 
     async def becomes(self, webhook_id: str, wanted: str) -> pb.InboundWebhook:
         """Returns a webhook once it is in a state."""

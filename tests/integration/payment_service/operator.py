@@ -15,6 +15,7 @@ from payhub.plugin.v1 import plugin_events_pb2, plugin_pb2, plugin_service_pb2
 from payment_service.db import plugins as rows
 from payment_service.domain import plugins
 from servicekit import storage
+from tests import shells
 from tests.integration.payment_service import inside, rig, sidecars
 
 WHY = "a test wants it"
@@ -45,6 +46,11 @@ class Operator:
         if plugin_id:
             fields["plugin_id"] = plugin_id
         return await self.caller.call(getattr(self._stub, name), kind(**fields))
+
+    def terminal(self) -> shells.Terminal:
+        """Returns a terminal for `payctl plugins …`."""
+        target, key = self.caller.target, self.caller.key
+        return shells.Terminal("plugins", PAYHUB_TARGET=target, PAYHUB_KEY=key)
 
     async def allow(self, plugin_id: str, *, new: bool = False, **entry: Any) -> plugin_pb2.Plugin:
         """Puts a plugin on the allowlist."""

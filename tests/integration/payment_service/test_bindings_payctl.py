@@ -6,7 +6,6 @@ import stat
 import urllib.error
 import urllib.request
 import uuid
-from typing import Any
 
 import pytest
 from typer import testing
@@ -14,39 +13,34 @@ from typer import testing
 from deploy import stack
 from payctl import commands
 from payment_service.provider_client import registry
+from tests import shells
 from tests.integration.payment_service import conftest
 
 CANARY = "sk_live_canary_7788"
 
 
-class Shell:
-    """Runs payctl in this process as an administrator.
+class Shell(shells.Shell):
+    """Notes what goes in and out of `payctl bindings …` as an administrator uses it.
 
     Args:
         service: Which one.
     """
 
     def __init__(self, service: conftest.Service) -> None:
-        self.env = {
-            "PAYHUB_TARGET": service.target,
-            "PAYHUB_KEY": service.processes.dev_key(),
-            "CANARY": CANARY,
-            "PHRASE": "correct horse battery",
-            "NO_COLOR": "1",
-        }
+        super().__init__(
+            "bindings",
+            PAYHUB_TARGET=service.target,
+            PAYHUB_KEY=service.processes.dev_key(),
+            CANARY=CANARY,
+            PHRASE="correct horse battery",
+        )
         self.said: list[str] = []
 
     def __call__(self, *arguments: str, code: int = 0, given: str = "") -> testing.Result:
         """Returns the result of a command that must exit with *code*."""
-        runner = testing.CliRunner(env=self.env)
-        result = runner.invoke(commands.app, ["bindings", *arguments], input=given or None)
-        assert result.exit_code == code, result.output
+        result = super().__call__(*arguments, code=code, given=given)
         self.said += [result.stdout, result.stderr, *arguments]
         return result
-
-    def json(self, *arguments: str, code: int = 0) -> Any:
-        """Returns the JSON document of a command."""
-        return json.loads(self(*arguments, "--json", code=code).stdout)
 
 
 @pytest.fixture

@@ -2,61 +2,22 @@
 
 import asyncio
 import json
-import os
 import pathlib
-import sys
-from typing import Any
 
 from typer import testing
 
-from deploy import stack
 from payctl import commands
 from tests.integration.payment_service import operator, sidecars
 
 Sidecar = sidecars.Sidecar
-WHY = ("--reason", "a test wants it")
-
-
-class Shell:
-    """Runs payctl in a process of its own.
-
-    Args:
-        admin: Whose service and key it uses.
-    """
-
-    def __init__(self, admin: operator.Operator) -> None:
-        self._env = {
-            **os.environ,
-            "PAYHUB_TARGET": admin.caller.target,
-            "PAYHUB_KEY": admin.caller.key,
-            "NO_COLOR": "1",
-        }
-
-    async def __call__(self, *arguments: str, code: int = 0) -> tuple[str, str]:
-        """Returns stdout and stderr of `payctl plugins …`, which must end with *code*."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "payctl", "plugins", *arguments),
-            cwd=stack.ROOT,
-            env=self._env,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = (each.decode() for each in await process.communicate())
-        assert process.returncode == code, (arguments, out, err)
-        return out, err
-
-    async def json(self, *arguments: str) -> dict[str, Any]:
-        """Returns the document that a command writes for programs."""
-        out, _ = await self(*arguments, "--json")
-        found: dict[str, Any] = json.loads(out)
-        return found
+WHY = ("--reason", operator.WHY)
 
 
 async def test_a_plugin_goes_its_way_by_commands(tmp_path: pathlib.Path) -> None:
     """Every command with a reason, tables for people and JSON for programs."""
     url = f"sqlite:///{tmp_path}/own.db"
     async with Sidecar("other") as other, operator.operating(url) as admin:
-        shell = Shell(admin)
+        shell = admin.terminal()
         out, _ = await shell(
             *("allow", "other", "--new", "--endpoint", other.target, "--versions", "<2"),
             *("--permission", "events:read:payment.*", "--needs", "mock>=1", "--needs", "tax?"),

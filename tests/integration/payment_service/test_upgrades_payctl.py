@@ -2,11 +2,11 @@
 
 import pathlib
 
-from tests.integration.payment_service import registrant, rig, sidecars
-from tests.integration.payment_service.test_lifecycle_payctl import WHY, Shell
+from tests.integration.payment_service import operator, registrant, rig, sidecars
 from tests.integration.payment_service.test_upgrades import LEASE_S, NEW, OLD, Rehearsal
 
 Sidecar = sidecars.Sidecar
+WHY = ("--reason", operator.WHY)
 
 
 async def test_a_version_is_tried_promoted_and_left_by_commands(tmp_path: pathlib.Path) -> None:
@@ -21,7 +21,7 @@ async def test_a_version_is_tried_promoted_and_left_by_commands(tmp_path: pathli
     ):
         session_id = await registrant.enable(admin, plug, old)
         await Rehearsal(admin, plug, old, session_id).deploy(new)
-        shell = Shell(admin)
+        shell = admin.terminal()
         _, err = await shell("upgrade", "other", "9.9.9", *WHY, code=1)
         assert "9.9.9" in err
         assert "next: " in err

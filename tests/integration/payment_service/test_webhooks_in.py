@@ -328,22 +328,18 @@ async def test_operators_list_show_and_replay(hooks: hooking.Hooks) -> None:
     report = _O(operation_id=f"op_{'0' * 32}", state=_O.STATE_SUCCEEDED)
     _, parked = await hooks.send(hooks.told(operations=[report], event_type="late.one"))
     await hooks.send(hooks.told(irrelevant=True))
-    code, out, _ = await hooks.payctl("list", "--state", "parked")
-    assert (code, parked in out, "PARKED" in out) == (0, True, True)
-    code, out, _ = await hooks.payctl("list", "--json", "--limit", "1")
-    page = json.loads(out)
-    assert (code, len(page["webhooks"]), bool(page["next_page_token"])) == (0, 1, True)
-    code, out, _ = await hooks.payctl("show", parked, "--body")
-    assert code == 0
+    terminal = hooks.terminal()
+    out, _ = await terminal("list", "--state", "parked")
+    assert (parked in out, "PARKED" in out) == (True, True)
+    page = await terminal.json("list", "--limit", "1")
+    assert (len(page["webhooks"]), bool(page["next_page_token"])) == (1, True)
+    out, _ = await terminal("show", parked, "--body")
     assert "late.one" in out
     assert '"operations"' in out
-    code, _, _ = await hooks.payctl("replay", parked)
-    assert code == 4
-    code, _, err = await hooks.payctl("show", f"whk_{'0' * 32}")
-    assert code == 1
+    await terminal("replay", parked, code=4)
+    _, err = await terminal("show", f"whk_{'0' * 32}", code=1)
     assert "next: " in err
-    code, _, _ = await hooks.payctl("list", "--state", "lost")
-    assert code == 2
+    await terminal("list", "--state", "lost", code=2)
 
 
 async def test_a_replay_tells_nothing_a_second_time(hooks: hooking.Hooks) -> None:
@@ -359,8 +355,7 @@ async def test_a_replay_tells_nothing_a_second_time(hooks: hooking.Hooks) -> Non
     _, webhook_id = await hooks.send(told)
     story = hooks.records.story(await hooks.bill.subscription(subscription.id))
     assert story[-1] == "subscription.trial_ending"
-    code, _, _ = await hooks.payctl("replay", webhook_id)
-    assert code == 0
+    await hooks.terminal()("replay", webhook_id)
     assert rig.state((await hooks.get(webhook_id)).webhook) == "APPLIED"
     assert [event.type for event in hooks.records.events(webhook_id)] == ["webhook.received"]
     assert hooks.records.story(await hooks.bill.subscription(subscription.id)) == story
