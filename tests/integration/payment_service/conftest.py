@@ -75,6 +75,27 @@ class Service:
             assert time.monotonic() < deadline_s, self.log()
             time.sleep(0.02)
 
+    async def provider_up(self) -> None:
+        """Starts its own provider if it does not run, and waits until it is connected."""
+        if not self.processes.running(stack.MOCK):
+            self.processes.restart(stack.MOCK)
+        await self._sees_its_provider(ready=True)
+
+    async def provider_down(self) -> None:
+        """Ends its own provider and waits until the service knows."""
+        if self.processes.running(stack.MOCK):
+            self.processes.kill(stack.MOCK)
+        await self._sees_its_provider(ready=False)
+
+    async def _sees_its_provider(self, *, ready: bool) -> None:
+        async with self.admin() as admin:
+
+            async def seen() -> bool:
+                answer = await admin.call(admin.status.GetStatus, rig.status_request())
+                return bool(answer.providers[0].ready == ready)
+
+            await rig.until(seen)
+
     def log(self) -> str:
         """Returns everything the service printed so far."""
         return self.processes.log_file(stack.PAYMENTS).read_text()

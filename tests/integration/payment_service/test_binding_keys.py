@@ -17,7 +17,7 @@ from payment_service import composition
 from payment_service.db import bindings as rows
 from payment_service.usecases.bindings import rotation, secrets
 from servicekit import storage
-from tests.integration.payment_service import binding_rig, inside, records, rig, test_start
+from tests.integration.payment_service import binding_rig, inside, process, records, rig
 
 CANARY = b"sk_live_canary_2342"
 OLD, NEW = secrets.new_key(), secrets.new_key()
@@ -97,7 +97,7 @@ async def test_a_start_with_the_wrong_key_says_which_is_missing(
         "PAYMENT_SERVICE_HTTP_PORT": "0",
         "PAYMENT_SERVICE_PROVIDERS": '{"mock": "127.0.0.1:1"}',
     }
-    ended = await asyncio.to_thread(test_start.run, env, "serve")
+    ended = await asyncio.to_thread(process.run, env, "serve")
     assert ended.returncode == 2
     assert binding.id in ended.stderr
     assert "rotate-encryption-key --drop-unreadable" in ended.stderr
@@ -126,7 +126,7 @@ def test_a_missing_or_malformed_key_ends_the_start(
     url = new_postgres_database()
     storage.migrate(url, composition.MIGRATIONS)
     env = {"PAYMENT_SERVICE_DATABASE_URL": url}
-    ended = test_start.run(env, "serve")
+    ended = process.run(env, "serve")
     assert ended.returncode == 2
     assert ended.stderr.startswith("PAYMENT_SERVICE_ENCRYPTION_KEYS: required with PostgreSQL")
     embedded = {
@@ -134,7 +134,7 @@ def test_a_missing_or_malformed_key_ends_the_start(
         "PAYMENT_SERVICE_ENCRYPTION_KEY_PATH": str(tmp_path / "encryption.key"),
     }
     storage.migrate(embedded["PAYMENT_SERVICE_DATABASE_URL"], composition.MIGRATIONS)
-    ended = test_start.run(embedded, "rotate-encryption-key", "--add-key")
+    ended = process.run(embedded, "rotate-encryption-key", "--add-key")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("encrypted anew: 0;")
     keys = (tmp_path / "encryption.key").read_text().split()

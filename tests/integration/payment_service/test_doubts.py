@@ -12,30 +12,6 @@ from servicekit import storage
 from tests.integration.payment_service import binding_rig, conftest, inside, rig
 
 
-async def _is_seen(service: conftest.Service, *, ready: bool) -> None:
-    async with service.admin() as admin:
-
-        async def seen() -> bool:
-            answer = await admin.call(admin.status.GetStatus, rig.status_request())
-            return bool(answer.providers[0].ready == ready)
-
-        await rig.until(seen)
-
-
-async def provider_up(service: conftest.Service) -> None:
-    """Starts the service's own provider if it does not run, and waits until it is connected."""
-    if not service.processes.running(stack.MOCK):
-        service.processes.restart(stack.MOCK)
-    await _is_seen(service, ready=True)
-
-
-async def provider_down(service: conftest.Service) -> None:
-    """Ends the service's own provider and waits until the service knows."""
-    if service.processes.running(stack.MOCK):
-        service.processes.kill(stack.MOCK)
-    await _is_seen(service, ready=False)
-
-
 async def _takes_its_time(service: conftest.Service, caller: rig.Caller) -> None:
     async with service.admin() as admin:
         await binding_rig.Admin(admin).create(caller.tenant, {"latency_ms": 120})
@@ -102,10 +78,10 @@ async def test_a_provider_that_is_down_fails_and_leaves_no_doubt(
     fragile: conftest.Service, join: conftest.Join
 ) -> None:
     """Nothing was sent, which is certain: FAILED for a technical reason, and confirmable."""
-    await provider_up(fragile)
+    await fragile.provider_up()
     caller = await join(fragile)
     held, paid = await asyncio.gather(caller.create(manual=True), caller.create())
-    await provider_down(fragile)
+    await fragile.provider_down()
     failed, refund, uncaptured, customer = await asyncio.gather(
         caller.create(), caller.refund(paid.id), caller.capture(held.id), caller.create_customer()
     )
@@ -118,7 +94,7 @@ async def test_a_provider_that_is_down_fails_and_leaves_no_doubt(
     assert refund.failure.reason == "PROVIDER_UNREACHABLE"
     assert rig.actions(uncaptured) == {"CAPTURE": 1000, "CANCEL": 0, "INCREMENT": 0}
     assert rig.state(customer) == "FAILED"
-    await provider_up(fragile)
+    await fragile.provider_up()
     again = await caller.confirm(failed.id)
     assert rig.state(again) == "SUCCEEDED"
 
@@ -163,13 +139,13 @@ async def test_a_provider_that_dies_leaves_doubts_that_are_settled_as_its_books_
     """Before or after its commit looks the same to us; the restarted provider knows."""
     caller = await join(fragile)
     for fault in ("crash_after", "crash_before"):
-        await provider_up(fragile)
+        await fragile.provider_up()
         calls = [caller.create(f"tok_{fault}"), *(caller.create() for _ in range(8))]
         payments = await asyncio.gather(*calls)
         assert await asyncio.to_thread(fragile.processes.wait_exit, stack.MOCK) == -9
         assert rig.state(payments[0]) == "IN_DOUBT"
         assert rig.actions(payments[0]) == {"CANCEL": 0}
-        await provider_up(fragile)
+        await fragile.provider_up()
         for number, payment in enumerate(payments):
             after = await caller.becomes_known(payment.id)
             effects = fragile.ledger.effects(payment.id)
@@ -188,7 +164,7 @@ async def test_the_wish_to_cancel_a_doubt_is_kept_and_carried_out(
     fragile: conftest.Service, join: conftest.Join
 ) -> None:
     """Once it is known, a sale is refunded, an authorization voided, and nothing is canceled."""
-    await provider_up(fragile)
+    await fragile.provider_up()
     caller = await join(fragile)
     calling = asyncio.gather(
         caller.create("tok_late_answer"),
@@ -201,7 +177,7 @@ async def test_the_wish_to_cancel_a_doubt_is_kept_and_carried_out(
         return sum(len(fragile.ledger.of(payment_id)) for payment_id in stored) == 2
 
     await rig.until(two_are_booked)
-    await provider_down(fragile)
+    await fragile.provider_down()
     doubts = await calling
     for doubt in doubts:
         assert rig.state(doubt) == "IN_DOUBT"
@@ -212,7 +188,7 @@ async def test_the_wish_to_cancel_a_doubt_is_kept_and_carried_out(
         assert rig.actions(waiting) == {}
         assert (await caller.cancel(doubt.id, key)).cancel_requested
         assert (await rig.refusal(caller.cancel(doubt.id))).reason == "STATE_CONFLICT"
-    await provider_up(fragile)
+    await fragile.provider_up()
     sale, authorization, nothing = doubts
     voided = await caller.becomes(authorization.id, "CANCELED")
     failed = await caller.becomes(nothing.id, "CANCELED")
@@ -252,7 +228,7 @@ async def test_a_payment_can_be_canceled_while_it_is_under_way(
     fragile: conftest.Service, join: conftest.Join
 ) -> None:
     """The wish waits for the outcome, also when that is a plain approval or a decline."""
-    await provider_up(fragile)
+    await fragile.provider_up()
     caller = await join(fragile)
 
     async def one(token: str, *, manual: bool, wanted: str) -> None:

@@ -26,7 +26,6 @@ from tests.integration.payment_service import (
     registrant,
     rig,
     sidecars,
-    test_doubts,
 )
 
 Sidecar = sidecars.Sidecar
@@ -332,7 +331,7 @@ async def test_health_tells_each_provider_and_the_whole(
 
             await rig.until(so)
 
-        await test_doubts.provider_up(fragile)
+        await fragile.provider_up()
         await are(mock=True, whole=True, process=True)
         async with fragile.admin() as admin:
             status = await admin.call(admin.status.GetStatus, rig.status_request())
@@ -340,11 +339,11 @@ async def test_health_tells_each_provider_and_the_whole(
             (plugin,) = status.plugins
             assert (plugin.plugin_id, plugin.instances, plugin.ready_instances) == ("mock", 1, 1)
 
-            await test_doubts.provider_down(fragile)
+            await fragile.provider_down()
             # The process itself is well: restarting it would help nobody.
             await are(mock=False, whole=False, process=True)
             status = await admin.call(admin.status.GetStatus, rig.status_request())
             assert status.health == payhub_health_pb2.HEALTH_DEGRADED
             assert any(reason.startswith("mock: ") for reason in status.health_reasons)
-        await test_doubts.provider_up(fragile)
+        await fragile.provider_up()
         await are(mock=True, whole=True)

@@ -19,7 +19,6 @@ from tests.integration.payment_service import (
     inside,
     rig,
     sidecars,
-    test_races,
 )
 
 _STATE = operation_pb2.Operation
@@ -185,8 +184,9 @@ async def test_concurrent_increments_begin_one_at_a_time(database_url: str) -> N
         first = [asyncio.create_task(call) for call in calls]
         done, _ = await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         assert isinstance(next(iter(done)).exception(), rig.Refused)
-        _, refused = await test_races.together(
-            (caller.capture(held.id, 1, more=True), caller.cancel(held.id))
+        refused = await asyncio.gather(
+            rig.refusal(caller.capture(held.id, 1, more=True)),
+            rig.refusal(caller.cancel(held.id)),
         )
         assert {one.reason for one in refused} == {"STATE_CONFLICT"}
         bank.answers.set()

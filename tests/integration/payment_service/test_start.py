@@ -2,15 +2,12 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import sqlite3
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -19,20 +16,7 @@ from deploy import stack
 from payment_service.usecases.bindings import secrets
 from servicekit import auth
 from servicekit.storage import sqlite
-
-
-def run(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs `python -m payment_service` and returns what came of it."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(stack.PREFIXES)}
-    return subprocess.run(
-        [sys.executable, "-m", "payment_service", *arguments],
-        cwd=stack.ROOT,
-        env={**inherited, **env},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+from tests.integration.payment_service import process
 
 
 def test_every_wrong_setting_is_named_at_once(tmp_path: pathlib.Path) -> None:
@@ -48,7 +32,7 @@ def test_every_wrong_setting_is_named_at_once(tmp_path: pathlib.Path) -> None:
         "PAYMENT_SERVICE_DATABSE_POOL_SIZE": "4",
         "PAYMENT_SERVICE_BOOTSTRAP_KEY": "phk_canary",
     }
-    ended = run(env)
+    ended = process.run(env)
     assert ended.returncode == 2
     assert ended.stdout == ""
     lines = ended.stderr.strip().splitlines()
@@ -82,7 +66,7 @@ def test_a_key_that_cannot_be_made_valid_ends_the_start(tmp_path: pathlib.Path) 
         ({"PAYMENT_SERVICE_BOOTSTRAP_KEY": first}, f"bootstrap: the key {key_id} is"),
         ({"PAYMENT_SERVICE_RELAY_KEY": f"{second}\r\n"}, f"relay: the key {key_id} has another"),
     ):
-        ended = run({**env, **changed})
+        ended = process.run({**env, **changed})
         assert (ended.returncode, ended.stdout) == (2, "")
         lines = ended.stderr.strip().splitlines()
         (said,) = [line for line in lines if not line.startswith("{")]
@@ -94,7 +78,7 @@ def test_a_key_that_cannot_be_made_valid_ends_the_start(tmp_path: pathlib.Path) 
 
 def test_settings_must_fit_each_other() -> None:
     """A default provider, and configuration, must be of a provider that is set up."""
-    ended = run({"PAYMENT_SERVICE_DEFAULT_PROVIDER": "stripe"})
+    ended = process.run({"PAYMENT_SERVICE_DEFAULT_PROVIDER": "stripe"})
     assert ended.returncode == 2
     assert "'stripe' is not among providers (mock)" in ended.stderr
 
@@ -102,9 +86,9 @@ def test_settings_must_fit_each_other() -> None:
 def test_the_first_key_is_made_directly_in_the_database(tmp_path: pathlib.Path) -> None:
     """`migrate` makes the schema, `create-key` prints a secret and nothing else."""
     env = {"PAYMENT_SERVICE_DATABASE_URL": f"sqlite:///{tmp_path}/own.db"}
-    assert run(env, "migrate").returncode == 0
+    assert process.run(env, "migrate").returncode == 0
     arguments = ("create-key", "--tenant", "acme", "--scope", "admin", "--name", "first")
-    made = run(env, *arguments)
+    made = process.run(env, *arguments)
     assert made.returncode == 0
     assert made.stdout.startswith("phk_")
     assert len(made.stdout.strip().splitlines()) == 1
@@ -159,13 +143,13 @@ def test_a_database_that_cannot_be_used_is_one_line(tmp_path: pathlib.Path) -> N
     """One in use, one of a newer version: exit status 1, what is wrong and a way out."""
     path = tmp_path / "own.db"
     env = {"PAYMENT_SERVICE_DATABASE_URL": f"sqlite:///{path}"}
-    assert run(env, "migrate").returncode == 0
+    assert process.run(env, "migrate").returncode == 0
     lock = sqlite.lock_file(str(path))
-    used = run(env, "migrate")
+    used = process.run(env, "migrate")
     lock.close()
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("update alembic_version set version_num = '9999'")
-    newer = run(env, "migrate")
+    newer = process.run(env, "migrate")
     for ended, text in ((used, "stop that one first"), (newer, "a newer one has migrated it")):
         assert ended.returncode == 1
         (line,) = ended.stderr.strip().splitlines()
