@@ -113,10 +113,7 @@ class Bank(
             )
             return identity, [made]
 
-        answer: _checkouts.CreateCheckoutResponse = await self.perform(
-            request, context, _checkouts.CreateCheckoutResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _checkouts.CreateCheckoutResponse, effect)
 
     async def ExpireCheckout(
         self, request: _checkouts.ExpireCheckoutRequest, context: Any
@@ -128,10 +125,7 @@ class Bank(
             ended = {"state": _P.CheckoutObject.STATE_EXPIRED, "redirect_url": ""}
             return identity, [self.put(identity, checkout=ended)]
 
-        answer: _checkouts.ExpireCheckoutResponse = await self.perform(
-            request, context, _checkouts.ExpireCheckoutResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _checkouts.ExpireCheckoutResponse, effect)
 
     async def SubmitEvidence(
         self, request: _disputes.SubmitEvidenceRequest, context: Any
@@ -143,10 +137,7 @@ class Bank(
             reviewed = {"state": _P.DisputeObject.STATE_UNDER_REVIEW, "has_evidence": True}
             return identity, [self.put(identity, dispute=reviewed)]
 
-        answer: _disputes.SubmitEvidenceResponse = await self.perform(
-            request, context, _disputes.SubmitEvidenceResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _disputes.SubmitEvidenceResponse, effect)
 
     async def AcceptDispute(
         self, request: _disputes.AcceptDisputeRequest, context: Any
@@ -158,10 +149,7 @@ class Bank(
             lost = {"state": _P.DisputeObject.STATE_LOST}
             return identity, [self.put(identity, dispute=lost)]
 
-        answer: _disputes.AcceptDisputeResponse = await self.perform(
-            request, context, _disputes.AcceptDisputeResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _disputes.AcceptDisputeResponse, effect)
 
     def has_payment(
         self,

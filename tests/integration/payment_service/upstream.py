@@ -8,13 +8,11 @@ Called by the tests of mirrored entities. Each call of a kind can be told to end
 - `pending`: done, and the answer says that it is under way.
 """
 
-import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
-from google.protobuf import timestamp_pb2
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import (
     billing_provider_service_pb2,
@@ -29,7 +27,9 @@ from payhub.provider.v1 import (
 )
 
 from provider_sdk import errors as plugin_errors
-from tests.integration.payment_service import sidecars
+from tests.integration.payment_service import keeping, sidecars
+
+Answer = TypeVar("Answer")
 
 _O = operation_pb2.Operation
 _P = provider_object_pb2
@@ -55,13 +55,13 @@ SERVICES = (
     "payhub.provider.v1.BillingProviderService",
     "payhub.provider.v1.NoticeProviderService",
 )
-START_US = 1_800_000_000_000_000
 MONTH_US = 30 * 86_400 * 1_000_000
 # Where documents are; whoever knows the address can read it.
 PDF = "https://bank.example/secret-pdf"
 
 
 class Upstream(
+    keeping.Kept,
     sidecars.Sidecar,
     payment_method_provider_service_pb2_grpc.PaymentMethodProviderServiceServicer,
     billing_provider_service_pb2_grpc.BillingProviderServiceServicer,
@@ -74,25 +74,21 @@ class Upstream(
     """
 
     def __init__(self, capabilities: Sequence[Any] = CAPABILITIES) -> None:
-        super().__init__("mock", services=SERVICES)
+        keeping.Kept.__init__(self)
+        sidecars.Sidecar.__init__(self, "mock", services=SERVICES)
         del self.handshake.capabilities[:]
         self.handshake.capabilities.extend(
             capability_pb2.CapabilityStatus(capability=each, enabled=True) for each in capabilities
         )
-        # Microseconds of its own clock; every change takes one second, unless `frozen`.
-        self.now_us = START_US
-        self.frozen = False
         self.unpaid = False
         # Changes what an answer tells first, so that it is not true.
         self.twist: Callable[[_P.ProviderObject], object] | None = None
-        self.objects: dict[str, _P.ProviderObject] = {}
         self.script: dict[str, list[str]] = defaultdict(list)
         # Every effect, by (RPC, operation id), and every call.
         self.effects: list[tuple[str, str]] = []
         self.calls: list[tuple[str, Any]] = []
         self.fetched: list[str] = []
         self._done: dict[str, tuple[_O, list[_P.ProviderObject]]] = {}
-        self._numbers = itertools.count(1)
 
     def _servicers(self, server: grpc.aio.Server) -> None:
         super()._servicers(server)
@@ -102,40 +98,13 @@ class Upstream(
         billing_provider_service_pb2_grpc.add_BillingProviderServiceServicer_to_server(self, server)
         notice_provider_service_pb2_grpc.add_NoticeProviderServiceServicer_to_server(self, server)
 
-    def new_id(self, prefix: str) -> str:
-        """Returns a fresh identifier."""
-        return f"{prefix}_{next(self._numbers)}"
-
-    def put(self, identity: str, **content: Any) -> _P.ProviderObject:
-        """Makes or changes an object; returns it as it is then."""
-        if not self.frozen:
-            self.now_us += 1_000_000
-        known = self.objects.get(identity)
-        made = _P.ProviderObject()
-        if known is not None:
-            made.CopyFrom(known)
-        for name, value in content.items():
-            if isinstance(value, dict):
-                part = getattr(made, name)
-                part.SetInParent()
-                for field, one in value.items():
-                    _set(part, field, one)
-            else:
-                setattr(made, name, value)
-        made.provider_object_id = identity
-        made.state_time.FromMicroseconds(self.now_us)
-        self.objects[identity] = made
-        told = _P.ProviderObject()
-        told.CopyFrom(made)
-        return told
-
     async def perform(
         self,
         request: Any,
         context: Any,
-        answer: Any,
+        answer: Callable[..., Answer],
         effect: Callable[[], tuple[str, list[_P.ProviderObject]]],
-    ) -> Any:
+    ) -> Answer:
         """Carries an operation out once, and answers as it was told.
 
         *effect* returns the id that the operation's `provider_object_id` tells and the
@@ -168,10 +137,11 @@ class Upstream(
         operation, told = self._done[operation_id]
         if how == "drop":
             await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
-        answered = answer(operation=operation, objects=[] if how == "mute" else told)
+        shown = _O()
+        shown.CopyFrom(operation)
         if how == "pending":
-            answered.operation.state = _O.STATE_PENDING
-        return answered
+            shown.state = _O.STATE_PENDING
+        return answer(operation=shown, objects=[] if how == "mute" else told)
 
     async def GetOperation(
         self, request: _payments.GetOperationRequest, context: Any
@@ -221,10 +191,9 @@ class Upstream(
         def effect() -> tuple[str, list[_P.ProviderObject]]:
             return request.provider_customer_id, []
 
-        answer: _payments.UpdateCustomerResponse = await self.perform(
+        return await self.perform(
             request, context, _told_alone(_payments.UpdateCustomerResponse), effect
         )
-        return answer
 
     async def AttachPaymentMethod(
         self, request: _methods.AttachPaymentMethodRequest, context: Any
@@ -248,10 +217,7 @@ class Upstream(
             )
             return identity, [made]
 
-        answer: _methods.AttachPaymentMethodResponse = await self.perform(
-            request, context, _methods.AttachPaymentMethodResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _methods.AttachPaymentMethodResponse, effect)
 
     async def SetDefaultPaymentMethod(
         self, request: _methods.SetDefaultPaymentMethodRequest, context: Any
@@ -262,10 +228,9 @@ class Upstream(
             identity = request.provider_payment_method_id
             return identity, [self.put(identity, payment_method={"is_default": True})]
 
-        answer: _methods.SetDefaultPaymentMethodResponse = await self.perform(
+        return await self.perform(
             request, context, _methods.SetDefaultPaymentMethodResponse, effect
         )
-        return answer
 
     async def DetachPaymentMethod(
         self, request: _methods.DetachPaymentMethodRequest, context: Any
@@ -277,10 +242,7 @@ class Upstream(
             self.now_us += 1_000_000
             return request.provider_payment_method_id, []
 
-        answer: _methods.DetachPaymentMethodResponse = await self.perform(
-            request, context, _methods.DetachPaymentMethodResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _methods.DetachPaymentMethodResponse, effect)
 
     async def CreatePlan(
         self, request: _billing.CreatePlanRequest, context: Any
@@ -301,10 +263,7 @@ class Upstream(
             )
             return identity, [made]
 
-        answer: _billing.CreatePlanResponse = await self.perform(
-            request, context, _billing.CreatePlanResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _billing.CreatePlanResponse, effect)
 
     async def ArchivePlan(
         self, request: _billing.ArchivePlanRequest, context: Any
@@ -315,10 +274,7 @@ class Upstream(
             identity = request.provider_price_id
             return identity, [self.put(identity, plan={"active": False})]
 
-        answer: _billing.ArchivePlanResponse = await self.perform(
-            request, context, _billing.ArchivePlanResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _billing.ArchivePlanResponse, effect)
 
     async def CreateSubscription(
         self, request: _billing.CreateSubscriptionRequest, context: Any
@@ -347,10 +303,7 @@ class Upstream(
             told = self.put(identity, subscription={"provider_invoice_id": invoice})
             return identity, [told, self.bill(identity, invoice, request.amount)]
 
-        answer: _billing.CreateSubscriptionResponse = await self.perform(
-            request, context, _billing.CreateSubscriptionResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _billing.CreateSubscriptionResponse, effect)
 
     def bill(self, subscription: str, invoice: str, amount: Any) -> _P.ProviderObject:
         """Makes an invoice of a subscription, paid unless `unpaid` is set."""
@@ -396,10 +349,7 @@ class Upstream(
             }
             return identity, [self.put(identity, subscription=moved)]
 
-        answer: _billing.ChangeSubscriptionResponse = await self.perform(
-            request, context, _billing.ChangeSubscriptionResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _billing.ChangeSubscriptionResponse, effect)
 
     async def CancelSubscription(
         self, request: _billing.CancelSubscriptionRequest, context: Any
@@ -413,10 +363,7 @@ class Upstream(
                 ended = {"state": _S.STATE_CANCELED, "end_time": self.now_us}
             return identity, [self.put(identity, subscription=ended)]
 
-        answer: _billing.CancelSubscriptionResponse = await self.perform(
-            request, context, _billing.CancelSubscriptionResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _billing.CancelSubscriptionResponse, effect)
 
     async def ReactivateSubscription(
         self, request: _billing.ReactivateSubscriptionRequest, context: Any
@@ -427,25 +374,9 @@ class Upstream(
             identity = request.provider_subscription_id
             return identity, [self.put(identity, subscription={"cancel_at_period_end": False})]
 
-        answer: _billing.ReactivateSubscriptionResponse = await self.perform(
-            request, context, _billing.ReactivateSubscriptionResponse, effect
-        )
-        return answer
+        return await self.perform(request, context, _billing.ReactivateSubscriptionResponse, effect)
 
 
-def _told_alone(answer: Any) -> Callable[..., Any]:
+def _told_alone(answer: Callable[..., Answer]) -> Callable[..., Answer]:
     """Returns what makes an answer that holds no objects."""
     return lambda *, operation, objects: answer(operation=operation)
-
-
-def _set(part: Any, field: str, value: Any) -> None:
-    if isinstance(value, bool | int | str):
-        target = part.DESCRIPTOR.fields_by_name[field]
-        if target.message_type is timestamp_pb2.Timestamp.DESCRIPTOR:
-            getattr(part, field).FromMicroseconds(value)
-        else:
-            setattr(part, field, value)
-    elif value is None:
-        part.ClearField(field)
-    else:
-        getattr(part, field).CopyFrom(value)
