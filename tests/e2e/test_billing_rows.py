@@ -4,11 +4,10 @@ Each moves its provider's clock, which never goes back: rows that need today's a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from payhub.payments.v1 import invoice_service_pb2 as invoices_pb
 from payhub.payments.v1 import plan_service_pb2 as plans_pb
 from payhub.payments.v1 import subscription_service_pb2 as subscriptions_pb
@@ -18,22 +17,6 @@ from tests.e2e import shops
 from tests.integration.payment_service import rig
 
 _I = invoices_pb.Invoice
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[shops.Town]:
-    """Runs everything once; what it has told and printed must hold in the end."""
-    with shops.running(tmp_path_factory.mktemp("rows")) as town:
-        asyncio.run(shops.found(town))
-        yield town
-        town.check()
-
-
-@pytest_asyncio.fixture(params=shops.PROVIDERS)
-async def shop(request: pytest.FixtureRequest, running: shops.Town) -> AsyncIterator[shops.Shop]:
-    """The shop of each provider in turn."""
-    async with shops.opened(running, request.param) as opened:
-        yield opened
 
 
 async def subscribed(shop: shops.Shop, amount_minor: int = 900, **fields: Any) -> tuple[Any, Any]:

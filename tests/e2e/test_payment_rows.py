@@ -1,14 +1,12 @@
 """Payments, payers, checkouts and disputes as asked for, from end to end at both providers."""
 
-import asyncio
 import datetime
 import functools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from payhub.admin.v1 import inbound_webhook_service_pb2 as hooks_pb
 from payhub.payments.v1 import plan_service_pb2 as plans_pb
 from payhub.payments.v1 import refund_service_pb2 as refunds_pb
@@ -17,23 +15,6 @@ import payhub_client
 from tests.e2e import shops
 from tests.integration.payment_service import rig
 from tests.stripe_double import running as doubles
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[shops.Town]:
-    """Runs everything once; what it has told and printed must hold in the end."""
-    with shops.running(tmp_path_factory.mktemp("rows")) as town:
-        asyncio.run(shops.found(town))
-        yield town
-        town.check()
-
-
-@pytest_asyncio.fixture(params=shops.PROVIDERS)
-async def shop(request: pytest.FixtureRequest, running: shops.Town) -> AsyncIterator[shops.Shop]:
-    """The shop of each provider in turn."""
-    async with shops.opened(running, request.param) as opened:
-        yield opened
-
 
 SHOP = "https://shop.example/back"
 

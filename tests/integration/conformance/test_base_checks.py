@@ -1,12 +1,10 @@
 """The simulated provider keeps every rule of handshake, configuration, health and lease."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from provider_sdk.conformance import catalog, checks, results, runner
-from tests.integration.conformance import rig
 
 # Money, faults, look-ups and load have a test of their own.
 RANGES = (range(3, 33), range(69, 71))
@@ -15,16 +13,6 @@ BASE = [
     for check in catalog.everything()
     if any(check.number in numbers for numbers in RANGES) and check.function is not None
 ]
-
-
-@pytest.fixture(scope="module")
-def opened() -> Iterator[tuple[asyncio.Runner, runner.Session]]:
-    """One session with the simulated provider for all checks."""
-    with asyncio.Runner() as loop:
-        session = runner.Session(rig.mock_profile())
-        loop.run(session.__aenter__())
-        yield loop, session
-        loop.run(session.__aexit__(None, None, None))
 
 
 @pytest.mark.parametrize("check", BASE, ids=lambda check: check.check_id)

@@ -1,12 +1,10 @@
 """The simulated provider keeps every rule of money, faults, look-ups, load and logs."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from provider_sdk.conformance import catalog, checks, results, runner
-from tests.integration.conformance import rig
 
 # 66 measures time, which other tests on the same machine would spoil.
 LEFT_OUT = frozenset({66})
@@ -15,16 +13,6 @@ MONEY = [
     for check in catalog.everything()
     if check.number in range(33, 69) and check.number not in LEFT_OUT and check.function is not None
 ]
-
-
-@pytest.fixture(scope="module")
-def opened() -> Iterator[tuple[asyncio.Runner, runner.Session]]:
-    """One session with the simulated provider for all checks."""
-    with asyncio.Runner() as loop:
-        session = runner.Session(rig.mock_profile())
-        loop.run(session.__aenter__())
-        yield loop, session
-        loop.run(session.__aexit__(None, None, None))
 
 
 @pytest.mark.parametrize("check", MONEY, ids=lambda check: check.check_id)
