@@ -6,7 +6,6 @@ import functools
 import itertools
 import json
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -320,11 +319,10 @@ async def test_no_canary_comes_back(start_mock: StartMock) -> None:
 async def test_the_ledger_can_be_read_while_the_provider_writes(
     core: rig.Core, bank: rig.MockProcess
 ) -> None:
-    """The oracle sees a consistent state at any moment and needs no running process."""
-    deadline_s = time.monotonic() + 0.3
+    """The oracle sees a consistent state at any moment."""
     writing = asyncio.gather(
         *(core.authorize(sale=True, not_after_s=40.0, timeout_s=30.0) for _ in range(100))
     )
-    while time.monotonic() < deadline_s:
+    while not writing.done():
         await asyncio.to_thread(bank.books)
     await writing
