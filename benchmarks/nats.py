@@ -34,7 +34,6 @@ class Client:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._inbox = 0
-        self._rest = b""
         self.socket.recv(65_536)
         self.socket.sendall(_CONNECT + b"PING\r\n")
         while b"PONG" not in self.socket.recv(65_536):

@@ -14,7 +14,6 @@ from provider_sdk import errors
 from servicekit import storage
 
 OPEN = ("WARNING", "NEEDS_RESPONSE", "UNDER_REVIEW")
-REASON_DEFAULT = "fraudulent"
 
 
 def open_if_asked(conn: storage.Connection, payment_id: str, *, at_us: int) -> None:

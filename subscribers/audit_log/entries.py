@@ -12,7 +12,6 @@ from typing import Any
 
 from payhub.events.v1 import event_pb2
 
-FIRST_SEQUENCE = 1
 # What the first entry names as the hash before it.
 GENESIS = "0" * 64
 # Every field of an envelope at its limit, escaped, stays below.

@@ -15,7 +15,6 @@ K = model.Kind
 
 # Written out on purpose: the domain's own sets are what is tested.
 OPEN = (S.IN_FLIGHT, S.PENDING, S.REQUIRES_ACTION, S.IN_DOUBT)
-TERMINAL = (S.SUCCEEDED, S.DECLINED, S.NOT_SENT, S.SUPERSEDED)
 
 
 def check_ceilings(payment: model.Payment) -> None:
