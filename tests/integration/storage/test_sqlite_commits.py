@@ -8,7 +8,7 @@ import pytest
 
 from servicekit import storage
 from servicekit.storage import calls, sqlite
-from tests.integration.storage.test_storage import COUNT, CREATE, INSERT
+from tests.integration.storage import items
 
 
 class Watched(sqlite.SqliteDatabase):
@@ -30,7 +30,7 @@ class Watched(sqlite.SqliteDatabase):
 
     async def _insert(self, key: str) -> int:
         row = {"id": key, "amount": 1}
-        return await self.write(lambda conn: conn.run(INSERT, row), one_statement=True)
+        return await self.write(lambda conn: conn.run(items.INSERT, row), one_statement=True)
 
 
 async def test_only_a_lone_caller_at_a_swift_disk_commits_on_the_loop(
@@ -39,21 +39,21 @@ async def test_only_a_lone_caller_at_a_swift_disk_commits_on_the_loop(
     """Not before the disk is known, nor with others, nor once a commit was slow."""
     here, writer = threading.current_thread().name, "sqlite-writer"
     db = Watched(tmp_path / "db")
-    await db.write(lambda conn: conn.query(CREATE))
+    await db.write(lambda conn: conn.query(items.CREATE))
     assert await db.insert("unknown") == [(writer, 1)]
     monkeypatch.setattr(sqlite, "SWIFT_COMMIT_S", 10.0)
     assert await db.insert("alone") == [(here, 1)]
     assert await db.insert("two", "more") == [(writer, 2)]
     monkeypatch.setattr(sqlite, "SWIFT_COMMIT_S", 0.0)
     assert await db.insert("slow") == [(writer, 1)]
-    assert await db.read(lambda conn: conn.one(COUNT)) == (5,)
+    assert await db.read(lambda conn: conn.one(items.COUNT)) == (5,)
     await db.close()
 
 
 async def test_a_full_disk_is_called_by_its_name(tmp_path: pathlib.Path) -> None:
     """SQLite undoes everything by itself then; the reason is told, and space heals it."""
     db = Watched(tmp_path / "db")
-    await db.write(lambda conn: conn.query(CREATE))
+    await db.write(lambda conn: conn.query(items.CREATE))
     raw = db._raw
     pages = raw.execute("pragma page_count").fetchone()[0]
     raw.execute(f"pragma max_page_count={pages}")
@@ -62,5 +62,5 @@ async def test_a_full_disk_is_called_by_its_name(tmp_path: pathlib.Path) -> None
     await db.insert("small")
     raw.execute("pragma max_page_count=100000")
     await db._insert("k" * 100_000)
-    assert await db.read(lambda conn: conn.one(COUNT)) == (2,)
+    assert await db.read(lambda conn: conn.one(items.COUNT)) == (2,)
     await db.close()

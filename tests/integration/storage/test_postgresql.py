@@ -1,0 +1,137 @@
+"""Storage on PostgreSQL alone: servers that end, stand still, only read or are never reached."""
+
+import asyncio
+import contextlib
+import time
+import traceback
+import urllib.parse
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from servicekit import storage
+from servicekit.storage import revisions
+from tests.integration.storage import items
+
+
+async def test_a_server_that_ends_connections_stops_nobody(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    """Writers whose connections were ended in the middle fail or succeed, and go on afterwards."""
+    url = new_postgres_database()
+    db = await storage.open_database(url, pool_size=4)
+    end = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+    try:
+        await db.write(lambda conn: conn.query(items.CREATE))
+        for round_ in range(5):
+            writes = [
+                asyncio.ensure_future(
+                    db.write(
+                        lambda conn, key=f"{round_}-{i}": conn.run(  # type: ignore[misc]
+                            items.INSERT, {"id": key, "amount": 1}
+                        ),
+                        one_statement=True,
+                    )
+                )
+                for i in range(60)
+            ]
+            await asyncio.sleep(0)
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute(f"{end} and datname = current_database()")
+            outcomes = await asyncio.gather(*writes, return_exceptions=True)
+            assert all(o == 1 or isinstance(o, storage.StorageError) for o in outcomes)
+        for one_statement in (True, False):
+            # Each connection may fail once more before it is replaced.
+            for _ in range(8):
+                with contextlib.suppress(storage.StorageError):
+                    await db.write(lambda conn: conn.one(items.NOW), one_statement=one_statement)
+            assert await db.write(lambda conn: conn.one(items.COUNT), one_statement=one_statement)
+    finally:
+        await db.close()
+
+
+@pytest.mark.parametrize("ends", ["statement", "commit"])
+async def test_a_process_that_stood_still_in_a_transaction_may_repeat_it(
+    new_postgres_database: Callable[[], str], ends: str
+) -> None:
+    """The server gives such a transaction up: nothing of it was written, and callers are told."""
+    url = new_postgres_database()
+    db = await storage.open_database(url, statement_timeout_s=0.5)
+
+    def stands_still(conn: storage.Connection) -> None:
+        conn.run(items.INSERT, {"id": "a", "amount": 1})
+        ((pid,),) = conn.query("select pg_backend_pid()")
+        with psycopg.connect(url, autocommit=True) as other:
+            there = "select 1 from pg_stat_activity where pid = %s"
+            while other.execute(there, (pid,)).fetchone():
+                time.sleep(0.02)
+        if ends == "statement":
+            conn.one(items.COUNT)
+
+    try:
+        await db.write(lambda conn: conn.query(items.CREATE))
+        with pytest.raises(storage.StorageError):
+            await db.write(stands_still)
+        assert await db.write(lambda conn: conn.one(items.COUNT)) == (0,)
+    finally:
+        await db.close()
+
+
+async def test_what_an_operator_puts_into_the_url_holds(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    """Options of the URL stand beside our own, which bound a server that vanished too."""
+    url = new_postgres_database()
+    added = "options=-c%20search_path%3Dpg_catalog&keepalives_idle=77"
+    db = await storage.open_database(f"{url}{'&' if '?' in url else '?'}{added}")
+    show = "select current_setting('search_path'), current_setting('statement_timeout')"
+    try:
+        assert await db.read(lambda conn: conn.query(show)) == [("pg_catalog", "10s")]
+    finally:
+        await db.close()
+
+
+async def test_a_server_that_only_reads_can_not_be_used(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    """As the former primary after a failover: the next write asks who is the primary now."""
+    url = new_postgres_database()
+    name = urllib.parse.urlsplit(url).path.lstrip("/")
+    mode = f'alter database "{name}" set default_transaction_read_only = '
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(items.CREATE)
+        other.execute(f"{mode} on")
+        db = await storage.open_database(url, pool_size=2)
+        try:
+            for one_statement in (True, False):
+                with pytest.raises(storage.StorageUnavailable):
+                    await _insert(db, "a", one_statement=one_statement)
+            other.execute(f"{mode} off")
+            for one_statement in (True, False):
+                assert await _insert(db, f"{one_statement}", one_statement=one_statement) == 1
+        finally:
+            await db.close()
+
+
+async def _insert(db: storage.Database, key: str, *, one_statement: bool) -> int:
+    return await db.write(
+        lambda conn: conn.run(items.INSERT, {"id": key, "amount": 1}), one_statement=one_statement
+    )
+
+
+@pytest.mark.parametrize(
+    "password", ["canary%zz", "x@canary", "canary/x", "x/canary", "canary@[::1", "1/?canary"]
+)
+async def test_a_password_is_in_no_error(password: str) -> None:
+    """Also one that makes the URL unreadable, which libpq quotes."""
+    url = f"postgresql://user:{password}@127.0.0.1:1/db"
+    failures = []
+    with pytest.raises(storage.StorageError) as opened:
+        await storage.open_database(url)
+    with pytest.raises(storage.StorageError) as read:
+        revisions.applied(url)
+    for failure in (opened, read):
+        failures += traceback.format_exception(failure.value)
+    shown = [line for line in failures if "canary" in line]
+    assert shown == []
