@@ -10,53 +10,23 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from payhub.options.v1 import options_pb2
 from payhub.payments.v1 import payment_service_pb2, payment_service_pb2_grpc
 
 from servicekit import auth, dispatch, errors, health, logs, metrics, rpc, server, validation
-from tests.integration.servicekit import echo
+from tests.integration.servicekit import calling, echo
 
 CANARY = "canary-91bd"
 
 Text = echo.Text
 
 
-class Rig:
-    """A served Echo and a channel to it."""
-
-    def __init__(self, channel: grpc.aio.Channel, served: echo.Echo, registry: metrics.Metrics):
-        self.channel = channel
-        self.echo = served
-        self.registry = registry
-
-    def unary(self, method: str) -> Any:
-        """Return the stub of a unary method."""
-        return self.channel.unary_unary(
-            f"/{echo.NAME}/{method}", Text.SerializeToString, Text.FromString
-        )
-
-    def stream(self, method: str) -> Any:
-        """Return the stub of a streaming method."""
-        return self.channel.unary_stream(
-            f"/{echo.NAME}/{method}", Text.SerializeToString, Text.FromString
-        )
-
-    def count(self, method: str, code: str) -> int:
-        """Return how many calls of a method ended with `code`."""
-        return self.registry.rpc.of(f"{echo.NAME}.{method}").codes.get(code, 0)
-
-
-Serving = Callable[..., contextlib.AbstractAsyncContextManager[Rig]]
-
-
 @pytest.fixture(params=["dispatcher", "interceptor"])
-def serving(request: pytest.FixtureRequest) -> Serving:
+def serving(request: pytest.FixtureRequest) -> calling.Serving:
     """Serve Echo with a pipeline of the given arguments, in both ways it can be installed."""
 
     @contextlib.asynccontextmanager
-    async def serve(*registrars: server.Registrar, **arguments: Any) -> AsyncIterator[Rig]:
+    async def serve(*registrars: server.Registrar, **arguments: Any) -> AsyncIterator[calling.Rig]:
         registry = metrics.Metrics()
         pipeline = rpc.Pipeline(service="test", metrics=registry, **arguments)
         served = echo.Echo()
@@ -75,7 +45,7 @@ def serving(request: pytest.FixtureRequest) -> Serving:
         options = [("grpc.max_send_message_length", -1)]
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-                yield Rig(channel, served, registry)
+                yield calling.Rig(channel, served, registry)
         finally:
             await running.stop(None)
 
@@ -102,32 +72,12 @@ def output() -> Iterator[Callable[[], list[dict[str, Any]]]]:
         setattr(logs._State, name, value)
 
 
-async def refusal(call: Any) -> tuple[grpc.aio.AioRpcError, error_details_pb2.ErrorInfo, list[str]]:
-    """Return a failed call's error, its ErrorInfo and the field paths of its BadRequest."""
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await call
-    info = error_details_pb2.ErrorInfo()
-    bad_request = error_details_pb2.BadRequest()
-    status = rpc_status.from_call(failed.value)  # type: ignore[arg-type]
-    for packed in status.details if status is not None else ():
-        packed.Unpack(info)
-        packed.Unpack(bad_request)
-    return failed.value, info, [violation.field for violation in bad_request.field_violations]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds, at most 5 s."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
-
-
 async def test_an_unknown_exception_tells_the_caller_nothing(
-    serving: Serving, output: Callable[[], list[dict[str, Any]]]
+    serving: calling.Serving, output: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """INTERNAL with a request id; the log has the traceback under that id, without secrets."""
     async with serving() as rig:
-        error, info, _ = await refusal(rig.unary("Crash")(Text(value=CANARY), timeout=5))
+        error, info, _ = await calling.refusal(rig.unary("Crash")(Text(value=CANARY), timeout=5))
     assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
     seen = repr(error) + repr(error.trailing_metadata())
     assert "sk_live" not in seen
@@ -140,7 +90,7 @@ async def test_an_unknown_exception_tells_the_caller_nothing(
 
 
 async def test_a_requests_own_secrets_stay_out_of_the_traceback(
-    serving: Serving, output: Callable[[], list[dict[str, Any]]]
+    serving: calling.Serving, output: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """An exception that quotes a payment method is logged without it; nothing else either."""
 
@@ -155,7 +105,7 @@ async def test_a_requests_own_secrets_stay_out_of_the_traceback(
     async with serving(register) as rig:
         stub: Any = payment_service_pb2_grpc.PaymentServiceStub(rig.channel)
         request = payment_service_pb2.CreatePaymentRequest(payment_method=CANARY, provider="mock")
-        await refusal(stub.CreatePayment(request, timeout=5))
+        await calling.refusal(stub.CreatePayment(request, timeout=5))
     lines = output()
     assert "can't parse ***" in json.dumps(lines)
     assert CANARY not in json.dumps(lines)
@@ -164,7 +114,7 @@ async def test_a_requests_own_secrets_stay_out_of_the_traceback(
 
 
 async def test_content_is_not_logged_at_info(
-    serving: Serving, output: Callable[[], list[dict[str, Any]]]
+    serving: calling.Serving, output: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """One line per call: method, code, duration and ids."""
     async with serving() as rig:
@@ -185,10 +135,10 @@ async def test_content_is_not_logged_at_info(
     }
 
 
-async def test_a_unary_call_needs_a_deadline(serving: Serving) -> None:
+async def test_a_unary_call_needs_a_deadline(serving: calling.Serving) -> None:
     """Without one: INVALID_ARGUMENT before anything happens; a stream needs none."""
     async with serving() as rig:
-        error, info, _ = await refusal(rig.unary("Say")(Text(value="x")))
+        error, info, _ = await calling.refusal(rig.unary("Say")(Text(value="x")))
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert info.reason == "DEADLINE_REQUIRED"
         assert rig.echo.calls == []
@@ -198,7 +148,7 @@ async def test_a_unary_call_needs_a_deadline(serving: Serving) -> None:
         assert rig.echo.calls[0].deadline_s is None
 
 
-async def test_every_wrong_field_is_named(serving: Serving) -> None:
+async def test_every_wrong_field_is_named(serving: calling.Serving) -> None:
     """INVALID_ARGUMENT with a BadRequest of dotted paths."""
     servicer = payment_service_pb2_grpc.PaymentServiceServicer()
 
@@ -209,13 +159,13 @@ async def test_every_wrong_field_is_named(serving: Serving) -> None:
         stub: Any = payment_service_pb2_grpc.PaymentServiceStub(rig.channel)
         request = payment_service_pb2.CreatePaymentRequest()
         request.amount.currency_code = "eur"
-        error, info, paths = await refusal(stub.CreatePayment(request, timeout=5))
+        error, info, paths = await calling.refusal(stub.CreatePayment(request, timeout=5))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert info.reason == "INVALID_FIELD"
     assert {"idempotency_key", "amount.currency_code"} <= set(paths)
 
 
-async def test_bytes_that_are_no_message_are_the_callers_fault(serving: Serving) -> None:
+async def test_bytes_that_are_no_message_are_the_callers_fault(serving: calling.Serving) -> None:
     """Neither UNKNOWN nor a parser's text."""
     async with serving() as rig:
         channel: Any = rig.channel
@@ -224,18 +174,18 @@ async def test_bytes_that_are_no_message_are_the_callers_fault(serving: Serving)
             channel.unary_stream(f"/{echo.NAME}/Count")(b"\xff\xff", timeout=5).read(),
             channel.stream_unary(f"/{echo.NAME}/Join")(iter([b"\xff"]), timeout=5),
         ):
-            error, info, _ = await refusal(call)
+            error, info, _ = await calling.refusal(call)
             assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert info.reason == "INVALID_FIELD"
 
 
-async def test_a_refusal_arrives_as_it_was_meant(serving: Serving) -> None:
+async def test_a_refusal_arrives_as_it_was_meant(serving: calling.Serving) -> None:
     """Code, reason, facts, and the caller's request id in both places."""
     async with serving() as rig:
         call = rig.unary("Refuse")(
             Text(value="e_1"), timeout=5, metadata=(("x-request-id", "req_given-1"),)
         )
-        error, info, _ = await refusal(call)
+        error, info, _ = await calling.refusal(call)
         assert error.code() is grpc.StatusCode.NOT_FOUND
         assert info.reason == "RESOURCE_NOT_FOUND"
         assert info.domain == "payhub"
@@ -249,7 +199,7 @@ async def test_a_refusal_arrives_as_it_was_meant(serving: Serving) -> None:
         assert rig.count("Refuse", "NOT_FOUND") == 1
 
 
-async def test_a_request_id_is_made_when_none_or_a_bad_one_came(serving: Serving) -> None:
+async def test_a_request_id_is_made_when_none_or_a_bad_one_came(serving: calling.Serving) -> None:
     """What is echoed and logged is short and plain; keys are no request ids."""
     _, key = auth.new_key()
     async with serving() as rig:
@@ -262,7 +212,7 @@ async def test_a_request_id_is_made_when_none_or_a_bad_one_came(serving: Serving
             assert rig.echo.calls[-1].request_id == made
 
 
-async def test_the_principal_decides_and_is_at_hand(serving: Serving) -> None:
+async def test_the_principal_decides_and_is_at_hand(serving: calling.Serving) -> None:
     """authenticate sees method and metadata; its result is the call's principal."""
     known = auth.Principal(tenant_id="default", scopes=frozenset(), key_id="k")
 
@@ -281,18 +231,18 @@ async def test_the_principal_decides_and_is_at_hand(serving: Serving) -> None:
             rig.unary("Say")(Text(), timeout=5),
             rig.stream("Count")(Text(value="1")).read(),
         ):
-            error, info, _ = await refusal(call)
+            error, info, _ = await calling.refusal(call)
             assert error.code() is grpc.StatusCode.UNAUTHENTICATED
             assert info.reason == "KEY_INVALID"
         with pytest.raises(LookupError):
             rpc.current()
 
 
-async def test_a_deadline_is_cut_to_the_longest_allowed(serving: Serving) -> None:
+async def test_a_deadline_is_cut_to_the_longest_allowed(serving: calling.Serving) -> None:
     """A caller that would wait for a minute gets its answer after the method's limit."""
     limits = {"test.Echo.Wait": 0.05}
     async with serving(max_deadline=limits.get) as rig:
-        error, info, _ = await refusal(rig.unary("Wait")(Text(value="60"), timeout=60))
+        error, info, _ = await calling.refusal(rig.unary("Wait")(Text(value="60"), timeout=60))
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert info.reason == "DEADLINE_EXCEEDED"
         assert rig.echo.canceled == ["wait"]
@@ -300,7 +250,7 @@ async def test_a_deadline_is_cut_to_the_longest_allowed(serving: Serving) -> Non
         assert rig.echo.calls[0].remaining_s() is not None
 
 
-async def test_a_translator_speaks_first(serving: Serving) -> None:
+async def test_a_translator_speaks_first(serving: calling.Serving) -> None:
     """It can give any exception another error, the pipeline's own included."""
 
     def translate(failure: Exception) -> errors.RpcError | None:
@@ -311,16 +261,16 @@ async def test_a_translator_speaks_first(serving: Serving) -> None:
         return None
 
     async with serving(translate=translate) as rig:
-        error, info, _ = await refusal(rig.unary("Crash")(Text(), timeout=5))
+        error, info, _ = await calling.refusal(rig.unary("Crash")(Text(), timeout=5))
         assert (error.details(), info.reason, info.domain) == ("by zero", "DIVIDED", "other")
-        _, info, _ = await refusal(rig.unary("Say")(Text()))
+        _, info, _ = await calling.refusal(rig.unary("Say")(Text()))
         assert info.reason == "TRANSLATED"
-        _, info, _ = await refusal(rig.unary("Refuse")(Text(), timeout=5))
+        _, info, _ = await calling.refusal(rig.unary("Refuse")(Text(), timeout=5))
         assert info.reason == "RESOURCE_NOT_FOUND"
 
 
 async def test_the_log_says_why_a_call_can_not_be_served(
-    serving: Serving, output: Callable[[], list[dict[str, Any]]]
+    serving: calling.Serving, output: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """Callers learn that they may repeat it, operators what the translator was given."""
 
@@ -328,7 +278,7 @@ async def test_the_log_says_why_a_call_can_not_be_served(
         return errors.unavailable("repeat it") if isinstance(failure, ZeroDivisionError) else None
 
     async with serving(translate=translate) as rig:
-        error, info, _ = await refusal(rig.unary("Crash")(Text(value=CANARY), timeout=5))
+        error, info, _ = await calling.refusal(rig.unary("Crash")(Text(value=CANARY), timeout=5))
     assert error.details() == "repeat it"
     (line,) = [line for line in output() if "problem" in line]
     assert line["request_id"] == info.metadata["request_id"]
@@ -337,46 +287,48 @@ async def test_the_log_says_why_a_call_can_not_be_served(
     assert "sk_live" not in json.dumps(line)
 
 
-async def test_other_ways_to_end_a_call_are_kept(serving: Serving) -> None:
+async def test_other_ways_to_end_a_call_are_kept(serving: calling.Serving) -> None:
     """abort and set_code work as gRPC says, and are counted with their code."""
     async with serving() as rig:
-        error, _, _ = await refusal(rig.unary("Abort")(Text(), timeout=5))
+        error, _, _ = await calling.refusal(rig.unary("Abort")(Text(), timeout=5))
         assert (error.code(), error.details()) == (grpc.StatusCode.DATA_LOSS, "by hand")
-        error, _, _ = await refusal(rig.unary("Code")(Text(), timeout=5))
+        error, _, _ = await calling.refusal(rig.unary("Code")(Text(), timeout=5))
         assert error.code() is grpc.StatusCode.OUT_OF_RANGE
-        error, _, _ = await refusal(rig.unary("Nothing")(Text(), timeout=5))
+        error, _, _ = await calling.refusal(rig.unary("Nothing")(Text(), timeout=5))
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED
         assert rig.count("Abort", "DATA_LOSS") == rig.count("Code", "OUT_OF_RANGE") == 1
 
 
-async def test_an_answer_that_is_no_message_is_a_bug_like_any_other(serving: Serving) -> None:
+async def test_an_answer_that_is_no_message_is_a_bug_like_any_other(
+    serving: calling.Serving,
+) -> None:
     """INTERNAL without the value's text."""
     async with serving() as rig:
-        error, info, _ = await refusal(rig.unary("Nonsense")(Text(), timeout=5))
+        error, info, _ = await calling.refusal(rig.unary("Nonsense")(Text(), timeout=5))
     assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal error")
     assert info.reason == "INTERNAL"
 
 
-async def test_a_caller_that_leaves_cancels_the_handler(serving: Serving) -> None:
+async def test_a_caller_that_leaves_cancels_the_handler(serving: calling.Serving) -> None:
     """The handler sees the cancellation and the call counts as CANCELLED."""
     async with serving() as rig:
         call = rig.unary("Wait")(Text(value="60"), timeout=60)
         task = asyncio.ensure_future(call.wait_for_connection())
-        await until(lambda: rig.echo.waiting == 1)
+        await calling.until(lambda: rig.echo.waiting == 1)
         call.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await until(lambda: rig.count("Wait", "CANCELLED") == 1)
+        await calling.until(lambda: rig.count("Wait", "CANCELLED") == 1)
         assert rig.echo.canceled == ["wait"]
         # A call whose time is over before it arrives is none of ours.
         while rig.echo.waiting == 1:
-            error, _, _ = await refusal(rig.unary("Wait")(Text(value="60"), timeout=0.05))
+            error, _, _ = await calling.refusal(rig.unary("Wait")(Text(value="60"), timeout=0.05))
             assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         codes = rig.registry.rpc.of("test.Echo.Wait").codes
-        await until(lambda: sum(codes.values()) >= 2)
+        await calling.until(lambda: sum(codes.values()) >= 2)
         assert set(codes) <= {"CANCELLED", "DEADLINE_EXCEEDED"}
 
 
-async def test_a_stream_ends_with_its_error(serving: Serving) -> None:
+async def test_a_stream_ends_with_its_error(serving: calling.Serving) -> None:
     """Messages before it arrive; then the same statuses as for a unary call."""
     async with serving() as rig:
         for ending, code, reason in (
@@ -385,7 +337,7 @@ async def test_a_stream_ends_with_its_error(serving: Serving) -> None:
         ):
             call = rig.stream("Count")(Text(value=f"2 {ending}"), timeout=5)
             assert [(await call.read()).value for _ in range(2)] == ["0", "1"]
-            error, info, _ = await refusal(call.read())
+            error, info, _ = await calling.refusal(call.read())
             assert (error.code(), info.reason) == (code, reason)
             assert "sk_live" not in repr(error)
             assert dict(await call.initial_metadata())["x-request-id"]
@@ -394,21 +346,21 @@ async def test_a_stream_ends_with_its_error(serving: Serving) -> None:
         ] * 2
 
 
-async def test_a_canceled_stream_is_closed_in_its_own_call(serving: Serving) -> None:
+async def test_a_canceled_stream_is_closed_in_its_own_call(serving: calling.Serving) -> None:
     """The generator gets the cancellation and ends; nothing stays open."""
     async with serving() as rig:
         call = rig.stream("Count")(Text(value="1 wait"))
         await call.read()
-        await until(lambda: rig.echo.waiting == 1)
+        await calling.until(lambda: rig.echo.waiting == 1)
         assert rig.registry.rpc.of("test.Echo.Count").streams == 1
         call.cancel()
-        await until(lambda: rig.echo.canceled == ["count"])
-        await until(lambda: rig.registry.rpc.of("test.Echo.Count").streams == 0)
+        await calling.until(lambda: rig.echo.canceled == ["count"])
+        await calling.until(lambda: rig.registry.rpc.of("test.Echo.Count").streams == 0)
         assert rig.echo.calls[-1].method == "test.Echo.Count"
         assert rig.count("Count", "CANCELLED") == 1
 
 
-async def test_streamed_requests_are_checked_one_by_one(serving: Serving) -> None:
+async def test_streamed_requests_are_checked_one_by_one(serving: calling.Serving) -> None:
     """A wrong message ends the call when it arrives; those before it were served."""
 
     def validate(message: Any) -> None:
@@ -425,14 +377,16 @@ async def test_streamed_requests_are_checked_one_by_one(serving: Serving) -> Non
         await talk.write(Text(value="good"))
         assert (await talk.read()).value == "good"
         await talk.write(Text(value="bad"))
-        _, info, paths = await refusal(talk.read())
+        _, info, paths = await calling.refusal(talk.read())
         assert (info.reason, paths) == ("INVALID_FIELD", ["value"])
 
 
-async def test_a_message_over_the_limit_is_refused_by_the_transport(serving: Serving) -> None:
+async def test_a_message_over_the_limit_is_refused_by_the_transport(
+    serving: calling.Serving,
+) -> None:
     """4 MiB and no more, before anything is parsed."""
     async with serving() as rig:
         large = Text(value="x" * (server.MESSAGE_BYTES_MAX + 1))
-        error, _, _ = await refusal(rig.unary("Say")(large, timeout=5))
+        error, _, _ = await calling.refusal(rig.unary("Say")(large, timeout=5))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert rig.echo.calls == []
