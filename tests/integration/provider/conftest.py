@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 import pytest
 import pytest_asyncio
 
-from tests.integration.provider import rig
+from tests.integration.provider import further, rig
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +43,16 @@ def start_mock(tmp_path: pathlib.Path) -> Iterator[Callable[..., rig.MockProcess
     for process in started:
         if process.process.poll() is None:
             process.kill()
+
+
+@pytest_asyncio.fixture
+async def shop(start_mock: Callable[..., rig.MockProcess]) -> AsyncIterator[further.Shop]:
+    """A merchant at a provider of the test's own, whose clock it may move."""
+    process = start_mock({"PROVIDER_MOCK_SETTLE_AFTER_S": "60"})
+    core = rig.Core(process.target)
+    await core.connect()
+    yield further.Shop(core, process.http)
+    await core.close()
+    # What the ledger holds adds up, whatever happened.
+    process.books()
+    assert process.stop() == 0

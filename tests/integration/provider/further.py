@@ -169,3 +169,12 @@ class Shop:
             timeout_s=4.0,
         )
         return answer
+
+
+def one(answer: Any, kind: str) -> provider_object_pb2.ProviderObject:
+    """Returns the only object of a kind that an answer holds."""
+    objects: list[provider_object_pb2.ProviderObject]
+    objects = [*getattr(answer, "objects", ()), *getattr(answer, "related", ())]
+    found = [one for one in objects if one.WhichOneof("object") == kind]
+    assert len(found) == 1, [one.WhichOneof("object") for one in objects]
+    return found[0]
