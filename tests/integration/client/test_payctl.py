@@ -309,7 +309,7 @@ def test_tail_says_in_its_own_words_that_a_gateway_is_gone() -> None:
 
 
 @pytest.mark.parametrize("length", ["nan", "inf", "1e300"])
-def test_what_is_no_number_is_no_length_of_time(shell: Shell, length: str) -> None:
+def test_what_is_no_number_is_no_length_of_time(shell: shells.Shell, length: str) -> None:
     """NaN, which is neither too small nor too large, and infinity are wrong usage."""
     assert "--timeout" in shell("--timeout", length, "pay", "1", "EUR", code=2).stderr
     create = ("events", "consumers", "create", "c")
