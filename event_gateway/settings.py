@@ -21,7 +21,7 @@ class Settings(settings.ServiceSettings):
     http_port: settings.Port = 8081
 
     # The log: sqlite:///relative, sqlite:////absolute or postgresql://…
-    database_url: pydantic.SecretStr = pydantic.SecretStr("sqlite:///var/events.db")
+    database_url: settings.DatabaseUrl = pydantic.SecretStr("sqlite:///var/events.db")
     database_pool_size: int = pydantic.Field(default=8, ge=2, le=64)
     # Whether `serve` migrates first. Unset: yes for SQLite, no for PostgreSQL,
     # where several processes share one schema and an operator decides when.

@@ -46,7 +46,7 @@ class Settings(settings.ServiceSettings):
     grpc_port: settings.Port = 50051
     http_port: settings.Port = 8080
 
-    database_url: pydantic.SecretStr = pydantic.SecretStr("sqlite:///var/payments.db")
+    database_url: settings.DatabaseUrl = pydantic.SecretStr("sqlite:///var/payments.db")
     database_pool_size: int = pydantic.Field(default=4, ge=1, le=64)
     database_statement_timeout_s: Seconds = 10.0
     auto_migrate: bool | None = None

@@ -30,8 +30,16 @@ def _sendable(key: pydantic.SecretStr) -> pydantic.SecretStr:
     return key
 
 
+def _of_known_kind(url: pydantic.SecretStr) -> pydantic.SecretStr:
+    if not url.get_secret_value().startswith(("sqlite:///", "postgresql://", "postgres://")):
+        raise ValueError("starts with neither sqlite:/// nor postgresql://")
+    return url
+
+
 # A key that this process calls others with.
 ApiKey = Annotated[pydantic.SecretStr, pydantic.AfterValidator(_sendable)]
+# What `storage.open_database` takes.
+DatabaseUrl = Annotated[pydantic.SecretStr, pydantic.AfterValidator(_of_known_kind)]
 
 SECRET_FILE_BYTES_MAX = 65_536
 # What stopping takes at most beside the times that are set up: closing databases and sockets.

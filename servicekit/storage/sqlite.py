@@ -373,7 +373,17 @@ class FileLock:
 
 
 def lock_file(path: str) -> FileLock:
-    """Locks the database file at *path* for this process; makes its folder if missing."""
+    """Locks the database file at *path* for this process; makes its folder if missing.
+
+    Raises:
+        DatabaseInUse: Another process has it open.
+        StorageUnavailable: The folder or the lock file beside it can't be made.
+    """
     database_file = pathlib.Path(path)
-    database_file.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(database_file.with_name(database_file.name + ".lock"))
+    try:
+        database_file.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(database_file.with_name(database_file.name + ".lock"))
+    except OSError as error:
+        raise errors.StorageUnavailable(
+            f"can't open {path}: {error.filename}: {error.strerror}"
+        ) from error

@@ -159,6 +159,20 @@ async def test_a_second_process_cannot_open_the_same_file(tmp_path: pathlib.Path
     assert "open in another process" in result.stdout
 
 
+async def test_a_folder_that_cannot_be_made_is_told_as_a_storage_error(
+    tmp_path: pathlib.Path,
+) -> None:
+    """A file in the folder's place, or a folder in the lock's, names the path and is no crash."""
+    (tmp_path / "var").write_text("")
+    (tmp_path / "held.db.lock").mkdir()
+    for name in ("var/one.db", "held.db"):
+        url = f"sqlite:///{tmp_path}/{name}"
+        with pytest.raises(storage.StorageUnavailable, match=f"can't open {tmp_path}/{name}"):
+            await storage.open_database(url)
+        with pytest.raises(storage.StorageUnavailable, match=f"can't open {tmp_path}/{name}"):
+            storage.migrate(url, tmp_path)
+
+
 async def test_a_group_is_durable_before_its_callers_go_on(tmp_path: pathlib.Path) -> None:
     """When a write returns, another connection sees it: COMMIT came first."""
     path = tmp_path / "one.db"

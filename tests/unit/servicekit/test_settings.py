@@ -6,6 +6,8 @@ import pydantic
 import pydantic_settings
 import pytest
 
+from event_gateway import settings as gateway_settings
+from payment_service import settings as payment_settings
 from servicekit import settings
 
 
@@ -82,6 +84,21 @@ def test_every_problem_is_printed_and_the_status_is_2(capsys: pytest.CaptureFixt
     assert sorted(line.partition(":")[0] for line in lines) == sorted(env)
     assert any("did you mean IMAGINED_SERVICE_TIMEOUT_S?" in line for line in lines)
     assert any("'debug', 'info', 'warning' or 'error'" in line for line in lines)
+
+
+@pytest.mark.parametrize("service", [payment_settings.Settings, gateway_settings.Settings])
+def test_a_database_of_no_known_kind_is_a_problem_among_the_others(
+    service: type[settings.ServiceSettings],
+) -> None:
+    """The kind of database is checked with all settings, and a URL's password is not told."""
+    prefix = service.model_config["env_prefix"]
+    env = {f"{prefix}DATABASE_URL": "mysql://u:canary@host/x", f"{prefix}GRPC_PORT": "abc"}
+    _, found = settings.check(service, env)
+    told = next(line for line in found if line.startswith(f"{prefix}DATABASE_URL: "))
+    assert len(found) == 2
+    assert "sqlite:///" in told
+    assert "postgresql://" in told
+    assert "canary" not in "".join(found)
 
 
 def test_an_inner_problem_names_its_place() -> None:
