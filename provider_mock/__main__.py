@@ -17,7 +17,7 @@ from provider_mock import bank, clock, control, faults, http_api, oracle, settin
 from provider_mock.webhooks import sender
 from provider_sdk import serve as sdk
 from servicekit import clock as clocks
-from servicekit import loop
+from servicekit import loop, storage
 from servicekit import settings as kit_settings
 
 # How late something that settles may be seen to have settled by those who do
@@ -41,7 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "ledger":
         path = arguments.path or config.ledger
         return show(path, as_json=arguments.json, operations=arguments.operations)
-    return serve(config)
+    try:
+        return serve(config)
+    except storage.StorageError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
 
 
 def serve(config: settings.MockSettings) -> int:

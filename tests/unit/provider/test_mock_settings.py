@@ -114,3 +114,15 @@ def test_the_version_can_be_another_for_a_rehearsal() -> None:
     assert mock_provider.MockProvider(settings.MockSettings(), time=time).plugin_version
     with pytest.raises(SystemExit):
         kit_settings.load(settings.MockSettings, {"PROVIDER_MOCK_VERSION": "newest"})
+
+
+def test_a_ledger_that_cannot_be_opened_is_told_in_one_line(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mock ends with status 1 and names the file; it is no crash."""
+    (tmp_path / "var").write_text("")
+    monkeypatch.setenv("PROVIDER_MOCK_LEDGER", f"{tmp_path}/var/ledger.db")
+    monkeypatch.setenv("PROVIDER_MOCK_GRPC_PORT", "0")
+    monkeypatch.setenv("PROVIDER_MOCK_HTTP_PORT", "0")
+    assert main.main([]) == 1
+    assert f"can't open {tmp_path}/var/ledger.db" in capsys.readouterr().err
