@@ -6,7 +6,7 @@ the reporter of `grpc.health.v1`. Reads memory only, but for what its callers pa
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from payhub.admin.v1 import (
@@ -45,6 +45,7 @@ _CLASSES = {
 _HEALTH = {True: health_pb2.HEALTH_HEALTHY, False: health_pb2.HEALTH_DEGRADED}
 
 Set = Callable[[str, bool], Awaitable[None]]
+Conditions = Mapping[plugins.Condition, plugins.ConditionStatus]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Judged:
     """One plugin as it is doing; `problems` is empty while it does all it should."""
 
     plugin: plugins.Plugin
-    conditions: Mapping[plugins.Condition, plugins.ConditionStatus]
+    conditions: Conditions
     problems: tuple[str, ...] = ()
     ready: bool = False
 
@@ -73,7 +74,7 @@ class Health:
         provider = self._ctx.providers.find(plugin.id)
         conditions = dict(plugin.conditions)
         if provider is not None:
-            conditions |= self._ctx.providers.conditions(provider)
+            conditions |= _dated(self._ctx.providers.conditions(provider), plugin.conditions)
         problems = []
         if plugin.state is plugins.PluginState.ENABLED:
             problems = _problems(plugin, conditions)
@@ -185,9 +186,17 @@ class Health:
         return self._ctx.clock.monotonic_s()
 
 
-def _problems(
-    plugin: plugins.Plugin, conditions: Mapping[plugins.Condition, plugins.ConditionStatus]
-) -> list[str]:
+def _dated(seen: Conditions, kept: Conditions) -> Conditions:
+    """Returns what is seen now, each since it was first *kept* so; without a time if it is not."""
+    return {
+        kind: replace(status, since_us=kept[kind].since_us)
+        if kind in kept and kept[kind].holds == status.holds
+        else status
+        for kind, status in seen.items()
+    }
+
+
+def _problems(plugin: plugins.Plugin, conditions: Conditions) -> list[str]:
     found = []
     for condition in _MUST_HOLD:
         status = conditions.get(condition)

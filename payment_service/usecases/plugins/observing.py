@@ -45,7 +45,7 @@ class Observations(plugin_changes.Changes):
                 return
             if news := _news(before, seen):
                 after = _with(before, news, now_us)
-                reason = ", ".join(f"{c.name}: {s.detail or s.reason}" for c, s in news.items())
+                reason = ", ".join(f"{c.name}: {_told(s)}" for c, s in news.items())
                 plugin_events.write(
                     conn,
                     before,
@@ -257,6 +257,10 @@ def judged(conn: storage.Connection, plugin: plugins.Plugin, now_us: int) -> plu
     elif Condition.UPGRADING in plugin.conditions:
         told[Condition.UPGRADING] = plugins.ConditionStatus(holds=False)
     return _with(plugin, _news(plugin, told), now_us)
+
+
+def _told(status: plugins.ConditionStatus) -> str:
+    return status.detail or status.reason or ("yes" if status.holds else "no")
 
 
 def _news(plugin: plugins.Plugin, seen_now: Conditions) -> Conditions:

@@ -130,7 +130,7 @@ def condition(
         status=_STATUS[status.holds],
         reason=status.reason,
         detail=status.detail,
-        change_time=snapshots.timestamp(status.since_us),
+        change_time=snapshots.timestamp(status.since_us) if status.since_us else None,
     )
 
 

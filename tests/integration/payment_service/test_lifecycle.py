@@ -51,6 +51,21 @@ async def test_what_was_enabled_is_enabled_after_a_restart(database_url: str) ->
             assert await admin.story("other") == before
 
 
+async def test_health_tells_since_when_each_condition_holds(database_url: str) -> None:
+    """It is the time that GetPlugin tells, not the beginning of time."""
+    async with operator.operating(database_url) as admin:
+
+        async def dated() -> bool:
+            health = await admin.call("GetPluginHealth", "mock")
+            kept = (await admin.plugin("mock")).conditions
+            # What is observed is kept a moment later; until then nobody knows since when.
+            return bool(kept) and {each.type: each.change_time for each in health.conditions} == {
+                each.type: each.change_time for each in kept
+            }
+
+        await rig.until(dated)
+
+
 async def test_an_operator_brings_a_provider_without_a_restart(database_url: str) -> None:
     """Allow, bind, initialize, enable: then it takes payments; disabled it takes none."""
     async with Sidecar("other") as other, operator.operating(database_url) as admin:
