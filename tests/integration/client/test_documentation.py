@@ -10,7 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from payhub.payments.v1 import payment_pb2
@@ -18,6 +18,9 @@ from typer import main
 
 from benchmarks import report
 from payctl import commands, session
+from payhub_client import events
+from payment_service.domain import plugins
+from payment_service.domain.mirrors import subscriptions
 from tests.integration.client import fake_payments
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -31,6 +34,10 @@ CODE = re.compile(r"`([^`\n]+)`")
 SHOUTED = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 # Variables of others, and of examples.
 OTHERS = ("ACME_", "STRIPE_", "VOUCHERS_", "SSL_CERT_FILE", "OUT_OF_RANGE", "TEST_")
+EVENT_TYPE = re.compile(
+    r'"((?:payment|refund|customer|payment_method|plan|subscription|invoice|checkout|dispute'
+    r'|reconciliation|webhook|plugin|binding)\.[a-z_]+)"'
+)
 METRIC = re.compile(r"\bpayhub_[a-z_]+\b")
 
 
@@ -121,6 +128,38 @@ def test_every_name_on_a_page_exists() -> None:
             if not ({name, bare} & spoken or (ROOT / name).is_dir()):
                 missing.add((page.name, name))
     assert missing == set()
+
+
+def test_the_catalogue_has_every_type_of_event_and_no_other() -> None:
+    """docs/event-types.md lists what core and the gateway tell, with the payloads of the client."""
+    page = (ROOT / "docs" / "event-types.md").read_text()
+    code = {
+        folder: "\n".join(path.read_text() for path in (ROOT / folder).rglob("*.py"))
+        for folder in ("payment_service", "event_gateway")
+    }
+    told = set(EVENT_TYPE.findall("".join(code.values())))
+    # Those whose name is put together.
+    told |= {"payment_method.attached", "payment_method.created", "subscription.resumed"}
+    told |= {
+        f"subscription.{subscriptions._entered(subscriptions.State.PENDING, state)}"
+        for state in subscriptions.State
+        if subscriptions._entered(subscriptions.State.PENDING, state)
+    }
+    told |= {
+        f"plugin.{state.name.lower()}"
+        for state in plugins.PluginState
+        if state.name not in ("DISCOVERED", "REGISTERED", "ERROR")
+    }
+    told |= {"plugin.stopped"}
+    told |= {
+        f"webhook_endpoint.{verb}" for verb in re.findall(r'verb="(\w+)"', code["event_gateway"])
+    }
+    # As the provider calls what it notices.
+    told |= {"subscription.trial_ending"}
+    rows = "\n".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))
+    assert set(CODE.findall(rows)) == told
+    schemas = set(re.findall(r"`(payhub\.\w+\.v1\.\w+Event)`", page))
+    assert schemas == {kind.DESCRIPTOR.full_name for kind in get_args(events.Payload)}
 
 
 def _parts(name: str) -> list[int]:
