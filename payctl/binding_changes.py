@@ -203,7 +203,13 @@ def rollback(
     ctx: typer.Context,
     binding: bindings.BindingArgument,
     to_generation: Annotated[
-        int, typer.Argument(metavar="GENERATION", min=1, max=session.INT64_MAX)
+        int,
+        typer.Argument(
+            metavar="GENERATION",
+            min=1,
+            max=session.INT64_MAX,
+            help="What to go back to; `bindings versions` lists them.",
+        ),
     ],
     *,
     reason: bindings.ReasonOption,

@@ -208,7 +208,12 @@ def versions(
 def diff(
     ctx: typer.Context,
     binding: BindingArgument,
-    from_generation: Annotated[int, typer.Argument(metavar="FROM", min=1, max=session.INT64_MAX)],
+    from_generation: Annotated[
+        int,
+        typer.Argument(
+            metavar="FROM", min=1, max=session.INT64_MAX, help="The earlier generation."
+        ),
+    ],
     to_generation: Annotated[
         int, typer.Argument(metavar="TO", min=0, max=session.INT64_MAX, help="0 is the newest.")
     ] = 0,
@@ -242,7 +247,7 @@ def diff(
 @app.command()
 def schema(
     ctx: typer.Context,
-    plugin_id: Annotated[str, typer.Argument(metavar="PLUGIN")],
+    plugin_id: Annotated[str, typer.Argument(metavar="PLUGIN", help="Plugin id, such as mock.")],
     *,
     version: Annotated[str, typer.Option(help="Version of it; the current one if absent.")] = "",
     as_json: session.JsonFlag = False,

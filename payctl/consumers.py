@@ -104,13 +104,22 @@ def create(  # noqa: PLR0913
     park_scope: Annotated[
         str, typer.Option(help="What a parked event holds up: entity, event or consumer.")
     ] = "entity",
-    ack_timeout: Annotated[float | None, typer.Option(min=1, max=3600, help="Seconds.")] = None,
-    max_deliveries: Annotated[int, typer.Option(min=1, max=1000)] = 10,
+    ack_timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1, max=3600, help="Seconds that a member has for an event before it comes again."
+        ),
+    ] = None,
+    max_deliveries: Annotated[
+        int, typer.Option(min=1, max=1000, help="Tries until an event is parked.")
+    ] = 10,
     backoff: Annotated[
         list[float] | None,
         typer.Option(min=0, max=172_800, help="Seconds before the next delivery; in order."),
     ] = None,
-    max_outstanding: Annotated[int, typer.Option(min=1, max=10_000)] = 1000,
+    max_outstanding: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Most events handed out and not settled.")
+    ] = 1000,
     idle_expiry: Annotated[
         float,
         typer.Option(

@@ -58,6 +58,7 @@ _STATE_STYLES = {
 # Where no terminal says how wide it is, nothing is folded: programs read it line by line.
 _PIPE_WIDTH = 100_000
 
+_ANEW = "begin anew with --from-start (`events query`: without --after)"
 _ADVICE: Mapping[type[errors.PayhubError], str] = {
     errors.InvalidRequest: "correct the value and run the command again",
     errors.NotFound: "check the id, and that the API key belongs to the right tenant",
@@ -73,10 +74,10 @@ _ADVICE: Mapping[type[errors.PayhubError], str] = {
     errors.DeadlineExceeded: "repeat the command, with a longer --timeout",
     errors.OutcomeUnknown: "do not pay again: repeat the command with the same --key",
     errors.Internal: "this is a bug in Payhub; its log has details under the request id",
-    errors.CursorInvalid: "copy a cursor as payctl printed it, or use --from-start",
-    errors.CursorAhead: "the cursor is from another log; use --from-start",
-    errors.CursorExpired: "events were deleted since; use --from-start or the oldest cursor",
-    errors.LogEpochMismatch: "the log was rebuilt; look with `payctl list`, then --from-start",
+    errors.CursorInvalid: f"copy a cursor as payctl printed it, or {_ANEW}",
+    errors.CursorAhead: f"the cursor is from another log; {_ANEW}",
+    errors.CursorExpired: f"events were deleted since; {_ANEW}",
+    errors.LogEpochMismatch: f"the log was rebuilt; look with `payctl list`, then {_ANEW}",
 }
 
 _LOOK_AT_PLUGIN = "look at it with `payctl plugins show` and `payctl plugins health`"
@@ -96,6 +97,13 @@ _REASON_ADVICE: Mapping[str, str] = {
     "STALE_GENERATION": "somebody changed it meanwhile; read it with `payctl bindings show`",
     "BINDING_EXISTS": "change it with `payctl bindings update`",
     "BINDING_IN_USE": "wait until its open operations have ended; `payctl status` counts them",
+    "BINDING_UNKNOWN": "`payctl bindings list` shows what there is, `bindings create` makes one",
+    "PROVIDER_DISABLED": "see it with `payctl plugins list` and `payctl bindings list`",
+    "FEATURE_DISABLED": "`payctl bindings show` lists what is switched off",
+    "KILL_SWITCH_ACTIVE": "`payctl plugins kills` says who set it and why",
+    "PERMISSION_NOT_GRANTED": "grant it with `payctl plugins allow --permission`",
+    "VERSION_UNKNOWN": "`payctl plugins show` lists those that were seen; start an instance of it",
+    "SEAL_INVALID": "give the passphrase that it was exported with",
     "LIMIT_EXCEEDED": "`payctl bindings show` lists the limits",
     "CONSUMER_EXISTS": "see it with `payctl events consumers show`, or choose another name",
     "WEBHOOK_ENDPOINT_DISABLED": "`payctl webhooks out enable` it first, then send again",

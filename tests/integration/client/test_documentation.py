@@ -100,6 +100,18 @@ def test_every_command_on_a_page_exists(page: pathlib.Path) -> None:
     assert wrong == []
 
 
+def test_every_argument_and_option_says_what_it_is() -> None:
+    """`payctl … --help` leaves none without a word."""
+
+    def silent(command: Any, path: str) -> list[str]:
+        found = [f"{path} {each.name}" for each in command.params if not each.help]
+        for name, child in getattr(command, "commands", {}).items():
+            found += silent(child, f"{path} {name}")
+        return found
+
+    assert silent(main.get_command(commands.app), "payctl") == []
+
+
 def test_every_name_on_a_page_exists() -> None:
     """Reasons, states, variables and metrics are those of the contract, settings and code."""
     sources = "\n".join(

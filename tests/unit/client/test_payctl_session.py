@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 from payhub.plugin.v1 import binding_pb2
+from payhub.type.v1 import error_reason_pb2
 
 import payhub_client
 from payctl import bindings, render, session, webhooks_in
@@ -56,6 +57,32 @@ def test_every_error_comes_with_advice() -> None:
     advice = {kind: render.advice_on(kind("x", idempotency_key="k")) for kind in kinds}
     assert "look again" not in advice.values()
     assert "same --key" in advice[errors.OutcomeUnknown]
+
+
+@pytest.mark.parametrize(
+    ("reason", "named"),
+    [
+        ("BINDING_UNKNOWN", "payctl bindings list"),
+        ("FEATURE_DISABLED", "payctl bindings show"),
+        ("KILL_SWITCH_ACTIVE", "payctl plugins kills"),
+        ("PERMISSION_NOT_GRANTED", "payctl plugins allow"),
+        ("PROVIDER_DISABLED", "payctl plugins"),
+        ("SEAL_INVALID", "passphrase"),
+        ("VERSION_UNKNOWN", "payctl plugins show"),
+    ],
+)
+def test_advice_is_about_the_reason_where_the_class_says_less(reason: str, named: str) -> None:
+    """A switch, a permission or a version is not mended by looking at an id or a scope."""
+    kind = errors.BY_REASON[error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}")]
+    assert named in render.advice_on(kind("x", reason=reason))
+
+
+@pytest.mark.parametrize("kind", [errors.CursorInvalid, errors.CursorAhead, errors.CursorExpired])
+def test_advice_on_a_cursor_holds_where_there_is_no_from_start(
+    kind: type[errors.PayhubError],
+) -> None:
+    """`events query` begins with the oldest event where it is given no cursor."""
+    assert "without --after" in render.advice_on(kind("x"))
 
 
 def test_advice_names_no_key_that_a_command_has_not() -> None:
