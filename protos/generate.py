@@ -108,7 +108,9 @@ def main() -> None:
     """Writes gen/; with --check compares it instead; with --image writes a descriptor set."""
     parser = argparse.ArgumentParser(description="Generate code from the contract.")
     parser.add_argument("--check", action="store_true", help="exit 1 if gen/ is not current")
-    parser.add_argument("--image", type=pathlib.Path, help="write a descriptor set for buf")
+    parser.add_argument(
+        "--image", type=pathlib.Path, help="write a descriptor set with all imports"
+    )
     options = parser.parse_args()
     if options.image:
         write_image(options.image)
