@@ -73,7 +73,8 @@ def test_every_error_comes_with_advice() -> None:
 )
 def test_advice_is_about_the_reason_where_the_class_says_less(reason: str, named: str) -> None:
     """A switch, a permission or a version is not mended by looking at an id or a scope."""
-    kind = errors.BY_REASON[error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}")]
+    by_name = {error_reason_pb2.ErrorReason.Name(r): kind for r, kind in errors.BY_REASON.items()}
+    kind = by_name[f"ERROR_REASON_{reason}"]
     assert named in render.advice_on(kind("x", reason=reason))
 
 
