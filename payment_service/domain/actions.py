@@ -21,10 +21,22 @@ def is_full(payment: model.Payment) -> bool:
     return len(payment.operations) >= OPERATIONS_MAX
 
 
+def in_the_way(payment: model.Payment) -> tuple[model.Operation, ...]:
+    """Returns the operations that have to end before most others are accepted."""
+    return tuple(one for one in payment.operations if one.is_open and one.kind is not _K.REFUND)
+
+
 def is_held(payment: model.Payment) -> bool:
     """Whether money is held that nothing is being done with."""
     busy = payment.open_operation(_K.CAPTURE, _K.VOID, _K.INCREMENT)
     return payment.state is _P.AUTHORIZED and not busy
+
+
+def is_refunded(payment: model.Payment) -> bool:
+    """Whether nothing of what was captured is left to refund."""
+    gone_minor = payment.refunded_minor + payment.refund_reserved_minor
+    gone_minor += payment.foreign_refunded_minor + payment.disputed_minor
+    return 0 < payment.captured_minor <= gone_minor
 
 
 def capturable_minor(payment: model.Payment) -> int:

@@ -191,7 +191,7 @@ def refund(
 
 
 def conflict(payment: model.Payment, what: str) -> changes.Refusal:
-    """The state forbids it; says what is possible instead."""
+    """The state forbids it; says what has to end first, and what is possible instead."""
     allowed = [action.name.lower() for action, _ in actions.available(payment)]
     hint = f"possible now: {', '.join(allowed)}" if allowed else "nothing is possible now"
     why = payment.state.name
@@ -199,6 +199,11 @@ def conflict(payment: model.Payment, what: str) -> changes.Refusal:
         why += " and about to be canceled"
     if actions.is_full(payment):
         why += f" and has {len(payment.operations)} operations, the most one may have"
+    if waits := actions.in_the_way(payment):
+        named = (f"its {one.kind.name} is {one.state.name}" for one in waits)
+        why += f"; {' and '.join(named)}, wait until that is over"
+    elif actions.is_refunded(payment):
+        why += "; all that was captured is refunded or disputed"
     return changes.Refusal(
         reason="STATE_CONFLICT",
         message=f"can't {what} a payment that is {why}; {hint}",

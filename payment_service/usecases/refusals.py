@@ -21,18 +21,26 @@ _IN_FLIGHT_RETRY_S = 0.5
 def refuse(refusal: changes.Refusal) -> NoReturn:
     """Raises the error that *refusal* stands for."""
     metadata = {}
+    retry: errors.Retry = "never"
     if refusal.payment is not None:
         allowed = [action.name.lower() for action, _ in actions.available(refusal.payment)]
         metadata = {
             "state": f"STATE_{refusal.payment.state.name}",
             "allowed_actions": ",".join(allowed),
         }
+        if refusal.reason == "STATE_CONFLICT" and actions.in_the_way(refusal.payment):
+            # That ends by itself, and nothing was written.
+            retry = "new_key"
     if refusal.reason == "AMOUNT_EXCEEDED":
         metadata["max_amount_minor"] = str(refusal.max_amount_minor)
     if refusal.capability:
         metadata["capability"] = refusal.capability
     raise errors.RpcError(
-        grpc.StatusCode.FAILED_PRECONDITION, refusal.reason, refusal.message, metadata=metadata
+        grpc.StatusCode.FAILED_PRECONDITION,
+        refusal.reason,
+        refusal.message,
+        retry=retry,
+        metadata=metadata,
     )
 
 

@@ -191,6 +191,9 @@ def test_a_command_is_accepted_if_and_only_if_it_is_available(name: str) -> None
         assert refusal.payment is payment
         assert payment.state.name in refusal.message
         assert action.name.lower() in refusal.message
+        waits = [o for o in payment.operations if o.is_open and o.kind is not model.Kind.REFUND]
+        for operation in waits:
+            assert f"its {operation.kind.name} is {operation.state.name}" in refusal.message
         allowed = [known.name.lower() for known in A if known in possible]
         hint = f"possible now: {', '.join(allowed)}" if allowed else "nothing is possible now"
         assert refusal.message.endswith(hint)
