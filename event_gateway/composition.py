@@ -28,6 +28,7 @@ from event_gateway import (
     retention,
     revocation,
     tail,
+    watching,
     window,
 )
 from event_gateway import settings as settings_module
@@ -195,6 +196,7 @@ def assemble(log: Log, channel: grpc.aio.Channel) -> Parts:
             sending.run,
             *(recheck.run for recheck in rechecks),
             _retention(log).run,
+            watching.Watch(log.database, lambda: log.window.head, log.registry).run,
             _hearing(log),
         ),
         on_drain=(sending.drain, log.running.drain, log.writer.drain),

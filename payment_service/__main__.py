@@ -126,7 +126,8 @@ async def serve(configured: settings.Settings) -> int:
     async def take_webhooks(stop: asyncio.Event) -> None:
         await parts.webhook_daemon.run(stop, idle_s=configured.webhook_idle_s)
 
-    background += [*parts.plugins.background, parts.forgetting.run, report, take_webhooks]
+    background += [*parts.plugins.background, parts.forgetting.run, parts.watch.run]
+    background += [report, take_webhooks]
     if configured.resolver_enabled:
         background += [resolve, retry]
     if configured.relay_enabled:

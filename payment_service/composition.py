@@ -31,7 +31,7 @@ from payhub.payments.v1 import (
 from payhub.registry.v1 import registry_service_pb2_grpc
 
 from payment_service import db as db_package
-from payment_service import plugging, resolver, retrier
+from payment_service import plugging, resolver, retrier, watching
 from payment_service import relay as relay_package
 from payment_service.api import (
     access,
@@ -95,6 +95,7 @@ class Parts:
     keys: keys.Keys
     resolver: resolver.Resolver
     retrier: retrier.Retrier
+    watch: watching.Watch
     forgetting: forgetting.Forgetting
     pipeline: rpc.Pipeline
     webhooks: endpoint.Endpoint
@@ -174,6 +175,7 @@ def assemble(
             metrics_.registry,
         ),
         retrier=retrier.Retrier(retrying.Retrying(ctx, settler)),
+        watch=watching.Watch(ctx, plugins_.health, metrics_),
         forgetting=forgetting.Forgetting(
             ctx, plugging.owner(settings), settings.idempotency_keep_days * DAY_S
         ),

@@ -58,6 +58,11 @@ class Resolver:
             ("verdict",),
             registry=registry,
         )
+        self._looked_at = prometheus_client.Gauge(
+            "payhub_resolver_looked_timestamp_seconds",
+            "When this process last asked its database what is due; 0 if it never did.",
+            registry=registry,
+        )
 
     async def run(self, stop: asyncio.Event, *, idle_s: float) -> None:
         """Looks at what is due until *stop* is set."""
@@ -86,6 +91,7 @@ class Resolver:
                 most=room,
             )
         )
+        self._looked_at.set(now_us / 1_000_000)
         begun = [self._begin(self._guarded(operation)) for operation in due]
         begun += [
             self._begin(self._renewed(entity, fetches, lease_until_us))

@@ -144,6 +144,11 @@ _NEARLY_OVERTAKEN = storage.Statement(
     f"and kind <> '{PASSED_BY}' order by floor limit 20"
 )
 _LOWEST = storage.Statement(f"select min(floor) from consumer where kind <> '{PASSED_BY}'")
+_PARKED = storage.Statement(
+    "select count(*) from (select 1 from consumer c join consumer_parked p "
+    "on p.tenant_id = c.tenant_id and p.name = c.name where c.kind = :kind limit :most) as found"
+)
+_PASSED_BY = storage.Statement(f"select count(*) from consumer where kind = '{PASSED_BY}'")
 _BACKLOG = storage.Statement(
     "select position, tenant_id, type, entity_type, entity_id from event_log "
     "where tenant_id in (select value from json_each(:tenants)) and position > :after "
@@ -320,6 +325,18 @@ def lowest_floor(conn: storage.Connection) -> int | None:
     """Returns the place up to which all consumers are done; None if nobody waits for events."""
     row = conn.one(_LOWEST)
     return row[0] if row else None
+
+
+def count_parked(conn: storage.Connection, kind: str, most: int) -> int:
+    """Returns how many events the consumers of a kind have set aside; counts up to *most*."""
+    row = conn.one(_PARKED, {"kind": kind, "most": most})
+    return int(row[0]) if row else 0
+
+
+def count_disabled(conn: storage.Connection) -> int:
+    """Returns how many webhook endpoints are disabled."""
+    row = conn.one(_PASSED_BY)
+    return int(row[0]) if row else 0
 
 
 def backlog(

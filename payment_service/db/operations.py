@@ -65,6 +65,10 @@ _INSERT_REPORT = storage.Statement(
 _OPEN_COUNTS = storage.Statement(
     "select state, count(*) from operations where state <= 4 group by state"
 )
+_COUNT_OPEN = storage.Statement(
+    "select count(*) from (select 1 from operations where state <= 4 and state = :state "
+    "limit :most) as found"
+)
 _OPEN_AT = storage.Statement(
     "select count(*) from operations where state <= 4 and provider = :provider"
 )
@@ -248,6 +252,12 @@ def in_flight_at(conn: storage.Connection, provider: str) -> int:
 def open_counts(conn: storage.Connection) -> Sequence[tuple[model.OperationState, int]]:
     """Returns how many operations are in each open state."""
     return [(model.OperationState(state), count) for state, count in conn.all(_OPEN_COUNTS)]
+
+
+def count_open(conn: storage.Connection, state: model.OperationState, most: int) -> int:
+    """Returns how many operations are in an open state; counts up to *most*."""
+    row = conn.one(_COUNT_OPEN, {"state": state.value, "most": most})
+    return int(row[0]) if row else 0
 
 
 def oldest_doubt_us(conn: storage.Connection) -> int:

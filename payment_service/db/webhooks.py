@@ -98,6 +98,10 @@ _PRUNE_EVENTS = storage.Statement(
 _WAITING = storage.Statement(
     "select state, count(*) from inbound_webhooks where state in (1, 6, 7) group by state"
 )
+_COUNT_WAITING = storage.Statement(
+    "select count(*) from (select 1 from inbound_webhooks where next_attempt_us > 0 "
+    "limit :most) as found"
+)
 _UNVERIFIED_ONES = (
     "select count(*) from (select 1 from inbound_webhooks where next_attempt_us > 0 "
     "and told = {nothing} limit :most) as waiting"
@@ -287,6 +291,12 @@ def prune(
 def unverified(conn: storage.Connection, most: int) -> int:
     """Returns how many webhooks wait to be verified; counts up to *most*."""
     row = conn.one(_UNVERIFIED, {"most": most})
+    return int(row[0]) if row else 0
+
+
+def count_waiting(conn: storage.Connection, most: int) -> int:
+    """Returns how many webhooks are not worked off; counts up to *most*."""
+    row = conn.one(_COUNT_WAITING, {"most": most})
     return int(row[0]) if row else 0
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import grpc
 import grpc.aio
+from payhub.events.v1 import event_pb2
 
 from payment_service.db import outbox
 from payment_service.relay import batches, gateway, holding, repair
@@ -25,6 +26,8 @@ _MAY_BE_ONE_EVENT = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
 _TEXT_MAX = 500
+# As it stands in an envelope: to parse each of them would cost more than to publish it.
+_DISCREPANCY = event_pb2.Event(type="reconciliation.discrepancy").SerializeToString()
 
 _log = logs.get_logger(__name__)
 
@@ -81,6 +84,10 @@ class Publisher:
         )
         self._refused = registry.counter(
             "payhub_relay_refused_total", "Refusals of single events by the gateway."
+        )
+        self._discrepancies = registry.counter(
+            "payhub_relay_discrepancies_total",
+            "Published events that tell of a discrepancy; one is counted again if published again.",
         )
         self.more = False
 
@@ -189,6 +196,7 @@ class Publisher:
         if self._repair.doubts_marks:
             return _Settlement("", [], postponed)
         self._published.inc(len(answers.marks))
+        self._discrepancies.inc(_discrepancies(rows, answers))
         if fits:
             self._accept(rows, answers)
             postponed += self._refuse(answers.rejected)
@@ -270,3 +278,9 @@ def _is_all(taken: Sequence[outbox.Waiting], rows_max: int) -> bool:
     """Returns whether a batch was limited by neither rows nor bytes."""
     size = sum(len(row.envelope) for row in taken)
     return len(taken) < rows_max and size < gateway.BATCH_BYTES_MAX // 2
+
+
+def _discrepancies(rows: Sequence[outbox.Waiting], answers: batches.Answers) -> int:
+    """Returns how many of the rows that are in the log tell of a discrepancy."""
+    told = {row.id for row in rows if _DISCREPANCY in row.envelope}
+    return sum(row_id in told for row_id, _ in answers.marks) if told else 0

@@ -59,6 +59,10 @@ class Database(Protocol):
     def dialect(self) -> Dialect:
         """Which database it is."""
 
+    @property
+    def under_way(self) -> int:
+        """How many reads and writes run or wait."""
+
     async def write(self, fn: Callable[[Connection], T], *, one_statement: bool = False) -> T:
         """Runs *fn* in a transaction that is durable when this returns.
 

@@ -81,6 +81,11 @@ class PostgresDatabase:
             thread.daemon = True
             thread.start()
 
+    @property
+    def under_way(self) -> int:
+        """How many reads and writes run or wait."""
+        return self._waiting
+
     async def write(
         self, fn: Callable[[database.Connection], T], *, one_statement: bool = False
     ) -> T:

@@ -177,6 +177,11 @@ class SqliteDatabase:
         raw.set_progress_handler(expired, _PROGRESS_STEPS)
         return raw
 
+    @property
+    def under_way(self) -> int:
+        """How many reads and writes run or wait."""
+        return self._waiting + self._reads
+
     async def write(
         self, fn: Callable[[database.Connection], T], *, one_statement: bool = False
     ) -> T:

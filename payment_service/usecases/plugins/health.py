@@ -56,6 +56,7 @@ class Judged:
     conditions: Conditions
     problems: tuple[str, ...] = ()
     ready: bool = False
+    open_breakers: int = 0
 
 
 class Health:
@@ -76,9 +77,10 @@ class Health:
         if provider is not None:
             conditions |= _dated(self._ctx.providers.conditions(provider), plugin.conditions)
         problems = []
+        opened = len(_opened(provider, self._now_s())) if provider is not None else 0
         if plugin.state is plugins.PluginState.ENABLED:
             problems = _problems(plugin, conditions)
-            if provider is not None and (opened := len(_opened(provider, self._now_s()))):
+            if opened:
                 problems.append(f"{opened} of its breakers are open")
         elif plugin.state is plugins.PluginState.ERROR and plugin.failure is not None:
             problems = [f"{plugin.failure.transition} failed: {plugin.failure.detail}"]
@@ -87,6 +89,7 @@ class Health:
             conditions=conditions,
             problems=tuple(f"{plugin.id}: {each}" for each in problems),
             ready=provider is not None and provider.ready,
+            open_breakers=opened,
         )
 
     async def plugin(self, plugin_id: str) -> plugin_admin_service_pb2.GetPluginHealthResponse:
@@ -155,7 +158,7 @@ class Health:
                 canary_version=plugin.canary_version,
                 instances=len(links),
                 ready_instances=sum(one.ready and not one.draining for one in links),
-                open_breakers=len(_opened(provider, self._now_s())) if provider else 0,
+                open_breakers=each.open_breakers,
             )
 
     async def report(self, stop: asyncio.Event, tell: Set) -> None:

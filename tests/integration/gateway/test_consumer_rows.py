@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 from payhub.events.v1 import consumer_pb2, webhook_pb2
 
-from event_gateway import gateway
+from event_gateway import gateway, watching
 from event_gateway.consumers import definition as consumer_definition
 from event_gateway.consumers import (
     policy,
@@ -17,7 +17,7 @@ from event_gateway.consumers import (
 )
 from event_gateway.db import consumers, progress, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
-from servicekit import clock, storage
+from servicekit import clock, metrics, storage
 from tests.integration.gateway import harness, one_group
 
 LEASE_US = 60_000_000
@@ -107,6 +107,9 @@ async def test_what_webhooks_gave_up_goes_with_their_log(
     try:
         for name in ("whe_1", "whe_2"):
             await database.write(functools.partial(begin, name=name))
+        for kind, most, count in (("webhook", 10, 10), ("webhook", 99, 12), ("consumer", 99, 0)):
+            find = functools.partial(consumers.count_parked, kind=kind, most=most)
+            assert await database.read(find) == count
         worker: Any = mock.Mock(tenant_id="one", endpoint_id="whe_1", given_up=6)
         sending._sending.add(worker)
 
@@ -138,6 +141,8 @@ async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
     by = changes.By(actor="test", now_us=1)
+    registry = metrics.Metrics()
+    watch = watching.Watch(database, lambda: 7, registry)
     given = webhook_pb2.WebhookEndpoint(url="https://example.com/")
     endpoint = definition.complete(given, plain_http=False, private=False)
 
@@ -158,6 +163,16 @@ async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None
         ):
             await database.write(functools.partial(turn, state=state))
             assert await database.read(consumers.lowest_floor) == lowest
+            await watch.run_once()
+            gauges = {
+                name: registry.registry.get_sample_value(f"payhub_gateway_{name}")
+                for name in ("consumers_behind", "webhooks_disabled", "parked")
+            }
+            assert gauges == {
+                "consumers_behind": 0 if lowest is None else 7 - lowest,
+                "webhooks_disabled": int(lowest is None),
+                "parked": 0,
+            }
     finally:
         await database.close()
 

@@ -59,6 +59,11 @@ class Rehearsing:
         """Which database it is."""
         return self._db.dialect
 
+    @property
+    def under_way(self) -> int:
+        """How many calls run or wait."""
+        return self._db.under_way
+
     async def write(
         self, fn: Callable[[storage.Connection], T], *, one_statement: bool = False
     ) -> T:

@@ -157,3 +157,21 @@ async def test_a_gateway_in_trouble_refuses_no_event(
     log.spoils = lambda _: None
     assert await one.run_once() == 3
     await one.close()
+
+
+async def test_a_discrepancy_is_counted_once_it_is_in_the_log(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """What operators are woken by counts when the gateway has it, not while it is refused."""
+    registry, time = metrics.Metrics(), clock.FakeClock()
+    one = rig.make(db, log.target, time=time, registry=registry)
+    told = rig.event("pay_1", 1, type="reconciliation.discrepancy")
+    log.poison.add(told.id)
+    await rig.write(db, rig.entry(told), rig.entry(rig.event("pay_2", 1)))
+    assert await one.run_once() == 1
+    assert registry.registry.get_sample_value("payhub_relay_discrepancies_total") == 0
+    log.poison.clear()
+    time.advance(holding.FIRST_S)
+    assert await one.run_once() == 1
+    assert registry.registry.get_sample_value("payhub_relay_discrepancies_total") == 1
+    await one.close()

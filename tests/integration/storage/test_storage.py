@@ -66,6 +66,23 @@ async def test_an_exception_rolls_back_its_caller_only(db: storage.Database) -> 
     assert await db.read(lambda conn: conn.one(items.COUNT)) == (20,)
 
 
+async def test_what_is_under_way_is_counted(db: storage.Database) -> None:
+    """Reads and writes count from the call until its result, also if it raised."""
+    assert db.under_way == 0
+
+    def failing(conn: storage.Connection) -> None:
+        raise ValueError("no")
+
+    calls = [
+        asyncio.ensure_future(db.read(lambda conn: conn.one(items.COUNT))),
+        asyncio.ensure_future(db.write(failing)),
+    ]
+    await asyncio.sleep(0)
+    assert db.under_way == 2
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert db.under_way == 0
+
+
 async def test_a_guarded_update_wins_once(db: storage.Database) -> None:
     """Of two concurrent guarded updates that can't both fit, exactly one takes effect."""
     await db.write(lambda conn: conn.run(items.INSERT, {"id": "a", "amount": 100}))
