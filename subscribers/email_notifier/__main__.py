@@ -57,11 +57,7 @@ async def serve(told: settings.Settings, templates: dict[str, mails.Template]) -
                 timeout_s=told.smtp_timeout_s,
                 send_timeout_s=told.send_timeout_s,
             ),
-            mails=registry.counter(
-                "payhub_email_notifier_mails_total",
-                "Events dealt with: sent, skipped, rejected (tried again) or parked.",
-                ["type", "outcome"],
-            ),
+            mails=notifier.counter(registry),
         )
         return await server.serve(
             settings=told,

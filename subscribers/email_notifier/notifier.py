@@ -14,7 +14,7 @@ from payhub.payments.v1 import customer_service_pb2
 
 import payhub_client
 from payhub_client import consumption, errors, subscription
-from servicekit import logs
+from servicekit import logs, metrics
 from subscribers.email_notifier import contents, mails, settings, smtp
 
 CREATE_AGAIN_S = 2.0
@@ -27,6 +27,15 @@ _log = logs.get_logger(__name__)
 
 class _Skip(Exception):
     """Nobody is to be told; the text says why, for the metric."""
+
+
+def counter(registry: metrics.Metrics) -> prometheus_client.Counter:
+    """Return what counts events by what became of them."""
+    return registry.counter(
+        "payhub_email_notifier_mails_total",
+        "Events dealt with: sent, skipped, rejected (tried again) or parked.",
+        ["type", "outcome"],
+    )
 
 
 @dataclass(slots=True, kw_only=True)
