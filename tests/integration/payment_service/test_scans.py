@@ -83,6 +83,14 @@ def _unverified_webhooks(conn: storage.Connection) -> object:
     return webhooks.unverified(conn, 1_000)
 
 
+def _counted_webhooks(conn: storage.Connection) -> object:
+    return webhooks.count_waiting(conn, 50)
+
+
+def _counted_doubts(conn: storage.Connection) -> object:
+    return operations.count_open(conn, model.OperationState.IN_DOUBT, 1_000)
+
+
 def _found_webhooks(conn: storage.Connection) -> object:
     wanted = webhooks.ListFilter(provider_event_id="e_7")
     return [one.id for one in webhooks.list_newest_first(conn, wanted, 50)]
@@ -120,6 +128,8 @@ def _waiting_payments(conn: storage.Connection) -> object:
         (_found_webhooks, [f"whk_{7:012x}"]),
         (_claimed_webhooks, [f"whk_z{ROWS:012x}"]),
         (_unverified_webhooks, 0),
+        (_counted_webhooks, 50),
+        (_counted_doubts, 1),
     ],
 )
 def test_what_was_settled_long_ago_costs_nothing(
