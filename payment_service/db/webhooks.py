@@ -43,7 +43,8 @@ _DUE = (
     "from inbound_webhooks where next_attempt_us > 0 and provider > names.name "
     "order by provider limit 1) from names where names.name is not null) "
     "update inbound_webhooks set next_attempt_us = :now_us + :lease_us * case "
-    "when attempts between 1 and 8 then attempts * attempts else 1 end, attempts = attempts + 1 "
+    "when attempts > 8 then 64 when attempts > 1 then attempts * attempts else 1 end, "
+    "attempts = attempts + 1 "
     "where id in (select due.id from names {due} order by due.next_attempt_us limit :most) "
     f"returning {', '.join(_ALL)}"
 )
@@ -69,7 +70,10 @@ _CLAIM_DUE = storage.Statement(
         + " as due where names.name <> all(cast(:busy as text[]))"
     ),
 )
-_NOT_TRIED = storage.Statement("update inbound_webhooks set attempts = attempts - 1 where id = :id")
+_NOT_TRIED = storage.Statement(
+    "update inbound_webhooks set attempts = attempts - 1, next_attempt_us = :lease_until_us "
+    "where id = :id"
+)
 # Each event of a provider is applied once, whatever brings it.
 _CLAIM_EVENT = storage.Statement(
     "insert into webhook_events (binding_id, provider_event_id, webhook_id, applied_us) "
@@ -191,7 +195,8 @@ def claim_due(
 ) -> list[webhooks.Webhook]:
     """Takes webhooks whose try is due, but for those *held*, by id, and those of providers that
     are *busy*; nobody else gets them before their lease ends: *lease_us* for the second try, and
-    longer with each further one. What this version can't read loses no try.
+    longer with each further one up to the ninth. What this version can't read loses no try,
+    and is due again after *lease_us*.
     """
     lists = {"busy": list(busy), "held": list(held)}
     values = {
@@ -205,7 +210,7 @@ def claim_due(
     known = {webhook.id for webhook in taken}
     for row in found:
         if row[0] not in known:
-            conn.run(_NOT_TRIED, {"id": row[0]})
+            conn.run(_NOT_TRIED, {"id": row[0], "lease_until_us": now_us + lease_us})
     return taken
 
 
