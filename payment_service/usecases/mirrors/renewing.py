@@ -35,7 +35,7 @@ class Renewing:
             lease_until_us: Until when it is claimed.
         """
         rules = kinds.BY_PREFIX[entity.id.partition("_")[0]]
-        changed, is_answered = False, True
+        changed, itself, is_answered = False, False, True
         for place in entity.places():
             if not place.provider_object_id:
                 continue
@@ -50,13 +50,15 @@ class Renewing:
                 cause=model.Cause(actor=actor),
             )
             is_answered &= not known.failed
-            changed |= any(one.verdict is base.Verdict.APPLIED for one in known.absorbed)
+            applied = [one for one in known.absorbed if one.verdict is base.Verdict.APPLIED]
+            changed |= bool(applied)
+            itself |= any(one.entity_id == entity.id for one in applied)
         scheduling = self._schedule(
             rules,
             entity,
             fetches,
             is_answered=is_answered,
-            changed=changed,
+            changed=itself,
             lease_until_us=lease_until_us,
         )
         await self._ctx.tracker.shielded(scheduling)

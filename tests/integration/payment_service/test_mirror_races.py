@@ -1,6 +1,7 @@
 """What one snapshot names becomes known while it waits for its entity."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest_asyncio
 from payhub.provider.v1 import provider_object_pb2
 
 from payment_service.db import mirrors
-from payment_service.domain.mirrors import objects, payment_methods, subscriptions
+from payment_service.domain.mirrors import base, objects, payment_methods, subscriptions
 from payment_service.provider_client import seeing
 from payment_service.usecases.mirrors import absorbing, fetching, linking, renewing
 from tests.integration.payment_service import billing, merchant, rig, sidecars
@@ -209,7 +210,9 @@ async def test_what_is_asked_for_while_it_is_fetched_is_fetched_again(
 async def test_what_is_asked_for_while_it_is_fetched_is_not_put_off(
     shop: merchant.Merchant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also of what waits for its provider anyway: the earlier time counts."""
+    """Also of what waits for its provider anyway, and if the fetch told news of what belongs to
+    it: the earlier time counts.
+    """
     customer, plan = await shop.customer(), await shop.plan(2000)
     made = await shop.subscribe(customer.id, plan.id)
     ctx, tenant_id = shop.service.parts.ctx, shop.caller.tenant
@@ -217,6 +220,8 @@ async def test_what_is_asked_for_while_it_is_fetched_is_not_put_off(
     # So far away that nobody else fetches it, and before its period ends.
     lease_until_us, asked_us = 2**60, ctx.clock.now_us() + 3_600_000_000
     entity = await ctx.db.read(lambda conn: mirrors.load(conn, rules, tenant_id, made.id))
+    there = objects.Reference(kind=objects.ObjectKind.INVOICE, provider_object_id="bill_2")
+    invoice = absorbing.Absorbed(verdict=base.Verdict.APPLIED, reference=there, entity_id="inv_2")
     fetch = fetching.Fetcher.fetch
 
     async def at(when_us: int) -> None:
@@ -225,7 +230,7 @@ async def test_what_is_asked_for_while_it_is_fetched_is_not_put_off(
     async def interrupted(fetcher: fetching.Fetcher, *wanted: Any, **of: Any) -> fetching.Known:
         known = await fetch(fetcher, *wanted, **of)
         await at(asked_us)
-        return known
+        return replace(known, absorbed=(*known.absorbed, invoice))
 
     async def renewed(until_us: int) -> int:
         await at(until_us)
