@@ -209,9 +209,9 @@ def check_literal(host: str, *, private: bool) -> None:
 
 def _literal(host: str) -> bool:
     """Whether *host* is an address in any spelling that a socket takes, such as `127.1`, or that
-    the client takes for one and asks no resolver about, such as `127.0.0.1.`.
+    the client takes for one and asks no resolver about, such as `127.0.0.1.` or `v1.a:b.example`.
     """
-    if host.replace(".", "").isdigit():
+    if ":" in host or host.replace(".", "").isdigit():
         return True
     try:
         ipaddress.ip_address(host.split("%")[0])

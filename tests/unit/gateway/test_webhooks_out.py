@@ -146,6 +146,7 @@ def test_only_public_addresses_pass(address: str, public: bool) -> None:
         "https://0x7f000001/",
         "https://127.0.0.1./",
         "https://1.2.3.4.5/",
+        "https://[v1.a:b.shop.example]/",
         "https://localhost./",
         "https://printer.local/",
         "https://metadata.google.internal/",
@@ -160,7 +161,7 @@ def test_urls_that_are_not_called(url: str) -> None:
     assert guard.problem("https://example.com:8443/hook?a=b", **OPEN) is None
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1.", "1.2.3.4.5", "[::1%25x]"])
+@pytest.mark.parametrize("host", ["127.0.0.1.", "1.2.3.4.5", "[::1%25x]", "[v1.a:b.shop.example]"])
 async def test_what_the_client_takes_for_an_address_is_checked(host: str) -> None:
     """No resolver of ours is asked about these, so they are refused before."""
     send = sender.Sender(private=False, time=clock.SystemClock())
