@@ -146,6 +146,10 @@ def _never(entity: E) -> int | None:
     return None
 
 
+def _goes_on(entity: E) -> bool:
+    return False
+
+
 def _agrees(entity: E, seen: O) -> str:
     return ""
 
@@ -168,6 +172,8 @@ class Rules(Generic[E, O]):
         missed: What an operation does that ended without effect.
         waits: From when on it waits for the provider, so that it is fetched from time to
             time, epoch microseconds; None for never.
+        ended: Whether nothing of the same moment can have followed; what was asked for
+            right before the end may be answered after it.
         contradicts: Returns in what a snapshot can't be of the entity, or ''.
         kinds: Operations on it.
     """
@@ -183,6 +189,7 @@ class Rules(Generic[E, O]):
     done: Callable[[E, model.Operation], E] = _same
     missed: Callable[[E, model.Operation], E] = _same
     waits: Callable[[E], int | None] = _never
+    ended: Callable[[E], bool] = _goes_on
     contradicts: Callable[[E, O], str] = _agrees
     kinds: frozenset[model.Kind] = field(default_factory=frozenset)
 
@@ -261,8 +268,11 @@ def absorb(
     after = rules.show(before.with_place(known), seen, links)
     if after == before:
         return Verdict.REPEAT, before
-    if seen.state_time_us == place.provider_time_us and not fetched:
-        return Verdict.AMBIGUOUS, before
+    if seen.state_time_us == place.provider_time_us:
+        if rules.ended(before):
+            return Verdict.STALE, before
+        if not fetched:
+            return Verdict.AMBIGUOUS, before
     return Verdict.APPLIED, after
 
 

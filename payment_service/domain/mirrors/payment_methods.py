@@ -130,6 +130,7 @@ RULES: base.Rules[PaymentMethod, objects.PaymentMethod] = base.Rules(
     adopt=_adopt,
     done=_done,
     missed=_missed,
+    ended=lambda one: one.state is State.DETACHED,
     kinds=frozenset(
         {
             model.Kind.ATTACH_PAYMENT_METHOD,

@@ -74,6 +74,24 @@ def _check(
         assert after.state is payment_methods.State.DETACHED
 
 
+@pytest.mark.parametrize("fetched", [False, True])
+def test_a_detached_method_is_not_attached_by_news_of_the_same_moment(*, fetched: bool) -> None:
+    """What was asked for right before the end and answered after it changes nothing; news of a
+    later moment counts.
+    """
+    place = replace(mirrored.PLACE, provider_time_us=NOW_US)
+    gone = replace(mirrored.METHOD, place=place, state=payment_methods.State.DETACHED)
+    told = objects.PaymentMethod(
+        provider_object_id="there", state_time_us=NOW_US, provider_customer_id="payer"
+    )
+    rules = payment_methods.RULES
+    verdict, after = base.absorb(rules, gone, "mock", told, mirrored.LINKS, fetched=fetched)
+    assert (verdict, after) == (base.Verdict.STALE, gone)
+    later = replace(told, state_time_us=NOW_US + 1)
+    verdict, after = base.absorb(rules, gone, "mock", later, mirrored.LINKS, fetched=fetched)
+    assert (verdict, after.state) == (base.Verdict.APPLIED, payment_methods.State.ACTIVE)
+
+
 ENDED: list[base.Entity] = [
     *(replace(mirrored.METHOD, state=state) for state in payment_methods.State),
     *(replace(mirrored.SUBSCRIPTION, state=state) for state in (Sub.CANCELED, Sub.FAILED)),
