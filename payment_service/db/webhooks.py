@@ -74,6 +74,11 @@ _NOT_TRIED = storage.Statement(
     "update inbound_webhooks set attempts = attempts - 1, next_attempt_us = :lease_until_us "
     "where id = :id"
 )
+# Unless somebody has written since what came of it, or taken it over.
+_GIVE_BACK = storage.Statement(
+    "update inbound_webhooks set attempts = attempts - 1, next_attempt_us = :now_us "
+    "where id = :id and attempts = :attempts and next_attempt_us = :lease_until_us"
+)
 # Each event of a provider is applied once, whatever brings it.
 _CLAIM_EVENT = storage.Statement(
     "insert into webhook_events (binding_id, provider_event_id, webhook_id, applied_us) "
@@ -212,6 +217,25 @@ def claim_due(
         if row[0] not in known:
             conn.run(_NOT_TRIED, {"id": row[0], "lease_until_us": now_us + lease_us})
     return taken
+
+
+def give_back(conn: storage.Connection, taken: Sequence[webhooks.Webhook], *, now_us: int) -> None:
+    """Makes what `claim_due` returned, and nobody came to an end with, due at once, without a
+    try less. It is looked at no more in this process.
+    """
+    if taken:
+        conn.run_many(
+            _GIVE_BACK,
+            [
+                {
+                    "id": one.id,
+                    "attempts": one.attempts,
+                    "lease_until_us": one.next_attempt_us,
+                    "now_us": now_us,
+                }
+                for one in taken
+            ],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

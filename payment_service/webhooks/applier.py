@@ -8,13 +8,14 @@ are of another one.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 
 import prometheus_client
 
 from payment_service.domain import webhooks
 from payment_service.usecases.webhooks import applying, replaying
-from servicekit import logs, loop
+from servicekit import logs, loop, storage
 
 _log = logs.get_logger(__name__)
 
@@ -46,7 +47,7 @@ class Daemon:
     ) -> None:
         self._cases = cases
         self._wake = applier.wake
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._under_way: dict[asyncio.Task[None], webhooks.Webhook] = {}
         self._of_provider: Counter[str] = Counter()
         # Whether something may be due that was left alone for what is under way.
         self._held_back = False
@@ -59,24 +60,27 @@ class Daemon:
         )
 
     async def run(self, stop: asyncio.Event, *, idle_s: float) -> None:
-        """Works until *stop* is set."""
+        """Works until *stop* is set, then gives back what is under way."""
         try:
             await loop.run_forever(
                 self.run_once, idle_s=idle_s, stop=stop, wake=self._wake, name="webhooks"
             )
         finally:
             # What they have begun to write is finished by the tracker; the rest is due again.
-            tasks = list(self._under_way.values())
-            for task in tasks:
+            under_way = dict(self._under_way)
+            for task in under_way:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*under_way, return_exceptions=True)
+            broken_off = [one for task, one in under_way.items() if task.cancelled()]
+            with contextlib.suppress(storage.StorageError):
+                await self._cases.give_back(broken_off)
 
     async def run_once(self) -> int:
         """Begins to work on what is due, each by itself; returns how many there were."""
         room = min(BATCH_MAX, UNDER_WAY_MAX - len(self._under_way))
         busy = [name for name, count in self._of_provider.items() if count >= STALLED_MIN]
         self._held_back = room <= 0 or bool(busy)
-        held = list(self._under_way)
+        held = [one.id for one in self._under_way.values()]
         due = await self._cases.claim_due(busy, held, room) if room > 0 else []
         begun = [self._begin(one) for one in due]
         if begun:
@@ -89,13 +93,13 @@ class Daemon:
 
     def _begin(self, webhook: webhooks.Webhook) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._guarded(webhook))
-        self._under_way[webhook.id] = task
+        self._under_way[task] = webhook
         self._of_provider[webhook.provider] += 1
-        task.add_done_callback(lambda _: self._ended(webhook))
+        task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, webhook: webhooks.Webhook) -> None:
-        del self._under_way[webhook.id]
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        webhook = self._under_way.pop(task)
         self._of_provider[webhook.provider] -= 1
         if not self._of_provider[webhook.provider]:
             del self._of_provider[webhook.provider]

@@ -115,6 +115,11 @@ class Webhooks:
             )
         )
 
+    async def give_back(self, taken: Sequence[webhooks.Webhook]) -> None:
+        """Leaves to others, at once, what `claim_due` returned and `work` did not end."""
+        now_us = self._ctx.clock.now_us()
+        await self._ctx.db.write(lambda conn: rows.give_back(conn, taken, now_us=now_us))
+
     async def work(self, webhook: webhooks.Webhook) -> webhooks.Webhook:
         """Verifies a webhook, if that was not done, and applies it."""
         verified = await verifying.verify(self._ctx, webhook, tolerance_s=self._tolerance_s)

@@ -82,12 +82,16 @@ class Bank(upstream.Upstream):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """A running service with its provider and the address of its endpoint."""
+    """A running service with its provider and the address of its endpoint; `stop` ends the
+    `daemon` that works on webhooks in the background.
+    """
 
     bill: billing.Billing
     bank: Bank
     url: str
     session: aiohttp.ClientSession
+    stop: asyncio.Event
+    daemon: asyncio.Task[None]
 
     @property
     def records(self) -> records.Records:
@@ -185,6 +189,8 @@ async def running(database_url: str, **changes: Any) -> AsyncIterator[Hooks]:
                 bank=bank,
                 url=f"http://127.0.0.1:{server.port}",
                 session=session,
+                stop=stop,
+                daemon=daemon,
             )
         finally:
             stop.set()

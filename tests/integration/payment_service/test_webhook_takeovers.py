@@ -147,6 +147,43 @@ async def test_what_takes_longer_than_its_lease_is_not_taken_again_where_it_is_w
     assert (await stored(hooks, parked)).attempts == one.attempts + 1
 
 
+async def test_what_a_graceful_stop_breaks_off_is_due_at_once(
+    hooks: hooking.Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next process waits for no lease, and no try is lost; what was applied stays so."""
+    _, parked = await hooks.send(hooks.told(operations=[UNKNOWN]))
+    one = await stored(hooks, parked)
+    ctx, applied, begun = hooks.service.parts.ctx, f"whk_{1:032x}", set[str]()
+
+    async def hanging(cases: replaying.Webhooks, webhook: webhooks.Webhook) -> webhooks.Webhook:
+        begun.add(webhook.id)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    due = replace(one, attempts=7, next_attempt_us=ctx.clock.now_us())
+
+    def make_due(conn: storage.Connection) -> None:
+        rows.update(conn, due)
+        rows.insert(conn, replace(due, id=applied))
+
+    async def all_begun() -> bool:
+        return begun == {parked, applied}
+
+    monkeypatch.setattr(replaying.Webhooks, "work", hanging)
+    await ctx.db.write(make_due)
+    await rig.until(all_begun)
+    done = webhooks.ended(
+        await stored(hooks, applied), webhooks.State.APPLIED, ctx.clock.now_us(), ("pay_1",)
+    )
+    await ctx.db.write(lambda conn: rows.update(conn, done))
+    hooks.stop.set()
+    await hooks.daemon
+    after = await stored(hooks, parked)
+    assert after.attempts == 7
+    assert after.next_attempt_us <= ctx.clock.now_us()
+    assert await stored(hooks, applied) == done
+
+
 async def of_nobody(hooks: hooking.Hooks, **changes: Any) -> webhooks.Webhook:
     """Keeps a webhook of a provider that is not set up, due at a time that never comes."""
     _, parked = await hooks.send(hooks.told(operations=[UNKNOWN]))
