@@ -350,6 +350,8 @@ def retry(
             once = str(uuid.uuid5(uuid.NAMESPACE_OID, once))
         if as_json:
             render.document({"queued": queued})
+        elif event and not queued:
+            render.note(f"{event} is on its way already; nothing is sent again")
         else:
             render.note(f"{queued} events are sent again")
         return session.Exit.OK

@@ -83,7 +83,11 @@ _KNOWN = storage.Statement(
 _AGAIN = storage.Statement(
     "insert into consumer_retry (tenant_id, name, position, entity_key, attempts, due_us, reason, "
     "extra) values (:tenant_id, :name, :position, :entity_key, 0, 0, '', 1) "
-    "on conflict (tenant_id, name, position) do update set due_us = 0, attempts = 0"
+    "on conflict (tenant_id, name, position) do nothing"
+)
+_SOONER = storage.Statement(
+    "update consumer_retry set due_us = 0, attempts = 0 "
+    "where tenant_id = :tenant_id and name = :name and position = :position"
 )
 
 
@@ -198,17 +202,13 @@ def event_at(
 
 def send_again(
     conn: storage.Connection, tenant_id: str, name: str, *, position: int, entity_key: str
-) -> None:
-    """Queues one event of the log for a consumer once more."""
-    conn.run(
-        _AGAIN,
-        {
-            "tenant_id": tenant_id,
-            "name": name,
-            "position": position,
-            "entity_key": entity_key,
-        },
-    )
+) -> int:
+    """Queues one event of the log for a consumer once more; returns 0 if it was queued already."""
+    where = {"tenant_id": tenant_id, "name": name, "position": position}
+    queued = conn.run(_AGAIN, {**where, "entity_key": entity_key})
+    if not queued:
+        conn.run(_SOONER, where)
+    return queued
 
 
 def _which(stored: Endpoint) -> dict[str, str]:

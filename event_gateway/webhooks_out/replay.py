@@ -31,7 +31,7 @@ def one(conn: storage.Connection, behind: consumers.Stored, event_id: str) -> in
         raise errors.invalid_field("event_id", "is of a type that the endpoint does not want")
     if not behind.place.covers(position):
         return 0
-    webhooks.send_again(
+    queued = webhooks.send_again(
         conn,
         behind.tenant_id,
         behind.name,
@@ -39,7 +39,7 @@ def one(conn: storage.Connection, behind: consumers.Stored, event_id: str) -> in
         entity_key=records.entity_key(behind.tenant_id, entity_type, entity_id),
     )
     consumers.touch(conn, behind)
-    return 1
+    return queued
 
 
 def _given_up(

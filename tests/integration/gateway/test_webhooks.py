@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import signal
 import time
 from typing import Any
@@ -169,6 +170,41 @@ async def test_only_2xx_is_success_and_attempts_are_logged(
             idempotency_key="y",
         )
     assert harness.violations(wrong.value) == ["failed_since"]
+
+
+async def test_an_event_that_waits_to_be_sent_again_is_not_queued_twice(
+    sending: harness.Gateway, tenant: str, hook: receiving.Receiver
+) -> None:
+    """The second of two requests says that it sends nothing; the event goes out once more."""
+    client = sending.tenant(tenant, hooks.ALL)
+    made = await hooks.make(client, hook.url)
+    sent, number = event(tenant), itertools.count(1)
+    await client.publish(sent)
+
+    async def change(state: Any) -> None:
+        change = {"id": made.endpoint.id, "state": state}
+        await client.hook(
+            "UpdateWebhookEndpoint", endpoint=change, update_mask={"paths": ["state"]}
+        )
+
+    async def queued() -> int:
+        retry = {"endpoint_id": made.endpoint.id, "event_id": sent.id}
+        key = f"retry-{next(number)}"
+        answer = await client.hook("RetryWebhookDeliveries", **retry, idempotency_key=key)
+        return int(answer.queued)
+
+    async def settled() -> bool:
+        found = await client.hook("GetWebhookEndpoint", id=made.endpoint.id)
+        return len(hook.got) > 0 and found.status.queued == 0
+
+    await harness.until(settled)
+    await change(State.STATE_PAUSED)
+    assert [await queued(), await queued()] == [1, 0]
+    await change(State.STATE_ENABLED)
+    await harness.until(lambda: len(hook.got) == 2, 25)
+    await harness.until(settled)
+    assert await queued() == 1
+    await harness.until(lambda: len(hook.got) == 3)
 
 
 async def test_retry_after_throttles_the_endpoint(
