@@ -149,9 +149,8 @@ class Worker:
             return
         if answer.retry_after_s:
             self._pause(answer.retry_after_s)
-        self._settle(
-            delivery, policy.Verdict.REJECT, delay_s=answer.retry_after_s, reason=answer.text
-        )
+        verdict = policy.Verdict.PARK if answer.gone else policy.Verdict.REJECT
+        self._settle(delivery, verdict, delay_s=answer.retry_after_s, reason=answer.text)
 
     async def _record(
         self,

@@ -223,7 +223,7 @@ async def test_retry_after_throttles_the_endpoint(
 
 async def test_410_and_long_failure_disable(tmp_path: Any, hook: receiving.Receiver) -> None:
     """A receiver that is gone, or fails for too long, is disabled with an event; enabled again
-    it gets what comes from then on.
+    it gets what comes from then on. What it answered that it is gone to counts as failed.
     """
     url = f"sqlite:///{tmp_path}/events.db"
     limits = {**hooks.SETTINGS, "EVENT_GATEWAY_WEBHOOK_DISABLE_AFTER_S": "0.5"}
@@ -264,6 +264,18 @@ async def test_410_and_long_failure_disable(tmp_path: Any, hook: receiving.Recei
         assert hook.got[-1].event_id == fresh.id
         assert missed.id not in {each.event_id for each in hook.got}
         assert await hooks.events_about(client) == ["created", "disabled", "updated", "disabled"]
+
+        async def given_up() -> bool:
+            found = await client.hook("GetWebhookEndpoint", id=made.endpoint.id)
+            return bool(found.status.failed == 1)
+
+        await harness.until(given_up)
+        hook.answer, seen = 200, len(hook.got)
+        await enable()
+        retry = {"endpoint_id": made.endpoint.id, "failed_since": {"seconds": 1}}
+        answer = await client.hook("RetryWebhookDeliveries", **retry, idempotency_key="again")
+        assert answer.queued == 1
+        await harness.until(lambda: [each.event_id for each in hook.got[seen:]] == [fresh.id], 25)
 
 
 async def test_a_dead_endpoint_delays_no_other_and_order_is_a_choice(
