@@ -38,6 +38,10 @@ class Watch:
         self._disabled = registry.gauge(
             "payhub_gateway_webhooks_disabled", "Webhook endpoints that nothing is sent to."
         )
+        self._overtaken = registry.gauge(
+            "payhub_gateway_consumers_overtaken",
+            "Consumers and webhook endpoints that have not got what the log deleted.",
+        )
         registry.gauge(
             "payhub_gateway_consumers_behind",
             "Positions from the place of the consumer that is furthest behind to the head.",
@@ -52,15 +56,17 @@ class Watch:
 
     async def run_once(self) -> int:
         """Looks once; returns 0."""
-        self._floor, parked, disabled = await self._database.read(_look)
+        self._floor, overtaken, parked, disabled = await self._database.read(_look)
+        self._overtaken.set(overtaken)
         self._parked.set(parked)
         self._disabled.set(disabled)
         return 0
 
 
-def _look(conn: storage.Connection) -> tuple[int | None, int, int]:
+def _look(conn: storage.Connection) -> tuple[int | None, int, int, int]:
     return (
         consumers.lowest_floor(conn),
+        consumers.count_overtaken(conn),
         consumers.count_parked(conn, consumer_admin.KIND, COUNT_MAX),
         consumers.count_disabled(conn),
     )

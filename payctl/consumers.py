@@ -62,7 +62,7 @@ def list_(
                     str(each.status.retrying),
                     str(each.status.parked),
                     str(each.status.members),
-                    "paused" if each.consumer.paused else "",
+                    _remark(each),
                 ]
                 for each in page.consumers
             ],
@@ -266,6 +266,7 @@ def _show(found: consumer_service_pb2.GetConsumerResponse) -> None:
             "backlog": _backlog(status),
             "oldest": _age(status.oldest_unsettled_age),
             "deleted unread in": _age(status.retention_headroom),
+            "deleted unread": str(status.skipped_entries or ""),
             "in flight": str(status.outstanding),
             "retrying": str(status.retrying),
             "parked": str(status.parked),
@@ -273,6 +274,12 @@ def _show(found: consumer_service_pb2.GetConsumerResponse) -> None:
             "run by": status.owner,
         }
     )
+
+
+def _remark(found: consumer_service_pb2.GetConsumerResponse) -> str:
+    paused = "paused" if found.consumer.paused else ""
+    skipped = found.status.skipped_entries
+    return ", ".join(filter(None, [paused, f"{skipped} deleted unread" if skipped else ""]))
 
 
 def _backlog(status: consumer_pb2.ConsumerStatus) -> str:

@@ -307,6 +307,7 @@ class Administration:
             parked=parked,
             members=stored.members if stored.owner else 0,
             owner=stored.owner,
+            skipped_entries=backlog.skipped,
         )
         if backlog.oldest:
             found = read.events_at(conn, [backlog.oldest])

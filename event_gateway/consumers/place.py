@@ -32,6 +32,11 @@ class Place:
         index = bisect.bisect_left(self._uptos, position)
         return index < len(self._uptos) and self._afters[index] < position
 
+    def unsettled(self, upto: int) -> int:
+        """Returns how many positions up to *upto* are not settled."""
+        settled = sum(max(min(end, upto) - after, 0) for after, end in self.runs)
+        return max(upto - self.floor, 0) - settled
+
     def cover(self, after: int, upto: int) -> None:
         """Takes (*after*, *upto*] as settled; the floor rises as far as it can."""
         first = bisect.bisect_left(self._uptos, after)

@@ -66,11 +66,13 @@ class Backlog:
         count: Events that match and are not settled.
         estimated: Whether `count` is extrapolated.
         oldest: Position of the first of them, 0 if none.
+        skipped: Positions that are not settled and that the log has deleted.
     """
 
     count: int
     estimated: bool
     oldest: int
+    skipped: int
 
 
 _COLUMNS = (
@@ -144,6 +146,10 @@ _NEARLY_OVERTAKEN = storage.Statement(
     f"and kind <> '{PASSED_BY}' order by floor limit 20"
 )
 _LOWEST = storage.Statement(f"select min(floor) from consumer where kind <> '{PASSED_BY}'")
+_OVERTAKEN = storage.Statement(
+    "select count(*) from consumer c join log_head h on c.floor < h.oldest "
+    f"where h.log = 'main' and c.kind <> '{PASSED_BY}'"
+)
 _PARKED = storage.Statement(
     "select count(*) from (select 1 from consumer c join consumer_parked p "
     "on p.tenant_id = c.tenant_id and p.name = c.name where c.kind = :kind limit :most) as found"
@@ -327,6 +333,14 @@ def lowest_floor(conn: storage.Connection) -> int | None:
     return row[0] if row else None
 
 
+def count_overtaken(conn: storage.Connection) -> int:
+    """Returns to how many consumers events are lost that the log deleted before they were done
+    with them, and who do not know it yet.
+    """
+    row = conn.one(_OVERTAKEN)
+    return int(row[0]) if row else 0
+
+
 def count_parked(conn: storage.Connection, kind: str, most: int) -> int:
     """Returns how many events the consumers of a kind have set aside; counts up to *most*."""
     row = conn.one(_PARKED, {"kind": kind, "most": most})
@@ -348,7 +362,8 @@ def backlog(
     rows_max: int = BACKLOG_ROWS_MAX,
 ) -> Backlog:
     """Counts what matches behind a place and is not settled; looks at *rows_max* events."""
-    head = read.state(conn).head
+    log = read.state(conn)
+    skipped = at.unsettled(log.oldest)
     tenants = list(selection.tenants)
     params: dict[str, object] = {
         "tenants": json.dumps(tenants) if conn.dialect == "sqlite" else tenants,
@@ -361,10 +376,10 @@ def backlog(
         if selection.matches(row[1], row[2], row[3], row[4]) and not at.covers(row[0]):
             count += 1
             oldest = oldest or row[0]
-    if len(rows) < rows_max or rows[-1][0] >= head:
-        return Backlog(count=count + retries, estimated=False, oldest=oldest)
-    share = (head - at.floor) / (rows[-1][0] - at.floor)
-    return Backlog(count=round(count * share) + retries, estimated=True, oldest=oldest)
+    if len(rows) < rows_max or rows[-1][0] >= log.head:
+        return Backlog(count=count + retries, estimated=False, oldest=oldest, skipped=skipped)
+    count = round(count * (log.head - at.floor) / (rows[-1][0] - at.floor))
+    return Backlog(count=count + retries, estimated=True, oldest=oldest, skipped=skipped)
 
 
 def place_at(position: int) -> place.Place:

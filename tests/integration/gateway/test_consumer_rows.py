@@ -21,6 +21,7 @@ from servicekit import clock, metrics, storage
 from tests.integration.gateway import harness, one_group
 
 LEASE_US = 60_000_000
+_OLDEST = storage.Statement("update log_head set oldest = 1")
 
 
 async def test_one_owner_at_a_time_and_idle_ones_go(database_url: str) -> None:
@@ -136,7 +137,7 @@ async def test_what_webhooks_gave_up_goes_with_their_log(
 
 async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None:
     """What an endpoint has not got is kept while it is enabled or paused; events pass a disabled
-    one by, so retention does not wait for it.
+    one by, so retention does not wait for it, and none that it deletes are lost to it.
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
@@ -156,6 +157,7 @@ async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None
         await database.write(
             lambda conn: changes.make(conn, "one", "whe_1", endpoint, secrets=b"", floor=0, by=by)
         )
+        await database.write(lambda conn: conn.run(_OLDEST))
         for state, lowest in (
             (webhook_pb2.WebhookEndpoint.STATE_PAUSED, 0),
             (webhook_pb2.WebhookEndpoint.STATE_DISABLED, None),
@@ -166,10 +168,16 @@ async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None
             await watch.run_once()
             gauges = {
                 name: registry.registry.get_sample_value(f"payhub_gateway_{name}")
-                for name in ("consumers_behind", "webhooks_disabled", "parked")
+                for name in (
+                    "consumers_behind",
+                    "consumers_overtaken",
+                    "webhooks_disabled",
+                    "parked",
+                )
             }
             assert gauges == {
                 "consumers_behind": 0 if lowest is None else 7 - lowest,
+                "consumers_overtaken": int(lowest == 0),
                 "webhooks_disabled": int(lowest is None),
                 "parked": 0,
             }

@@ -349,6 +349,9 @@ async def test_over_retention(tmp_path: Any) -> None:
             return consuming.place(info.oldest_cursor) > consuming.place(late.ack_floor_cursor)
 
         await harness.until(deleted)
+        told = await consuming.status(client, "late")
+        assert (told.skipped_entries > 0, told.parked) == (True, 0)
+        assert (await consuming.status(client, "prompt")).skipped_entries == 0
         late = consuming.Member(client, "late")
         await late.got(1)
 
@@ -357,7 +360,8 @@ async def test_over_retention(tmp_path: Any) -> None:
 
         await harness.until(marked)
         marker = (await client.ask("ListParkedEvents", consumer="late")).parked_events[0]
-        assert marker.skipped_entries > 0
+        assert marker.skipped_entries >= told.skipped_entries
+        assert (await consuming.status(client, "late")).skipped_entries == 0
         assert marker.reason.startswith("SKIPPED")
         assert not marker.HasField("event")
         with pytest.raises(grpc.RpcError):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from event_gateway.consumers import machine, members, policy, records
+from event_gateway.consumers import machine, members, place, policy, records
 from tests.unit.gateway import consumer_store
 
 NOTHING = records.Known(retries=(), blocked_keys=(), parked=0)
@@ -268,6 +268,14 @@ def test_history_that_was_deleted_unread_leaves_a_marker() -> None:
     store.flush(on)
     assert (store.parked[7].skipped, store.floor) == (7, 7)
     assert positions(on.deliver(0, [session], 10)) == [9]
+
+
+def test_what_was_settled_is_not_counted_as_lost() -> None:
+    """Of the places up to some position, those below the floor and in runs are left out."""
+    at = place.Place(3)
+    at.cover(5, 8)
+    at.cover(10, 20)
+    assert [at.unsettled(upto) for upto in (2, 3, 5, 7, 9, 12, 30)] == [0, 0, 2, 2, 3, 4, 14]
 
 
 def test_an_event_deleted_before_its_delivery_blocks_nothing() -> None:

@@ -65,7 +65,7 @@ class Consumer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., filter: _Optional[_Union[_event_pb2.Filter, _Mapping]] = ..., start: _Optional[_Union[_event_stream_service_pb2.StartPoint, _Mapping]] = ..., ordering: _Optional[_Union[Consumer.Ordering, str]] = ..., ack_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_deliveries: _Optional[int] = ..., retry_backoff: _Optional[_Iterable[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]]] = ..., max_outstanding: _Optional[int] = ..., park_scope: _Optional[_Union[Consumer.ParkScope, str]] = ..., paused: _Optional[bool] = ..., idle_expiry: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ConsumerStatus(_message.Message):
-    __slots__ = ("ack_floor_cursor", "backlog", "backlog_estimated", "oldest_unsettled_age", "outstanding", "retrying", "parked", "members", "owner", "retention_headroom")
+    __slots__ = ("ack_floor_cursor", "backlog", "backlog_estimated", "oldest_unsettled_age", "outstanding", "retrying", "parked", "members", "owner", "retention_headroom", "skipped_entries")
     ACK_FLOOR_CURSOR_FIELD_NUMBER: _ClassVar[int]
     BACKLOG_FIELD_NUMBER: _ClassVar[int]
     BACKLOG_ESTIMATED_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +76,7 @@ class ConsumerStatus(_message.Message):
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     RETENTION_HEADROOM_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_ENTRIES_FIELD_NUMBER: _ClassVar[int]
     ack_floor_cursor: str
     backlog: int
     backlog_estimated: bool
@@ -86,7 +87,8 @@ class ConsumerStatus(_message.Message):
     members: int
     owner: str
     retention_headroom: _duration_pb2.Duration
-    def __init__(self, ack_floor_cursor: _Optional[str] = ..., backlog: _Optional[int] = ..., backlog_estimated: _Optional[bool] = ..., oldest_unsettled_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., outstanding: _Optional[int] = ..., retrying: _Optional[int] = ..., parked: _Optional[int] = ..., members: _Optional[int] = ..., owner: _Optional[str] = ..., retention_headroom: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    skipped_entries: int
+    def __init__(self, ack_floor_cursor: _Optional[str] = ..., backlog: _Optional[int] = ..., backlog_estimated: _Optional[bool] = ..., oldest_unsettled_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., outstanding: _Optional[int] = ..., retrying: _Optional[int] = ..., parked: _Optional[int] = ..., members: _Optional[int] = ..., owner: _Optional[str] = ..., retention_headroom: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., skipped_entries: _Optional[int] = ...) -> None: ...
 
 class Delivery(_message.Message):
     __slots__ = ("event", "lease", "attempt", "deadline", "last_reason")
