@@ -134,8 +134,9 @@ def _resolve(
         missing = len(set(positions)) - resolved
         if missing > 0:
             raise errors.NotFound(
-                f"{missing} of the positions are not parked, or wait behind one that still is; "
-                "`payctl events parked list` shows what there is",
+                f"{missing} of the positions are not parked, or wait behind one that still is. "
+                "They may have been resolved before, perhaps by this command, if an answer was "
+                "lost; `payctl events parked list` shows what there is",
                 reason="RESOURCE_NOT_FOUND",
             )
         return session.Exit.OK

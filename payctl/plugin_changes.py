@@ -24,6 +24,10 @@ TenantOption = Annotated[str, typer.Option(help="Only this tenant; without it al
 OperationOption = Annotated[
     str, typer.Option(help="Only this kind, such as authorize or refund; without it all.")
 ]
+_NOT_SET = (
+    "no such switch is set: it may have been cleared before, perhaps by this command, if an answer "
+    "was lost; see payctl plugins kills"
+)
 
 
 @plugins.app.command()
@@ -254,7 +258,7 @@ def unkill(
         if as_json:
             render.document({"cleared": cleared})
         else:
-            render.note("cleared" if cleared else "no such switch is set; see payctl plugins kills")
+            render.note("cleared" if cleared else _NOT_SET)
         return session.Exit.OK if cleared else session.Exit.ERROR
 
     session.run(ctx, work, as_json=as_json)

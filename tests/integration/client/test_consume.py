@@ -245,6 +245,7 @@ async def test_payctl_looks_after_consumers(tmp_path: pathlib.Path) -> None:
         assert "1 events put back" in await payctl("parked", "redrive", "books", position)
         gone = await payctl("parked", "redrive", "books", position, code=1)
         assert "1 of the positions are not parked" in gone
+        assert "perhaps by this command, if an answer was lost" in " ".join(gone.split())
         assert "2 events dropped" in await payctl("parked", "discard", "books", "--all")
         await payctl("parked", "discard", "books", code=2)
         dry = await payctl("consumers", "seek", "books", "--from-start", "--dry-run")

@@ -65,6 +65,7 @@ async def test_a_plugin_goes_its_way_by_commands(tmp_path: pathlib.Path) -> None
             shell("unkill", "other", *WHY, code=1),
         )
         assert "no such switch" in err
+        assert "perhaps by this command, if an answer was lost" in err
         out, _ = await shell("kills")
         assert "refund" in out
         assert "acme" in out
