@@ -8,6 +8,7 @@ address is checked, and exactly these are connected to.
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
 import threading
 import urllib.parse
@@ -20,6 +21,9 @@ CONNECTIONS_MAX = 10_000
 # Look-ups at a time, one for each name: more than one tenant has endpoints.
 LOOKUPS_MAX = 256
 _Found = list[tuple[int, int, str]]
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE)
+_NAME_CHARS_MAX = 253
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # What older tables of the standard library take for public: protocol assignments and relays, and
 # where clouds answer their own machines alone (192.0.0.192, 168.63.129.16).
@@ -54,6 +58,8 @@ def problem(url: str, *, plain_http: bool, private: bool) -> str | None:
         return "has a port that nothing listens on"
     if not url.isascii() or any(ord(each) <= 0x20 for each in url):
         return "must be in ASCII, without blanks"
+    if not _may_be_host(host):
+        return "has a host that is neither a name nor an address"
     if not private:
         name = host.rstrip(".").lower()
         if name == "localhost" or name.endswith((".localhost", ".local", ".internal")):
@@ -61,6 +67,17 @@ def problem(url: str, *, plain_http: bool, private: bool) -> str | None:
         if _literal(host) and not is_public(host):
             return "must not lie in a private, loopback or link-local network"
     return None
+
+
+def _may_be_host(host: str) -> bool:
+    """Whether a URL's host has the form of a name in DNS or of an address."""
+    if ":" not in host:
+        return len(host.rstrip(".")) <= _NAME_CHARS_MAX and _NAME.fullmatch(host) is not None
+    try:
+        ipaddress.IPv6Address(host.split("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def is_public(address: str) -> bool:

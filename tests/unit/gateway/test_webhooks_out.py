@@ -152,13 +152,34 @@ def test_only_public_addresses_pass(address: str, public: bool) -> None:
         "https://metadata.google.internal/",
         "https://exa mple.com/",
         "https://example.com:99999/",
+        "https://./",
+        "https://shop..example/",
+        "https://-shop.example/",
+        "https://shop.example,/",
+        "https://shop%2eexample/",
+        f"https://{'a' * 64}.example/",
+        f"https://{'a.' * 127}example/",
         "//example.com/",
     ],
 )
 def test_urls_that_are_not_called(url: str) -> None:
-    """Wrong schemes, credentials, names of this host and odd spellings are refused."""
+    """Wrong schemes, credentials, names of this host, odd spellings and what can't be a host are
+    refused.
+    """
     assert guard.problem(url, **OPEN) is not None
     assert guard.problem("https://example.com:8443/hook?a=b", **OPEN) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["EXAMPLE.com.", "xn--bcher-kva.example", "a_b.example", "93.184.215.14", "[2606:2800:21f::8]"],
+)
+def test_hosts_that_are_called(host: str) -> None:
+    """Names and addresses as DNS and URLs have them; one's own only where that is allowed."""
+    assert guard.problem(f"https://{host}/", **OPEN) is None
+    for own in ("hook", "my_hook-1", "127.0.0.1", "[::1]", "[fe80::1%25eth0]"):
+        assert guard.problem(f"http://{own}:8080/", plain_http=True, private=True) is None
+    assert guard.problem("http://[v1.a:b]/", plain_http=True, private=True) is not None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1.", "1.2.3.4.5", "[::1%25x]", "[v1.a:b.shop.example]"])
