@@ -4,11 +4,15 @@ Owns the command tree and the options in front of every command. Called by `__ma
 Never reaches around the public API: everything goes through payhub_client.
 """
 
+import contextlib
 import importlib.metadata
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer import core
+from typer import exceptions as typer_errors
 
 from payctl import (
     admin,
@@ -30,15 +34,48 @@ from payctl import (
     plugin_changes,
     plugins,
     refunds,
+    render,
     retry_policy,
     session,
     streams,
     subscriptions,
     webhooks,
 )
+from payhub_client import errors
+
+
+class _Commands(core.TyperGroup):
+    """All of them. Tells programs in JSON what is wrong with how they were called."""
+
+    _as_json = False
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
+        """Read the options in front of the commands."""
+        before_values = args[: args.index("--")] if "--" in args else args
+        self._as_json = "--json" in before_values
+        with self._told():
+            return super().make_context(info_name, args, *rest, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with self._told():
+            return super().invoke(ctx)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except typer_errors.TyperException as wrong:
+            if not self._as_json:
+                raise
+            found = errors.InvalidRequest(wrong.format_message(), reason="USAGE")
+            render.failure(found, as_json=True)
+            raise typer.Exit(wrong.exit_code) from None
+
 
 app = typer.Typer(
     name="payctl",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

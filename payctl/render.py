@@ -83,6 +83,7 @@ _ADVICE: Mapping[type[errors.PayhubError], str] = {
 _LOOK_AT_PLUGIN = "look at it with `payctl plugins show` and `payctl plugins health`"
 # Where the class of an error says less than its reason.
 _REASON_ADVICE: Mapping[str, str] = {
+    "USAGE": "correct the command line; --help behind the command says what it takes",
     "PLUGIN_UNKNOWN": "`payctl plugins list` names those that are allowed",
     "PLUGIN_EXISTS": _LOOK_AT_PLUGIN,
     "PLUGIN_STATE_CONFLICT": _LOOK_AT_PLUGIN,

@@ -100,6 +100,30 @@ def test_no_number_is_taken_that_no_request_can_hold(
         assert result.exit_code == 2, result.output
 
 
+def test_wrong_usage_is_told_in_json(tmp_path: pathlib.Path) -> None:
+    """A program that asks for JSON reads why its command line is wrong; people get text."""
+    wrong = (
+        (["pay", "-1", "EUR"], "-1"),
+        (["pay"], "amount"),
+        (["pay", "x", "EUR"], "x"),
+        (["--bogus", "status"], "--bogus"),
+        (["nonsense"], "nonsense"),
+        (["events", "parked", "redrive", "work"], "--all"),
+        (["--key-file", str(tmp_path / "none"), "status"], "none"),
+    )
+    runner = testing.CliRunner(env={"NO_COLOR": "1", "COLUMNS": "200"})
+    for arguments, named in wrong:
+        result = runner.invoke(commands.app, [*arguments, "--json"])
+        assert (result.exit_code, result.stdout) == (2, ""), result.output
+        told = json.loads(result.stderr)["error"]
+        assert named in told["message"]
+        assert told["reason"] == "USAGE"
+        for text in (arguments, [*arguments, "--", "--json"]):
+            result = runner.invoke(commands.app, text)
+            assert result.exit_code == 2, result.output
+            assert not result.stderr.startswith("{")
+
+
 def test_every_command_writes_json() -> None:
     """No command is without `--json`, nor without a help text."""
     for path, command in _leaves(main.get_command(commands.app), ()):
