@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from payhub.events.v1 import event_admin_service_pb2, event_admin_service_pb2_grpc
 
-from payhub_client import calls, contract
+from payhub_client import calls, contract, errors
 
 if TYPE_CHECKING:
     from payhub.events.v1.event_admin_service_pb2_grpc import EventAdminServiceAsyncStub
@@ -58,6 +58,8 @@ class EventOperations:
 
         Places, versions, types and times stay. `reason` is kept for the record and must
         hold no personal data. `timeout_s` is that of each of the calls it may take.
+
+        Raises NotFound if the log has never had an event of the entity.
         """
         request = event_admin_service_pb2.EraseEntityRequest(
             tenant_id=tenant_id, entity_type=entity_type, entity_id=entity_id, reason=reason
@@ -68,6 +70,9 @@ class EventOperations:
                 self._stub.EraseEntity, _ERASE, request, timeout_s=timeout_s
             )
             erased += response.erased_events
+            if response.unknown_entity and not erased:
+                text = f"the log has never had an event of {entity_type} {entity_id} of {tenant_id}"
+                raise errors.NotFound(text, reason="RESOURCE_NOT_FOUND")
             if response.done:
                 return erased
 

@@ -111,7 +111,10 @@ class AdminServicer(event_admin_service_pb2_grpc.EventAdminServiceServicer):
             _log.info("data erased", erased_events=erased, key_id=principal.key_id)
         # Also when nothing was: another process may have changed what this one still holds.
         await self._on_erased()
-        return pb.EraseEntityResponse(erased_events=erased, done=not after)
+        unknown = not erased and not await self._database.read(
+            lambda conn: retain.heard_of(conn, wanted)
+        )
+        return pb.EraseEntityResponse(erased_events=erased, done=not after, unknown_entity=unknown)
 
     def _shown(self, subscription_id: str, opened: stream.Open) -> pb.OpenStream:
         reader, held = opened.reader, opened.stream

@@ -97,6 +97,16 @@ _RECORD = storage.Statement(
     "erased_us) values (:erasure_id, :tenant_id, :entity_type, :entity_id, :reason, :actor, "
     ":events, :erased_us)"
 )
+_ENTITY = "tenant_id = :tenant_id and entity_type = :entity_type and entity_id = :entity_id"
+# Only some entities have versions, and what is left of the others may be the record.
+_HEARD_OF = storage.Statement(
+    " union all ".join(
+        f"select 1 from {table} where {_ENTITY}"
+        for table in ("entity_head", "event_log", "erasure")
+    )
+    + " limit 1",
+    prepared=False,
+)
 
 
 def bound(conn: storage.Connection, bounds: Bounds, current: read.State) -> int:
@@ -194,6 +204,16 @@ def erase(
             {**record, "events": len(changed), "erased_us": now_us},
         )
     return len(changed), (rows[-1][0] if len(rows) == ERASED_MAX else 0)
+
+
+def heard_of(conn: storage.Connection, wanted: Erasure) -> bool:
+    """Whether the log has, or is known to have had, an event of the entity."""
+    which = {
+        "tenant_id": wanted.tenant_id,
+        "entity_type": wanted.entity_type,
+        "entity_id": wanted.entity_id,
+    }
+    return conn.one(_HEARD_OF, which) is not None
 
 
 def _of_entity(

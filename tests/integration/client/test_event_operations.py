@@ -15,7 +15,8 @@ TENANT = "t-operations"
 
 async def test_streams_are_shown_and_an_entity_is_erased(tmp_path: pathlib.Path) -> None:
     """Operators see who follows the log, how fast and how far behind; `tail` says it of itself;
-    an erasure empties the entity's events, in steps, and needs a yes.
+    an erasure empties the entity's events, in steps, and needs a yes. Again it finds none left;
+    of an entity that the log has never heard of it says so.
     """
     with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
         key = gateway.keys.add(TENANT)
@@ -67,6 +68,14 @@ async def test_streams_are_shown_and_an_entity_is_erased(tmp_path: pathlib.Path)
         assert (await caller.query(page_size=1)).events[0].data == b"private"
         erased = await payctl(*wanted, "--yes", "--json")
         assert json.loads(erased.stdout) == {"erased_events": 50}
+        again = await payctl(*wanted, "--yes", "--json")
+        assert (again.exit_code, json.loads(again.stdout)) == (0, {"erased_events": 0})
+        for place in (1, 2, 4):
+            other = [*wanted, "--yes", "--json"]
+            other[place] += "-of-nobody"
+            nothing = await payctl(*other)
+            assert (nothing.exit_code, nothing.stdout) == (1, "")
+            assert json.loads(nothing.stderr)["error"]["reason"] == "RESOURCE_NOT_FOUND"
         events = (await caller.query(page_size=100)).events
         assert [one.entity_version for one in events] == [*range(1, 51)]
         assert all(one.redacted and not one.data and not one.user_id for one in events)

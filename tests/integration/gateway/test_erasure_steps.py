@@ -30,6 +30,7 @@ async def test_calls_that_start_anew_come_to_an_end(
 ) -> None:
     """Each call goes on behind what the calls before it erased, others' events between them, also
     after new events and after the oldest ones were deleted; one with nothing to do is done at once.
+    What was erased is known of when its events are gone, too; what never was there is not.
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
@@ -76,6 +77,14 @@ async def test_calls_that_start_anew_come_to_an_end(
             ("p2", True),
             ("p1", False),
         ]
+        while (await database.read(read.state)).oldest < len(page.entries) + 3:
+            await database.write(lambda conn: retain.delete(conn, len(page.entries) + 3))
+        other = dataclasses.replace(WANTED, entity_id="p3")
+        heard_of = [
+            await database.read(functools.partial(retain.heard_of, wanted=each))
+            for each in (WANTED, other)
+        ]
+        assert heard_of == [True, False]
     finally:
         await database.close()
 

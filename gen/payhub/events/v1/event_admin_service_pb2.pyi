@@ -87,9 +87,11 @@ class EraseEntityRequest(_message.Message):
     def __init__(self, tenant_id: _Optional[str] = ..., entity_type: _Optional[str] = ..., entity_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class EraseEntityResponse(_message.Message):
-    __slots__ = ("erased_events", "done")
+    __slots__ = ("erased_events", "done", "unknown_entity")
     ERASED_EVENTS_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_ENTITY_FIELD_NUMBER: _ClassVar[int]
     erased_events: int
     done: bool
-    def __init__(self, erased_events: _Optional[int] = ..., done: _Optional[bool] = ...) -> None: ...
+    unknown_entity: bool
+    def __init__(self, erased_events: _Optional[int] = ..., done: _Optional[bool] = ..., unknown_entity: _Optional[bool] = ...) -> None: ...
