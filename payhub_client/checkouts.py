@@ -74,8 +74,8 @@ class Checkouts:
             customer_id: who pays.
             user_id: who pays, as the caller's own user: their customer is made if there is
                 none yet. Not beside `customer_id`.
-            success_url: where the payer goes afterwards.
-            cancel_url: where the payer goes after giving up.
+            success_url: absolute URL the payer goes to afterwards.
+            cancel_url: absolute URL the payer goes to after giving up.
             open_for: 30 minutes to 24 hours; None means 24 hours.
             embedded: answer with a client secret and the publishable key, for a page of the
                 caller's own, rather than with a redirect.

@@ -97,7 +97,8 @@ class Payments:
             order_id: the caller's own order.
             metadata: anything else, at most 32 entries.
             description: text for the payer.
-            return_url: where the payer comes back to after an action.
+            return_url: absolute URL the payer comes back to after an action, of the web or of an
+                app.
             provider: plugin id; empty means the default provider.
             idempotency_key: one per intended payment.
             timeout_s: overall time, in seconds.

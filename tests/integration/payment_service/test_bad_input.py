@@ -8,6 +8,8 @@ import grpc
 import pytest
 from google.protobuf import timestamp_pb2
 from payhub.admin.v1 import key_service_pb2 as keys_pb
+from payhub.payments.v1 import checkout_service_pb2 as checkouts_pb
+from payhub.payments.v1 import checkout_service_pb2_grpc as checkouts_pb2_grpc
 from payhub.payments.v1 import customer_service_pb2 as customers_pb
 from payhub.payments.v1 import payment_service_pb2 as payments_pb
 from payhub.payments.v1 import refund_service_pb2 as refunds_pb
@@ -69,7 +71,11 @@ INVALID_CREATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "long customer": ({"references": {"customer_id": "c" * 65}}, ["references.customer_id"]),
     "long token": ({"payment_method": "t" * 256}, ["payment_method"]),
     "long text": ({"description": "d" * 513}, ["description"]),
-    "long url": ({"return_url": "u" * 2049}, ["return_url"]),
+    "long url": ({"return_url": f"https://{'u' * 2041}"}, ["return_url"]),
+    "a path alone": ({"return_url": "/back"}, ["return_url"]),
+    "a host alone": ({"return_url": "shop.example/back"}, ["return_url"]),
+    "url of nothing": ({"return_url": "https://"}, ["return_url"]),
+    "blank in a url": ({"return_url": "https://shop.example/ back"}, ["return_url"]),
     "long provider": ({"provider": "p" * 64}, ["provider"]),
     "unknown method": ({"capture_method": 7}, ["capture_method"]),
     "confirm without method": ({"payment_method": ""}, ["payment_method"]),
@@ -125,6 +131,21 @@ def _calls(caller: rig.Caller) -> dict[str, tuple[Any, Any, list[str]]]:
             pay.ConfirmPayment,
             confirm(**key, payment_id="x", payment_method="t"),
             ["payment_id"],
+        ),
+        "confirm and return": (
+            pay.ConfirmPayment,
+            confirm(**key, payment_id=PAYMENT_ID, payment_method="t", return_url="back"),
+            ["return_url"],
+        ),
+        "check out and return": (
+            checkouts_pb2_grpc.CheckoutServiceStub(caller.channel).CreateCheckout,
+            checkouts_pb.CreateCheckoutRequest(
+                **key,
+                amount=rig.money(1),
+                success_url="javascript:done()",
+                cancel_url="back",
+            ),
+            ["success_url", "cancel_url"],
         ),
         "capture 0": (
             pay.CapturePayment,
@@ -241,6 +262,13 @@ async def test_the_largest_amount_is_taken_and_more_can_not_be_written(
     captured = await caller.capture(payment.id, most)
     assert rig.amounts(captured) == (most, most, 0, 0, 0)
     assert rig.state(await caller.refund(payment.id, most)) == "SUCCEEDED"
+
+
+async def test_payers_come_back_to_pages_and_apps(caller: rig.Caller) -> None:
+    """`return_url` is of the web or of an app, or left out."""
+    for place in ("", "https://shop.example/?id={ID}", "http://localhost:80/ü", "shop-app://paid"):
+        paid = await caller.create(return_url=place)
+        assert rig.state(paid) == "SUCCEEDED", place
 
 
 async def test_page_tokens_are_of_their_query_alone(
