@@ -119,14 +119,18 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
         """Lists payments, newest first."""
         size = reading.page_size(request)
         (before_id,) = reading.page_start(request, str) or ("",)
+        from_us = _microseconds(request, "created_from")
+        before_us = _microseconds(request, "created_before")
+        if before_us and from_us >= before_us:
+            raise errors.invalid_field("created_before", "must be later than created_from")
         wanted = payment_rows.ListFilter(
             states=tuple(model.PaymentState(state) for state in request.states),
             customer_id=request.customer_id,
             user_id=request.user_id,
             order_id=request.order_id,
             provider=request.provider,
-            created_from_us=_microseconds(request, "created_from"),
-            created_before_us=_microseconds(request, "created_before"),
+            created_from_us=from_us,
+            created_before_us=before_us,
             before_id=before_id,
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)

@@ -186,6 +186,24 @@ def _calls(caller: rig.Caller) -> dict[str, tuple[Any, Any, list[str]]]:
             lists(created_from=timestamp_pb2.Timestamp(seconds=-1)),
             ["created_from"],
         ),
+        "customer of another kind": (
+            pay.ListPayments,
+            lists(customer_id=PAYMENT_ID),
+            ["customer_id"],
+        ),
+        "payment of another kind": (
+            back.ListRefunds,
+            refunds_pb.ListRefundsRequest(payment_id=CUSTOMER_ID),
+            ["payment_id"],
+        ),
+        "no time between": (
+            pay.ListPayments,
+            lists(
+                created_from=timestamp_pb2.Timestamp(seconds=9),
+                created_before=timestamp_pb2.Timestamp(seconds=9),
+            ),
+            ["created_before"],
+        ),
         "time after time": (pay.ListPayments, lists(created_before=far), ["created_before"]),
         "long page token": (pay.ListPayments, lists(page_token="t" * 513), ["page_token"]),
         "customer id": (
