@@ -45,10 +45,8 @@ class PostgresConnection:
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
     ) -> Iterable[database.Row]:
         """Returns every row; all are here by then."""
-        native = sql.postgresql
-        values = [params[name] for name in native.names]
-        # On a cursor of their own: the next statement takes away the rows of the others'.
-        return cursor(self._cursor.connection).execute(native.text, values, prepare=native.prepared)
+        # A psycopg cursor that is asked for each row runs Python for it.
+        return self.all(sql, params)
 
     def one(
         self, sql: statement.Statement, params: database.Params = database.NO_PARAMS
