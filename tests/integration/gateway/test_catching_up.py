@@ -177,7 +177,7 @@ async def test_what_was_erased_is_not_sent_from_pages_read_before(bench: Bench) 
         taker.allowed.release()
     await harness.until(lambda: len(taker.events) > 0)
     await harness.until(lambda: bench.opened.stream.blocked_s > 0)
-    await harness.until(lambda: len(bench.opened.ahead._pages) > 1)
+    await harness.until(lambda: bench.opened.ahead.waiting > 1)
     await bench.erase()
     await take_everything(taker)
     late = [event for response in taker.taken[3:] for event in response.events]
@@ -195,7 +195,7 @@ async def test_a_page_that_was_read_before_an_erasure_is_read_again(
     async def wait_until_erased(ahead: readahead.ReadAhead, timeout_s: float) -> None:
         nonlocal erased
         await waits(ahead, timeout_s)
-        if not erased and ahead._pages:
+        if not erased and ahead.waiting:
             erased = True
             await bench.erase()
 
@@ -212,12 +212,12 @@ async def test_erasures_without_end_do_not_hold_a_stream_up(
     """A page that was read after an erasure is sent, though its stream had waited since before."""
     read_on = readahead.ReadAhead._read_on
 
-    async def erase_and_read_on(ahead: readahead.ReadAhead) -> None:
+    async def erase_and_read_on(ahead: readahead.ReadAhead, run: Any) -> None:
         await bench.database.write(
             lambda conn: conn.query("update log_head set erasures = erasures + 1")
         )
         await bench.tail.refresh_anew()
-        await read_on(ahead)
+        await read_on(ahead, run)
 
     monkeypatch.setattr(readahead.ReadAhead, "_read_on", erase_and_read_on)
     taker = Taker()

@@ -2,8 +2,9 @@
 
 import asyncio
 import collections
+import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import pytest
@@ -25,53 +26,85 @@ async def database(tmp_path: Any) -> AsyncIterator[storage.Database]:
 
 
 class Log:
-    """Pages of ten places each; notes which were read."""
+    """Pages of ten places each, or as *span* says by the place before; notes which were read."""
 
-    def __init__(self) -> None:
-        self.read: list[int] = []
+    def __init__(self, span: Callable[[int], int] = lambda after: PAGE) -> None:
+        self.span = span
+        self.read: list[tuple[int, int]] = []
         self.failures: collections.deque[Exception] = collections.deque()
 
     def look(self, conn: storage.Connection, after: int, upto: int) -> cutting.Page:
         """Returns the page after a place."""
-        if self.failures:
+        with contextlib.suppress(IndexError):
             raise self.failures.popleft()
-        self.read.append(after)
-        return cutting.Page(state=STATE, parts=(), upto=min(after + PAGE, upto))
+        reached = min(after + self.span(after), upto)
+        self.read.append((after, reached))
+        return cutting.Page(state=STATE, parts=(), upto=reached)
+
+    def places(self) -> list[int]:
+        """Where the pages that were read end, one after the other from the beginning."""
+        ends = dict(self.read)
+        assert len(ends) == len(self.read), "a page was read twice"
+        places = []
+        after = 0
+        while ends:
+            after = ends.pop(after)
+            places.append(after)
+        return places
 
 
 def ahead(
     database: storage.Database, log: Log, *, upto: int, slots: asyncio.Semaphore | None = None
 ) -> readahead.ReadAhead:
     """Reads *log* from its beginning."""
-    slots = slots or asyncio.Semaphore(1)
+    slots = slots or asyncio.Semaphore(2)
     return readahead.ReadAhead(database, slots, log.look, after=0, upto=upto)
 
 
 async def next_page(pages: readahead.ReadAhead) -> cutting.Page:
     """The next page, once it is there."""
-    while (page := pages.take()) is None:
-        await pages.wait(10.0)
+    async with asyncio.timeout(10):
+        while (page := pages.take()) is None:
+            await pages.wait(10.0)
     return page
 
 
-async def read_up(pages: readahead.ReadAhead, slots: asyncio.Semaphore) -> None:
-    """Returns once the read that is under way has ended."""
-    async with asyncio.timeout(10):
-        while slots.locked():
-            await pages.wait(0.01)
-
-
-async def test_pages_come_in_order_until_the_end(database: storage.Database) -> None:
-    """Each page begins where the one before ended, and nothing is read twice."""
-    log = Log()
-    pages = ahead(database, log, upto=205)
+async def taken(pages: readahead.ReadAhead, upto: int) -> list[int]:
+    """Where the pages end that are there to be taken, up to a place."""
     places = []
     after = 0
     while pages.goes_on_after(after):
         after = (await next_page(pages)).upto
         places.append(after)
-    assert places == [*range(PAGE, 205, PAGE), 205]
-    assert log.read == list(range(0, 205, PAGE))
+        assert after <= upto
+    return places
+
+
+async def read_up(pages: readahead.ReadAhead) -> None:
+    """Returns once the reads that are under way have ended."""
+    async with asyncio.timeout(10):
+        while any(run.reading for run in pages._runs):
+            await pages.wait(0.01)
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        pytest.param(lambda after: PAGE, id="even"),
+        pytest.param(lambda after: 200 if after < 200 else 7, id="denser"),
+        pytest.param(lambda after: 7 if after < 200 else 200, id="sparser"),
+        pytest.param(lambda after: 1 + after * 7919 % 97, id="mixed"),
+    ],
+)
+async def test_pages_come_in_order_until_the_end(
+    database: storage.Database, span: Callable[[int], int]
+) -> None:
+    """Each page begins where the one before ended, and nothing is read twice."""
+    log = Log(span)
+    pages = ahead(database, log, upto=1205)
+    places = await taken(pages, 1205)
+    assert places[-1] == 1205
+    assert places == log.places()
     assert not pages.goes_on_after(100)
 
 
@@ -82,46 +115,65 @@ async def test_a_read_that_begins_anew_tells_nothing_twice(database: storage.Dat
         async def read(self, fn: Any) -> Any:
             return await database.read(lambda conn: (fn(conn), fn(conn))[1])
 
-    pages = ahead(cast(Any, Again()), Log(), upto=205)
-    places = []
-    after = 0
-    while pages.goes_on_after(after):
-        after = (await next_page(pages)).upto
-        places.append(after)
-    assert places == [*range(PAGE, 205, PAGE), 205]
+    log = Log()
+    places = await taken(ahead(cast(Any, Again()), log, upto=205), 205)
+    assert places[-1] == 205
+    assert places == sorted(set(places)) == sorted({reached for _, reached in log.read})
 
 
 async def test_a_reader_that_takes_nothing_is_read_only_so_far(
     database: storage.Database,
 ) -> None:
     """No more pages than the limit wait, however long nobody takes one."""
-    log, slots = Log(), asyncio.Semaphore(1)
-    pages = ahead(database, log, upto=1000, slots=slots)
-    for taken in range(1, 10):
+    log = Log(lambda after: PAGE if after < 300 else 3)
+    pages = ahead(database, log, upto=1000)
+    for number in range(1, 60):
         await next_page(pages)
-        await read_up(pages, slots)
-        assert len(log.read) - taken <= readahead.WAITING_MAX
-    assert len(log.read) >= 10
+        await read_up(pages)
+        assert len(log.read) - number == pages.waiting <= readahead.WAITING_MAX
+    assert pages.waiting > 0
+
+
+async def test_two_reads_are_under_way_at_once(database: storage.Database) -> None:
+    """The database works for one while another makes responses; order does not depend on them."""
+    met = threading.Barrier(2, timeout=10)
+    second_is_read = threading.Event()
+
+    class Together(Log):
+        def look(self, conn: storage.Connection, after: int, upto: int) -> cutting.Page:
+            if 2 * PAGE <= after < 5 * PAGE and not second_is_read.is_set():
+                met.wait()
+                if after == 2 * PAGE:
+                    assert second_is_read.wait(10)
+                page = super().look(conn, after, upto)
+                second_is_read.set()
+                return page
+            return super().look(conn, after, upto)
+
+    log = Together()
+    places = await taken(ahead(database, log, upto=205), 205)
+    assert second_is_read.is_set()
+    assert places == log.places()
 
 
 async def test_a_failure_is_told_once_and_reading_goes_on(database: storage.Database) -> None:
     """Pages that were read before a failure still come, and the next call tries again."""
-    log, slots = Log(), asyncio.Semaphore(1)
-    pages = ahead(database, log, upto=1000, slots=slots)
+    log = Log()
+    pages = ahead(database, log, upto=1000)
     assert (await next_page(pages)).upto == PAGE
-    await read_up(pages, slots)
+    await read_up(pages)
     log.failures.append(storage.StorageUnavailable("away"))
-    seen: list[int] = []
+    seen = [PAGE]
 
     async def read_on() -> None:
-        while len(seen) < 2 * readahead.WAITING_MAX:
+        while seen[-1] < 1000:
             seen.append((await next_page(pages)).upto)
 
     with pytest.raises(storage.StorageUnavailable, match="away"):
         await read_on()
-    assert 0 < len(seen) < readahead.WAITING_MAX
+    assert len(seen) > 1
     await read_on()
-    assert seen == [PAGE * number for number in range(2, len(seen) + 2)]
+    assert seen == log.places()
 
 
 async def test_who_has_gone_gives_the_slot_back(database: storage.Database) -> None:
@@ -144,4 +196,4 @@ async def test_who_has_gone_gives_the_slot_back(database: storage.Database) -> N
     assert (await next_page(second)).upto == 10
     go.set()
     await database.close()
-    assert held.read == [0]
+    assert [after for after, _ in held.read] == [0]
