@@ -9,7 +9,7 @@ import statistics
 
 import psutil
 
-from benchmarks import nats, report, streams
+from benchmarks import bare_fanout, nats, report, streams
 
 # The relay gathers for up to 50 ms under heavy traffic: 25 events are usual at 1,000 a second.
 RELAY_BATCH = 25
@@ -76,9 +76,12 @@ def _hundred(board: report.Board, seconds: float) -> None:
         board.figure(names[1], ours / middle["nats_core"].us_per_event)
     if board.wants("fanout_100x1000_p50_ms_tick0"):
         board.progress("fanout: 100 subscribers, tick 0")
+        at_once = dataclasses.replace(load, tick_ms=0)
         with streams.gateway() as started:
-            outcome = streams.run(started, dataclasses.replace(load, tick_ms=0))
+            outcome = streams.run(started, at_once)
         board.figure("fanout_100x1000_p50_ms_tick0", outcome.p50_ms)
+        board.progress("fanout: the same from a server that does nothing else")
+        board.note("fanout_100x1000_p50_ms_tick0_bare", bare_fanout.measure(at_once))
         board.note("fanout_100x1000_p99_ms_tick0", outcome.p99_ms)
         board.note("fanout_100x1000_us_per_event_tick0", outcome.us_per_event)
 

@@ -118,21 +118,35 @@ def cpu_s(pid: int) -> float:
     return times.user + times.system
 
 
-def run(gateway: harness.Gateway, load: Load) -> Outcome:
-    """Subscribes, publishes for a while, waits until everything has arrived."""
-    key = gateway.keys.add(publisher.TENANT)
-    sinks = [
+@contextlib.contextmanager
+def sinks(key: str, target: str, load: Load) -> Iterator[list[Sink]]:
+    """Runs the subscribers of a load; yields when all of them are confirmed."""
+    found = [
         child(
-            "benchmarks.sink", key, target=gateway.target, streams=load.streams // SINKS,
+            "benchmarks.sink", key, target=target, streams=load.streams // SINKS,
             connections=load.connections, tick_ms=load.tick_ms, filters=load.filters,
             parse=load.parse, types=TYPES, first=number * (load.streams // SINKS),
         )
         for number in range(SINKS)
     ]  # fmt: skip
-    with ended(sinks):
-        for sink in sinks:
+    with ended(found):
+        for sink in found:
             assert sink.stdout is not None
             sink.stdout.readline()
+        yield found
+
+
+def told(sinks: Sequence[Sink]) -> list[dict[str, Any]]:
+    """Returns what each of *sinks* has seen, once nothing more comes."""
+    for sink in sinks:
+        sink.send_signal(signal.SIGTERM)
+    return [json.loads(sink.communicate(timeout=120)[0]) for sink in sinks]
+
+
+def run(gateway: harness.Gateway, load: Load) -> Outcome:
+    """Subscribes, publishes for a while, waits until everything has arrived."""
+    key = gateway.keys.add(publisher.TENANT)
+    with sinks(key, gateway.target, load) as subscribers:
         before_s = cpu_s(gateway.pid)
         source = child(
             "benchmarks.publisher", key, target=gateway.target, rate=load.rate_per_s,
@@ -140,9 +154,7 @@ def run(gateway: harness.Gateway, load: Load) -> Outcome:
         )  # fmt: skip
         with ended([source]):
             published = json.loads(source.communicate(timeout=load.seconds + 120)[0])
-        for sink in sinks:
-            sink.send_signal(signal.SIGTERM)
-        seen = [json.loads(sink.communicate(timeout=120)[0]) for sink in sinks]
+        seen = told(subscribers)
         used_s = cpu_s(gateway.pid) - before_s
     check(published, seen, load)
     return Outcome(
