@@ -72,7 +72,7 @@ class Tail:
             while not stop.is_set():
                 self._wake.clear()
                 try:
-                    await self.refresh()
+                    await self.refresh_anew()
                 except storage.StorageError as failure:
                     _log.warning("can't read the event log", problem=str(failure))
                 waking = asyncio.create_task(self._wake.wait())
@@ -113,7 +113,8 @@ class Tail:
             # A larger hole is not worth filling; and what was erased in storage must not
             # live on in memory.
             self._erasures = state.erasures
-            log.reset(state.head)
+            # This process may have appended more since the state was read.
+            log.reset(max(state.head, log.head))
         if self._on_change is not None:
             self._on_change(state)
         while log.head < state.head:
@@ -128,6 +129,10 @@ class Tail:
                     bytes_max=_PAGE_BYTES,
                 )
             )
+            if page.state.oldest > after:
+                # Some were deleted before they were seen, which readers learn from storage.
+                log.reset(state.head)
+                break
             log.extend(after, page.entries, page.upto)
         log.head_us = max(log.head_us, state.head_append_us)
         if log.head > before:

@@ -1,0 +1,182 @@
+"""The log as one gateway follows it, while others append to it, erase in it and delete from it."""
+
+import asyncio
+import types
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import pytest
+from payhub.events.v1 import event_stream_service_pb2 as pb
+
+from event_gateway import appender, gateway, hub, places, problems, tail, window
+from event_gateway.api import ingest, stream
+from event_gateway.db import append, read, retain
+from servicekit import auth, clock, errors, metrics, rpc, storage
+from tests.integration.gateway import harness
+
+READER = auth.Principal(tenant_id="one", scopes=frozenset({"events:read"}), key_id="key")
+
+
+class Held:
+    """A database whose answers to reads are held back until they may go on."""
+
+    def __init__(self, inner: storage.Database) -> None:
+        self.inner = inner
+        self.reads = 0
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def read(self, fn: Callable[[storage.Connection], Any]) -> Any:
+        """Reads, and answers once it may."""
+        found = await self.inner.read(fn)
+        self.reads += 1
+        await self.go.wait()
+        return found
+
+
+class Replica:
+    """What a gateway knows of a log that others write to."""
+
+    def __init__(self, database: storage.Database, state: read.State) -> None:
+        self.database = database
+        self.time = clock.SystemClock()
+        self.held = Held(database)
+        self.window = window.Window(bytes_max=2**20, head=state.head)
+        self.hub = hub.Hub(self.window, tick_s=0.0, streams_per_tenant_max=10)
+        self.tail = tail.Tail(
+            cast(Any, self.held),
+            self.window,
+            epoch=state.epoch,
+            on_growth=self.hub.news,
+            on_change=self.hub.changed,
+        )
+        self.appender = appender.Appender(
+            database,
+            self.window,
+            on_growth=self.hub.news,
+            on_hole=self.tail.kick,
+            time=self.time,
+        )
+        self.places = places.Places(
+            database, self.window, self.tail, epoch=state.epoch, ahead_wait_s=0.1, time=self.time
+        )
+        self.streams = stream.Streams(
+            self.places,
+            self.hub,
+            stream.Settings(age_max_s=600.0, reads_max=2, reconnect_spread_s=1.0),
+            time=self.time,
+            registry=metrics.Metrics(),
+        )
+
+    async def append(self, count: int) -> None:
+        """Appends through this gateway."""
+        await self.appender.append([ingest.candidate(harness.event("one")) for _ in range(count)])
+
+    async def others_append(self, count: int) -> None:
+        """Appends through another gateway, of which this one has not heard yet."""
+        made = [ingest.candidate(harness.event("one")) for _ in range(count)]
+        now_us = self.time.now_us()
+        await self.database.write(lambda conn: append.append(conn, made, now_us))
+
+    async def others_delete(self, upto: int) -> None:
+        """Deletes what lies at or before *upto*, as the retention of another gateway does."""
+        await self.database.write(lambda conn: retain.delete(conn, upto))
+
+    def subscribe(self, **fields: Any) -> "Stream":
+        """A stream that takes all it is sent."""
+        return Stream(self, pb.SubscribeRequest(**fields))
+
+
+class Stream:
+    """One stream of a replica, and what came of it."""
+
+    def __init__(self, of: Replica, request: pb.SubscribeRequest) -> None:
+        self.taken: list[pb.SubscribeResponse] = []
+        self._of = of
+        self._request = request
+        self.serving = asyncio.create_task(self._serve())
+
+    async def write(self, data: bytes) -> None:
+        """Takes a response."""
+        self.taken.append(pb.SubscribeResponse.FromString(data))
+
+    @property
+    def positions(self) -> list[int]:
+        """Places of all events that came."""
+        return [each.position for each in harness.events_of(self.taken)]
+
+    async def ended(self) -> None:
+        """Waits for its end, and raises what it ended with."""
+        async with asyncio.timeout(harness.TIMEOUT_S):
+            await self.serving
+
+    async def _serve(self) -> None:
+        _, key = auth.new_key()
+        metadata = (("authorization", f"Bearer {key}"),)
+        call = types.SimpleNamespace(principal=READER, metadata=metadata)
+        rpc._current.set(cast(Any, call))
+        await self._of.streams.subscribe(self._request, cast(Any, self))
+
+
+@pytest.fixture
+async def replica(database_url: str) -> AsyncIterator[Replica]:
+    """A gateway's parts over an empty log, with nothing in the background."""
+    storage.migrate(database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url)
+    yield Replica(database, await database.read(read.state))
+    await database.close()
+
+
+async def test_what_was_deleted_unseen_is_missed_aloud(replica: Replica) -> None:
+    """A live reader whose gateway heard neither of events nor of their deletion, because it stood
+    still, is not sent the later ones as if nothing lay between.
+    """
+    await replica.append(1)
+    live = replica.subscribe()
+    await harness.until(lambda: len(live.taken) == 1)
+    await replica.others_append(9)
+    await replica.others_delete(6)
+    await replica.tail.refresh()
+    with pytest.raises(errors.RpcError) as ended:
+        await live.ended()
+    assert ended.value.reason == problems.EXPIRED
+    assert live.positions == []
+    late = replica.subscribe(start={"after_cursor": live.taken[0].cursor})
+    with pytest.raises(errors.RpcError) as refused:
+        await late.ended()
+    assert refused.value.reason == problems.EXPIRED
+
+
+async def test_an_erasure_does_not_set_the_window_back(replica: Replica) -> None:
+    """What this gateway appends while it learns of an erasure stays known: nobody who begins at
+    the newest place then gets what came before.
+    """
+    await replica.append(2)
+    await replica.database.write(
+        lambda conn: conn.query("update log_head set erasures = erasures + 1")
+    )
+    replica.held.go.clear()
+    refreshing = asyncio.create_task(replica.tail.refresh())
+    await harness.until(lambda: replica.held.reads == 1)
+    await replica.append(3)
+    replica.held.go.set()
+    await refreshing
+    assert (replica.window.start, replica.window.head) == (5, 5)
+
+
+async def test_a_notice_during_a_read_is_not_lost(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others append while the log is being read for somebody else is read right after."""
+    monkeypatch.setattr(tail, "POLL_S", 60.0)
+    stop = asyncio.Event()
+    replica.held.go.clear()
+    reading = asyncio.create_task(replica.tail.refresh())
+    await harness.until(lambda: replica.held.reads == 1)
+    await replica.others_append(1)
+    following = asyncio.create_task(replica.tail.run(stop))
+    await asyncio.sleep(0)
+    replica.held.go.set()
+    await harness.until(lambda: replica.window.head == 1)
+    stop.set()
+    await asyncio.gather(reading, following)
