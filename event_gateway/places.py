@@ -122,6 +122,10 @@ class Places:
                 oldest_us=await self._oldest_us(state),
             )
 
+    async def see_all(self) -> None:
+        """Returns once the window has everything that was appended before, wherever that was."""
+        await self._tail.refresh_anew()
+
     async def oldest(self) -> int:
         """Returns the place after which everything is kept."""
         return (await self.database.read(read.state)).oldest
@@ -147,7 +151,9 @@ class Places:
             raise errors.invalid_field(f"{field}.from_time", "must not lie in the future")
         await self._tail.refresh()
         state, position, oldest_us = await self.database.read(lambda conn: _at(conn, moment_us))
-        if not state.oldest or not oldest_us or oldest_us <= moment_us:
+        # Of a log in which nothing is kept, the newest event is among those that are missing.
+        is_missed = (oldest_us or state.head_append_us + 1) > moment_us
+        if not state.oldest or not is_missed:
             return Start(position=position)
         if point.expired_policy in _FAIL:
             raise problems.time_expired(epoch=self.epoch, oldest=state.oldest, oldest_us=oldest_us)

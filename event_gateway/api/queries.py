@@ -48,6 +48,7 @@ class Queries:
         matcher = matching.Matcher(tenants, spec)
         query = _fingerprint(request, spec, tenants)
         after, text = await self._start(request, query)
+        is_named = bool(request.page_token or request.after_cursor)
         size = request.page_size or PAGE_SIZE_DEFAULT
         chunks: list[bytes] = []
         count = 0
@@ -55,12 +56,14 @@ class Queries:
         head = after
         for _ in range(READS_MAX):
             found = await self._read(matcher, after, events=size - count, room=room)
-            await self._places.check_kept(after, found.state, text)
+            if is_named:
+                await self._places.check_kept(after, found.state, text)
             for part in found.parts:
                 chunks.append(part.data)
                 count += part.count
                 room -= len(part.data)
-            after, text, head = found.upto, "", found.state.head
+            after, head = max(found.upto, found.state.oldest), found.state.head
+            text, is_named = "", True
             if after >= head or count >= size or room <= PAGE_BYTES_MAX // 4:
                 break
         token = cursor.encode_page(self._places.epoch, after, query) if after < head else ""

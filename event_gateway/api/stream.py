@@ -150,6 +150,8 @@ class Streams:
         )
         subscription_id = ids.new_id("sub")
         try:
+            if request.stop_at_head:
+                await self._places.see_all()
             start = await self._places.start(request.start)
             reader = self._reader(subscription_id, request, stream, start.position)
             _log.info(

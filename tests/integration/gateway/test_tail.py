@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import pytest
+from google.protobuf import timestamp_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from event_gateway import appender, gateway, hub, places, problems, tail, window
-from event_gateway.api import ingest, stream
+from event_gateway.api import ingest, queries, stream
 from event_gateway.db import append, read, retain
 from servicekit import auth, clock, errors, metrics, rpc, storage
 from tests.integration.gateway import harness
@@ -67,6 +68,7 @@ class Replica:
             time=self.time,
             registry=metrics.Metrics(),
         )
+        self.queries = queries.Queries(self.places, queries.Keeping())
 
     async def append(self, count: int) -> None:
         """Appends through this gateway."""
@@ -85,6 +87,13 @@ class Replica:
     def subscribe(self, **fields: Any) -> "Stream":
         """A stream that takes all it is sent."""
         return Stream(self, pb.SubscribeRequest(**fields))
+
+    async def query(self, **fields: Any) -> pb.QueryEventsResponse:
+        """One page."""
+        rpc._current.set(cast(Any, types.SimpleNamespace(principal=READER)))
+        request = pb.QueryEventsRequest(**fields)
+        data = await self.queries.query_events(request, cast(Any, None))
+        return pb.QueryEventsResponse.FromString(data)
 
 
 class Stream:
@@ -180,3 +189,60 @@ async def test_a_notice_during_a_read_is_not_lost(
     await harness.until(lambda: replica.window.head == 1)
     stop.set()
     await asyncio.gather(reading, following)
+
+
+async def test_a_stream_that_stops_has_all_that_was_there(replica: Replica) -> None:
+    """Its end is the log's head at its beginning, also of what this gateway had not heard of."""
+    await replica.append(1)
+    await replica.others_append(2)
+    whole = replica.subscribe(start={"anchor": "ANCHOR_OLDEST"}, stop_at_head=True)
+    await whole.ended()
+    assert whole.positions == [1, 2, 3]
+
+
+async def test_a_time_before_what_was_deleted_is_too_old(replica: Replica) -> None:
+    """Also where nothing at all is kept any more; a time after it is not."""
+    await replica.append(3)
+    (last,) = (await replica.query(page_size=3)).events[-1:]
+    await replica.others_delete(3)
+    start = {"from_time": last.append_time}
+    with pytest.raises(errors.RpcError) as refused:
+        await replica.subscribe(start=start, stop_at_head=True).ended()
+    assert refused.value.reason == problems.EXPIRED
+    told = replica.subscribe(
+        start={**start, "expired_policy": "EXPIRED_POLICY_OLDEST"}, stop_at_head=True
+    )
+    await told.ended()
+    assert [each.notice.WhichOneof("kind") for each in told.taken] == [
+        "started",
+        "skipped",
+        "closing",
+    ]
+    after = timestamp_pb2.Timestamp()
+    after.FromMicroseconds(last.append_time.ToMicroseconds() + 1)
+    await harness.until(lambda: replica.time.now_us() > after.ToMicroseconds())
+    later = replica.subscribe(start={"from_time": after}, stop_at_head=True)
+    await later.ended()
+    assert [each.notice.WhichOneof("kind") for each in later.taken] == ["started", "closing"]
+
+
+async def test_a_query_from_the_oldest_event_never_comes_too_late(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is deleted while a query without a place begins is left out; one that named a place is
+    told.
+    """
+    await replica.append(6)
+    begin = queries.Queries._start
+
+    async def begin_and_delete(of: queries.Queries, *arguments: Any) -> Any:
+        began = await begin(of, *arguments)
+        await replica.others_delete(3)
+        return began
+
+    first = await replica.query(page_size=1)
+    monkeypatch.setattr(queries.Queries, "_start", begin_and_delete)
+    assert [each.position for each in (await replica.query()).events] == [4, 5, 6]
+    with pytest.raises(errors.RpcError) as refused:
+        await replica.query(after_cursor=first.cursor)
+    assert refused.value.reason == problems.EXPIRED
