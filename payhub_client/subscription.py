@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _Closing = event_stream_service_pb2.Notice.Closing
 
 HEARTBEATS_UNTIL_DEAD = 2.5
+# Before its first response a gateway may wait up to 30 s for a place ahead of its log.
+OPENS_WITHIN_S = 35.0
 RECONNECT_AFTER_S_MAX = 60.0
 # A stream that lived this long was healthy even if nothing happened in the log.
 HEALTHY_AFTER_S = 5.0
@@ -225,14 +227,16 @@ class Subscription:
             # While nobody reads, nothing can be received: that is no silence of the gateway.
             self._heard_s += self.timing.monotonic_s() - self._away_since_s
             self._away_since_s = None
-        while (response := await self._read()) is not None:
-            batch = self._accept(response)
-            if batch.events or batch.cursor != self._dealt_with:
-                self._away_since_s = self._heard_s
-                if not batch.events:
-                    self._dealt_with = batch.cursor
-                return batch
-        return None
+        try:
+            while (response := await self._read()) is not None:
+                batch = self._accept(response)
+                if batch.events or batch.cursor != self._dealt_with:
+                    if not batch.events:
+                        self._dealt_with = batch.cursor
+                    return batch
+            return None
+        finally:
+            self._away_since_s = self.timing.monotonic_s()
 
     async def _read(self) -> event_stream_service_pb2.SubscribeResponse | None:
         while not self._ended:
@@ -242,6 +246,8 @@ class Subscription:
                 stream = self._stream or await self._open()
                 if stream is None:
                     break
+                if self._started_s is None:
+                    silence_s = max(silence_s, OPENS_WITHIN_S)
                 async with asyncio.timeout(silence_s):
                     response = await stream.read()
                 if isinstance(response, event_stream_service_pb2.SubscribeResponse):

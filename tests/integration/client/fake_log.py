@@ -35,6 +35,7 @@ class Stream:
     refuse: status_pb2.Status | None = None
     closing: "Closing.Reason | None" = None
     reconnect_after_s: float = 0.0
+    opens_after_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -84,6 +85,9 @@ class FakeLog(event_stream_service_pb2_grpc.EventStreamServiceServicer):
             plan = self.streams.pop(0) if self.streams else self.default
             self.opened.append(request)
             self.metadata.append({k: str(v) for k, v in context.invocation_metadata()})
+        gone = threading.Event()
+        context.add_callback(gone.set)
+        gone.wait(plan.opens_after_s)
         if plan.refuse is not None:
             context.abort_with_status(rpc_status.to_status(plan.refuse))
         position = self._start(request.start)

@@ -102,6 +102,36 @@ async def test_time_at_work_is_no_silence(log: FakeLog) -> None:
     assert len(log.opened) == 2
 
 
+async def test_time_between_reads_that_were_given_up_is_no_silence(log: FakeLog) -> None:
+    """Nor is time at work after a read that timed out."""
+    log.append(1)
+    time = reading.Time()
+    async with payhub_client.Client(
+        log.target, key="k", events_target=log.target, timing=time.timing()
+    ) as client:
+        subscription = client.events.subscribe(start="oldest", give_up_after_s=1.0)
+        got = await reading.take(subscription, 1)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(subscription), 0.1)
+        time.now_s += 600.0
+        log.streams = [Stream(refuse=fake_payments.status(Code.UNAVAILABLE))]
+        log.append(1)
+        got += await reading.take(subscription, 1)
+    assert reading.numbers(got) == [1, 2]
+    assert len(log.opened) == 3
+
+
+async def test_a_gateway_may_take_longer_to_open_a_stream_than_to_beat(
+    client: payhub_client.Client, log: FakeLog
+) -> None:
+    """Who wishes quick heartbeats still learns why its cursor is of no use, which takes time."""
+    refusal = fake_payments.status(Code.FAILED_PRECONDITION, "CURSOR_AHEAD")
+    log.streams = [Stream(refuse=refusal, opens_after_s=0.5)]
+    with pytest.raises(errors.CursorAhead):
+        await anext(client.events.subscribe(after="e1:99", heartbeat_s=0.02))
+    assert len(log.opened) == 1
+
+
 async def test_a_bug_in_the_gateway_is_not_hidden_for_ever(
     hasty: payhub_client.Client, log: FakeLog
 ) -> None:
