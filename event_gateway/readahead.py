@@ -147,9 +147,11 @@ class ReadAhead:
         def look(conn: storage.Connection) -> None:
             after = start
             for _ in range(room):
+                if self._ended:
+                    return
                 page = self._look(conn, after, run.upto)
                 self._loop.call_soon_threadsafe(self._arrive, run, after, page)
-                if self._ended or page.upto in (after, run.upto):
+                if page.upto in (after, run.upto):
                     return
                 after = page.upto
 

@@ -197,3 +197,20 @@ async def test_who_has_gone_gives_the_slot_back(database: storage.Database) -> N
     go.set()
     await database.close()
     assert [after for after, _ in held.read] == [0]
+
+
+async def test_a_read_that_begins_too_late_reads_nothing() -> None:
+    """One that waited for a connection until its reader had gone costs those who wait no page."""
+    log, queued = Log(), asyncio.Queue[Any]()
+
+    class Busy:
+        async def read(self, fn: Any) -> None:
+            queued.put_nowait(fn)
+            await asyncio.Event().wait()
+
+    pages = ahead(cast(Any, Busy()), log, upto=1000)
+    assert pages.take() is None
+    late = await queued.get()
+    pages.end()
+    late(None)
+    assert log.read == []
