@@ -92,6 +92,11 @@ def stalled(timeout_s: float) -> errors.RpcError:
     )
 
 
+def key_lost() -> errors.RpcError:
+    """The key that opened the stream was revoked, or lost the rights it had."""
+    return errors.key_invalid("the API key was revoked, or may not read this any more")
+
+
 def too_many_streams(limit: int, *, retry_after_s: float) -> errors.RpcError:
     """The tenant has as many open streams as it may."""
     return errors.overloaded(

@@ -26,7 +26,7 @@ from event_gateway import (
     subscription,
 )
 from event_gateway.api import queries
-from servicekit import auth, clock, ids, logs, metrics, rpc
+from servicekit import auth, clock, errors, ids, logs, metrics, rpc
 
 SERVICE = pb.DESCRIPTOR.services_by_name["EventStreamService"].full_name
 
@@ -175,11 +175,19 @@ class Streams:
         except asyncio.CancelledError:
             if not stream.stalled:
                 raise
-            self._stalled.inc()
-            raise problems.stalled(self._hub.stall_s) from None
+            raise self._cut_off(stream) from None
         finally:
             self.opened.pop(subscription_id, None)
             self._hub.leave(stream)
+
+    def _cut_off(self, stream: hub.Stream) -> errors.RpcError:
+        """Returns why a stream ends whose client did not take its last response."""
+        if stream.close_reason == _Closing.REASON_AUTH_EXPIRED:
+            return problems.key_lost()
+        if stream.close_reason:
+            return errors.unavailable("the gateway is stopping", retry_after_s=1.0)
+        self._stalled.inc()
+        return problems.stalled(self._hub.stall_s)
 
     def _reader(
         self,

@@ -8,6 +8,7 @@ uses. Called by the API and the background of the gateway.
 import asyncio
 import dataclasses
 
+from event_gateway import problems
 from event_gateway.consumers import group, member, source
 from event_gateway.db import commands, consumers, progress, read
 from servicekit import clock, errors, logs, storage
@@ -65,7 +66,7 @@ class Groups:
     def close(self, stream: member.Member, reason: object) -> None:
         """Ends a member's stream whose key lost its rights."""
         del reason
-        stream.end(errors.key_invalid("the API key was revoked, or may not read this any more"))
+        stream.end(problems.key_lost())
 
     def news(self) -> None:
         """Says that the log has grown."""

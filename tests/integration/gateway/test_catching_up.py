@@ -15,13 +15,14 @@ from event_gateway import appender, gateway, hub, places, readahead, subscriptio
 from event_gateway.api import ingest, stream
 from event_gateway.consumers import records
 from event_gateway.db import read, retain
-from servicekit import auth, clock, ids, metrics, rpc, storage
+from servicekit import auth, clock, errors, ids, metrics, rpc, storage
 from tests.integration.gateway import harness
 
 EVENTS = 4_000
 EVENT_BYTES = 1_000
 # The newest fourth of the log.
 WINDOW_BYTES = EVENTS * EVENT_BYTES // 4
+Closing = pb.Notice.Closing
 CONSUMER = auth.Principal(tenant_id="one", scopes=frozenset({"events:read"}), key_id="key")
 
 
@@ -183,6 +184,22 @@ async def test_what_was_erased_is_not_sent_from_pages_read_before(bench: Bench) 
     late = [event for response in taker.taken[3:] for event in response.events]
     assert late
     assert all(event.redacted for event in late)
+
+
+async def test_who_takes_no_last_word_is_told_why_all_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed stream whose client is not taking what it was sent ends as closed, not stalled."""
+    monkeypatch.setattr(hub, "_LAST_WORD_S", 0.0)
+    ends = {Closing.REASON_DRAINING: "UNAVAILABLE", Closing.REASON_AUTH_EXPIRED: "KEY_INVALID"}
+    for reason, told in ends.items():
+        bench.subscribe(Taker())
+        await harness.until(lambda: any(each.blocked_s for each in bench.hub.streams))
+        bench.hub.close(bench.opened.stream, reason)
+        with pytest.raises(errors.RpcError) as ended:
+            await asyncio.wait_for(bench._serving[-1], harness.TIMEOUT_S)
+        assert ended.value.reason == told
+    assert not bench.streams._stalled._value.get()
 
 
 async def test_a_page_that_was_read_before_an_erasure_is_read_again(
