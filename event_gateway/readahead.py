@@ -8,6 +8,8 @@ sent.
 import asyncio
 import collections
 import contextlib
+import dataclasses
+import itertools
 from collections.abc import Callable
 
 from event_gateway import cutting
@@ -20,10 +22,31 @@ _RUNS_MAX = 2
 _RUN_PAGES = 2
 # All that is held for a reader that takes nothing, besides the page that is being sent.
 WAITING_MAX = _RUNS_MAX * _RUN_PAGES
+# Once so many pages wait for readers that are slower than storage, each is read for when it asks
+# and no sooner.
+CROWDED_AT = 256
 # How much of its pages a run is meant to fill: what is left over costs a read of its own.
 _FULL = 0.9
 
 Look = Callable[[storage.Connection, int, int], cutting.Page]
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Shared:
+    """What the readers of a process have in common.
+
+    Attributes:
+        reads: Bounds their reads at a time.
+        waiting: Pages that wait for all of them.
+    """
+
+    reads: asyncio.Semaphore
+    waiting: int = 0
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether nothing is to be read that nobody asks for yet."""
+        return self.waiting >= CROWDED_AT
 
 
 class _Run:
@@ -55,7 +78,7 @@ class ReadAhead:
 
     Args:
         database: Where the log is.
-        slots: Bounds the reads of all readers.
+        shared: What it has in common with other readers.
         look: Returns the first page between two positions; called in threads.
         after: Position to read after.
         upto: Last position to read.
@@ -64,14 +87,14 @@ class ReadAhead:
     def __init__(
         self,
         database: storage.Database,
-        slots: asyncio.Semaphore,
+        shared: Shared,
         look: Look,
         *,
         after: int,
         upto: int,
     ) -> None:
         self._database = database
-        self._slots = slots
+        self._shared = shared
         self._look = look
         self._loop = asyncio.get_running_loop()
         self._taken = self._planned = after
@@ -79,6 +102,8 @@ class ReadAhead:
         self._runs: collections.deque[_Run] = collections.deque()
         # How many places a page covers, by the last ones.
         self._span = 0
+        # Whether the next page was asked for and was not there.
+        self._is_asked = False
         self._failure: Exception | None = None
         self._news = asyncio.Event()
         self._ended = False
@@ -104,9 +129,11 @@ class ReadAhead:
         if self._runs and self._runs[0].pages:
             page = self._runs[0].pages.popleft()
             self._taken = page.upto
+            self._shared.waiting -= 1
         elif self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+        self._is_asked = page is None
         if self._failure is None:
             self._read_more()
         return page
@@ -121,7 +148,9 @@ class ReadAhead:
     def end(self) -> None:
         """Stops reading."""
         self._ended = True
+        self._shared.waiting -= self.waiting
         for run in self._runs:
+            run.pages.clear()
             if run.reading is not None:
                 run.reading.cancel()
 
@@ -129,20 +158,41 @@ class ReadAhead:
         """Begins the reads for which there is room."""
         while self._runs and self._runs[0].is_done:
             self._runs.popleft()
+        is_crowded = self._shared.is_crowded
+        if is_crowded and (not self._is_asked or (self._runs and self._runs[0].pages)):
+            return
+        runs_max = 1 if is_crowded else _RUNS_MAX
         is_known = self._span > 0
-        while len(self._runs) < _RUNS_MAX and self._planned < self._upto:
+        while len(self._runs) < runs_max and self._planned < self._upto:
             if not is_known and self._runs:
                 break
             places = max(int(self._span * _RUN_PAGES * _FULL), 1)
             upto = min(self._planned + places, self._upto) if is_known else self._upto
             self._runs.append(_Run(after=self._planned, upto=upto, is_open=not is_known))
             self._planned = upto
-        for run in self._runs:
+        for run in itertools.islice(self._runs, runs_max):
             if run.reading is None and run.read < run.upto and len(run.pages) < _RUN_PAGES:
                 run.reading = asyncio.create_task(self._read_on(run))
 
     async def _read_on(self, run: _Run) -> None:
-        start, room = run.read, _RUN_PAGES - len(run.pages)
+        try:
+            async with self._shared.reads:
+                await self._database.read(self._next_look(run))
+        except Exception as failure:
+            self._failure = failure
+        finally:
+            run.reading = None
+            if run.is_open:
+                run.is_open = False
+                run.upto = self._planned = run.read
+            self._news.set()
+        if self._failure is None and not self._ended:
+            self._read_more()
+
+    def _next_look(self, run: _Run) -> Callable[[storage.Connection], None]:
+        """Returns what reads on in a thread, now that it may."""
+        start = run.read
+        room = 1 if self._shared.is_crowded else _RUN_PAGES - len(run.pages)
 
         def look(conn: storage.Connection) -> None:
             after = start
@@ -155,25 +205,14 @@ class ReadAhead:
                     return
                 after = page.upto
 
-        try:
-            async with self._slots:
-                await self._database.read(look)
-        except Exception as failure:
-            self._failure = failure
-        finally:
-            run.reading = None
-            if run.is_open:
-                run.is_open = False
-                run.upto = self._planned = run.read
-            self._news.set()
-        if self._failure is None and not self._ended:
-            self._read_more()
+        return look
 
     def _arrive(self, run: _Run, after: int, page: cutting.Page) -> None:
-        if after != run.read:
+        if self._ended or after != run.read:
             # The database runs the read again, and this page is there.
             return
         run.read = page.upto
+        self._shared.waiting += 1
         run.pages.append(page)
         # A page that ends with its run may have had room.
         span = page.upto - after

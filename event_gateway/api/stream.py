@@ -113,7 +113,7 @@ class Streams:
         self._places = checked
         self._hub = streams
         self._settings = settings
-        self._reads = asyncio.Semaphore(settings.reads_max)
+        self._ahead = readahead.Shared(reads=asyncio.Semaphore(settings.reads_max))
         self._time = time
         self._spread = spread
         self._fell_behind = registry.counter(
@@ -302,7 +302,7 @@ class Streams:
     ) -> readahead.ReadAhead:
         look = reader.reading().page
         return readahead.ReadAhead(
-            self._places.database, self._reads, look, after=wanted.after, upto=wanted.upto
+            self._places.database, self._ahead, look, after=wanted.after, upto=wanted.upto
         )
 
 

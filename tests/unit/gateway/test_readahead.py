@@ -57,8 +57,8 @@ def ahead(
     database: storage.Database, log: Log, *, upto: int, slots: asyncio.Semaphore | None = None
 ) -> readahead.ReadAhead:
     """Reads *log* from its beginning."""
-    slots = slots or asyncio.Semaphore(2)
-    return readahead.ReadAhead(database, slots, log.look, after=0, upto=upto)
+    shared = readahead.Shared(reads=slots or asyncio.Semaphore(2))
+    return readahead.ReadAhead(database, shared, log.look, after=0, upto=upto)
 
 
 async def next_page(pages: readahead.ReadAhead) -> cutting.Page:
@@ -132,6 +132,28 @@ async def test_a_reader_that_takes_nothing_is_read_only_so_far(
         await read_up(pages)
         assert len(log.read) - number == pages.waiting <= readahead.WAITING_MAX
     assert pages.waiting > 0
+
+
+async def test_readers_that_take_nothing_are_bounded_together(
+    database: storage.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once enough pages wait for all of them, nobody is read for ahead; who asks gets a page, and
+    what waited for those who left makes room.
+    """
+    monkeypatch.setattr(readahead, "CROWDED_AT", 2 * readahead.WAITING_MAX)
+    shared = readahead.Shared(reads=asyncio.Semaphore(2))
+    logs = [Log() for _ in range(20)]
+    readers = [readahead.ReadAhead(database, shared, log.look, after=0, upto=1000) for log in logs]
+    for each in readers:
+        assert (await next_page(each)).upto == PAGE
+        await read_up(each)
+    assert shared.waiting == sum(each.waiting for each in readers)
+    assert shared.waiting <= readahead.CROWDED_AT + readahead.WAITING_MAX
+    reached = [(await next_page(readers[-1])).upto for _ in range(5)]
+    assert [PAGE, *reached] == logs[-1].places()
+    for each in readers:
+        each.end()
+    assert shared.waiting == 0
 
 
 async def test_two_reads_are_under_way_at_once(database: storage.Database) -> None:
