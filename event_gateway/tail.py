@@ -105,9 +105,15 @@ class Tail:
         before = log.head
         state = await self._database.read(read.state)
         if state.epoch != self._epoch or state.head < before:
+            advice = ""
+            if state.epoch == self._epoch:
+                advice = (
+                    "; stop all gateways and run `python -m event_gateway new-epoch`, or readers "
+                    "that were further miss what takes the lost places"
+                )
             raise LogReplaced(
                 f"the log was at {before} in epoch {self._epoch:08x} and is at {state.head} "
-                f"in epoch {state.epoch:08x}: it was restored or rebuilt"
+                f"in epoch {state.epoch:08x}: it was restored or rebuilt{advice}"
             )
         if state.head - log.head > _FILL_MAX or state.erasures != self._erasures:
             # A larger hole is not worth filling; and what was erased in storage must not

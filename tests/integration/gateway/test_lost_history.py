@@ -112,7 +112,9 @@ async def test_a_restored_log_begins_a_new_epoch(database_url: str) -> None:
 
 
 async def test_a_log_replaced_under_a_running_gateway_ends_it(new_postgres_database: Any) -> None:
-    """A gateway whose log went back must not serve it as if nothing had happened."""
+    """A gateway whose log went back must not serve it as if nothing had happened, and says what
+    keeps others from it, too.
+    """
     url = new_postgres_database()
     with harness.running(url) as gateway:
         client = gateway.tenant("one")
@@ -124,7 +126,8 @@ async def test_a_log_replaced_under_a_running_gateway_ends_it(new_postgres_datab
             "update log_head set head = 1",
         )
         assert await asyncio.to_thread(gateway.ended) == 1
-        assert "it was restored or rebuilt" in gateway.log()
+        assert "it was restored or rebuilt; stop all gateways" in gateway.log()
+        assert "event_gateway new-epoch" in gateway.log()
 
 
 @pytest.mark.timeout(120)
