@@ -209,6 +209,8 @@ class Subscription:
             if batch is None:
                 raise StopAsyncIteration
             self._pending.extend(batch.events)
+        if self._stopped.is_set() or self.link.closed:
+            raise StopAsyncIteration
         event = self._pending.popleft()
         # Only the last event of a response may carry its cursor: the others lie before it.
         return Delivery(event=event, cursor=self._dealt_with if self._pending else self._received)

@@ -164,6 +164,27 @@ async def test_closing_wakes_a_reader_that_waits(
     assert not reader.cancelled()
 
 
+@pytest.mark.parametrize("whole", [False, True])
+async def test_nothing_is_handed_over_after_closing(
+    client: payhub_client.Client, log: FakeLog, whole: bool
+) -> None:
+    """What is left of a response then comes again to whoever resumes with the cursor."""
+    log.append(3)
+    closing = payhub_client.Client(log.target, key="k", events_target=log.target)
+    subscription = closing.events.subscribe(start="oldest")
+    got = []
+    async for delivery in subscription:
+        got.append(delivery)
+        if whole:
+            await closing.close()
+        else:
+            subscription.close()
+    await closing.close()
+    assert reading.numbers(got) == [1]
+    async with client.events.subscribe(after=subscription.cursor) as resumed:
+        assert reading.numbers(await reading.take(resumed, 3)) == [1, 2, 3]
+
+
 async def test_closing_the_client_ends_its_subscriptions(log: FakeLog) -> None:
     """A reader whose client is closed stops without an error."""
     started = asyncio.Event()
