@@ -28,11 +28,13 @@ class Start:
 
     Attributes:
         position: Reading begins after it.
+        from_oldest: Whether it is the oldest place, whichever that is when reading begins.
         skipped: Whether history was passed over to get there.
         requested: The cursor the caller had named, if it was one.
     """
 
     position: int
+    from_oldest: bool = False
     skipped: bool = False
     requested: str = ""
 
@@ -86,7 +88,7 @@ class Places:
         if kind == "from_time":
             return await self._from_time(point, field)
         if point.anchor == pb.StartPoint.ANCHOR_OLDEST:
-            return Start(position=await self.oldest())
+            return Start(position=await self.oldest(), from_oldest=True)
         return Start(position=self._window.head)
 
     async def resolve(self, text: str, *, field: str) -> int:
@@ -160,10 +162,9 @@ class Places:
         return await self._skip(point.expired_policy, "")
 
     async def _skip(self, policy: _Policy, requested: str) -> Start:
-        position = self._window.head
-        if policy == pb.StartPoint.EXPIRED_POLICY_OLDEST:
-            position = await self.oldest()
-        return Start(position=position, skipped=True, requested=requested)
+        from_oldest = policy == pb.StartPoint.EXPIRED_POLICY_OLDEST
+        position = await self.oldest() if from_oldest else self._window.head
+        return Start(position=position, from_oldest=from_oldest, skipped=True, requested=requested)
 
     async def _oldest_us(self, state: read.State) -> int:
         return await self.database.read(lambda conn: read.oldest_append_us(conn, state))

@@ -67,6 +67,7 @@ class Open:
     Attributes:
         request: What the client asked for.
         opened_us: When, epoch microseconds.
+        from_oldest: It begins with the oldest event, and nothing came of that yet.
         rate: Of the events it is sent.
         ahead: What is read for it from storage.
     """
@@ -75,6 +76,7 @@ class Open:
     stream: hub.Stream
     reader: subscription.Subscription
     opened_us: int
+    from_oldest: bool
     rate: hub.Rate
     ahead: readahead.ReadAhead | None = None
 
@@ -165,6 +167,7 @@ class Streams:
                 stream=stream,
                 reader=reader,
                 opened_us=self._time.now_us(),
+                from_oldest=start.from_oldest,
                 rate=hub.Rate(self._hub.monotonic_s()),
             )
             stream.task = asyncio.current_task()
@@ -248,6 +251,7 @@ class Streams:
                 continue
             # The window serves it now.
             opened.drop()
+            opened.from_oldest = False
             if action is None:
                 owes = stream.checkpoint_upto > reader.sent and reader.owes(stream.checkpoint_upto)
                 if owes or self._hub.heartbeat_due(stream):
@@ -285,11 +289,16 @@ class Streams:
             await ahead.wait(max(stream.heartbeat_s - silent_s, 0.0))
             if self._hub.heartbeat_due(stream):
                 await write(reader.heartbeat())
-        await self._places.check_kept(wanted.after, found.state)
+        if opened.from_oldest:
+            # What was deleted since is no part of it, and nothing is left of it.
+            found = dataclasses.replace(found, upto=max(found.upto, found.state.oldest))
+        else:
+            await self._places.check_kept(wanted.after, found.state)
         if found.state.erasures < self._hub.erasures:
             # What was erased in storage must not live on in memory: this and what follows is
             # read again.
             return
+        opened.from_oldest = False
         for data in reader.take(found):
             await write(data)
             if stream.close_reason or found.state.erasures < self._hub.erasures:

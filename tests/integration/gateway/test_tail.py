@@ -141,15 +141,16 @@ async def test_what_was_deleted_unseen_is_missed_aloud(replica: Replica) -> None
     still, is not sent the later ones as if nothing lay between.
     """
     await replica.append(1)
-    live = replica.subscribe()
-    await harness.until(lambda: len(live.taken) == 1)
+    live, whole = replica.subscribe(), replica.subscribe(start={"anchor": "ANCHOR_OLDEST"})
+    await harness.until(lambda: len(live.taken) == 1 and whole.positions == [1])
     await replica.others_append(9)
     await replica.others_delete(6)
     await replica.tail.refresh()
-    with pytest.raises(errors.RpcError) as ended:
-        await live.ended()
-    assert ended.value.reason == problems.EXPIRED
-    assert live.positions == []
+    for each in (live, whole):
+        with pytest.raises(errors.RpcError) as ended:
+            await each.ended()
+        assert ended.value.reason == problems.EXPIRED
+    assert (live.positions, whole.positions) == ([], [1])
     late = replica.subscribe(start={"after_cursor": live.taken[0].cursor})
     with pytest.raises(errors.RpcError) as refused:
         await late.ended()
@@ -226,21 +227,33 @@ async def test_a_time_before_what_was_deleted_is_too_old(replica: Replica) -> No
     assert [each.notice.WhichOneof("kind") for each in later.taken] == ["started", "closing"]
 
 
-async def test_a_query_from_the_oldest_event_never_comes_too_late(
+async def test_who_begins_with_the_oldest_event_never_comes_too_late(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is deleted while a query without a place begins is left out; one that named a place is
-    told.
+    """What is deleted while a query or a stream begins there is left out; one that named a place
+    is told.
     """
     await replica.append(6)
     begin = queries.Queries._start
+    first = await replica.query(page_size=1)
+    start = places.Places.start
+
+    async def start_and_delete(of: places.Places, *arguments: Any) -> Any:
+        started = await start(of, *arguments)
+        await replica.others_delete(2)
+        return started
+
+    replica.window.reset(6)
+    monkeypatch.setattr(places.Places, "start", start_and_delete)
+    whole = replica.subscribe(start={"anchor": "ANCHOR_OLDEST"}, stop_at_head=True)
+    await whole.ended()
+    assert whole.positions == [3, 4, 5, 6]
 
     async def begin_and_delete(of: queries.Queries, *arguments: Any) -> Any:
         began = await begin(of, *arguments)
         await replica.others_delete(3)
         return began
 
-    first = await replica.query(page_size=1)
     monkeypatch.setattr(queries.Queries, "_start", begin_and_delete)
     assert [each.position for each in (await replica.query()).events] == [4, 5, 6]
     with pytest.raises(errors.RpcError) as refused:
