@@ -249,7 +249,10 @@ class Subscription:
                 if stream is None:
                     break
                 if self._started_s is None:
-                    silence_s = max(silence_s, OPENS_WITHIN_S)
+                    opens_s = OPENS_WITHIN_S
+                    if self.give_up_after_s is not None:
+                        opens_s = min(opens_s, self.give_up_after_s)
+                    silence_s = max(silence_s, opens_s)
                 async with asyncio.timeout(silence_s):
                     response = await stream.read()
                 if isinstance(response, event_stream_service_pb2.SubscribeResponse):

@@ -124,12 +124,19 @@ async def test_time_between_reads_that_were_given_up_is_no_silence(log: FakeLog)
 async def test_a_gateway_may_take_longer_to_open_a_stream_than_to_beat(
     client: payhub_client.Client, log: FakeLog
 ) -> None:
-    """Who wishes quick heartbeats still learns why its cursor is of no use, which takes time."""
+    """Who wishes quick heartbeats still learns why its cursor is of no use, which takes time; who
+    gives up sooner does so.
+    """
     refusal = fake_payments.status(Code.FAILED_PRECONDITION, "CURSOR_AHEAD")
     log.streams = [Stream(refuse=refusal, opens_after_s=0.5)]
     with pytest.raises(errors.CursorAhead):
         await anext(client.events.subscribe(after="e1:99", heartbeat_s=0.02))
     assert len(log.opened) == 1
+    log.streams = [Stream(opens_after_s=60.0)]
+    with pytest.raises(errors.Unavailable, match="nothing received"):
+        await asyncio.wait_for(
+            anext(client.events.subscribe(heartbeat_s=0.02, give_up_after_s=0.3)), 20
+        )
 
 
 async def test_a_bug_in_the_gateway_is_not_hidden_for_ever(
