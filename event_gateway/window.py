@@ -131,7 +131,15 @@ class Window:
 
     def since(self, after: int) -> Sequence[Row]:
         """Returns the entries after position *after* that are still here."""
-        return self._entries[max(bisect.bisect_right(self._positions, after), self._first) :]
+        return self._entries[self._index_after(after) :]
+
+    def next(self, after: int) -> Row | None:
+        """Returns the first of them, if there is one."""
+        index = self._index_after(after)
+        return self._entries[index] if index < len(self._entries) else None
+
+    def _index_after(self, position: int) -> int:
+        return max(bisect.bisect_right(self._positions, position), self._first)
 
     def _trim(self) -> None:
         while self.size_bytes > self._bytes_max and len(self) > 1:

@@ -139,7 +139,7 @@ class AdminServicer(event_admin_service_pb2_grpc.EventAdminServiceServicer):
         del shown.filter.tenant_ids[:]
         shown.filter.tenant_ids.extend(held.tenants)
         shown.max_batch_delay.FromMicroseconds(round(held.group.pace.delay_s * 1e6))
-        missing = next(iter(log.since(reader.sent)), None)
+        missing = log.next(reader.sent)
         if missing is not None:
             lag_us = now_us - splice.append_us(splice.stored_event(missing[5]))
             shown.lag.FromMicroseconds(max(lag_us, 0))

@@ -52,5 +52,8 @@ def test_old_entries_go_and_the_start_says_so() -> None:
     assert windows.positions(windows.take(log, log.start, windows.EVERYTHING)) == list(
         range(log.start + 1, 4001)
     )
+    for place in (0, log.start, 3999, 4000):
+        rest = log.since(place)
+        assert log.next(place) == (rest[0] if rest else None)
     log.reset(9000)
     assert (log.start, log.head, len(log), log.size_bytes) == (9000, 9000, 0, 0)
