@@ -122,6 +122,11 @@ class Subscription:
         notice = pb.Notice.Skipped(requested_cursor=requested, resumed_cursor=resumed)
         return self._respond([], pb.Notice(skipped=notice))
 
+    def pass_over(self, position: int, requested: str) -> bytes:
+        """Returns a response that says that reading begins after *position* and no sooner."""
+        self._advance(position)
+        return self.skipped(requested)
+
     def heartbeat(self) -> bytes:
         """Returns a response that says only where the reader is."""
         if self._phase == LIVE:

@@ -67,7 +67,7 @@ class Open:
     Attributes:
         request: What the client asked for.
         opened_us: When, epoch microseconds.
-        from_oldest: It begins with the oldest event, and nothing came of that yet.
+        beginning: Where it begins, until something came of that.
         rate: Of the events it is sent.
         ahead: What is read for it from storage.
     """
@@ -76,7 +76,7 @@ class Open:
     stream: hub.Stream
     reader: subscription.Subscription
     opened_us: int
-    from_oldest: bool
+    beginning: places.Start | None
     rate: hub.Rate
     ahead: readahead.ReadAhead | None = None
 
@@ -167,7 +167,7 @@ class Streams:
                 stream=stream,
                 reader=reader,
                 opened_us=self._time.now_us(),
-                from_oldest=start.from_oldest,
+                beginning=start,
                 rate=hub.Rate(self._hub.monotonic_s()),
             )
             stream.task = asyncio.current_task()
@@ -251,7 +251,7 @@ class Streams:
                 continue
             # The window serves it now.
             opened.drop()
-            opened.from_oldest = False
+            opened.beginning = None
             if action is None:
                 owes = stream.checkpoint_upto > reader.sent and reader.owes(stream.checkpoint_upto)
                 if owes or self._hub.heartbeat_due(stream):
@@ -289,16 +289,18 @@ class Streams:
             await ahead.wait(max(stream.heartbeat_s - silent_s, 0.0))
             if self._hub.heartbeat_due(stream):
                 await write(reader.heartbeat())
-        if opened.from_oldest:
-            # What was deleted since is no part of it, and nothing is left of it.
-            found = dataclasses.replace(found, upto=max(found.upto, found.state.oldest))
+        oldest, beginning = found.state.oldest, opened.beginning
+        if wanted.after < oldest and beginning is not None and beginning.from_oldest:
+            # What was deleted since then is no part of it any more.
+            found = dataclasses.replace(found, upto=max(found.upto, oldest))
+            await write(reader.pass_over(oldest, beginning.requested))
         else:
             await self._places.check_kept(wanted.after, found.state)
         if found.state.erasures < self._hub.erasures:
             # What was erased in storage must not live on in memory: this and what follows is
             # read again.
             return
-        opened.from_oldest = False
+        opened.beginning = None
         for data in reader.take(found):
             await write(data)
             if stream.close_reason or found.state.erasures < self._hub.erasures:

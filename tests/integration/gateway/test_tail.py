@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import timestamp_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import appender, gateway, hub, places, problems, tail, window
+from event_gateway import appender, cursor, gateway, hub, places, problems, tail, window
 from event_gateway.api import ingest, queries, stream
 from event_gateway.db import append, read, retain
 from servicekit import auth, clock, errors, metrics, rpc, storage
@@ -230,8 +230,8 @@ async def test_a_time_before_what_was_deleted_is_too_old(replica: Replica) -> No
 async def test_who_begins_with_the_oldest_event_never_comes_too_late(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is deleted while a query or a stream begins there is left out; one that named a place
-    is told.
+    """What is deleted while a query or a stream begins there is left out, which streams say; one
+    that named a place is refused.
     """
     await replica.append(6)
     begin = queries.Queries._start
@@ -248,6 +248,9 @@ async def test_who_begins_with_the_oldest_event_never_comes_too_late(
     whole = replica.subscribe(start={"anchor": "ANCHOR_OLDEST"}, stop_at_head=True)
     await whole.ended()
     assert whole.positions == [3, 4, 5, 6]
+    kinds = [each.notice.WhichOneof("kind") for each in whole.taken]
+    assert kinds[:2] == ["started", "skipped"]
+    assert cursor.decode(whole.taken[1].notice.skipped.resumed_cursor).position == 2
 
     async def begin_and_delete(of: queries.Queries, *arguments: Any) -> Any:
         began = await begin(of, *arguments)
