@@ -243,13 +243,15 @@ class ProviderClient:
             operation_id=operation.id,
             hints=requests.hints(operation, object_id),
         )
+        # What arrives while the answer is under way is not in it.
+        asked_us = self._clock.now_us()
         try:
             stub = self._stubs[requests.Service.PAYMENT]
             answer = await stubs.answer(stub.GetOperation(request, timeout=LOOKUP_TIMEOUT_S))
         except grpc.aio.AioRpcError as error:
             failure = reading.failure_of(error)
             if error.code() is grpc.StatusCode.NOT_FOUND:
-                return self._absent(operation, failure)
+                return self._absent(operation, failure, asked_us)
             lost = failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
             if failure is not None and failure.reason == lost:
                 self.configured.pop(operation.binding_id, None)
@@ -259,9 +261,9 @@ class ProviderClient:
         return self._answered(operation, answer)
 
     def _absent(
-        self, operation: model.Operation, failure: failure_pb2.Failure | None
+        self, operation: model.Operation, failure: failure_pb2.Failure | None, asked_us: int
     ) -> signs.Reply:
-        """NOT_FOUND is a fact only where look-up is conclusive and nothing can still arrive."""
+        """NOT_FOUND is a fact only where look-up is conclusive and nothing could still arrive."""
         promised = failure is not None and failure.reason == failure_pb2.FAILURE_REASON_NOT_FOUND
         known = self.known
         conclusive = (
@@ -271,7 +273,7 @@ class ProviderClient:
         version = operation.version
         if not promised or not conclusive:
             report = reading.unknown(version, "NOT_FOUND, which is not conclusive here")
-        elif self._clock.now_us() <= fence_us:
+        elif asked_us <= fence_us:
             report = reading.unknown(version, "NOT_FOUND, but it may still arrive")
         else:
             report = reading.not_sent(version, "NEVER_ARRIVED", "looked up after its fence")

@@ -1,0 +1,89 @@
+"""What a look-up rules out, and from when on."""
+
+import asyncio
+from typing import Any
+
+import grpc.aio
+import pytest
+from grpc_status import rpc_status
+from payhub.plugin.v1 import capability_pb2, plugin_service_pb2
+
+from payment_service.domain import model, outcomes
+from payment_service.provider_client import client, introduction, requests
+from provider_sdk import errors
+from servicekit import clock as clocks
+from servicekit import errors as kit_errors
+from tests.unit.payment_service import build
+
+ANSWERS_AFTER_S = 8.0
+SKEW_S = 2.0
+
+
+class _Bindings:
+    def generation(self, tenant_id: str, plugin_id: str) -> int:
+        return 1
+
+    async def configuration(
+        self, binding_id: str, tenant_id: str, plugin_id: str, version: str
+    ) -> tuple[int, plugin_service_pb2.BindingConfig]:
+        raise AssertionError("it is configured")
+
+
+class _Stub:
+    """Answers NOT_FOUND, a while after it has looked."""
+
+    def __init__(self, clock: clocks.FakeClock) -> None:
+        self._clock = clock
+
+    async def GetOperation(self, request: Any, timeout: float) -> Any:
+        self._clock.advance(ANSWERS_AFTER_S)
+        told = errors.to_rpc(errors.NotFound("no such operation"), domain="mock")
+        status = rpc_status.to_status(kit_errors.to_status(told))
+        trailing = grpc.aio.Metadata(*status.trailing_metadata)
+        raise grpc.aio.AioRpcError(status.code, grpc.aio.Metadata(), trailing, status.details)
+
+
+async def _welcome(_: introduction.Handshake) -> str:
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("asked_after_s", "outcome"),
+    [
+        (-1.0, outcomes.Outcome.UNKNOWN),
+        (SKEW_S, outcomes.Outcome.UNKNOWN),
+        (SKEW_S + 0.001, outcomes.Outcome.NOT_SENT),
+    ],
+)
+async def test_what_may_arrive_while_it_is_looked_up_is_not_ruled_out(
+    asked_after_s: float, outcome: outcomes.Outcome
+) -> None:
+    """NOT_FOUND counts if it was asked for after the fence, however late it is answered."""
+    clock = clocks.FakeClock()
+    asked = client.ProviderClient(
+        name="mock",
+        endpoint="127.0.0.1:1",
+        bindings=_Bindings(),
+        limits=client.Limits(skew_s=SKEW_S),
+        clock=clock,
+        welcome=_welcome,
+        welcomed=lambda: None,
+    )
+    try:
+        asked.known = introduction.Known(
+            plugin_version="1.0.0",
+            instance_id="i",
+            capabilities=frozenset({capability_pb2.CAPABILITY_OPERATION_LOOKUP}),
+            currencies=frozenset(),
+        )
+        asked.configured["b-1"] = client.Configured(tenant_id="default", generation=1)
+        asked._stubs[requests.Service.PAYMENT] = _Stub(clock)
+        not_after_us = clock.now_us() - round(asked_after_s * 1_000_000)
+        doubt = build.operation(
+            model.Kind.SALE, state=model.OperationState.IN_DOUBT, not_after_us=not_after_us
+        )
+        async with asyncio.timeout(30):
+            reply = await asked.look_up(doubt, "")
+        assert reply.report.outcome is outcome
+    finally:
+        await asked.close()
