@@ -6,6 +6,7 @@ is the only store and configures again.
 """
 
 import asyncio
+import sys
 import uuid
 import weakref
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ class Host:
         self.provider = provider
         self.clock = clock
         self.instance_id = str(uuid.uuid4())
-        self.tracker = tasks.Tracker(limit=provider.max_concurrent_calls)
+        # Operations look at `max_concurrent_calls`, which a provider may learn as it starts.
+        self.tracker = tasks.Tracker(limit=sys.maxsize)
         self.customer_action_offered = False
         self.draining = False
         self.ready = False

@@ -112,7 +112,8 @@ class Operations:
         bind_log(self._host, request.binding_id, operation_id=request.operation_id)
         binding = self._host.binding(request.binding_id)
         timeout_s = answer_time_s(context)
-        running = request.operation_id in self._flights
+        # What arrives while upstream looks is not in its answer.
+        running, asked_us = request.operation_id in self._flights, self._host.clock.now_us()
         try:
             async with asyncio.timeout(timeout_s):
                 found = await self._provider.look_up(
@@ -128,20 +129,20 @@ class Operations:
                 raise errors.LookupInconclusive(
                     "not found, which proves nothing at this provider"
                 ) from error
-            if self._may_arrive(request.hints):
+            if self._may_arrive(request.hints, asked_us):
                 raise errors.LookupInconclusive(
                     "not found, but another instance may still be sending it"
                 ) from error
             raise
         return answers.checked(found, operation_id=request.operation_id, action_allowed=True)
 
-    def _may_arrive(self, hints: pps.OperationHints) -> bool:
-        """Whether a request that another instance began in time can still be under way."""
+    def _may_arrive(self, hints: pps.OperationHints, asked_us: int) -> bool:
+        """Whether a request that another instance began in time could still be under way."""
         longest_us = round(self._provider.upstream_request_max_s * 1e6)
         if not longest_us or not hints.HasField("not_after"):
             return False
         not_after_us = times.micros(hints.not_after, field="hints.not_after")
-        return self._host.clock.now_us() <= not_after_us + longest_us
+        return asked_us <= not_after_us + longest_us
 
     def _admit(
         self, request: RequestT, context: Context, needed: Sequence[capability_pb2.Capability]
