@@ -36,6 +36,7 @@ class MockSettings(settings.ServiceSettings):
         public_url: Where payers reach the HTTP port, without a slash at the end.
         max_concurrent_calls: Most operations in progress.
         upstream_url: System that decides instead of the ledger; see `upstream`.
+        upstream_request_max_s: How long an answer of it is waited for, seconds.
         renew_retry_s: Pauses between a refused renewal and each further try, seconds, with
             commas; after the last one the subscription is canceled.
         invoice_due_s: How long a payer has before an open invoice is overdue, seconds.
@@ -68,6 +69,7 @@ class MockSettings(settings.ServiceSettings):
     public_url: str = ""
     max_concurrent_calls: int = pydantic.Field(default=1_000, ge=1, le=100_000)
     upstream_url: str = pydantic.Field(default="", max_length=2_048)
+    upstream_request_max_s: float = pydantic.Field(default=30.0, gt=0, le=600)
     renew_retry_s: str = pydantic.Field(default="259200,432000,604800", pattern=_SECONDS)
     invoice_due_s: float = pydantic.Field(default=86_400.0, gt=0, le=31_536_000)
     first_payment_s: float = pydantic.Field(default=82_800.0, gt=0, le=31_536_000)

@@ -22,8 +22,6 @@ from provider_sdk import errors, http_client, tracing
 from provider_sdk import provider as sdk
 from servicekit import logs
 
-# A caller that gives up does not end its request: the answer still counts.
-REQUEST_MAX_S = 30.0
 PROBE_MAX_S = 1.0
 CHECK_MAX_S = 5.0
 RETRY_AFTER_S = 1.0
@@ -66,6 +64,8 @@ class UpstreamMock(provider.MockProvider):
     def __init__(self, config: settings.MockSettings, *, time: clock.MockClock) -> None:
         super().__init__(config, time=time)
         self._client = http_client.Client(config.upstream_url)
+        # A caller that gives up does not end its request: the answer still counts.
+        self.upstream_request_max_s = config.upstream_request_max_s
 
     async def start(self) -> None:
         """Needs no ledger."""
@@ -213,7 +213,7 @@ class UpstreamMock(provider.MockProvider):
         response = await self._client.send(
             "POST",
             "/v1/operations",
-            timeout_s=REQUEST_MAX_S,
+            timeout_s=self.upstream_request_max_s,
             headers=[
                 ("idempotency-key", _key(call.operation_id)),
                 ("content-type", "application/json"),
@@ -369,6 +369,6 @@ def _retry_after_s(text: str, *, now_s: float) -> float:
         return min(float(text), RETRY_AFTER_MAX_S)
     try:
         at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (OverflowError, ValueError):
         return RETRY_AFTER_S
     return min(max(at.timestamp() - now_s, 0.0), RETRY_AFTER_MAX_S)

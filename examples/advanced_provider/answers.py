@@ -177,6 +177,6 @@ def _retry_after_s(text: str) -> float:
         return min(float(text), RETRY_AFTER_MAX_S)
     try:
         at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (OverflowError, ValueError):
         return RETRY_AFTER_S
     return min(max(at.timestamp() - time.time(), 0.0), RETRY_AFTER_MAX_S)

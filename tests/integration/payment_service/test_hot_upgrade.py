@@ -85,6 +85,8 @@ class Installation:
         env = {
             "PROVIDER_MOCK_VERSION": version,
             "PROVIDER_MOCK_UPSTREAM_URL": self.bank.url,
+            # So long is doubted what a version that was killed may have sent.
+            "PROVIDER_MOCK_UPSTREAM_REQUEST_MAX_S": "3",
             # While it refuses with nothing done, core goes elsewhere.
             "PROVIDER_MOCK_DRAIN_DELAY_S": "0.5",
             "PLUGIN_CORE_ENDPOINT": self.processes.target(stack.PAYMENTS),

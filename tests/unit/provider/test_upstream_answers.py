@@ -1,13 +1,16 @@
 """What the simulated provider makes of an upstream system's answers."""
 
 import json
+import unittest.mock
 from typing import Any
 
 import pytest
 from payhub.provider.v1 import operation_pb2
+from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_mock import upstream
-from provider_sdk import errors, http_client
+from provider_mock import clock, keeping, settings, upstream
+from provider_sdk import errors, host, http_client, operations, provider
+from servicekit import clock as clocks
 
 NOW_S = 1_800_000_000.0
 TOLD = {
@@ -64,6 +67,8 @@ def test_refusals_are_told_apart(status: int, code: str, kind: type[errors.Provi
         ("soon", upstream.RETRY_AFTER_S),
         ("-3", upstream.RETRY_AFTER_S),
         ("", upstream.RETRY_AFTER_S),
+        ("Fri, 15 Jan 99999999999 08:00:30 GMT", upstream.RETRY_AFTER_S),
+        ("Fri, 15 Jan 2027 08:00:30 +99999999999999", upstream.RETRY_AFTER_S),
     ],
 )
 def test_retry_after_is_a_number_or_a_date(text: str, seconds: float) -> None:
@@ -109,6 +114,46 @@ def test_what_is_no_proper_answer_is_none(body: Any) -> None:
     with pytest.raises(errors.NoAnswer) as unknown:
         upstream._operation(_response(200, body), "op_12345678")
     assert "secret" not in unknown.value.message
+
+
+class _Knows(http_client.Client):
+    """An upstream system that has nothing, or not yet."""
+
+    async def send(self, *_: Any, timeout_s: float, **__: Any) -> http_client.Response:
+        self.longest_s = timeout_s
+        return _response(404, {"error": {"code": "not_found"}})
+
+
+async def test_what_may_still_be_sent_is_not_ruled_out() -> None:
+    """By an instance that waits for its answer as long as requests may take, or one that died."""
+    config = settings.MockSettings(upstream_url="http://127.0.0.1:1", upstream_request_max_s=20)
+    time = clock.MockClock(clocks.FakeClock())
+    mock = upstream.UpstreamMock(config, time=time)
+    mock._client = client = _Knows(config.upstream_url)
+    state = host.Host(mock, clock=clocks.FakeClock())
+    binding = provider.Binding(
+        binding_id="b", generation=1, config=keeping.MockConfig(), secrets={}
+    )
+    state.put_binding(binding)
+    running = operations.Operations(state)
+    context: Any = unittest.mock.Mock(time_remaining=lambda: 10.0)
+    request = pps.GetOperationRequest(binding_id="b", operation_id="op_12345678")
+    for ended_s, kind in ((19, errors.LookupInconclusive), (21, errors.NotFound)):
+        request.hints.not_after.FromMicroseconds(state.clock.now_us() - ended_s * 1_000_000)
+        with pytest.raises(kind):
+            await running.look_up(request, context)
+    sale = provider.Call(
+        operation_id="op_12345678",
+        binding=binding,
+        attempt=1,
+        timeout_s=1.0,
+        not_after_us=state.clock.now_us(),
+        customer_action_allowed=False,
+        now_us=state.clock.now_us,
+    )
+    with pytest.raises(errors.NotFound):
+        await mock.capture(pps.CapturePaymentRequest(), sale)
+    assert client.longest_s <= mock.upstream_request_max_s
 
 
 def test_keys_fit_into_a_header() -> None:
