@@ -184,8 +184,8 @@ TABLE: dict[type[ProviderError], Wire] = {
 
 
 def cut(code: str) -> str:
-    """Returns an upstream system's own words for operators, as long as the contract allows."""
-    return code.encode()[:CODE_BYTES_MAX].decode(errors="ignore")
+    """Returns an upstream system's own words for operators, as the contract can hold them."""
+    return code.encode(errors="replace")[:CODE_BYTES_MAX].decode(errors="ignore")
 
 
 def wire_of(error: ProviderError) -> Wire:

@@ -222,7 +222,9 @@ class Operations:
         except asyncio.CancelledError:
             flight.outcome.cancel()
             raise
-        except Exception:
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException:
             hidden = sanitizer.sensitive_values(request, logs.sensitive_option())
             _log.exception("operation failed", operation_id=call.operation_id, hidden=hidden)
             outcome = errors.PluginBug("the plugin failed; the effect is unknown")

@@ -212,4 +212,7 @@ def _pack(status: status_pb2.Status, message: Message) -> None:
 
 
 def _cut(text: str, chars_max: int) -> str:
+    if not text.isascii():
+        # JSON can spell halves of characters, which no message can hold.
+        text = text.encode(errors="replace").decode()
     return text if len(text) <= chars_max else text[: chars_max - 1] + "…"

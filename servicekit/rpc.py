@@ -275,11 +275,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
         if isinstance(failure, grpc.aio.AbortError):
             self._end(method, call, context.code() or grpc.StatusCode.UNKNOWN, seconds)
             raise failure
-        if isinstance(failure, asyncio.CancelledError) and not tasks.is_canceled():
-            # What it waited for was canceled, not the call: somebody still waits for an answer.
-            canceled = RuntimeError("what the call waited for was canceled")
-            canceled.__cause__ = failure
-            failure = canceled
+        if _is_fault(failure):
+            # Not the end of the call or of the process: somebody still waits for an answer.
+            fault = RuntimeError("what the call waited for ended in no ordinary way")
+            fault.__cause__ = failure
+            failure = fault
         if not isinstance(failure, Exception) or _is_transport(failure):
             over = call.deadline_s is not None and seconds >= call.deadline_s
             code = grpc.StatusCode.DEADLINE_EXCEEDED if over else grpc.StatusCode.CANCELLED
@@ -357,6 +357,16 @@ async def _limited(work: Any, call: Call, max_deadline_s: float) -> Any:
         if limit.expired():
             raise errors.deadline_exceeded() from None
         raise
+
+
+def _is_fault(failure: BaseException) -> bool:
+    """Tell whether what is no Exception is meant for neither the call nor the process.
+
+    Something that was waited for was canceled; or a library panicked, or called `sys.exit`.
+    """
+    if isinstance(failure, asyncio.CancelledError):
+        return not tasks.is_canceled()
+    return not isinstance(failure, (Exception, GeneratorExit, KeyboardInterrupt))
 
 
 def _is_transport(failure: Exception) -> bool:

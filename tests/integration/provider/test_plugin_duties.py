@@ -58,6 +58,12 @@ class Odd(provider.Provider[Config]):
             raise self.error
         return self.answer
 
+    async def get_operation(
+        self, operation_id: str, binding: provider.Binding[Config], *, timeout_s: float
+    ) -> operation_pb2.Operation:
+        """Raises what the test put there."""
+        raise self.error or errors.LookupInconclusive("nobody knows")
+
     async def configure(self, binding: provider.Binding[Config]) -> None:
         """Refuses one account, and waits for another one."""
         if binding.config.account == "slow":
@@ -249,6 +255,58 @@ async def test_what_a_provider_raises_travels_as_one_failure(
     assert refused.value.infos[0].domain == "odd"
     assert "sk_live" not in refused.value.text
     assert refused.value.failures[0].upstream_code == getattr(error, "upstream_code", "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Unreachable("half a \ud800 character", upstream_code="E\udcff"),
+        errors.InvalidRequest("bad", [("amount", "\ud800"), ("\udcff", "bad")]),
+        errors.StateConflict("ä" * 10_000, upstream_code="\0" + "ü" * 10_000),
+        errors.InvalidRequest("語" * 1_000, [("字" * 300, "語" * 300)] * 30),
+    ],
+)
+async def test_whatever_a_text_holds_that_nothing_was_done_gets_through(
+    odd: tuple[Odd, rig.Core], error: errors.ProviderError
+) -> None:
+    """Halves of characters, as JSON can spell them, and texts beyond all measure."""
+    plugin, core = odd
+    plugin.error = error
+    with pytest.raises(rig.Refused) as refused:
+        await core.authorize(sale=True)
+    assert refused.value.failures
+    assert refused.value.effect == "NONE"
+
+
+class Panic(BaseException):
+    """As extensions in Rust raise it."""
+
+
+@pytest.mark.parametrize("error", [Panic("the library is broken"), SystemExit(3)])
+async def test_an_exception_that_is_none_is_answered(
+    odd: tuple[Odd, rig.Core], error: BaseException
+) -> None:
+    """Nobody waits for the deadline and the process goes on, whichever method raised it."""
+    plugin, core = odd
+    plugin.error = error
+    request = core.authorization(sale=True)
+    plugin.gate.clear()
+    running = [
+        asyncio.ensure_future(core.call(core.stub.AuthorizePayment, request, timeout_s=50.0))
+        for _ in range(2)
+    ]
+    await rig.until(lambda: len(plugin.calls) == 1)
+    plugin.gate.set()
+    for work in running:
+        with pytest.raises(rig.Refused) as refused:
+            await asyncio.wait_for(work, 20.0)
+        assert (refused.value.reason, refused.value.effect) == ("PLUGIN_BUG", "UNKNOWN")
+    find = pps.GetOperationRequest(binding_id=core.binding_id, operation_id="op_1234567890")
+    with pytest.raises(rig.Refused) as refused:
+        await asyncio.wait_for(core.call(core.stub.GetOperation, find, timeout_s=50.0), 20.0)
+    assert refused.value.reason == "PLUGIN_BUG"
+    plugin.error = None
+    await core.authorize(sale=True)
 
 
 async def test_configure_is_whole_or_nothing_and_never_goes_back(
