@@ -183,9 +183,14 @@ TABLE: dict[type[ProviderError], Wire] = {
 }
 
 
+def whole(text: str) -> str:
+    """Returns *text* without the halves of characters that JSON can spell and no message hold."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def cut(code: str) -> str:
     """Returns an upstream system's own words for operators, as the contract can hold them."""
-    return code.encode(errors="replace")[:CODE_BYTES_MAX].decode(errors="ignore")
+    return whole(code).encode()[:CODE_BYTES_MAX].decode(errors="ignore")
 
 
 def wire_of(error: ProviderError) -> Wire:

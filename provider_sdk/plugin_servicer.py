@@ -273,8 +273,8 @@ def _diagnostics(diagnostics: Sequence[provider.Diagnostic]) -> list[ps.Diagnost
     return [
         ps.Diagnostic(
             severity=severity.SEVERITY_ERROR if found.is_error else severity.SEVERITY_WARNING,
-            summary=found.summary,
-            json_pointer=found.json_pointer,
+            summary=errors.whole(found.summary),
+            json_pointer=errors.whole(found.json_pointer),
         )
         for found in diagnostics
     ]

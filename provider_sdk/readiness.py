@@ -10,7 +10,7 @@ from typing import Any
 
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
-from provider_sdk import host, provider
+from provider_sdk import errors, host, provider
 
 SECRET_WARNING_US = 24 * 3_600 * 1_000_000
 REASONS_MAX = 16
@@ -48,7 +48,8 @@ def response(state: host.Host, told: Told) -> ps.ProbeResponse:
 
 
 def _reasons(reasons: Sequence[str]) -> list[str]:
-    return [reason[:REASON_CHARS_MAX] for reason in reasons if reason][:REASONS_MAX]
+    told = [errors.whole(reason[:REASON_CHARS_MAX]) for reason in reasons if reason]
+    return told[:REASONS_MAX]
 
 
 def _status(

@@ -71,7 +71,7 @@ class Talkative(provider.Provider[Config]):
         if self.error is not None:
             raise self.error
         if secrets["api_key"][0].reveal() != b"right":
-            return [provider.Diagnostic(summary="upstream refuses the key")]
+            return [provider.Diagnostic(summary="upstream refuses the key \ud800")]
         return ()
 
     async def migrate_config(
@@ -235,7 +235,7 @@ async def test_credentials_are_checked_when_asked_for(
         return [found.summary for found in answer.diagnostics]
 
     assert await validate(b"right") == []
-    assert await validate(b"wrong") == ["upstream refuses the key"]
+    assert await validate(b"wrong") == ["upstream refuses the key ?"]
     assert await validate(b"wrong", check=False) == []
     plugin.error = errors.CredentialsRejected("the key was revoked")
     assert await validate(b"right") == ["the key was revoked"]
@@ -292,8 +292,8 @@ async def test_a_degraded_provider_says_why(
     match case:
         case "reasons":
             plugin.health = provider.Health(
-                reasons=["refunds are slow", "", "x" * 999],
-                binding_reasons={core.binding_id: ["the account is under review"]},
+                reasons=["refunds are slow", "", "x" * 999, "half a \ud800 character"],
+                binding_reasons={core.binding_id: ["the account is under review", "\udcff"]},
             )
         case "plain":
             plugin.health = Probe.READINESS_DEGRADED
@@ -308,7 +308,7 @@ async def test_a_degraded_provider_says_why(
     assert all(0 < len(reason) <= 256 for reason in told.degraded_reasons)
     if case == "reasons":
         assert told.degraded_reasons[0] == "refunds are slow"
-        assert list(told.bindings[0].degraded_reasons) == ["the account is under review"]
+        assert list(told.bindings[0].degraded_reasons) == ["the account is under review", "?"]
     plugin.health, plugin.error = provider.Health(), None
     plugin.gate.set()
     monkeypatch.undo()
