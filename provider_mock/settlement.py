@@ -18,6 +18,7 @@ from servicekit import storage
 DUE_MAX = 200
 # Why an invoice is not paid by a payment that was voided.
 VOIDED = operation_pb2.DECLINE_REASON_OTHER
+NOT_ALLOWED = operation_pb2.DECLINE_REASON_NOT_ALLOWED
 NOT_AUTHENTICATED = operation_pb2.DECLINE_REASON_AUTHENTICATION_FAILED
 _OPEN = ("PENDING", "ACTION_REQUIRED")
 
@@ -89,6 +90,8 @@ def _settle(
         columns = conn.one(schema.SELECT_PAYMENT, {"object_id": row.object_id})
         assert columns is not None
         before = schema.PaymentRow._make(columns).sums()
+        if succeeded and _is_overtaken(row, before):
+            succeeded, state, reason = False, "DECLINED", NOT_ALLOWED
         after = _settled(row, before, succeeded=succeeded)
         update(conn, row.object_id, after)
         if row.kind == "VOID" and succeeded:
@@ -126,6 +129,17 @@ def took_effect(
     scenario = scenarios.parse(scenario_text)
     if scenario is not None and scenario.traits and row.kind in ("SALE", "CAPTURE"):
         disputes.open_if_asked(conn, row.object_id, at_us=at_us)
+
+
+def _is_overtaken(row: schema.OperationRow, sums: books.Sums) -> bool:
+    """Whether a void that waited with nothing set aside finds everything captured by now."""
+    if row.kind != "VOID" or row.amount_minor is not None:
+        return False
+    try:
+        books.reserve_void(sums)
+    except errors.StateConflict:
+        return True
+    return False
 
 
 def _settled(row: schema.OperationRow, sums: books.Sums, *, succeeded: bool) -> books.Sums:

@@ -10,9 +10,10 @@ import pytest
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from tests.integration.provider import patience, rig
+from tests.integration.provider import further, patience, rig
 
 State = operation_pb2.Operation
+DAY_S = 86_400
 
 
 async def test_one_operation_id_has_one_effect_however_often_it_is_sent(
@@ -232,3 +233,24 @@ async def test_malformed_requests_name_the_field_and_do_nothing(core: rig.Core) 
     with pytest.raises(rig.Refused) as refused:
         await core.void(other.operation_id, provider_payment_id=paid.provider_object_id)
     assert refused.value.fields == ["target_operation_id"]
+
+
+@pytest.mark.parametrize("sale", [True, False])
+async def test_a_void_that_waits_gives_nothing_back_of_what_was_taken_meanwhile(
+    shop: further.Shop, sale: bool
+) -> None:
+    """It is declined when it settles, and never said to have undone a payment that took money."""
+    core = shop.core
+    token = "tok_pending_then_settled+void.pending_then_settled"
+    paid = await core.authorize(token, sale=sale)
+    shop.advance(30 / DAY_S)
+    void = await core.void(paid.operation_id)
+    assert void.state == State.STATE_PENDING
+    shop.advance(40 / DAY_S)
+    assert (await core.find(paid.operation_id)).state == State.STATE_SUCCEEDED
+    if not sale:
+        assert (await core.capture(paid, 1000)).state == State.STATE_SUCCEEDED
+    shop.advance(40 / DAY_S)
+    ended = await core.find(void.operation_id)
+    assert ended.state == State.STATE_DECLINED
+    assert ended.decline.reason == operation_pb2.DECLINE_REASON_NOT_ALLOWED
