@@ -53,7 +53,7 @@ def routes(mock: provider.MockProvider) -> list[routing.BaseRoute]:
             if not 0 <= seconds <= ADVANCE_MAX_S:
                 text = f"advance_s: give seconds from 0 to {ADVANCE_MAX_S}"
                 return responses.JSONResponse({"error": text}, status_code=400)
-            mock.time.advance(seconds)
+            await mock.advance(seconds)
             # Whoever moves time sees what came of it; nothing of it is skipped.
             while await mock.settle_due():
                 pass

@@ -82,14 +82,16 @@ class Keeper(provider.Provider[MockConfig]):
         how = self._config.billing_rules()
         telling = self._telling is not None
 
-        def create(conn: storage.Connection) -> None:
+        def create(conn: storage.Connection) -> int:
             schema.modernize(conn)
-            for table in (*schema.TABLES, *store.TABLES, *journal.TABLES, rules.TABLE):
+            tables = (*schema.TABLES, *store.TABLES, *journal.TABLES, rules.TABLE, clock.TABLE)
+            for table in tables:
                 conn.run(table)
             rules.save(conn, how)
             journal.prepare(conn, telling=telling)
+            return clock.begin(conn, self.time.offset_us)
 
-        await self._database.write(create)
+        self.time.reach(await self._database.write(create))
 
     async def close(self) -> None:
         """Closes the ledger."""
@@ -133,6 +135,11 @@ class Keeper(provider.Provider[MockConfig]):
         """Makes the webhooks of what a transaction has changed so far."""
         if self._telling is not None:
             journal.collect(conn, self._telling, now_us=self.time.real_us())
+
+    async def advance(self, seconds: float) -> None:
+        """Moves the provider's time forward by *seconds*, 0 or more, for good."""
+        moved_us = round(seconds * 1e6)
+        self.time.reach(await self._db.write(lambda conn: clock.move(conn, moved_us)))
 
     async def read(self, look: Callable[[storage.Connection], WrittenT]) -> WrittenT:
         """Reads the ledger."""

@@ -32,7 +32,7 @@ class MockSettings(settings.ServiceSettings):
         settle_after_s: How long pending operations take, seconds of provider time.
         action_auto_s: After how long a payer is taken to have agreed; never if not set.
         action_expire_s: After how long an action not completed is declined, seconds.
-        clock_offset_s: How far provider time is ahead, seconds.
+        clock_offset_s: How far provider time is ahead at least, seconds; it never goes back.
         public_url: Where payers reach the HTTP port, without a slash at the end.
         max_concurrent_calls: Most operations in progress.
         upstream_url: System that decides instead of the ledger; see `upstream`.

@@ -15,7 +15,7 @@ from google.protobuf import duration_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from payhub.provider.v1 import operation_pb2
 
-from tests.integration.provider import patience, rig
+from tests.integration.provider import further, patience, rig
 
 State = operation_pb2.Operation
 StartMock = Callable[..., rig.MockProcess]
@@ -268,6 +268,28 @@ async def test_sigterm_waits_for_what_runs(start_mock: StartMock) -> None:
     assert await asyncio.to_thread(mock.stop) == 0
     assert len(mock.effects(operation_id)) == 1
     await core.close()
+
+
+async def test_the_providers_time_goes_on_where_it_stood(start_mock: StartMock) -> None:
+    """A clock that was moved is not set back by a crash, and what is due still happens."""
+    first = start_mock()
+    core = rig.Core(first.target)
+    await core.connect()
+    waiting = await core.authorize("tok_action_required")
+    further.Shop(core, first.http).advance(800 / 86_400)
+    await core.close()
+    first.kill()
+
+    second = start_mock({"PROVIDER_MOCK_CLOCK_OFFSET_S": "5"})
+    again = rig.Core(second.target)
+    again.binding_id = core.binding_id
+    await again.connect()
+    assert (await again.find(waiting.operation_id)).state == State.STATE_ACTION_REQUIRED
+    shop = further.Shop(again, second.http)
+    assert 800 <= shop.press("/clock", method="GET")["offset_s"] < 801
+    shop.advance(101 / 86_400)
+    assert (await again.find(waiting.operation_id)).state == State.STATE_DECLINED
+    await again.close()
 
 
 async def test_one_ledger_has_one_process(start_mock: StartMock) -> None:
