@@ -75,18 +75,22 @@ class Host:
             )
         return found
 
+    def offers(self, capability: capability_pb2.Capability) -> bool:
+        """Returns whether the provider has *capability*, and does not have it disabled now."""
+        plugin = self.provider
+        return capability in plugin.capabilities and capability not in plugin.disabled
+
     def require(self, needed: capability_pb2.Capability) -> None:
         """Checks that the provider offers *needed* now.
 
         Raises:
             NotSupported: It does not, or has it disabled.
         """
-        plugin = self.provider
-        if needed in plugin.capabilities and needed not in plugin.disabled:
+        if self.offers(needed):
             return
-        name = capability_pb2.Capability.Name(needed)
-        if needed in plugin.disabled:
-            raise errors.NotSupported(f"{name} is disabled: {plugin.disabled[needed]}")
+        name, disabled = capability_pb2.Capability.Name(needed), self.provider.disabled
+        if needed in disabled:
+            raise errors.NotSupported(f"{name} is disabled: {disabled[needed]}")
         raise errors.NotSupported(f"{self.domain} does not offer {name}")
 
     def applied_generation(self, binding_id: str) -> int:

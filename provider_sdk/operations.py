@@ -125,7 +125,7 @@ class Operations:
             # NOT_FOUND is a promise, which can't be given while the operation runs.
             if running or request.operation_id in self._flights:
                 raise errors.InProgress("the operation is still being worked on") from error
-            if capability_pb2.CAPABILITY_OPERATION_LOOKUP not in self._provider.capabilities:
+            if not self._host.offers(capability_pb2.CAPABILITY_OPERATION_LOOKUP):
                 raise errors.LookupInconclusive(
                     "not found, which proves nothing at this provider"
                 ) from error

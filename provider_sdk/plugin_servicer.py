@@ -107,15 +107,10 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     ) -> ps.ValidateConfigResponse:
         parsed = await configuration.parse(self._provider, request.config)
         found = list(parsed.diagnostics)
-        if request.check_credentials and parsed.is_valid and self._checks_credentials:
+        checks = self._host.offers(capability_pb2.CAPABILITY_CREDENTIAL_CHECK)
+        if request.check_credentials and parsed.is_valid and checks:
             found += await self._credentials(parsed, context)
         return ps.ValidateConfigResponse(diagnostics=_diagnostics(found))
-
-    @property
-    def _checks_credentials(self) -> bool:
-        capability = capability_pb2.CAPABILITY_CREDENTIAL_CHECK
-        plugin = self._provider
-        return capability in plugin.capabilities and capability not in plugin.disabled
 
     async def _credentials(
         self, parsed: configuration.Parsed, context: Context

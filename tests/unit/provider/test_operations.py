@@ -95,6 +95,16 @@ async def test_what_may_arrive_while_it_is_looked_up_is_not_ruled_out(
     assert type(told.value) is kind
 
 
+async def test_a_look_up_that_is_disabled_rules_nothing_out() -> None:
+    """As while an upstream index lags: what it does not find may have taken place."""
+    state = _host()
+    state.provider.disabled = {capability_pb2.CAPABILITY_OPERATION_LOOKUP: "the index lags"}
+    request = pps.GetOperationRequest(binding_id=BINDING_ID, operation_id="op_1")
+    context: Any = Context()
+    with pytest.raises(errors.LookupInconclusive):
+        await operations.Operations(state).look_up(request, context)
+
+
 def _sale(state: host.Host) -> pps.AuthorizePaymentRequest:
     request = pps.AuthorizePaymentRequest(capture_method=pps.CAPTURE_METHOD_AUTOMATIC)
     request.context.binding_id = BINDING_ID
