@@ -119,7 +119,8 @@ async def serve(  # noqa: PLR0913
     `background` is set and no new call is taken, running ones have
     `drain_grace_s` → `on_drain`, which has as long again → background tasks end →
     `closing`; all of it within `settings.stop_longest_s`. What takes longer is cut
-    off, and the status is 1. A second signal, half a second or more after the
+    off, and the status is 1; so it is if a step of `on_drain` returns how much it
+    left, as `tasks.Tracker.drain` does. A second signal, half a second or more after the
     first, skips what is left, except `closing`, which then has 2 s. `closing` also
     runs when the process can't listen. A background task that raises ends the
     process with status 1; so does one whose CancelledError is not its own.
@@ -317,7 +318,8 @@ class _Process:
         try:
             async with asyncio.timeout_at(end_s):
                 for step in self._on_drain:
-                    await self._step(step)
+                    if await self._step(step):
+                        self.exit_status = 1
         except TimeoutError:
             self.exit_status = 1
             _log.error("draining took too long", limit_s=limit_s)
@@ -327,12 +329,13 @@ class _Process:
             if late:
                 _log.warning("background tasks did not end", count=len(late))
 
-    async def _step(self, step: Step) -> None:
+    async def _step(self, step: Step) -> Any:
         try:
-            await step()
+            return await step()
         except Exception:
             self.exit_status = 1
             _log.exception("a step of the shutdown failed")
+            return None
 
 
 def _address(host: str, port: int) -> str:

@@ -162,14 +162,16 @@ async def main() -> int:
         await stop.wait()
         _log.info("background ended")
 
-    async def drain() -> None:
-        echo.draining.set()
+    async def drain() -> int:
+        if problem != "unfinished":
+            echo.draining.set()
         left = await echo.tracker.drain(loaded.drain_grace_s)
         _log.info("drained", left=left)
         if problem == "drain":
             raise ZeroDivisionError("the drain broke")
         if problem == "stuck":
             await asyncio.Event().wait()
+        return left
 
     async def close() -> None:
         _log.info("closed")

@@ -189,6 +189,19 @@ async def test_what_outlasts_the_grace_is_canceled_but_tracked_work_ends() -> No
     assert process.events(lines) == ["background ended", "charged", "drained", "closed"]
 
 
+async def test_work_that_is_cut_off_shows_in_the_status() -> None:
+    """A charge that outlasts the drain ends in the middle, which no orderly stop does."""
+    async with running(ECHO_SERVICE_DRAIN_GRACE_S="0.1", PROBLEM="unfinished") as process:
+        charge = asyncio.ensure_future(process.unary("Charge")(Text(), timeout=60))
+        await until_charging(process)
+        process.child.send_signal(signal.SIGTERM)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await charge
+        status, lines = await process.end()
+    assert status == 1
+    assert process.events(lines)[-3:-1] == ["tasks left running at the end of the drain", "drained"]
+
+
 async def test_a_step_that_hangs_does_not_hold_up_the_end() -> None:
     """Who stops a process kills it after a time; files are closed before that, whatever hangs."""
     async with running(ECHO_SERVICE_DRAIN_GRACE_S="0.1", PROBLEM="stuck") as process:
