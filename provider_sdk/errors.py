@@ -49,8 +49,9 @@ class ProviderError(Exception):
 
     def __init__(self, message: str, *, upstream_code: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.upstream_code = upstream_code
+        # Not every author has a type checker, and upstream's codes are numbers or None, too.
+        self.message = str(message)
+        self.upstream_code = str(upstream_code or "")
 
 
 class InvalidRequest(ProviderError):
@@ -227,6 +228,10 @@ def to_rpc(error: ProviderError, *, domain: str) -> kit_errors.RpcError:
 
 def _pause_s(error: RateLimited) -> float:
     """Returns a pause that can be told, whatever upstream called one."""
-    if math.isnan(error.retry_after_s):
+    try:
+        pause_s = float(error.retry_after_s)
+    except OverflowError:
+        return RETRY_AFTER_MAX_S
+    except (TypeError, ValueError):
         return 0.0
-    return min(max(error.retry_after_s, 0.0), RETRY_AFTER_MAX_S)
+    return 0.0 if math.isnan(pause_s) else min(max(pause_s, 0.0), RETRY_AFTER_MAX_S)

@@ -1,5 +1,7 @@
 """How failures travel: the one table, and what is not in it."""
 
+from typing import Any
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
@@ -60,6 +62,17 @@ def test_a_rate_limit_says_when_to_come_back() -> None:
     assert details(error)[1].upstream_code == "429"
 
 
+@pytest.mark.parametrize(("code", "told"), [(503, "503"), (None, ""), (b"E7", "b'E7'")])
+def test_a_code_that_is_no_text_costs_no_certainty(code: Any, told: str) -> None:
+    """As upstream's libraries have them, and authors without a type checker pass them on."""
+    for error in (
+        errors.Unreachable("no route", upstream_code=code),
+        errors.RateLimited("slow down", retry_after_s=code, upstream_code=code),
+    ):
+        _, failure = details(errors.to_rpc(error, domain="odd"))
+        assert (failure.upstream_code, failure.effect) == (told, NONE)
+
+
 def test_an_authors_own_subclass_travels_as_its_base() -> None:
     """Authors may refine the tree without a row of their own."""
 
@@ -107,7 +120,7 @@ def test_deadlines_come_from_the_contract() -> None:
     assert serve.max_deadline_s(f"{service}.Nothing") is None
 
 
-@pytest.mark.parametrize("told_s", [float("inf"), float("nan"), 1e300, -5.0])
+@pytest.mark.parametrize("told_s", [float("inf"), float("nan"), 1e300, 10**400, -5.0])
 def test_a_pause_nobody_can_wait_for_is_still_a_refusal(told_s: float) -> None:
     """What upstream calls a pause may be anything; that nothing was done gets through."""
     limited = errors.RateLimited("slow down", retry_after_s=told_s)
