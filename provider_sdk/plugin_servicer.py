@@ -83,7 +83,8 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
             status = response.capabilities.add(capability=capability, enabled=True)
             if capability in plugin.disabled:
                 status.enabled = False
-                status.disabled_reason = plugin.disabled[capability] or "no reason is given"
+                reason = errors.whole(plugin.disabled[capability])
+                status.disabled_reason = reason or "no reason is given"
         if plugin.upstream_idempotency_retention_s:
             retention = duration_pb2.Duration()
             retention.FromMicroseconds(round(plugin.upstream_idempotency_retention_s * 1e6))
