@@ -164,7 +164,7 @@ class Commands:
         return await self._ledger.write(write)
 
     async def webhooks(self, limit: int) -> list[journal.Event]:
-        """Returns the webhooks there are, the oldest first."""
+        """Returns the newest webhooks there are, the oldest of them first."""
         return await self._ledger.read(lambda conn: journal.listed(conn, limit))
 
     async def waiting(self) -> int:

@@ -106,8 +106,8 @@ _INSERT = storage.Statement(
 _SELECT_DUE = storage.Statement(
     f"select {_COLUMNS} from webhook_events where due_us <= :now_us order by due_us limit :limit"
 )
-_SELECT_ALL = storage.Statement(
-    f"select {_COLUMNS} from webhook_events order by created_us, event_id limit :limit"
+_SELECT_NEWEST = storage.Statement(
+    f"select {_COLUMNS} from webhook_events order by created_us desc, event_id desc limit :limit"
 )
 _COUNT_WAITING = storage.Statement("select count(*) from webhook_events where due_us is not null")
 _SELECT_ONE = storage.Statement(f"select {_COLUMNS} from webhook_events where event_id = :event_id")
@@ -158,8 +158,8 @@ def due(conn: storage.Connection, now_us: int, limit: int) -> list[Event]:
 
 
 def listed(conn: storage.Connection, limit: int) -> list[Event]:
-    """Returns the events there are, the oldest first."""
-    return [Event._make(row) for row in conn.all(_SELECT_ALL, {"limit": limit})]
+    """Returns the newest events there are, the oldest of them first."""
+    return [Event._make(row) for row in reversed(conn.all(_SELECT_NEWEST, {"limit": limit}))]
 
 
 def waiting(conn: storage.Connection) -> int:
