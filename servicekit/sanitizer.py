@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 MASK = "***"
 STRING_CHARS_MAX = 256
+TEXT_CHARS_MAX = 65_536
 ITEMS_MAX = 20
 DEPTH_MAX = 12
 
@@ -24,8 +25,9 @@ _SECRET_NAME = re.compile(rf"(?i){_SECRET_WORDS}")
 # Names that hold a secret word and are none: cursors, types and ids of methods.
 _HARMLESS_NAME = re.compile(r"(?i)page_token|next_page_token|payment_method_(id|type|kind)")
 _API_KEY = re.compile(r"phk_[a-z0-9]+(?:_[A-Za-z0-9_-]+)?|\bsk_[a-z]+_\w+")
+# Each name is looked at once, from its beginning: what is scrubbed may be one long word.
 _ASSIGNMENT = re.compile(
-    rf"""(?i)(\w*(?:{_SECRET_WORDS})\w*["']?\s*[:=]\s*(?:bearer\s+)?)"""
+    rf"""(?i)(?<!\w)(?=\w*?(?:{_SECRET_WORDS}))(\w++["']?\s*+[:=]\s*+(?:bearer\s++)?)"""
     r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;)}\]]+)"""
 )
 _BEARER = re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]+")
@@ -48,12 +50,15 @@ def scrub_text(text: str, hidden: tuple[str, ...] = ()) -> str:
     """Return free text (a traceback, a library's message) without secrets.
 
     Masks API keys, bearer tokens, `name=value` where the name sounds secret,
-    and every string of `hidden`.
+    and every string of `hidden`. No more than 65,536 characters are kept.
     """
     for value in hidden:
         text = text.replace(value, MASK)
+    # Half a secret is not known for one: what is cut ends well behind what is kept.
+    text = text[: 4 * TEXT_CHARS_MAX]
     text = _BEARER.sub(rf"\1{MASK}", _ASSIGNMENT.sub(rf"\1{MASK}", text))
-    return _API_KEY.sub(MASK, text)
+    text = _API_KEY.sub(MASK, text)
+    return text if len(text) <= TEXT_CHARS_MAX else text[:TEXT_CHARS_MAX] + "…"
 
 
 def scrub_keys(text: str) -> str:

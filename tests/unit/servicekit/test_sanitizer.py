@@ -1,6 +1,7 @@
 """No secret passes: messages, values, free text, and snapshots for events."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -173,6 +174,10 @@ def test_types_that_contain_themselves_end() -> None:
         f"CreatePaymentRequest(payment_method='{CANARY}')",
         f"PASSWORD = {CANARY}",
         f"sk_live_{CANARY.replace('-', '')}",
+        f"a='b', my_token_2={CANARY}",
+        f"said='token={CANARY}'",
+        f"token: bearer {CANARY}",
+        f"größe_token = {CANARY}",
     ],
 )
 def test_free_text_is_scrubbed(text: str) -> None:
@@ -180,6 +185,26 @@ def test_free_text_is_scrubbed(text: str) -> None:
     scrubbed = sanitizer.scrub_text(text)
     assert CANARY not in scrubbed
     assert CANARY.replace("-", "") not in scrubbed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a", "token", "token ", "token=", "token: '", "token" + " " * 50, "bearer" + " " * 50],
+)
+def test_no_text_takes_long_to_scrub(text: str) -> None:
+    """Nothing else runs meanwhile, and whoever answers us decides what it is."""
+    begun_s = time.process_time()
+    scrubbed = sanitizer.scrub_text(text * (20_000 // len(text)) + f" password={CANARY}")
+    assert time.process_time() - begun_s < 2.0
+    assert CANARY not in scrubbed
+
+
+def test_free_text_is_bounded() -> None:
+    """What a provider or a library quotes does not fill the log, nor does half a secret show."""
+    longest = sanitizer.TEXT_CHARS_MAX
+    assert sanitizer.scrub_text("x " * longest) == "x " * (longest // 2) + "…"
+    text = "x" * (longest - 10) + f" token='{CANARY} {CANARY}'"
+    assert CANARY[:4] not in sanitizer.scrub_text(text)
 
 
 def test_free_text_hides_given_values() -> None:
