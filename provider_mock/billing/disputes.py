@@ -17,7 +17,7 @@ OPEN = ("WARNING", "NEEDS_RESPONSE", "UNDER_REVIEW")
 
 
 def open_if_asked(conn: storage.Connection, payment_id: str, *, at_us: int) -> None:
-    """Opens the dispute that a payment's instrument asks for, once something is captured."""
+    """Opens what a payment's instrument asks for, once something is captured."""
     columns = conn.one(schema.SELECT_PAYMENT, {"object_id": payment_id})
     if columns is None:
         return
@@ -25,7 +25,8 @@ def open_if_asked(conn: storage.Connection, payment_id: str, *, at_us: int) -> N
     scenario = scenarios.parse(payment.scenario)
     if scenario is None or not payment.captured_minor or store.of_parent(conn, payment_id):
         return
-    for name, inquiry in (("dispute", False), ("inquiry", True)):
+    # The inquiry first: it leaves all of the payment to the dispute.
+    for name, inquiry in (("inquiry", True), ("dispute", False)):
         reason = scenario.traits.get(name)
         if reason is not None:
             begin(

@@ -58,6 +58,21 @@ async def test_a_checkout_is_paid_or_expires(shop: further.Shop) -> None:
     assert expired.object.checkout.state == Checkout.STATE_EXPIRED
 
 
+async def test_an_inquiry_and_a_dispute_of_one_payment_hold_up_no_other(
+    shop: further.Shop,
+) -> None:
+    """Both are opened when it settles, and what settles beside it settles too."""
+    token = "tok_pending_then_settled"
+    asked = f"{token}+dispute.fraudulent+inquiry.general"
+    waiting = [await shop.core.authorize(each, sale=True) for each in (asked, token)]
+    shop.advance(61 / 86_400)
+    for paid in waiting:
+        found = await shop.find(paid.operation_id)
+        assert found.operation.state == operation_pb2.Operation.STATE_SUCCEEDED
+    effects = shop.press("/control/effects", method="GET")
+    assert effects["objects"]["dispute"] == {"NEEDS_RESPONSE": 1, "WARNING": 1}
+
+
 async def test_a_dispute_takes_money_until_it_is_decided(shop: further.Shop) -> None:
     """Opened by token or control; evidence, a deadline or giving up decides; refunds respect it."""
     paid = await shop.core.authorize("tok_approve+dispute.product_not_received", sale=True)
