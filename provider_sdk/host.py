@@ -6,9 +6,11 @@ is the only store and configures again.
 """
 
 import asyncio
+import functools
 import sys
 import uuid
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,7 @@ from payhub.plugin.v1 import capability_pb2
 
 from provider_sdk import errors, provider
 from servicekit import clock as clocks
-from servicekit import tasks
+from servicekit import logs, sanitizer, tasks
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +111,14 @@ class Host:
         """Returns every binding in force, sorted by id."""
         return [self._bindings[binding_id] for binding_id in sorted(self._bindings)]
 
+    def hide_secrets(self, binding_id: str = "") -> None:
+        """Keeps the secrets a binding has now, or all there are, out of the call's tracebacks."""
+        if not binding_id:
+            held = self.bindings()
+        else:
+            held = [self._bindings[binding_id]] if binding_id in self._bindings else []
+        logs.hide(functools.partial(_texts, held))
+
     def put_binding(self, binding: provider.Binding[Any]) -> None:
         """Makes *binding* the one in force; running calls keep the one they have."""
         self._bindings[binding.binding_id] = binding
@@ -134,3 +144,14 @@ class Host:
         """Refuses new work, waits for what runs; returns how many calls still do."""
         self.draining = True
         return await self.tracker.drain(grace_s)
+
+
+def _texts(bindings: Iterable[provider.Binding[Any]]) -> list[str]:
+    """Returns how the secrets of *bindings* may turn up in a text."""
+    return [
+        text
+        for binding in bindings
+        for versions in binding.secrets.values()
+        for secret in versions
+        for text in sanitizer.forms(secret.reveal())
+    ]

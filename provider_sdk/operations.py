@@ -242,7 +242,8 @@ class Operations:
 
 
 def bind_log(state: host.Host, binding_id: str, *, operation_id: str = "") -> None:
-    """Says in every further line of the call what it is about."""
+    """Says in every further line of the call what it is about, and no secret of the binding."""
+    state.hide_secrets(binding_id)
     values = {"plugin_id": state.domain, "binding_id": binding_id}
     if operation_id:
         values["operation_id"] = operation_id

@@ -129,6 +129,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     async def Configure(  # noqa: D102
         self, request: ps.ConfigureRequest, context: Context
     ) -> ps.ConfigureResponse:
+        self._host.hide_secrets()
         async with self._host.changing(request.binding_id):
             applied = self._host.applied_generation(request.binding_id)
             if request.generation < applied:
@@ -156,6 +157,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     async def RemoveBinding(  # noqa: D102
         self, request: ps.RemoveBindingRequest, context: Context
     ) -> ps.RemoveBindingResponse:
+        self._host.hide_secrets()
         async with self._host.changing(request.binding_id):
             self._host.drop_binding(request.binding_id)
             await self._provider.remove_binding(request.binding_id)
@@ -183,6 +185,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     async def NotifyLifecycle(  # noqa: D102
         self, request: ps.NotifyLifecycleRequest, context: Context
     ) -> ps.NotifyLifecycleResponse:
+        self._host.hide_secrets()
         change = request.change
         hooks = {
             ps.NotifyLifecycleRequest.CHANGE_ENABLED: self._provider.on_enable,
@@ -214,6 +217,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         self, request: ps.ProbeRequest, context: Context
     ) -> ps.ProbeResponse:
         told: readiness.Told
+        self._host.hide_secrets()
         if self._host.draining:
             told = ps.ProbeResponse.READINESS_DRAINING
         elif not self._host.ready:

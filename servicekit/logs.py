@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
 import structlog
@@ -34,6 +34,9 @@ strip_sensitive = sanitizer.strip_sensitive
 _NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 _bound: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
     "log_fields", default=_NOTHING
+)
+_hiding: contextvars.ContextVar[Callable[[], Iterable[str]]] = contextvars.ContextVar(
+    "log_hiding", default=tuple
 )
 _quote = json.encoder.encode_basestring
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
@@ -228,6 +231,17 @@ def bind(**values: Any) -> None:
 def replace_bound(values: Mapping[str, Any]) -> None:
     """Set the fields of the current call or task, dropping inherited ones."""
     _bound.set(values)
+    _hiding.set(tuple)
+
+
+def hide(secrets: Callable[[], Iterable[str]]) -> None:
+    """Keep what `secrets` returns, once asked, out of every traceback of the current call."""
+    _hiding.set(secrets)
+
+
+def hidden() -> tuple[str, ...]:
+    """Return what `hide` was given for the current call."""
+    return tuple(_hiding.get()())
 
 
 def enabled(level: str) -> bool:
@@ -254,7 +268,7 @@ def _finish(_: Any, level: str, fields: Any) -> str:
     }
     line.update(_bound.get())
     exc_info = fields.pop("exc_info", None)
-    hidden = fields.pop("hidden", ())
+    given = fields.pop("hidden", ())
     line.update(fields)
     for key, value in line.items():
         if sanitizer.is_secret_name(key):
@@ -265,7 +279,7 @@ def _finish(_: Any, level: str, fields: Any) -> str:
         elif type(value) is not int and type(value) is not float:
             line[key] = sanitizer.sanitize_value(value)
     if exc_info:
-        line["exception"] = _traceback(exc_info, tuple(hidden))
+        line["exception"] = _traceback(exc_info, (*given, *hidden()))
     return (_console(line) if _State.console else _encode(line)) + "\n"
 
 
@@ -294,7 +308,7 @@ def _timestamp() -> str:
 ExcInfo = tuple[type[BaseException], BaseException, types.TracebackType | None]
 
 
-def _traceback(exc_info: Any, hidden: tuple[str, ...]) -> str:
+def _traceback(exc_info: Any, unshown: tuple[str, ...]) -> str:
     if isinstance(exc_info, BaseException):
         failure: BaseException | None = exc_info
     elif isinstance(exc_info, tuple):
@@ -303,7 +317,7 @@ def _traceback(exc_info: Any, hidden: tuple[str, ...]) -> str:
         failure = sys.exc_info()[1]
     if failure is None:
         return ""
-    return sanitizer.scrub_text("".join(traceback.format_exception(failure)), hidden)
+    return sanitizer.scrub_text("".join(traceback.format_exception(failure)), unshown)
 
 
 def _console(line: dict[str, Any]) -> str:

@@ -327,10 +327,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
 
 def _hidden(request: Any) -> list[str]:
-    """Return what of a request must not be in a log line."""
+    """Return what of a request, and of what it is about, must not be in a log line."""
+    known = list(logs.hidden())
     if isinstance(request, Message):
-        return sanitizer.sensitive_values(request, logs.sensitive_option())
-    return []
+        known += sanitizer.sensitive_values(request, logs.sensitive_option())
+    return known
 
 
 def _begin(method: _Method) -> Call:

@@ -6,6 +6,7 @@ looks like an API key. Called by `logs` and by whoever writes events.
 """
 
 import re
+import urllib.parse
 from typing import Any, NamedTuple
 
 from google.protobuf import symbol_database
@@ -15,6 +16,8 @@ from google.protobuf.message import DecodeError, Message
 MASK = "***"
 STRING_CHARS_MAX = 256
 TEXT_CHARS_MAX = 65_536
+# Shorter ones turn up by chance.
+HIDDEN_CHARS_MIN = 4
 ITEMS_MAX = 20
 DEPTH_MAX = 12
 
@@ -52,7 +55,7 @@ def scrub_text(text: str, hidden: tuple[str, ...] = ()) -> str:
     Masks API keys, bearer tokens, `name=value` where the name sounds secret,
     and every string of `hidden`. No more than 65,536 characters are kept.
     """
-    for value in hidden:
+    for value in sorted(hidden, key=len, reverse=True):
         text = text.replace(value, MASK)
     # Half a secret is not known for one: what is cut ends well behind what is kept.
     text = text[: 4 * TEXT_CHARS_MAX]
@@ -118,7 +121,18 @@ def sensitive_values(msg: Message, sensitive_ext: Any) -> list[str]:
     """Return the texts in marked fields, to keep them out of a traceback."""
     found: list[str] = []
     _collect(msg, sensitive_ext, found)
-    return [value for value in found if len(value) >= 4]
+    return [value for value in found if len(value) >= HIDDEN_CHARS_MIN]
+
+
+def forms(secret: bytes) -> list[str]:
+    """Return how a secret may turn up in a text.
+
+    As it is, escaped as Python shows texts and bytes, and quoted for a URL or header.
+    """
+    text = secret.decode(errors="ignore")
+    found = {text, repr(text)[1:-1], repr(secret)[2:-1]}
+    found |= {urllib.parse.quote(secret, safe=safe) for safe in ("/", "")}
+    return [one for one in found if len(one) >= HIDDEN_CHARS_MIN]
 
 
 def sanitize_message(msg: Message, sensitive_ext: Any) -> dict[str, Any]:
@@ -190,6 +204,8 @@ def _collect(msg: Message, sensitive_ext: Any, found: list[str]) -> None:
                 _collect(item, sensitive_ext, found)
             elif marked and isinstance(item, str):
                 found.append(item)
+            elif marked and isinstance(item, bytes):
+                found += forms(item)
 
 
 def _plan(descriptor: Any, sensitive_ext: Any) -> _Plan:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import urllib.parse
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -64,6 +65,12 @@ class Odd(provider.Provider[Config]):
         """Raises what the test put there."""
         raise self.error or errors.LookupInconclusive("nobody knows")
 
+    async def probe(self) -> provider.Readiness | provider.Health:
+        """Raises what the test put there."""
+        if self.error is not None:
+            raise self.error
+        return provider.Health()
+
     async def configure(self, binding: provider.Binding[Config]) -> None:
         """Refuses one account, and waits for another one."""
         if binding.config.account == "slow":
@@ -83,6 +90,7 @@ async def odd() -> AsyncIterator[tuple[Odd, rig.Core]]:
     for register in serve.registrars(state):
         register(server)
     port = server.add_insecure_port("127.0.0.1:0")
+    state.ready = True
     await server.start()
     core = rig.Core(f"127.0.0.1:{port}")
     key = rig.ps.SecretValue(slot="api_key", version=1, value=b"k")
@@ -135,6 +143,26 @@ async def test_a_disabled_capability_says_why(odd: tuple[Odd, rig.Core]) -> None
     statuses = {s.capability: s for s in answer.capabilities}
     assert not statuses[capability_pb2.CAPABILITY_REFUND].enabled
     assert statuses[capability_pb2.CAPABILITY_REFUND].disabled_reason
+
+
+@pytest.mark.parametrize("form", [str, repr, urllib.parse.quote])
+async def test_no_secret_of_a_binding_gets_into_the_log(
+    odd: tuple[Odd, rig.Core], capsys: pytest.CaptureFixture[str], form: Callable[[str], str]
+) -> None:
+    """Whatever a library quotes in what it raises, in operations and in everything else."""
+    plugin, core = odd
+    canary = "one & only canary\n7f3a"
+    key = rig.ps.SecretValue(slot="api_key", version=2, value=canary.encode())
+    await core.configure("{}", generation=2, secrets=[key])
+    for error in (RuntimeError, errors.NoAnswer):
+        plugin.error = error(f"no such header: {form(canary)}")
+        for work in (core.authorize(sale=True), core.find("op_1234567890")):
+            with pytest.raises(rig.Refused):
+                await work
+    await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
+    logged = capsys.readouterr().err
+    assert "no such header" in logged
+    assert "canary" not in logged
 
 
 async def test_what_is_not_declared_is_refused_with_nothing_done(

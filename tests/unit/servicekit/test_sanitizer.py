@@ -15,6 +15,7 @@ from google.protobuf import (
 )
 from payhub.options.v1 import options_pb2
 from payhub.payments.v1 import payment_events_pb2, payment_pb2, payment_service_pb2
+from payhub.plugin.v1 import plugin_service_pb2
 from payhub.provider.v1 import operation_pb2
 from payhub.type.v1 import money_pb2
 
@@ -213,6 +214,16 @@ def test_free_text_hides_given_values() -> None:
     hidden = sanitizer.sensitive_values(request, SENSITIVE)
     assert hidden == [CANARY]
     assert sanitizer.scrub_text(f"no such card {CANARY}", tuple(hidden)) == "no such card ***"
+
+
+def test_secrets_that_are_bytes_are_hidden_too() -> None:
+    """As core sends them to plugins; what is no text is hidden as Python shows it."""
+    request = plugin_service_pb2.ConfigureRequest()
+    for value in (CANARY.encode(), b"\xff" + CANARY.encode()):
+        request.config.secrets.add(slot="api_key", version=1, value=value)
+    hidden = tuple(sanitizer.sensitive_values(request, SENSITIVE))
+    for text in (CANARY, repr(CANARY.encode()), repr(b"\xff" + CANARY.encode())):
+        assert CANARY not in sanitizer.scrub_text(f"no such header: {text}", hidden)
 
 
 def test_names_that_sound_secret() -> None:
