@@ -31,6 +31,7 @@ import grpc
 from payhub.provider.v1 import failure_pb2
 
 from servicekit import errors as kit_errors
+from servicekit import logs, sanitizer
 
 NONE = failure_pb2.Failure.EFFECT_NONE
 UNKNOWN = failure_pb2.Failure.EFFECT_UNKNOWN
@@ -204,22 +205,22 @@ def wire_of(error: ProviderError) -> Wire:
 
 
 def to_rpc(error: ProviderError, *, domain: str) -> kit_errors.RpcError:
-    """Returns the status *error* travels as.
+    """Returns the status *error* travels as, without the secrets of the call's binding.
 
     Args:
         error: What was raised.
         domain: The plugin id.
     """
-    row = wire_of(error)
+    row, hidden = wire_of(error), logs.hidden()
     name = failure_pb2.FailureReason.Name(row.reason)
-    failure = failure_pb2.Failure(
-        effect=row.effect, reason=row.reason, upstream_code=cut(error.upstream_code)
-    )
+    code = sanitizer.without(error.upstream_code, hidden)
+    failure = failure_pb2.Failure(effect=row.effect, reason=row.reason, upstream_code=cut(code))
+    violations = error.violations if isinstance(error, InvalidRequest) else ()
     return kit_errors.RpcError(
         row.code,
         name.removeprefix(_PREFIX),
-        error.message,
-        violations=list(error.violations) if isinstance(error, InvalidRequest) else (),
+        sanitizer.without(error.message, hidden),
+        violations=[(path, sanitizer.without(text, hidden)) for path, text in violations],
         retry_after_s=_pause_s(error) if isinstance(error, RateLimited) else None,
         details=[failure],
         domain=domain,

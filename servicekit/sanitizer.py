@@ -7,6 +7,7 @@ looks like an API key. Called by `logs` and by whoever writes events.
 
 import re
 import urllib.parse
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from google.protobuf import symbol_database
@@ -55,13 +56,19 @@ def scrub_text(text: str, hidden: tuple[str, ...] = ()) -> str:
     Masks API keys, bearer tokens, `name=value` where the name sounds secret,
     and every string of `hidden`. No more than 65,536 characters are kept.
     """
-    for value in sorted(hidden, key=len, reverse=True):
-        text = text.replace(value, MASK)
+    text = without(text, hidden)
     # Half a secret is not known for one: what is cut ends well behind what is kept.
     text = text[: 4 * TEXT_CHARS_MAX]
     text = _BEARER.sub(rf"\1{MASK}", _ASSIGNMENT.sub(rf"\1{MASK}", text))
     text = _API_KEY.sub(MASK, text)
     return text if len(text) <= TEXT_CHARS_MAX else text[:TEXT_CHARS_MAX] + "…"
+
+
+def without(text: str, hidden: Iterable[str]) -> str:
+    """Return `text` with every string of `hidden` masked, the longest first."""
+    for value in sorted(hidden, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    return text
 
 
 def scrub_keys(text: str) -> str:

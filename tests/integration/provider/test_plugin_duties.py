@@ -16,7 +16,7 @@ from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 from provider_sdk import errors, host, provider, serve
-from servicekit import clock, metrics
+from servicekit import clock, logs, metrics
 from tests.integration.provider import rig
 
 State = operation_pb2.Operation
@@ -146,20 +146,27 @@ async def test_a_disabled_capability_says_why(odd: tuple[Odd, rig.Core]) -> None
 
 
 @pytest.mark.parametrize("form", [str, repr, urllib.parse.quote])
-async def test_no_secret_of_a_binding_gets_into_the_log(
+async def test_no_secret_of_a_binding_gets_out(
     odd: tuple[Odd, rig.Core], capsys: pytest.CaptureFixture[str], form: Callable[[str], str]
 ) -> None:
-    """Whatever a library quotes in what it raises, in operations and in everything else."""
+    """Neither into the log nor to core, whatever a library quotes in what it raises."""
     plugin, core = odd
     canary = "one & only canary\n7f3a"
     key = rig.ps.SecretValue(slot="api_key", version=2, value=canary.encode())
     await core.configure("{}", generation=2, secrets=[key])
-    for error in (RuntimeError, errors.NoAnswer):
-        plugin.error = error(f"no such header: {form(canary)}")
+    text = f"no such header: {form(canary)}"
+    for error in (
+        RuntimeError(text),
+        errors.NoAnswer(text, upstream_code=text),
+        errors.InvalidRequest(text, [("amount", text)]),
+    ):
+        plugin.error = error
         for work in (core.authorize(sale=True), core.find("op_1234567890")):
-            with pytest.raises(rig.Refused):
+            with pytest.raises(rig.Refused) as refused:
                 await work
+            assert "canary" not in refused.value.text
     await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
+    logs.flush()
     logged = capsys.readouterr().err
     assert "no such header" in logged
     assert "canary" not in logged
