@@ -62,7 +62,8 @@ class Keeper(provider.Provider[MockConfig]):
         self._config = config
         self._force = scenarios.force(config.force)
         self._random = random.Random(config.seed)
-        base = config.public_url or f"http://{config.host}:{config.http_port}"
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        base = config.public_url or f"http://{host}:{config.http_port}"
         self.base_url = base
         self._action_url = f"{base}/actions/"
         self._telling: journal.Telling | None = None

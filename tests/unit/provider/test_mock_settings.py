@@ -1,6 +1,7 @@
 """Settings, currencies, time and the command line of the simulated provider."""
 
 import pathlib
+import socket
 
 import iso4217
 import pydantic
@@ -113,6 +114,18 @@ def test_the_version_can_be_another_for_a_rehearsal() -> None:
     assert mock_provider.MockProvider(settings.MockSettings(), time=time).plugin_version
     with pytest.raises(SystemExit):
         kit_settings.load(settings.MockSettings, {"PROVIDER_MOCK_VERSION": "newest"})
+
+
+def test_addresses_of_ipv6_are_addresses() -> None:
+    """Payers are redirected to a URL, and a free port is looked for where it will listen."""
+    time = clock.MockClock(clocks.FakeClock())
+    config = settings.MockSettings(host="::1", http_port=8082)
+    assert mock_provider.MockProvider(config, time=time).base_url == "http://[::1]:8082"
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("the machine has no IPv6")
+    assert main._free_port("::1")
 
 
 def test_a_ledger_that_cannot_be_opened_is_told_in_one_line(
