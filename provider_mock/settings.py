@@ -81,7 +81,9 @@ class MockSettings(settings.ServiceSettings):
     webhook_duplicate_share: float = pydantic.Field(default=0.0, ge=0, le=1)
     webhook_wrong_signature_share: float = pydantic.Field(default=0.0, ge=0, le=1)
     webhook_sign_with: Literal["newest", "oldest", "all"] = "newest"
-    webhook_retry_s: str = pydantic.Field(default="1,5,30,120,600,3600", pattern=_SECONDS)
+    webhook_retry_s: str = pydantic.Field(
+        default="1,5,30,120,600,3600,10800,21600,43200,86400,86400,86400", pattern=_SECONDS
+    )
     version: str = pydantic.Field(default="", pattern=r"^(\d+\.\d+\.\d+[0-9A-Za-z.+-]{0,40})?$")
 
     @pydantic.field_validator("upstream_url", "webhook_url")

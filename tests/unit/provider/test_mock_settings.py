@@ -116,6 +116,11 @@ def test_the_version_can_be_another_for_a_rehearsal() -> None:
         kit_settings.load(settings.MockSettings, {"PROVIDER_MOCK_VERSION": "newest"})
 
 
+def test_a_receiver_of_webhooks_may_be_down_for_days() -> None:
+    """As long as providers try; a dispute or a refund made elsewhere is told nowhere else."""
+    assert sum(settings.seconds(settings.MockSettings().webhook_retry_s)) >= 3 * 86_400
+
+
 def test_addresses_of_ipv6_are_addresses() -> None:
     """Payers are redirected to a URL, and a free port is looked for where it will listen."""
     time = clock.MockClock(clocks.FakeClock())
