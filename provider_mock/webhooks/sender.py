@@ -22,7 +22,10 @@ SEND_MAX = 32
 TIMEOUT_S = 10.0
 # After a restart nobody has said yet what to sign with.
 UNCONFIGURED_PAUSE_US = 200_000
-UNCONFIGURED_MAX_US = 86_400_000_000
+UNCONFIGURED_PAUSE_MAX_US = 10_000_000
+UNCONFIGURED_MAX_US = 4 * 86_400_000_000
+# A binding may be configured in steps; one that stays without a secret wants no webhooks.
+UNSIGNED_MAX_US = 60_000_000
 NO_SECRET = "no secret"
 
 SignWith = Literal["newest", "oldest", "all"]
@@ -73,6 +76,8 @@ class Sender:
         self._retry_after_s = tuple(retry_after_s)
         self._now_us = now_us
         self._secrets = secrets
+        # Since when bindings have been without a secret.
+        self._unsigned_us: dict[str, int] = {}
         self._session: aiohttp.ClientSession | None = None
 
     def behave(self, **changes: object) -> Manners:
@@ -130,8 +135,8 @@ class Sender:
             return type(error).__name__
 
     async def _deliver(self, database: storage.Database, event: journal.Event) -> None:
-        if event.binding_id not in self._secrets():
-            await self._wait(database, event)
+        if status := self._missing(event.binding_id):
+            await self._wait(database, event, status)
             return
         first = event.attempts == 0
         forged = first and self._falls_on(event, "sign", self.manners.wrong_signature_share)
@@ -148,13 +153,25 @@ class Sender:
         if not status.startswith("2"):
             _log.info("webhook not taken", event_id=event.event_id, status=status, forged=forged)
 
-    async def _wait(self, database: storage.Database, event: journal.Event) -> None:
-        """Puts off an event of a binding that is not configured (yet): no try is used up."""
+    def _missing(self, binding_id: str) -> str:
+        """Returns what a binding does not have (yet) that webhooks are signed with, or ''."""
+        held, now_us = self._secrets().get(binding_id), self._now_us()
+        if held is None:
+            return "not configured"
+        if held:
+            self._unsigned_us.pop(binding_id, None)
+            return ""
+        since_us = self._unsigned_us.setdefault(binding_id, now_us)
+        return NO_SECRET if now_us - since_us < UNSIGNED_MAX_US else ""
+
+    async def _wait(self, database: storage.Database, event: journal.Event, status: str) -> None:
+        """Puts off an event whose binding is not configured (yet): no try is used up."""
         now_us = self._now_us()
-        kept = now_us - event.created_us < UNCONFIGURED_MAX_US
-        due_us = now_us + UNCONFIGURED_PAUSE_US if kept else None
+        age_us = now_us - event.created_us
+        pause_us = min(max(age_us // 100, UNCONFIGURED_PAUSE_US), UNCONFIGURED_PAUSE_MAX_US)
+        due_us = now_us + pause_us if age_us < UNCONFIGURED_MAX_US else None
         await database.write(
-            lambda conn: journal.put_off(conn, event, due_us=due_us, status="not configured")
+            lambda conn: journal.put_off(conn, event, due_us=due_us, status=status)
         )
 
     def _falls_on(self, event: journal.Event, what: str, share: float) -> bool:
