@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 import pytest
 import pytest_asyncio
 
-from tests.integration.provider import further, rig
+from tests.integration.provider import further, oddity, rig
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +56,10 @@ async def shop(start_mock: Callable[..., rig.MockProcess]) -> AsyncIterator[furt
     # What the ledger holds adds up, whatever happened.
     process.books()
     assert process.stop() == 0
+
+
+@pytest_asyncio.fixture
+async def odd() -> AsyncIterator[tuple[oddity.Odd, rig.Core]]:
+    """A provider that does as it is told, in this process, and a connection to it."""
+    async with oddity.served() as both:
+        yield both

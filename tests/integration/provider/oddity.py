@@ -1,0 +1,100 @@
+"""A provider that does as a test tells it, behind a real socket in the test's process.
+
+Owns its class and the way it is served. Called by the tests of this folder.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import grpc.aio
+import pydantic
+from payhub.plugin.v1 import capability_pb2
+from payhub.provider.v1 import operation_pb2
+from payhub.provider.v1 import payment_provider_service_pb2 as pps
+
+from provider_sdk import errors, host, provider, serve
+from servicekit import clock, metrics
+from tests.integration.provider import rig
+
+State = operation_pb2.Operation
+
+
+class Config(pydantic.BaseModel):
+    """Configuration of the provider below."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    account: str = "main"
+    limits: list[int] = []
+
+
+class Odd(provider.Provider[Config]):
+    """A provider that does as told, and waits while its gate is shut."""
+
+    plugin_id = "odd"
+    plugin_version = "1.0.0"
+    config_model = Config
+    capabilities = frozenset({capability_pb2.CAPABILITY_SALE, capability_pb2.CAPABILITY_REFUND})
+    secret_slots = (provider.SecretSlot(slot="api_key", description="The key."),)
+    max_concurrent_calls = 2
+
+    def __init__(self) -> None:
+        self.disabled = {capability_pb2.CAPABILITY_REFUND: "upstream is being moved"}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.calls: list[provider.Call[Config]] = []
+        self.answer = operation_pb2.Operation(state=State.STATE_SUCCEEDED)
+        self.error: BaseException | None = None
+        self.configuring = asyncio.Event()
+
+    async def authorize(
+        self, request: pps.AuthorizePaymentRequest, call: provider.Call[Config]
+    ) -> operation_pb2.Operation:
+        """Answers what the test put there."""
+        self.calls.append(call)
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+    async def get_operation(
+        self, operation_id: str, binding: provider.Binding[Config], *, timeout_s: float
+    ) -> operation_pb2.Operation:
+        """Raises what the test put there."""
+        raise self.error or errors.LookupInconclusive("nobody knows")
+
+    async def probe(self) -> provider.Readiness | provider.Health:
+        """Raises what the test put there."""
+        if self.error is not None:
+            raise self.error
+        return provider.Health()
+
+    async def configure(self, binding: provider.Binding[Config]) -> None:
+        """Refuses one account, and waits for another one."""
+        if binding.config.account == "slow":
+            self.configuring.set()
+            await asyncio.Event().wait()
+        if binding.config.account == "locked":
+            raise errors.CredentialsRejected("the account is locked")
+
+
+@contextlib.asynccontextmanager
+async def served() -> AsyncIterator[tuple[Odd, rig.Core]]:
+    """Serves one, and connects core to it."""
+    plugin = Odd()
+    state = host.Host(plugin, clock=clock.SystemClock())
+    pipeline = serve.pipeline(state, service_name="odd", registry=metrics.Metrics())
+    server = grpc.aio.server(interceptors=[pipeline])
+    for register in serve.registrars(state):
+        register(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    state.ready = True
+    await server.start()
+    core = rig.Core(f"127.0.0.1:{port}")
+    key = rig.ps.SecretValue(slot="api_key", version=1, value=b"k")
+    await core.configure("{}", secrets=[key])
+    yield plugin, core
+    plugin.gate.set()
+    await core.close()
+    await server.stop(1)
+    await state.drain(5)
