@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from google.protobuf import duration_pb2, message
+from payhub.admin.v1 import key_events_pb2
 from payhub.events.v1 import (
     event_pb2,
     event_stream_service_pb2,
@@ -44,6 +45,7 @@ Payload = (
     | billing_events_pb2.WebhookEvent
     | plugin_events_pb2.PluginEvent
     | plugin_events_pb2.BindingEvent
+    | key_events_pb2.KeyEvent
 )
 
 _KINDS: tuple[type[Payload], ...] = (
@@ -58,6 +60,7 @@ _KINDS: tuple[type[Payload], ...] = (
     billing_events_pb2.WebhookEvent,
     plugin_events_pb2.PluginEvent,
     plugin_events_pb2.BindingEvent,
+    key_events_pb2.KeyEvent,
 )
 _PAYLOADS: dict[str, type[Payload]] = {kind.DESCRIPTOR.full_name: kind for kind in _KINDS}
 

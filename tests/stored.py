@@ -119,6 +119,13 @@ class Binding(NamedTuple):
     revision: int
 
 
+class ApiKey(NamedTuple):
+    """Of the table `api_keys`."""
+
+    id: str
+    version: int
+
+
 class Used(NamedTuple):
     """Of the table `binding_usage`."""
 
@@ -174,6 +181,7 @@ class Payments(NamedTuple):
     keys: list[Key]
     plugins: list[Plugin]
     bindings: list[Binding]
+    api_keys: list[ApiKey]
     used: list[Used]
     outbox: list[Outboxed]
 
@@ -216,6 +224,7 @@ def payments(url: str) -> Payments:
             keys=_all(select, "idempotency_keys", Key, "key"),
             plugins=_all(select, "plugins", Plugin, "plugin_id"),
             bindings=_all(select, "bindings", Binding, "binding_id"),
+            api_keys=_all(select, "api_keys", ApiKey, "id"),
             used=_all(select, "binding_usage", Used, "binding_id"),
             outbox=_all(select, "outbox", Outboxed, "id"),
         )

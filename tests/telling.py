@@ -1,4 +1,4 @@
-"""Whether events tell exactly what happened to payments, customers, plugins and bindings.
+"""Whether events tell exactly what happened to payments, customers, plugins, bindings and keys.
 
 Owns the rules that tie the outbox to the rows it speaks of: one event per
 transition, in order, of the type that fits. Called by `invariants`. Never
@@ -116,6 +116,9 @@ def check(book: stored.Payments) -> list[str]:
         tenant_id = SYSTEM if binding.tenant_id == SHARED else binding.tenant_id
         events = by_entity.pop((tenant_id, "binding", binding.binding_id), [])
         found += _dense(binding.binding_id, binding.revision, events)
+    for key in book.api_keys:
+        events = by_entity.pop((SYSTEM, "api_key", key.id), [])
+        found += _dense(key.id, key.version, events)
     found += [f"{entity_id}: has events, but is not there" for _, _, entity_id in by_entity]
     found += _ends(book)
     return found

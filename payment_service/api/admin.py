@@ -13,8 +13,7 @@ from payhub.admin.v1 import (
 )
 
 from payment_service.api import reading
-from payment_service.db import keys as key_rows
-from payment_service.usecases import keys, snapshots, status
+from payment_service.usecases import key_events, keys, status
 from servicekit import auth
 
 
@@ -35,8 +34,9 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
             name=request.name,
             plugin_id=request.plugin_id,
             publish_types=tuple(request.publish_types),
+            cause=reading.caller().cause(""),
         )
-        return key_service_pb2.CreateKeyResponse(key=_key(key), secret=secret)
+        return key_service_pb2.CreateKeyResponse(key=key_events.snapshot(key), secret=secret)
 
     async def ListKeys(
         self, request: key_service_pb2.ListKeysRequest, context: Any
@@ -48,7 +48,9 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
             before=reading.page_start(request, int, str),
             most=size + 1,
         )
-        response = key_service_pb2.ListKeysResponse(keys=[_key(key) for key in found[:size]])
+        response = key_service_pb2.ListKeysResponse(
+            keys=[key_events.snapshot(key) for key in found[:size]]
+        )
         if len(found) > size:
             last = found[size - 1]
             response.next_page_token = reading.next_page_token(request, last.created_us, last.id)
@@ -58,9 +60,9 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
         self, request: key_service_pb2.RevokeKeyRequest, context: Any
     ) -> key_service_pb2.RevokeKeyResponse:
         """Revokes a key for good."""
-        key = await self._cases.revoke(request.key_id)
+        key = await self._cases.revoke(request.key_id, reading.caller().cause(""))
         self._cache.forget(request.key_id)
-        return key_service_pb2.RevokeKeyResponse(key=_key(key))
+        return key_service_pb2.RevokeKeyResponse(key=key_events.snapshot(key))
 
     async def IntrospectKey(
         self, request: key_service_pb2.IntrospectKeyRequest, context: Any
@@ -90,18 +92,3 @@ class StatusServicer(status_service_pb2_grpc.StatusServiceServicer):
     ) -> status_service_pb2.GetStatusResponse:
         """Reports providers, the outbox and payments that need attention."""
         return await self._cases.get()
-
-
-def _key(key: key_rows.Key) -> key_service_pb2.Key:
-    message = key_service_pb2.Key(
-        id=key.id,
-        tenant_id=key.tenant_id,
-        scopes=key.scopes,
-        name=key.name,
-        create_time=snapshots.timestamp(key.created_us),
-        plugin_id=key.plugin_id,
-        publish_types=key.publish_types,
-    )
-    if key.revoked_us:
-        message.revoke_time.CopyFrom(snapshots.timestamp(key.revoked_us))
-    return message

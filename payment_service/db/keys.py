@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 from servicekit import storage
 
-_COLUMNS = "id, tenant_id, scopes, name, sha256, created_us, revoked_us, plugin_id, publish_types"
+_COLUMNS = (
+    "id, tenant_id, scopes, name, sha256, created_us, revoked_us, plugin_id, publish_types, version"
+)
 _INSERT = storage.Statement(
     f"insert into api_keys ({_COLUMNS}) values (:id, :tenant_id, :scopes, :name, :sha256, "
-    ":created_us, :revoked_us, :plugin_id, :publish_types) on conflict do nothing"
+    ":created_us, :revoked_us, :plugin_id, :publish_types, :version) on conflict do nothing"
 )
 _LOAD = storage.Statement(f"select {_COLUMNS} from api_keys where id = :id")
 _REVOKE = storage.Statement(
-    "update api_keys set revoked_us = :now_us where id = :id and revoked_us = 0"
+    "update api_keys set revoked_us = :now_us, version = version + 1 "
+    "where id = :id and revoked_us = 0"
 )
 
 
@@ -23,7 +26,10 @@ _TENANTS = storage.Statement("select distinct tenant_id from api_keys limit 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One API key; `revoked_us` is 0 while it is valid, `plugin_id` '' for no plugin's."""
+    """One API key; `revoked_us` is 0 while it is valid, `plugin_id` '' for no plugin's.
+
+    `version` is that of its newest event, 0 if none has told of it.
+    """
 
     id: str
     tenant_id: str
@@ -34,6 +40,7 @@ class Key:
     revoked_us: int = 0
     plugin_id: str = ""
     publish_types: tuple[str, ...] = ()
+    version: int = 1
 
 
 def _from_row(row: storage.Row) -> Key:
@@ -47,6 +54,7 @@ def _from_row(row: storage.Row) -> Key:
         revoked_us=row[6],
         plugin_id=row[7],
         publish_types=tuple(row[8].split()),
+        version=row[9],
     )
 
 
@@ -65,6 +73,7 @@ def insert(conn: storage.Connection, key: Key) -> bool:
                 "revoked_us": key.revoked_us,
                 "plugin_id": key.plugin_id,
                 "publish_types": " ".join(key.publish_types),
+                "version": key.version,
             },
         )
         == 1

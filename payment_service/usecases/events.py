@@ -130,7 +130,7 @@ def of_customer(change: customers.Change, new_id: Callable[[str], str]) -> list[
     payload = payment_events_pb2.CustomerEvent(customer=snapshots.customer(after))
     if change.before is not None:
         before = snapshots.customer(change.before)
-        _note_changes(_CUSTOMER_PATHS, payload.customer, before, payload.changed, payload.previous)
+        note_changes(_CUSTOMER_PATHS, payload.customer, before, payload.changed, payload.previous)
         payload.previous.SetInParent()
     entity = Entity(
         "customer",
@@ -152,7 +152,7 @@ def of_customer(change: customers.Change, new_id: Callable[[str], str]) -> list[
     ]
 
 
-def _note_changes(
+def note_changes(
     paths: tuple[str, ...],
     after: Message,
     before: Message,

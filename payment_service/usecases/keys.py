@@ -2,15 +2,15 @@
 
 Owns the transactions of these calls and the keys that the embedded default
 makes for itself. Called by the API and at start. Never stores a secret: only
-its SHA-256.
+its SHA-256. What is made or revoked is told by an event.
 """
 
 import hmac
 import pathlib
 
 from payment_service.db import keys
-from payment_service.domain import admission
-from payment_service.usecases import context
+from payment_service.domain import admission, model
+from payment_service.usecases import context, key_events
 from servicekit import auth, errors, secret_files, storage
 
 SCOPES = (
@@ -25,6 +25,9 @@ SCOPES = (
 SYSTEM_TENANT = "system"
 RELAY_SCOPES = ("events:publish", "events:read")
 PLUGIN_SCOPES = ("plugins:register",)
+# Who makes keys where nobody calls: at start, and by the command.
+CORE = model.Cause(correlation_id="", idempotency_key="", actor="core")
+COMMAND = model.Cause(correlation_id="", idempotency_key="", actor="command")
 # What a key that belongs to a plugin may hold: nothing that reaches money or other plugins.
 BOUND_SCOPES = frozenset({"plugins:register", "events:publish", "events:read"})
 
@@ -47,6 +50,7 @@ class Keys:
         name: str,
         plugin_id: str = "",
         publish_types: tuple[str, ...] = (),
+        cause: model.Cause = COMMAND,
     ) -> tuple[keys.Key, str]:
         """Makes a key, for *plugin_id* alone if one is named.
 
@@ -73,8 +77,23 @@ class Keys:
             plugin_id=plugin_id,
             publish_types=publish_types,
         )
-        await self._ctx.db.write(lambda conn: keys.insert(conn, key))
+        await self._insert(key, cause)
         return key, secret
+
+    async def _insert(self, key: keys.Key, cause: model.Cause) -> keys.Key | None:
+        """Stores and tells a key; returns the one that is stored under its id already."""
+        event_id = self._ctx.new_id("evt")
+
+        def insert(conn: storage.Connection) -> keys.Key | None:
+            if not keys.insert(conn, key):
+                return keys.load(conn, key.id)
+            key_events.tell_created(conn, key, cause=cause, event_id=event_id)
+            return None
+
+        stored = await self._ctx.db.write(insert)
+        if stored is None:
+            self._ctx.outbox_written.set()
+        return stored
 
     async def list_newest_first(
         self, *, tenant_id: str, before: tuple[int, str] | None, most: int
@@ -84,15 +103,24 @@ class Keys:
             lambda conn: keys.list_newest_first(conn, tenant_id=tenant_id, before=before, most=most)
         )
 
-    async def revoke(self, key_id: str) -> keys.Key:
+    async def revoke(self, key_id: str, cause: model.Cause) -> keys.Key:
         """Revokes a key for good; does nothing if it is revoked.
 
         Raises:
             errors.RpcError: RESOURCE_NOT_FOUND.
         """
         now_us = self._ctx.clock.now_us()
-        await self._ctx.db.write(lambda conn: keys.revoke(conn, key_id, now_us))
-        key = await self._ctx.db.read(lambda conn: keys.load(conn, key_id))
+        event_id = self._ctx.new_id("evt")
+
+        def revoke(conn: storage.Connection) -> keys.Key | None:
+            revoked = keys.revoke(conn, key_id, now_us)
+            found = keys.load(conn, key_id)
+            if revoked and found is not None:
+                key_events.tell_revoked(conn, found, cause=cause, event_id=event_id)
+            return found
+
+        key = await self._ctx.db.write(revoke)
+        self._ctx.outbox_written.set()
         if key is None:
             raise errors.not_found("key", key_id)
         return key
@@ -140,11 +168,7 @@ class Keys:
             sha256=auth.digest(secret),
             created_us=self._ctx.clock.now_us(),
         )
-
-        def keep(conn: storage.Connection) -> keys.Key | None:
-            return None if keys.insert(conn, key) else keys.load(conn, key.id)
-
-        stored = await self._ctx.db.write(keep)
+        stored = await self._insert(key, CORE)
         if stored is None:
             return
         if not hmac.compare_digest(stored.sha256, key.sha256):

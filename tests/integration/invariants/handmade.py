@@ -36,6 +36,7 @@ _TABLES: dict[str, type[Any]] = {
     "idempotency_keys": stored.Key,
     "plugins": stored.Plugin,
     "bindings": stored.Binding,
+    "api_keys": stored.ApiKey,
     "binding_usage": stored.Used,
     "outbox": stored.Outboxed,
 }
@@ -176,6 +177,7 @@ class Installation:
             ],
             "plugins": [],
             "bindings": [],
+            "api_keys": [stored.ApiKey(id="k-1", version=0)],
             "binding_usage": [
                 stored.Used(binding_id="b-1", day=DAY, currency="EUR", used_minor=1000),
                 stored.Used(binding_id="b-1", day=DAY, currency="JPY", used_minor=500),

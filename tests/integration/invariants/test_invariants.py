@@ -164,6 +164,11 @@ PLANTED = {
         "update customers set sync_state = 4",
         "cus_one: its newest event tells SYNC_STATE_SYNCED, not 4",
     ),
+    "key nobody told": (
+        "payments",
+        "update api_keys set version = 1",
+        "k-1 has version 1, its events []",
+    ),
     "not in the log": (
         "log",
         "delete from event_log where position = 3",

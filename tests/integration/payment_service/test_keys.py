@@ -1,14 +1,20 @@
 """API keys: made once, shown once, revoked for good."""
 
 import base64
+import contextlib
+import dataclasses
 import hashlib
 from typing import Any
 
 import grpc
+from payhub.admin.v1 import key_events_pb2
 from payhub.admin.v1 import key_service_pb2 as pb
 
+from deploy import stack
+from payment_service.db import keys as rows
+from payment_service.domain import model
 from servicekit import auth
-from tests.integration.payment_service import conftest, rig
+from tests.integration.payment_service import conftest, inside, records, rehearsing, rig
 
 
 async def test_a_made_key_works_for_its_tenant_and_scopes(
@@ -118,3 +124,54 @@ async def test_no_secret_of_a_key_is_in_the_database(
         "select sha256 from api_keys where id = ?", auth.parse_key(caller.key)
     )
     assert bytes(digest[0]) == hashlib.sha256(caller.key.encode()).digest()
+
+
+async def test_a_key_tells_when_it_is_made_and_revoked(service: conftest.Service) -> None:
+    """One event each, to administrators, with who did it, never the secret; a repeat none."""
+    tenant = f"t-{rig.new_key()[:12]}"
+    async with service.admin() as admin:
+        made = await admin.create_key(tenant, name="till")
+        request = pb.RevokeKeyRequest(key_id=made.key.id)
+        revoked = (await admin.call(admin.keys.RevokeKey, request)).key
+        await admin.call(admin.keys.RevokeKey, request)
+        actor = f"key:{auth.parse_key(admin.key)}"
+    told = service.records.events(made.key.id)
+    assert [(event.type, event.entity_version) for event in told] == [
+        ("api_key.created", 1),
+        ("api_key.revoked", 2),
+    ]
+    for event in told:
+        assert (event.tenant_id, event.entity_type) == ("system", "api_key")
+        assert event.cause.actor == actor
+        assert event.cause.correlation_id
+        assert made.secret.split("_", 2)[2].encode() not in event.SerializeToString()
+    first, second = (key_events_pb2.KeyEvent.FromString(event.data) for event in told)
+    assert (first.key, second.key) == (made.key, revoked)
+    assert not first.changed.paths
+    assert list(second.changed.paths) == ["revoke_time"]
+    assert second.HasField("previous")
+
+
+async def test_keys_made_at_start_are_told_once(service: conftest.Service) -> None:
+    """Nobody called for them: core says so."""
+    (told,) = service.records.events(auth.parse_key(service.processes.dev_key()))
+    assert (told.type, told.entity_version, told.cause.actor) == ("api_key.created", 1, "core")
+    assert key_events_pb2.KeyEvent.FromString(told.data).key.tenant_id == "default"
+
+
+async def test_a_key_of_before_its_events_begins_with_its_end(
+    database_url: str, bank: stack.Stack
+) -> None:
+    """Versions are dense from 1, or the gateway would refuse all events of the key for ever."""
+    target = bank.target(stack.MOCK)
+    async with inside.running(database_url, target, wrap=rehearsing.Rehearsing) as service:
+        parts = service.parts
+        made, _ = await parts.keys.create(tenant_id="shop", scopes=rig.PAY, name="till")
+        old = dataclasses.replace(made, id="old", version=0)
+        assert await parts.ctx.db.write(lambda conn: rows.insert(conn, old))
+        await parts.keys.revoke(old.id, model.Cause(actor="key:someone"))
+    with contextlib.closing(records.Records(database_url)) as stored:
+        (told,) = stored.events(old.id)
+        assert (told.type, told.entity_version) == ("api_key.revoked", 1)
+        (first,) = stored.events(made.id)
+        assert (first.type, first.cause.actor) == ("api_key.created", "command")

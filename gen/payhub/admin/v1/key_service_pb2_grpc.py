@@ -28,6 +28,7 @@ if _version_not_supported:
 class KeyServiceStub:
     """Keeps API keys. A key decides tenant and scopes of every call that carries
     it as `authorization: Bearer <key>`.
+    What is made or revoked is one `api_key.*` event of the tenant `system`.
     """
 
     def __init__(self, channel):
@@ -61,6 +62,7 @@ class KeyServiceStub:
 class KeyServiceServicer:
     """Keeps API keys. A key decides tenant and scopes of every call that carries
     it as `authorization: Bearer <key>`.
+    What is made or revoked is one `api_key.*` event of the tenant `system`.
     """
 
     def CreateKey(self, request, context):
@@ -127,6 +129,7 @@ def add_KeyServiceServicer_to_server(servicer, server):
 class KeyService:
     """Keeps API keys. A key decides tenant and scopes of every call that carries
     it as `authorization: Bearer <key>`.
+    What is made or revoked is one `api_key.*` event of the tenant `system`.
     """
 
     @staticmethod

@@ -29,6 +29,7 @@ GRPC_VERSION: str
 class KeyServiceStub:
     """Keeps API keys. A key decides tenant and scopes of every call that carries
     it as `authorization: Bearer <key>`.
+    What is made or revoked is one `api_key.*` event of the tenant `system`.
     """
 
     @_typing.overload
@@ -52,6 +53,7 @@ class KeyServiceStub:
 class KeyServiceAsyncStub(KeyServiceStub):
     """Keeps API keys. A key decides tenant and scopes of every call that carries
     it as `authorization: Bearer <key>`.
+    What is made or revoked is one `api_key.*` event of the tenant `system`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -71,6 +73,7 @@ class KeyServiceAsyncStub(KeyServiceStub):
 class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps API keys. A key decides tenant and scopes of every call that carries
     it as `authorization: Bearer <key>`.
+    What is made or revoked is one `api_key.*` event of the tenant `system`.
     """
 
     @_abc_1.abstractmethod
