@@ -166,7 +166,8 @@ class ReadAhead:
         while len(self._runs) < runs_max and self._planned < self._upto:
             if not is_known and self._runs:
                 break
-            places = max(int(self._span * _RUN_PAGES * _FULL), 1)
+            # No fewer than one more than a page covers: a guess that is too low has to grow.
+            places = max(int(self._span * _RUN_PAGES * _FULL), self._span + 1)
             upto = min(self._planned + places, self._upto) if is_known else self._upto
             self._runs.append(_Run(after=self._planned, upto=upto, is_open=not is_known))
             self._planned = upto

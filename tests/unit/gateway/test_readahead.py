@@ -108,6 +108,15 @@ async def test_pages_come_in_order_until_the_end(
     assert not pages.goes_on_after(100)
 
 
+async def test_pages_of_one_event_each_make_no_later_ones_small(
+    database: storage.Database,
+) -> None:
+    """Where events are so large that a page holds one, nobody knows yet how much fits behind."""
+    log = Log(lambda after: 1 if after < 10 else 100)
+    await taken(ahead(database, log, upto=2010), 2010)
+    assert len(log.read) < 60
+
+
 async def test_a_read_that_begins_anew_tells_nothing_twice(database: storage.Database) -> None:
     """A database may run a function again, as after a conflict; its pages come once."""
 
