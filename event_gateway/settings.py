@@ -52,8 +52,9 @@ class Settings(settings.ServiceSettings):
     # How long a cursor ahead of the log is waited for: a database may have to catch
     # up after a failover.
     cursor_ahead_wait_s: float = pydantic.Field(default=5.0, ge=0, le=30)
-    # Catching-up streams read storage this many at a time, and durable consumers as many of
-    # their own; fewer than there are connections that read (four at most on SQLite).
+    # Reads of storage at a time for catching-up streams, of which each has two at most, and as
+    # many for durable consumers; fewer than there are connections that read (four at most on
+    # SQLite).
     catch_up_reads_max: int = pydantic.Field(default=3, ge=1, le=32)
     # Streams that the gateway closes come back spread over this time.
     reconnect_spread_s: float = pydantic.Field(default=5.0, ge=0, le=60)

@@ -187,7 +187,7 @@ class Subscription:
     def reading(self) -> cutting.Reading:
         """Returns how storage is read for this reader.
 
-        Used by the thread that reads, while the reader goes on.
+        Used by the threads that read, while the reader goes on.
         """
         return cutting.Reading(
             self.group.matcher.selection,

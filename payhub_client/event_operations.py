@@ -59,7 +59,8 @@ class EventOperations:
         Places, versions, types and times stay. `reason` is kept for the record and must
         hold no personal data. `timeout_s` is that of each of the calls it may take.
 
-        Raises NotFound if the log has never had an event of the entity.
+        Raises NotFound if the log has no event of the entity and knows of none that it had; of
+        events without versions that retention deleted before it knows nothing.
         """
         request = event_admin_service_pb2.EraseEntityRequest(
             tenant_id=tenant_id, entity_type=entity_type, entity_id=entity_id, reason=reason
@@ -71,7 +72,8 @@ class EventOperations:
             )
             erased += response.erased_events
             if response.unknown_entity and not erased:
-                text = f"the log has never had an event of {entity_type} {entity_id} of {tenant_id}"
+                entity = f"{entity_type} {entity_id} of {tenant_id}"
+                text = f"the log has no event of {entity}, and knows of none that it had"
                 raise errors.NotFound(text, reason="RESOURCE_NOT_FOUND")
             if response.done:
                 return erased

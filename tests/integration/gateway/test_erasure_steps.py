@@ -30,7 +30,8 @@ async def test_calls_that_start_anew_come_to_an_end(
 ) -> None:
     """Each call goes on behind what the calls before it erased, others' events between them, also
     after new events and after the oldest ones were deleted; one with nothing to do is done at once.
-    What was erased is known of when its events are gone, too; what never was there is not.
+    What was erased is known of when its events are gone, too; what never was there is not, nor
+    what had no versions and was not erased before it went.
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
@@ -79,12 +80,15 @@ async def test_calls_that_start_anew_come_to_an_end(
         ]
         while (await database.read(read.state)).oldest < len(page.entries) + 3:
             await database.write(lambda conn: retain.delete(conn, len(page.entries) + 3))
-        other = dataclasses.replace(WANTED, entity_id="p3")
         heard_of = [
-            await database.read(functools.partial(retain.heard_of, wanted=each))
-            for each in (WANTED, other)
+            await database.read(
+                functools.partial(
+                    retain.heard_of, wanted=dataclasses.replace(WANTED, entity_id=each)
+                )
+            )
+            for each in ("p1", "p2", "p3")
         ]
-        assert heard_of == [True, False]
+        assert heard_of == [True, False, False]
     finally:
         await database.close()
 
