@@ -54,16 +54,15 @@ class _Run:
 
     Attributes:
         read: The last place that was read, or the one before the first.
-        upto: The last place. An open run has the end of the stretch, until its read ends.
-        is_open: Nobody knows yet how far a read reaches.
+        upto: The last place, which is a guess until a run is planned behind this one.
         pages: What was read and not taken.
         reading: What reads, if anything does.
     """
 
-    __slots__ = ("is_open", "pages", "read", "reading", "upto")
+    __slots__ = ("pages", "read", "reading", "upto")
 
-    def __init__(self, *, after: int, upto: int, is_open: bool) -> None:
-        self.read, self.upto, self.is_open = after, upto, is_open
+    def __init__(self, *, after: int, upto: int) -> None:
+        self.read, self.upto = after, upto
         self.pages: collections.deque[cutting.Page] = collections.deque()
         self.reading: asyncio.Task[None] | None = None
 
@@ -169,7 +168,7 @@ class ReadAhead:
             # No fewer than one more than a page covers: a guess that is too low has to grow.
             places = max(int(self._span * _RUN_PAGES * _FULL), self._span + 1)
             upto = min(self._planned + places, self._upto) if is_known else self._upto
-            self._runs.append(_Run(after=self._planned, upto=upto, is_open=not is_known))
+            self._runs.append(_Run(after=self._planned, upto=upto))
             self._planned = upto
         for run in itertools.islice(self._runs, runs_max):
             if run.reading is None and run.read < run.upto and len(run.pages) < _RUN_PAGES:
@@ -183,8 +182,8 @@ class ReadAhead:
             self._failure = failure
         finally:
             run.reading = None
-            if run.is_open:
-                run.is_open = False
+            if run is self._runs[-1]:
+                # What is left of it may be long, and is planned anew.
                 run.upto = self._planned = run.read
             self._news.set()
         if self._failure is None and not self._ended:

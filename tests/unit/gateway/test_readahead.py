@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+import itertools
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
@@ -184,6 +185,23 @@ async def test_two_reads_are_under_way_at_once(database: storage.Database) -> No
     log = Together()
     places = await taken(ahead(database, log, upto=205), 205)
     assert second_is_read.is_set()
+    assert places == log.places()
+
+
+async def test_two_reads_are_under_way_behind_a_gap_too(database: storage.Database) -> None:
+    """A page that covers a long way makes nobody read all that follows in one read."""
+    met, looks = threading.Barrier(2, timeout=10), itertools.count(1)
+    behind = 100 * PAGE
+
+    class Together(Log):
+        def look(self, conn: storage.Connection, after: int, upto: int) -> cutting.Page:
+            page = super().look(conn, after, upto)
+            if after > behind + 3 * PAGE and next(looks) <= 2:
+                met.wait()
+            return page
+
+    log = Together(lambda after: behind - after if PAGE <= after < behind else PAGE)
+    places = await taken(ahead(database, log, upto=2 * behind), 2 * behind)
     assert places == log.places()
 
 
