@@ -58,7 +58,7 @@ def problem(url: str, *, plain_http: bool, private: bool) -> str | None:
         return "has a port that nothing listens on"
     if not url.isascii() or any(ord(each) <= 0x20 for each in url):
         return "must be in ASCII, without blanks"
-    if not _may_be_host(host):
+    if not _may_be_host(host, in_brackets="[" in parts.netloc):
         return "has a host that is neither a name nor an address"
     if not private:
         name = host.rstrip(".").lower()
@@ -69,9 +69,9 @@ def problem(url: str, *, plain_http: bool, private: bool) -> str | None:
     return None
 
 
-def _may_be_host(host: str) -> bool:
+def _may_be_host(host: str, *, in_brackets: bool) -> bool:
     """Whether a URL's host has the form of a name in DNS or of an address."""
-    if ":" not in host:
+    if not in_brackets:
         return len(host.rstrip(".")) <= _NAME_CHARS_MAX and _NAME.fullmatch(host) is not None
     try:
         ipaddress.IPv6Address(host.split("%")[0])

@@ -157,6 +157,7 @@ def test_only_public_addresses_pass(address: str, public: bool) -> None:
         "https://-shop.example/",
         "https://shop.example,/",
         "https://shop%2eexample/",
+        "https://[v1.shop.example]/",
         f"https://{'a' * 64}.example/",
         f"https://{'a.' * 127}example/",
         "//example.com/",
