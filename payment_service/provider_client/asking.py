@@ -11,11 +11,10 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
 from payment_service.domain import admission
-from payment_service.provider_client import link
+from payment_service.provider_client import link, reading
 from servicekit import errors, logs, validation
 
 _log = logs.get_logger(__name__)
@@ -234,16 +233,12 @@ def _details(error: grpc.aio.AioRpcError) -> tuple[str, list[ps.Diagnostic]]:
 
     Nothing is cut: of a part of a secret nobody could tell that it is one.
     """
-    try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    except ValueError:
-        return "", []
     reason, found = "", []
-    for detail in status.details if status else ():
+    for detail in reading.details_of(error):
         info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        if detail.Unpack(info):
+        if reading.unpacked(detail, info):
             reason = info.reason
-        elif detail.Unpack(bad):
+        elif reading.unpacked(detail, bad):
             found += [
                 ps.Diagnostic(
                     severity=ps.Diagnostic.SEVERITY_ERROR,

@@ -4,14 +4,20 @@ Owns the mapping of results and failures, and the rule that whatever is not
 understood is UNKNOWN. Called by the client. Pure.
 """
 
+from collections.abc import Iterable
+
 import grpc.aio
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
 from payhub.provider.v1 import failure_pb2, operation_pb2
 
 from payment_service.domain import model, outcomes
 from payment_service.domain.mirrors import objects
 
+Details = Iterable[any_pb2.Any]
+
+_DETAILS_KEY = "grpc-status-details-bin"
 _State = operation_pb2.Operation
 _MONEY_KINDS = frozenset(
     {
@@ -97,18 +103,35 @@ def unknown(version: int, detail: str) -> outcomes.Report:
     )
 
 
+def details_of(error: grpc.aio.AioRpcError) -> Details:
+    """Returns what travels with a status: nothing if that can't be read, or is of another status.
+
+    Its words are not compared, as `grpc_status` does: plugins in other languages leave them
+    out, or a proxy has shortened theirs.
+    """
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            status = status_pb2.Status()
+            try:
+                status.ParseFromString(value)
+            except DecodeError:
+                return ()
+            return status.details if status.code == error.code().value[0] else ()
+    return ()
+
+
+def unpacked(detail: any_pb2.Any, into: Message) -> bool:
+    """Reads a detail; returns whether it is a message of that type and can be read."""
+    try:
+        return detail.Unpack(into)
+    except DecodeError:
+        return False
+
+
 def failure_of(error: grpc.aio.AioRpcError) -> failure_pb2.Failure | None:
     """Returns the Failure that travels with a status, or None if there is none."""
-    try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    except ValueError:
-        return None
-    for detail in status.details if status else ():
-        if detail.Is(failure_pb2.Failure.DESCRIPTOR):
-            failure = failure_pb2.Failure()
-            detail.Unpack(failure)
-            return failure
-    return None
+    failure = failure_pb2.Failure()
+    return failure if _first(error, failure) else None
 
 
 def reason_of(failure: failure_pb2.Failure) -> str:
@@ -122,16 +145,15 @@ def reason_of(failure: failure_pb2.Failure) -> str:
 
 def error_info_reason(error: grpc.aio.AioRpcError) -> str:
     """Returns the reason of a status's ErrorInfo, or an empty text."""
-    try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]
-    except ValueError:
-        return ""
-    for detail in status.details if status else ():
-        if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
-            info = error_details_pb2.ErrorInfo()
-            detail.Unpack(info)
-            return str(info.reason)
-    return ""
+    info = error_details_pb2.ErrorInfo()
+    return info.reason if _first(error, info) else ""
+
+
+def _first(error: grpc.aio.AioRpcError, into: Message) -> bool:
+    """Reads the first detail of a type; a second one does not stand in for it."""
+    of_type = (each for each in details_of(error) if each.TypeName() == into.DESCRIPTOR.full_name)
+    detail = next(of_type, None)
+    return detail is not None and unpacked(detail, into)
 
 
 def failed_call(operation: model.Operation, error: grpc.aio.AioRpcError) -> outcomes.Report:
