@@ -2,8 +2,8 @@
 
 Called by `make gen` and `make check`. Never edits a generated file: path under
 `protos/` = package = Python import, so protoc's output is used as it is.
-protovalidate ships no validate.proto, so its descriptors are taken from the
-installed package and given to protoc.
+protovalidate ships no validate.proto, nor grpcio-health-checking its health.proto, so
+their descriptors are taken from the installed packages and given to protoc.
 """
 
 import argparse
@@ -14,8 +14,10 @@ import shutil
 import sys
 import tempfile
 
+import google.rpc
 import protobuf
 from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2
 from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb
 
@@ -23,6 +25,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 GEN = ROOT / "gen"
 VALIDATE = "buf/validate/validate.proto"
+# No file of the contract imports these, and who speaks it needs them: error details, health.
+BESIDE = (health_pb2.DESCRIPTOR.name, "google/rpc/error_details.proto", "google/rpc/status.proto")
 
 
 def sources() -> list[str]:
@@ -36,8 +40,8 @@ def run_protoc(*arguments: str) -> None:
         sys.exit("protoc failed; its message is above")
 
 
-def validate_descriptors() -> descriptor_pb2.FileDescriptorSet:
-    """Returns validate.proto and what it imports, as the installed package has them."""
+def installed_descriptors() -> descriptor_pb2.FileDescriptorSet:
+    """Returns validate.proto, what it imports and health.proto, as they are installed."""
     files = descriptor_pb2.FileDescriptorSet()
     seen: set[str] = set()
 
@@ -50,23 +54,27 @@ def validate_descriptors() -> descriptor_pb2.FileDescriptorSet:
         files.file.append(descriptor_pb2.FileDescriptorProto.FromString(file.proto.to_binary()))
 
     add(validate_pb.desc())
+    health_pb2.DESCRIPTOR.CopyToProto(files.file.add())
     return files
 
 
 def write_image(target: pathlib.Path) -> None:
-    """Writes the whole contract with its imports and comments as one descriptor set."""
+    """Writes the contract, its imports and what travels beside it as one descriptor set."""
     include = importlib.resources.files("grpc_tools") / "_proto"
+    googleapis = pathlib.Path(google.rpc.__path__[0]).parent.parent
     with tempfile.TemporaryDirectory() as scratch:
-        validate_set = pathlib.Path(scratch) / "validate.binpb"
-        validate_set.write_bytes(validate_descriptors().SerializeToString())
+        installed = pathlib.Path(scratch) / "installed.binpb"
+        installed.write_bytes(installed_descriptors().SerializeToString())
         run_protoc(
             f"--proto_path={PROTOS}",
             f"--proto_path={include}",
-            f"--descriptor_set_in={validate_set}",
+            f"--proto_path={googleapis}",
+            f"--descriptor_set_in={installed}",
             "--include_imports",
             "--include_source_info",
             f"--descriptor_set_out={target}",
             *sources(),
+            *BESIDE,
         )
 
 
