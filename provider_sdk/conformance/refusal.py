@@ -33,6 +33,8 @@ class Refused(Exception):
         self.failures: list[failure_pb2.Failure] = []
         self.retry_after_s: float | None = None
         self.fields: list[tuple[str, str]] = []
+        # Why details that came can't be used, as core can't either; '' if they can.
+        self.unusable = ""
         self.metadata = [*_pairs(error.initial_metadata()), *_pairs(error.trailing_metadata())]
         for name, value in self.metadata:
             if name == DETAILS_KEY and isinstance(value, bytes):
@@ -62,6 +64,8 @@ class Refused(Exception):
         parts = [self.code.name]
         if self.infos:
             parts.append("reason " + ", ".join(info.reason or "(empty)" for info in self.infos))
+        elif self.unusable:
+            parts.append(self.unusable)
         else:
             parts.append("no ErrorInfo")
         if self.failures:
@@ -76,6 +80,8 @@ class Refused(Exception):
         Args:
             domain: The plugin id.
         """
+        if self.unusable:
+            return [self.unusable]
         found = []
         if len(self.infos) != 1:
             found.append(f"{len(self.infos)} ErrorInfo instead of one")
@@ -98,6 +104,13 @@ class Refused(Exception):
         try:
             status.ParseFromString(raw)
         except DecodeError:
+            self.unusable = f"what {DETAILS_KEY} holds is no google.rpc.Status"
+            return
+        if status.code != self.code.value[0]:
+            self.unusable = (
+                f"google.rpc.Status.code in {DETAILS_KEY} is {_code_name(status.code)}, "
+                f"and the call ended with {self.code.name}"
+            )
             return
         for detail in status.details:
             self._take(detail)
@@ -113,6 +126,10 @@ class Refused(Exception):
             self.retry_after_s = retry.retry_delay.ToMicroseconds() / 1e6
         elif _unpack(detail, bad):
             self.fields += [(found.field, found.description) for found in bad.field_violations]
+
+
+def _code_name(number: int) -> str:
+    return {code.value[0]: code.name for code in grpc.StatusCode}.get(number, str(number))
 
 
 def reason_name(reason: int) -> str:
