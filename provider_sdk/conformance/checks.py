@@ -98,6 +98,8 @@ class Check:
         function: Returns if the rule holds; None for a check left for later.
         needs: Capabilities without which the rule does not apply.
         needs_upstream: Whether it needs the upstream double.
+        prefers_upstream: Whether it runs at the upstream double where there is one, and can do
+            without: a provider that keeps its own books is held to it too.
         needs_process: Whether it needs to start, stop or kill the provider.
         phase: When it runs.
         timeout_s: Longest it may take; over it, it has failed.
@@ -111,6 +113,7 @@ class Check:
     function: Function | None
     needs: Sequence[capability_pb2.Capability] = ()
     needs_upstream: bool = False
+    prefers_upstream: bool = False
     needs_process: bool = False
     phase: Phase = Phase.ORDINARY
     timeout_s: float = TIMEOUT_S
@@ -135,6 +138,7 @@ def check(
     part: str = "",
     needs: Sequence[capability_pb2.Capability] = (),
     needs_upstream: bool = False,
+    prefers_upstream: bool = False,
     needs_process: bool = False,
     phase: Phase = Phase.ORDINARY,
     timeout_s: float = TIMEOUT_S,
@@ -150,6 +154,7 @@ def check(
             function=function,
             needs=tuple(needs),
             needs_upstream=needs_upstream,
+            prefers_upstream=prefers_upstream,
             needs_process=needs_process,
             phase=phase,
             timeout_s=timeout_s,

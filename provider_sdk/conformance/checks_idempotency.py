@@ -4,6 +4,7 @@ Owns rules 34, 35, 36 and 38. Collected by `catalog`. Where there is no upstream
 double to count at, the ceilings of a payment count instead.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk.conformance import attempts, checks, refusal
+from provider_sdk.conformance import attempts, checks, checks_lookup, refusal
 from provider_sdk.conformance import binding as bindings
 from provider_sdk.conformance import run as runs
 
@@ -21,9 +22,15 @@ State = operation_pb2.Operation
 MANUAL_CAPTURE = capability_pb2.CAPABILITY_MANUAL_CAPTURE
 SALE = capability_pb2.CAPABILITY_SALE
 PARTIAL_REFUND = capability_pb2.CAPABILITY_PARTIAL_REFUND
+# One of them is what lets core send an operation again, or believe that it is not there.
+REMEMBERS = (
+    capability_pb2.CAPABILITY_OPERATION_LOOKUP,
+    capability_pb2.CAPABILITY_UPSTREAM_IDEMPOTENCY,
+)
 
 TIMES = 10
 FIX = "find the operation by its id before acting, in the same step as recording it"
+DURABLE = "store the operation where it outlives the process before you answer it"
 
 
 async def in_sequence(attempt: attempts.Attempt) -> None:
@@ -102,6 +109,41 @@ async def repeats_have_one_effect(run: runs.Run) -> None:
         booked = _booked(run)
         await in_sequence(attempt)
         _one_effect(run, attempt, booked)
+
+
+@checks.check(
+    number=34,
+    part="c",
+    title="The same operation id sent again after the process was killed gets equal answers.",
+    prefers_upstream=True,
+    needs_process=True,
+)
+async def repeats_outlive_the_process(run: runs.Run) -> None:
+    """Carries out an operation of every kind, kills the process, and sends each again."""
+    if not any(run.has(capability) for capability in REMEMBERS):
+        raise checks.NotProven(
+            "the provider offers neither OPERATION_LOOKUP nor UPSTREAM_IDEMPOTENCY",
+            cause=checks.Cause.CAPABILITY,
+        )
+    async with run.spare() as other:
+        first = await other.new_binding()
+        sent = [(one, await one.send()) for one in await attempts.of_every_kind(first)]
+        booked = _booked(run) if run.upstream is not None else 0
+        await other.restart(kill=True)
+        binding = await checks_lookup.taken_over(other, first)
+        for attempt, answer in sent:
+            again = dataclasses.replace(attempt, binding=binding).again()
+            what = f"{attempt.name} sent again after a SIGKILL"
+            try:
+                _same(answer, await again.send(), what=what)
+            except refusal.Refused as refused:
+                raise checks.Failed(f"{what}: {refused.shown()}", fix=DURABLE) from refused
+        if run.upstream is not None and _booked(run) != booked:
+            raise checks.Failed(
+                f"{len(sent)} operations sent again after a SIGKILL had "
+                f"{_booked(run) - booked} more effects upstream",
+                fix="send the operation id, or a fixed derivation of it, as idempotency key",
+            )
 
 
 @checks.check(

@@ -1,7 +1,7 @@
 """Checks of what must outlive a process: look-ups, and payments of another version.
 
-Owns rules 47 and 59. Collected by `catalog`. Both need the upstream double: it
-is the memory that processes share.
+Owns rules 47 and 59. Collected by `catalog`. The memory that processes share is the
+upstream double, or what a provider without an upstream system keeps in its state.
 """
 
 import functools
@@ -88,7 +88,7 @@ async def _everything(
     title="GetOperation finds every operation, also after a restart; NOT_FOUND is only for ids "
     "that were never sent.",
     needs=(LOOKUP,),
-    needs_upstream=True,
+    prefers_upstream=True,
     needs_process=True,
 )
 async def finds_everything(run: runs.Run) -> None:
@@ -116,7 +116,8 @@ async def _finds(
         except refusal.Refused as refused:
             raise checks.Failed(
                 f"{attempt.name} is not found{when}: {refused.shown()}",
-                fix="ask the upstream system by the key the operation was sent with",
+                fix="ask the upstream system by the key the operation was sent with, or keep "
+                "operations where they outlive the process",
             ) from refused
         waited = answer.state in (State.STATE_PENDING, State.STATE_ACTION_REQUIRED)
         if found.operation_id != attempt.operation_id or (

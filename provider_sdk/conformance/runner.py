@@ -164,7 +164,7 @@ class Session:
     async def _prepare(self, check: checks.Check) -> runs.Run:
         if check.function is None:
             raise checks.NotProven(check.later, cause=checks.Cause.LATER)
-        kind = sites.kind_of(check, endpoint=self._endpoint)
+        kind = sites.kind_of(check, self._profile, endpoint=self._endpoint)
         run = await self._sites.get(kind)
         for needed in check.needs:
             if not run.has(needed):

@@ -32,9 +32,9 @@ class Kind(enum.Enum):
     UPSTREAM = "upstream"
 
 
-def kind_of(check: checks.Check, *, endpoint: str) -> Kind:
+def kind_of(check: checks.Check, profile: profiles.Profile, *, endpoint: str) -> Kind:
     """Returns where *check* runs."""
-    if check.needs_upstream:
+    if check.needs_upstream or (check.prefers_upstream and profile.upstream is not None):
         return Kind.UPSTREAM
     return Kind.PROCESS if check.needs_process or not endpoint else Kind.PLAIN
 

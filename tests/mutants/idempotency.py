@@ -1,6 +1,7 @@
 """Mutants of one operation, one effect (rules 34 to 36 and 38)."""
 
 import itertools
+import os
 from typing import Any
 
 from provider_mock import answers, ledger, upstream
@@ -118,6 +119,20 @@ def _fresh_keys() -> None:
 def sends_fresh_keys() -> None:
     """Every attempt goes upstream under a key of its own."""
     _fresh_keys()
+
+
+@registry.mutant("34c")
+def sends_keys_of_this_process() -> None:
+    """A new process sends upstream under other keys than the one before."""
+    born = os.getpid()
+
+    def make(key: Any) -> Any:
+        def salted(operation_id: str) -> Any:
+            return key(f"{operation_id}/{born}")
+
+        return salted
+
+    registry.replace(upstream, "_key", make)
 
 
 @registry.mutant("35b", control=("54",))

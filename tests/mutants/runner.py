@@ -47,7 +47,7 @@ def control_of(mutant: registry.Mutant) -> tuple[str, ...]:
     """Returns the checks that *mutant* must still pass."""
     if mutant.control is not None:
         return mutant.control
-    above = all(_BY_ID[check_id].needs_upstream for check_id in mutant.checks)
+    above = all(_runs_above(check_id) for check_id in mutant.checks)
     candidates = UPSTREAM_CONTROLS if above else CONTROLS
     return next((one,) for one in candidates if one not in mutant.checks)
 
@@ -57,7 +57,7 @@ def profile_of(mutant: registry.Mutant) -> profiles.Profile:
     profile = profiles.load(PROFILE)
     command = ["{python}", "-m", "tests.mutants.serve", mutant.name]
     wanted = (*mutant.checks, *control_of(mutant))
-    above = all(_BY_ID[check_id].needs_upstream for check_id in wanted)
+    above = all(_runs_above(check_id) for check_id in wanted)
     assert profile.upstream is not None
     # Without a command of its own no process is started that nobody looks at.
     return profile.model_copy(
@@ -66,6 +66,11 @@ def profile_of(mutant: registry.Mutant) -> profiles.Profile:
             "upstream": profile.upstream.model_copy(update={"command": command}),
         }
     )
+
+
+def _runs_above(check_id: str) -> bool:
+    """Whether a check of the simulated provider runs at the upstream double."""
+    return _BY_ID[check_id].needs_upstream or _BY_ID[check_id].prefers_upstream
 
 
 async def judge(mutant: registry.Mutant) -> Verdict:
