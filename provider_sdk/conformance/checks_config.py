@@ -4,6 +4,8 @@ Owns what can be said of configurations without applying one. Collected by
 `catalog`.
 """
 
+import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -21,6 +23,12 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 UNKNOWN_SLOT = "conformance_unknown_slot"
 
 _REFERENCES = ("$ref", "$dynamicRef")
+# Where JSON Schema has a schema of the same object, of other values, and schemas by name.
+_SAME = frozenset({"allOf", "anyOf", "oneOf", "then", "else"})
+_CONDITIONS = frozenset({"if", "not"})
+_OTHERS = frozenset({"items", "prefixItems", "contains", "additionalProperties"})
+_OTHERS |= {"unevaluatedItems", "unevaluatedProperties"}
+_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
 _ERROR = ps.Diagnostic.SEVERITY_ERROR
 
 
@@ -48,10 +56,10 @@ async def schema_is_valid(run: runs.Run) -> None:
             for name in _REFERENCES
             if not str(part.get(name, "#")).startswith("#")
         ]
-        closed = part.get("additionalProperties", part.get("unevaluatedProperties"))
-        if isinstance(part.get("properties"), Mapping) and closed is not False:
-            title = part.get("title", "an object")
-            found.append(f"{str(title)[:80]} takes unknown members")
+    found += [
+        f"{str(part.get('title', 'an object'))[:80]} takes unknown members"
+        for part in _open(schema, schema, closed=False, seen=set())
+    ]
     if found:
         raise checks.Failed(
             "; ".join(found[:10]),
@@ -229,6 +237,41 @@ def parsed(run: runs.Run) -> Mapping[str, Any]:
             "json_schema is no JSON object", fix="send a JSON Schema of an object as text"
         )
     return schema
+
+
+def _open(
+    root: Mapping[str, Any], schema: Any, *, closed: bool, seen: set[tuple[str, bool]]
+) -> Iterator[Mapping[str, Any]]:
+    """Yields every schema of an object that takes unknown members.
+
+    Args:
+        root: The whole document.
+        schema: A part of it, or a list of such.
+        closed: Whether a schema around it refuses unknown members of the same object.
+        seen: References that were followed.
+    """
+    inside = functools.partial(_open, root, seen=seen)
+    if isinstance(schema, list):
+        for one in schema:
+            yield from inside(one, closed=closed)
+    if not isinstance(schema, Mapping):
+        return
+    refuses = schema.get("additionalProperties", schema.get("unevaluatedProperties")) is False
+    closed = closed or refuses
+    if isinstance(schema.get("properties"), Mapping) and not closed:
+        yield schema
+    for name, inner in schema.items():
+        if name == "$ref" and isinstance(inner, str) and (inner, closed) not in seen:
+            seen.add((inner, closed))
+            with contextlib.suppress(invalid_configs.NoSuchPlace):
+                yield from inside(invalid_configs.find(root, inner[1:]), closed=closed)
+        elif name in _SAME or name in _CONDITIONS:
+            yield from inside(inner, closed=closed or name in _CONDITIONS)
+        elif name in _NAMED and isinstance(inner, Mapping):
+            same = closed and name == "dependentSchemas"
+            yield from inside(list(inner.values()), closed=same)
+        elif name in _OTHERS:
+            yield from inside(inner, closed=False)
 
 
 def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
