@@ -1,7 +1,7 @@
 """Connections of the suite.
 
-Owns how a channel is opened and the search for secrets in every answer that
-comes over it. Called by `run` and `sites`. Never retries.
+Owns how a channel is opened and the search for secrets, and for what breaks the
+contract, in every answer that comes over it. Called by `run` and `sites`. Never retries.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from provider_sdk.conformance import breaches as breaches_module
 from provider_sdk.conformance import canaries as canaries_module
 from provider_sdk.conformance import process
 
@@ -34,16 +35,23 @@ class NotServing(Exception):
 
 
 class Watched:
-    """A channel that looks for secrets in every answer before it is decoded.
+    """A channel that looks for secrets in every answer, and into what it says.
 
     Args:
         channel: The channel itself.
         canaries: What to look for.
+        breaches: Where answers that break the contract are noted.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, canaries: canaries_module.Canaries) -> None:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        canaries: canaries_module.Canaries,
+        breaches: breaches_module.Breaches,
+    ) -> None:
         self._channel = channel
         self._canaries = canaries
+        self._breaches = breaches
 
     def unary_unary(
         self,
@@ -56,7 +64,9 @@ class Watched:
 
         def decode(raw: bytes) -> Any:
             self._canaries.inspect(raw, place=f"an answer of {method}")
-            return raw if response_deserializer is None else response_deserializer(raw)
+            if response_deserializer is None:
+                return raw
+            return self._breaches.decoded(method, raw, response_deserializer)
 
         return self._channel.unary_unary(
             method,
@@ -69,9 +79,11 @@ class Watched:
         return getattr(self._channel, name)
 
 
-def open_channel(target: str, canaries: canaries_module.Canaries) -> Watched:
+def open_channel(
+    target: str, canaries: canaries_module.Canaries, breaches: breaches_module.Breaches
+) -> Watched:
     """Returns a connection of its own to *target*."""
-    return Watched(grpc.aio.insecure_channel(target, options=OPTIONS), canaries)
+    return Watched(grpc.aio.insecure_channel(target, options=OPTIONS), canaries, breaches)
 
 
 async def serving(started: process.Process, *, timeout_s: float) -> None:

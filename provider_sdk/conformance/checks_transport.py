@@ -1,10 +1,11 @@
-"""Checks 3, 7, 12 and 13: what is served, and what any message may look like.
+"""Checks 3, 7, 12, 13 and 79: what is served, and what any message may look like.
 
-Owns health, services, unknown fields, deadlines and sizes. Collected by
-`catalog`.
+Owns health, services, unknown fields, deadlines, sizes and the rules of answers.
+Collected by `catalog`.
 """
 
 import asyncio
+import contextlib
 from typing import Any
 
 import grpc
@@ -16,7 +17,7 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk.conformance import checks, refusal, wire
+from provider_sdk.conformance import attempts, checks, refusal, wire
 from provider_sdk.conformance import run as runs
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
@@ -246,4 +247,31 @@ async def large_message_is_refused(run: runs.Run) -> None:
         raise checks.Failed(
             "another process answers after the large message",
             fix="let no request end the process",
+        )
+
+
+@checks.check(
+    number=79,
+    title="Every answer of the whole run keeps the rules beside its fields; its times can be told "
+    "and its texts hold no NUL.",
+    phase=checks.Phase.LAST,
+)
+async def answers_keep_the_rules(run: runs.Run) -> None:
+    """Asks for operations of every kind and outcome, and looks at all that was ever answered."""
+    binding = await run.new_binding()
+    for attempt in await attempts.of_every_kind(binding):
+        await attempt.send()
+    for name in ("decline", "pending", "action_required"):
+        if name in run.profile.instruments:
+            # An instrument may take only another currency.
+            with contextlib.suppress(refusal.Refused):
+                await binding.authorize(name)
+    await run.call(run.plugin.Probe, ps.ProbeRequest(), timeout_s=5.0)
+    watching = dict.fromkeys((run, *run.siblings()))
+    seen = list(dict.fromkeys(what for one in watching for what in one.breaches.seen()))
+    if seen:
+        raise checks.Failed(
+            "; ".join(seen[:10]),
+            fix="keep the rules: core takes such an answer of a payment for an unknown outcome, "
+            "and the third within an hour quarantines the version",
         )

@@ -27,7 +27,15 @@ from payhub.provider.v1 import operation_pb2, payment_provider_service_pb2_grpc
 from payhub.provider.v1 import payment_method_provider_service_pb2_grpc as methods_grpc
 from payhub.type.v1 import money_pb2
 
-from provider_sdk.conformance import binding, channels, checks, expectations, process, refusal
+from provider_sdk.conformance import (
+    binding,
+    breaches,
+    channels,
+    checks,
+    expectations,
+    process,
+    refusal,
+)
 from provider_sdk.conformance import canaries as canaries_module
 from provider_sdk.conformance import core as cores
 from provider_sdk.conformance import profile as profiles
@@ -94,6 +102,7 @@ class Run:
         self.seed = seed
         self.random = random.Random(seed)
         self.canaries = canaries
+        self.breaches = breaches.Breaches()
         self.process = process
         self.upstream = upstream
         self.secrets = dict(secrets)
@@ -124,7 +133,7 @@ class Run:
     async def reconnect(self) -> None:
         """Replaces the connection by a fresh one."""
         await self.close()
-        self.channel = channels.open_channel(self.target, self.canaries)
+        self.channel = channels.open_channel(self.target, self.canaries, self.breaches)
         self.plugin = plugin_service_pb2_grpc.PluginServiceStub(self.channel)
         self.provider = payment_provider_service_pb2_grpc.PaymentProviderServiceStub(self.channel)
         self.methods = methods_grpc.PaymentMethodProviderServiceStub(self.channel)

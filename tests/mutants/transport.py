@@ -1,10 +1,11 @@
-"""Mutants of what is served and of any message (rules 3, 7, 12 and 13)."""
+"""Mutants of what is served and of any message (rules 3, 7, 12, 13 and 79)."""
 
 from typing import Any
 
 from google.protobuf import unknown_fields
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
+from provider_mock import answers
 from provider_mock import provider as mock_provider
 from provider_sdk import errors, fingerprint, plugin_servicer, serve
 from servicekit import dispatch, health, rpc, server
@@ -102,3 +103,33 @@ def declares_what_does_not_work() -> None:
         return create
 
     registry.replace(mock_provider.MockProvider, "create_customer", make)
+
+
+@registry.mutant("79")
+def counts_milliseconds_as_seconds() -> None:
+    """The time of a state is milliseconds where seconds belong."""
+
+    def make(operation: Any) -> Any:
+        def told(row: Any, *, action_url: str) -> Any:
+            answer = operation(row, action_url=action_url)
+            answer.state_time.seconds *= 1_000
+            return answer
+
+        return told
+
+    registry.replace(answers, "operation", make)
+
+
+@registry.mutant("79")
+def names_payments_with_nul() -> None:
+    """The identifier of a payment ends with NUL, as a text of C does."""
+
+    def make(operation: Any) -> Any:
+        def told(row: Any, *, action_url: str) -> Any:
+            answer = operation(row, action_url=action_url)
+            answer.provider_operation_id += "\0"
+            return answer
+
+        return told
+
+    registry.replace(answers, "operation", make)
