@@ -180,7 +180,8 @@ async def too_late(run: runs.Run) -> None:
                 code=grpc.StatusCode.FAILED_PRECONDITION,
                 reason="TOO_LATE",
                 effect="NONE",
-                fix="compare not_after with the clock before you send anything upstream",
+                fix="before you act, compare not_after with the clock, and refuse what has less "
+                "time left than it takes to act and answer",
             )
     if run.upstream is not None and run.upstream.mutation_count:
         raise checks.Failed(

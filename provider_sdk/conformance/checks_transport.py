@@ -6,6 +6,7 @@ Collected by `catalog`.
 
 import asyncio
 import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -22,15 +23,37 @@ from provider_sdk.conformance import run as runs
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 
+_CAP = capability_pb2
+
 # Would stop the provider for everybody, or may be left out by any plugin.
 _NOT_CALLED = {"Drain"}
 _OPTIONAL = {"MigrateConfig", "NotifyLifecycle"}
+# What only a provider that declares it has to answer otherwise than with NOT_SUPPORTED.
+_METHODS_OF: Mapping[capability_pb2.Capability, Sequence[str]] = {
+    _CAP.CAPABILITY_MANUAL_CAPTURE: ("CapturePayment",),
+    _CAP.CAPABILITY_VOID: ("VoidPayment",),
+    _CAP.CAPABILITY_REFUND: ("RefundPayment",),
+    _CAP.CAPABILITY_INCREMENTAL_AUTHORIZATION: ("IncrementAuthorization",),
+    _CAP.CAPABILITY_CUSTOMERS: ("CreateCustomer", "UpdateCustomer"),
+    _CAP.CAPABILITY_PAYMENT_METHODS: (
+        "AttachPaymentMethod",
+        "DetachPaymentMethod",
+        "SetDefaultPaymentMethod",
+    ),
+    _CAP.CAPABILITY_PLANS: ("CreatePlan", "ArchivePlan"),
+    _CAP.CAPABILITY_SUBSCRIPTIONS: (
+        "CreateSubscription",
+        "ChangeSubscription",
+        "CancelSubscription",
+        "ReactivateSubscription",
+    ),
+    _CAP.CAPABILITY_CHECKOUT: ("CreateCheckout", "ExpireCheckout"),
+    _CAP.CAPABILITY_DISPUTES: ("SubmitEvidence", "AcceptDispute"),
+    _CAP.CAPABILITY_WEBHOOKS: ("ParseWebhook", "VerifyWebhook"),
+    _CAP.CAPABILITY_OBJECT_FETCH: ("FetchObject",),
+}
 _BY_CAPABILITY = {
-    "CapturePayment": capability_pb2.CAPABILITY_MANUAL_CAPTURE,
-    "VoidPayment": capability_pb2.CAPABILITY_VOID,
-    "RefundPayment": capability_pb2.CAPABILITY_REFUND,
-    "CreateCustomer": capability_pb2.CAPABILITY_CUSTOMERS,
-    "UpdateCustomer": capability_pb2.CAPABILITY_CUSTOMERS,
+    method: capability for capability, methods in _METHODS_OF.items() for method in methods
 }
 _REFUSES = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)
 

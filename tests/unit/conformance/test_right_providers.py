@@ -4,7 +4,10 @@ import asyncio
 import types
 from typing import Any
 
+import grpc
 import pytest
+from google.protobuf import descriptor_pool
+from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import billing_provider_service_pb2 as bps
 from payhub.provider.v1 import operation_pb2, provider_object_pb2
 from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
@@ -14,6 +17,7 @@ from provider_sdk.conformance import (
     checks,
     checks_capabilities,
     checks_mirrored,
+    checks_transport,
     expectations,
     mirrored,
     refusal,
@@ -147,3 +151,44 @@ def test_two_accounts_of_one_whole_second_may_differ() -> None:
             checks_mirrored._same(
                 _subscription(pending, first_us), _subscription(active, later_us), what="it"
             )
+
+
+SERVICES = [
+    f"payhub.provider.v1.{name}ProviderService"
+    for name in ("Payment", "PaymentMethod", "Billing", "Checkout", "Dispute", "Notice")
+]
+
+
+async def _served(monkeypatch: pytest.MonkeyPatch, declared: str, answers: set[str]) -> None:
+    """Looks at all services of a provider that answers these methods before their fields."""
+
+    async def code(_: Any, path: str, __: Any) -> grpc.StatusCode:
+        known = path.rpartition("/")[2] in answers
+        return grpc.StatusCode.INVALID_ARGUMENT if known else grpc.StatusCode.UNIMPLEMENTED
+
+    monkeypatch.setattr(checks_transport, "_code", code)
+    number = capability_pb2.Capability.Value(declared)
+    await checks_transport._all_served(
+        types.SimpleNamespace(  # type: ignore[arg-type]
+            handshake=types.SimpleNamespace(services=SERVICES), has=lambda one: one == number
+        )
+    )
+
+
+async def test_a_method_of_what_is_not_declared_may_be_unimplemented(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NOT_SUPPORTED is that status; only what every provider has, or declares, must be there."""
+    always = {"AuthorizePayment", "GetOperation"}
+    await _served(monkeypatch, "CAPABILITY_SALE", always)
+    await _served(monkeypatch, "CAPABILITY_PLANS", always | {"CreatePlan", "ArchivePlan"})
+    for declared, method in (
+        ("CAPABILITY_SALE", "AuthorizePayment"),
+        ("CAPABILITY_INCREMENTAL_AUTHORIZATION", "IncrementAuthorization"),
+        ("CAPABILITY_SUBSCRIPTIONS", "ReactivateSubscription"),
+        ("CAPABILITY_OBJECT_FETCH", "FetchObject"),
+    ):
+        pool = descriptor_pool.Default()
+        every = {one.name for name in SERVICES for one in pool.FindServiceByName(name).methods}
+        with pytest.raises(checks.Failed, match=method):
+            await _served(monkeypatch, declared, every - {method})
