@@ -13,6 +13,7 @@ from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2
 
 from provider_sdk.conformance import attempts, checks, refusal
+from provider_sdk.conformance import binding as bindings
 from provider_sdk.conformance import run as runs
 
 State = operation_pb2.Operation
@@ -25,10 +26,18 @@ REFUND = capability_pb2.CAPABILITY_REFUND
 LOOKUP = capability_pb2.CAPABILITY_OPERATION_LOOKUP
 
 LOOKS = 5
+# The least amount that a floating-point number can't hold.
+LARGE_MINOR = 2**53 + 1
+_ECHO = "echo what was booked, in minor units of the currency's own number of decimals"
 
 
 def echoes(
-    run: runs.Run, answer: operation_pb2.Operation, attempt: attempts.Attempt, *, what: str
+    run: runs.Run,
+    answer: operation_pb2.Operation,
+    attempt: attempts.Attempt,
+    *,
+    what: str,
+    fix: str = _ECHO,
 ) -> None:
     """Expects *answer* to be the operation that *attempt* asked for, carried out in full."""
     run.expect_state(answer, State.STATE_SUCCEEDED, what=what)
@@ -47,14 +56,14 @@ def echoes(
         raise checks.Failed(
             f"{what}: sent {sent.amount_minor} {sent.currency_code}, the answer says "
             f"{got.amount_minor} {got.currency_code or '(no currency)'}",
-            fix="echo what was booked, in minor units of the currency's own number of decimals",
+            fix=fix,
         )
 
 
 @checks.check(
     number=33,
     title="Authorize, capture and refund work, and echo amount and currency exactly, whatever "
-    "the number of decimals.",
+    "the number of decimals or the size.",
 )
 async def happy_path(run: runs.Run) -> None:
     """Pays in every currency of the profile, by each capture method, and refunds."""
@@ -76,6 +85,20 @@ async def happy_path(run: runs.Run) -> None:
             if run.has(REFUND):
                 refund = attempts.refund(binding, paid, amount_minor)
                 echoes(run, await refund.send(), refund, what=f"a refund in {currency}")
+    await _large(run, binding)
+
+
+async def _large(run: runs.Run, binding: bindings.Binding) -> None:
+    """Most will refuse so much money; who takes it takes exactly that."""
+    paying = attempts.authorization(binding, amount_minor=LARGE_MINOR)
+    try:
+        paid = await paying.send()
+    except refusal.Refused:
+        return
+    if paid.state == State.STATE_SUCCEEDED:
+        what = f"an authorization of {LARGE_MINOR} minor units"
+        fix = "carry amounts as 64-bit integers, never as floating-point numbers"
+        echoes(run, paid, paying, what=what, fix=fix)
 
 
 @checks.check(

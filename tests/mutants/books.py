@@ -28,6 +28,21 @@ def echoes_major_units() -> None:
     registry.replace(answers, "operation", make)
 
 
+@registry.mutant("33", control=("39",))
+def counts_in_floating_point() -> None:
+    """An amount goes through a floating-point number on its way."""
+
+    def make(operation: Any) -> Any:
+        def told(row: Any, *, action_url: str) -> Any:
+            answer = operation(row, action_url=action_url)
+            answer.amount.amount_minor = int(float(answer.amount.amount_minor))
+            return answer
+
+        return told
+
+    registry.replace(answers, "operation", make)
+
+
 @registry.mutant("37")
 def deduplicates_by_parameters() -> None:
     """Two authorizations with equal amount and instrument are one payment."""
