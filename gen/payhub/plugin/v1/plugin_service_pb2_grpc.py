@@ -28,8 +28,10 @@ if _version_not_supported:
 class PluginServiceStub:
     """Serves what every plugin owes core: who it is, what it can do, how it is
     configured, whether it is ready, and an orderly stop. Core calls, plugin
-    answers. A plugin serves it beside `grpc.health.v1.Health` and beside the
-    services of its kind.
+    answers. A plugin serves it beside the services of its kind and
+    `grpc.health.v1.Health`, which says SERVING of the empty name and of each
+    service in the handshake, whatever is upstream. A call without a deadline
+    is INVALID_ARGUMENT.
     """
 
     def __init__(self, channel):
@@ -88,8 +90,10 @@ class PluginServiceStub:
 class PluginServiceServicer:
     """Serves what every plugin owes core: who it is, what it can do, how it is
     configured, whether it is ready, and an orderly stop. Core calls, plugin
-    answers. A plugin serves it beside `grpc.health.v1.Health` and beside the
-    services of its kind.
+    answers. A plugin serves it beside the services of its kind and
+    `grpc.health.v1.Health`, which says SERVING of the empty name and of each
+    service in the handshake, whatever is upstream. A call without a deadline
+    is INVALID_ARGUMENT.
     """
 
     def Handshake(self, request, context):
@@ -124,7 +128,8 @@ class PluginServiceServicer:
         Idempotent on (`binding_id`, `generation`). A lower generation than the
         applied one fails with `STALE_GENERATION`. On any failure the previous
         generation stays in force. Calls already running finish on the generation
-        they started with.
+        they started with. What was configured is kept in memory alone: a new
+        process holds no binding, and core configures it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,8 +169,9 @@ class PluginServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Probe(self, request, context):
-        """Reports readiness in detail. A status other than OK means unhealthy; OK
-        with `READINESS_INITIALIZING` means healthy but not yet ready.
+        """Reports readiness in detail, within two seconds whatever hangs upstream. A
+        status other than OK means unhealthy; OK with `READINESS_INITIALIZING`
+        means healthy but not yet ready.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,8 +244,10 @@ def add_PluginServiceServicer_to_server(servicer, server):
 class PluginService:
     """Serves what every plugin owes core: who it is, what it can do, how it is
     configured, whether it is ready, and an orderly stop. Core calls, plugin
-    answers. A plugin serves it beside `grpc.health.v1.Health` and beside the
-    services of its kind.
+    answers. A plugin serves it beside the services of its kind and
+    `grpc.health.v1.Health`, which says SERVING of the empty name and of each
+    service in the handshake, whatever is upstream. A call without a deadline
+    is INVALID_ARGUMENT.
     """
 
     @staticmethod

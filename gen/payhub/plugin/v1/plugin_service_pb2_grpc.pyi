@@ -29,8 +29,10 @@ GRPC_VERSION: str
 class PluginServiceStub:
     """Serves what every plugin owes core: who it is, what it can do, how it is
     configured, whether it is ready, and an orderly stop. Core calls, plugin
-    answers. A plugin serves it beside `grpc.health.v1.Health` and beside the
-    services of its kind.
+    answers. A plugin serves it beside the services of its kind and
+    `grpc.health.v1.Health`, which says SERVING of the empty name and of each
+    service in the handshake, whatever is upstream. A call without a deadline
+    is INVALID_ARGUMENT.
     """
 
     @_typing.overload
@@ -57,7 +59,8 @@ class PluginServiceStub:
     Idempotent on (`binding_id`, `generation`). A lower generation than the
     applied one fails with `STALE_GENERATION`. On any failure the previous
     generation stays in force. Calls already running finish on the generation
-    they started with.
+    they started with. What was configured is kept in memory alone: a new
+    process holds no binding, and core configures it again.
     """
     RemoveBinding: _grpc.UnaryUnaryMultiCallable[_plugin_service_pb2.RemoveBindingRequest, _plugin_service_pb2.RemoveBindingResponse]
     """Forgets one binding and its secrets. Succeeds if the binding is unknown."""
@@ -80,8 +83,9 @@ class PluginServiceStub:
     that does not care answers UNIMPLEMENTED.
     """
     Probe: _grpc.UnaryUnaryMultiCallable[_plugin_service_pb2.ProbeRequest, _plugin_service_pb2.ProbeResponse]
-    """Reports readiness in detail. A status other than OK means unhealthy; OK
-    with `READINESS_INITIALIZING` means healthy but not yet ready.
+    """Reports readiness in detail, within two seconds whatever hangs upstream. A
+    status other than OK means unhealthy; OK with `READINESS_INITIALIZING`
+    means healthy but not yet ready.
     """
     Drain: _grpc.UnaryUnaryMultiCallable[_plugin_service_pb2.DrainRequest, _plugin_service_pb2.DrainResponse]
     """Stops new work and waits for work in progress. After it returns the plugin
@@ -92,8 +96,10 @@ class PluginServiceStub:
 class PluginServiceAsyncStub(PluginServiceStub):
     """Serves what every plugin owes core: who it is, what it can do, how it is
     configured, whether it is ready, and an orderly stop. Core calls, plugin
-    answers. A plugin serves it beside `grpc.health.v1.Health` and beside the
-    services of its kind.
+    answers. A plugin serves it beside the services of its kind and
+    `grpc.health.v1.Health`, which says SERVING of the empty name and of each
+    service in the handshake, whatever is upstream. A call without a deadline
+    is INVALID_ARGUMENT.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -117,7 +123,8 @@ class PluginServiceAsyncStub(PluginServiceStub):
     Idempotent on (`binding_id`, `generation`). A lower generation than the
     applied one fails with `STALE_GENERATION`. On any failure the previous
     generation stays in force. Calls already running finish on the generation
-    they started with.
+    they started with. What was configured is kept in memory alone: a new
+    process holds no binding, and core configures it again.
     """
     RemoveBinding: _aio.UnaryUnaryMultiCallable[_plugin_service_pb2.RemoveBindingRequest, _plugin_service_pb2.RemoveBindingResponse]  # type: ignore[assignment]
     """Forgets one binding and its secrets. Succeeds if the binding is unknown."""
@@ -140,8 +147,9 @@ class PluginServiceAsyncStub(PluginServiceStub):
     that does not care answers UNIMPLEMENTED.
     """
     Probe: _aio.UnaryUnaryMultiCallable[_plugin_service_pb2.ProbeRequest, _plugin_service_pb2.ProbeResponse]  # type: ignore[assignment]
-    """Reports readiness in detail. A status other than OK means unhealthy; OK
-    with `READINESS_INITIALIZING` means healthy but not yet ready.
+    """Reports readiness in detail, within two seconds whatever hangs upstream. A
+    status other than OK means unhealthy; OK with `READINESS_INITIALIZING`
+    means healthy but not yet ready.
     """
     Drain: _aio.UnaryUnaryMultiCallable[_plugin_service_pb2.DrainRequest, _plugin_service_pb2.DrainResponse]  # type: ignore[assignment]
     """Stops new work and waits for work in progress. After it returns the plugin
@@ -151,8 +159,10 @@ class PluginServiceAsyncStub(PluginServiceStub):
 class PluginServiceServicer(metaclass=_abc_1.ABCMeta):
     """Serves what every plugin owes core: who it is, what it can do, how it is
     configured, whether it is ready, and an orderly stop. Core calls, plugin
-    answers. A plugin serves it beside `grpc.health.v1.Health` and beside the
-    services of its kind.
+    answers. A plugin serves it beside the services of its kind and
+    `grpc.health.v1.Health`, which says SERVING of the empty name and of each
+    service in the handshake, whatever is upstream. A call without a deadline
+    is INVALID_ARGUMENT.
     """
 
     @_abc_1.abstractmethod
@@ -198,7 +208,8 @@ class PluginServiceServicer(metaclass=_abc_1.ABCMeta):
         Idempotent on (`binding_id`, `generation`). A lower generation than the
         applied one fails with `STALE_GENERATION`. On any failure the previous
         generation stays in force. Calls already running finish on the generation
-        they started with.
+        they started with. What was configured is kept in memory alone: a new
+        process holds no binding, and core configures it again.
         """
 
     @_abc_1.abstractmethod
@@ -245,8 +256,9 @@ class PluginServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plugin_service_pb2.ProbeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plugin_service_pb2.ProbeResponse, _abc.Awaitable[_plugin_service_pb2.ProbeResponse]]:
-        """Reports readiness in detail. A status other than OK means unhealthy; OK
-        with `READINESS_INITIALIZING` means healthy but not yet ready.
+        """Reports readiness in detail, within two seconds whatever hangs upstream. A
+        status other than OK means unhealthy; OK with `READINESS_INITIALIZING`
+        means healthy but not yet ready.
         """
 
     @_abc_1.abstractmethod

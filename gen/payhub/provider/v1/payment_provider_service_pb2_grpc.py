@@ -34,7 +34,17 @@ class PaymentProviderServiceStub:
 
     Every call with an OperationContext is idempotent on its operation id: the
     same id with the same parameters has one effect and returns its current
-    state; with other parameters it fails with `OPERATION_MISMATCH`.
+    state; with other parameters it fails with `OPERATION_MISMATCH`. Parameters
+    are all fields but `context`, the binding and the RPC. That holds after the
+    process was killed, so an operation is stored before it is answered; and an
+    operation that has begun goes on when its caller hangs up.
+
+    Before anything else a plugin refuses, in this order: a call without a
+    deadline and fields against their rules (`INVALID_REQUEST`), work while it
+    drains (`DRAINING`), a binding without configuration
+    (`BINDING_NOT_CONFIGURED`), what it does not declare (`NOT_SUPPORTED`) or a
+    currency it does not list (`INVALID_REQUEST`), and what comes too late
+    (`TOO_LATE`). Look-ups are answered while it drains.
     """
 
     def __init__(self, channel):
@@ -94,7 +104,17 @@ class PaymentProviderServiceServicer:
 
     Every call with an OperationContext is idempotent on its operation id: the
     same id with the same parameters has one effect and returns its current
-    state; with other parameters it fails with `OPERATION_MISMATCH`.
+    state; with other parameters it fails with `OPERATION_MISMATCH`. Parameters
+    are all fields but `context`, the binding and the RPC. That holds after the
+    process was killed, so an operation is stored before it is answered; and an
+    operation that has begun goes on when its caller hangs up.
+
+    Before anything else a plugin refuses, in this order: a call without a
+    deadline and fields against their rules (`INVALID_REQUEST`), work while it
+    drains (`DRAINING`), a binding without configuration
+    (`BINDING_NOT_CONFIGURED`), what it does not declare (`NOT_SUPPORTED`) or a
+    currency it does not list (`INVALID_REQUEST`), and what comes too late
+    (`TOO_LATE`). Look-ups are answered while it drains.
     """
 
     def AuthorizePayment(self, request, context):
@@ -113,7 +133,8 @@ class PaymentProviderServiceServicer:
 
     def VoidPayment(self, request, context):
         """Releases what is not captured of an authorization, or ends one that is
-        pending. Succeeds if it is released already.
+        pending or waits for the payer: that operation is `STATE_VOIDED` then.
+        Succeeds if it is released already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,7 +242,17 @@ class PaymentProviderService:
 
     Every call with an OperationContext is idempotent on its operation id: the
     same id with the same parameters has one effect and returns its current
-    state; with other parameters it fails with `OPERATION_MISMATCH`.
+    state; with other parameters it fails with `OPERATION_MISMATCH`. Parameters
+    are all fields but `context`, the binding and the RPC. That holds after the
+    process was killed, so an operation is stored before it is answered; and an
+    operation that has begun goes on when its caller hangs up.
+
+    Before anything else a plugin refuses, in this order: a call without a
+    deadline and fields against their rules (`INVALID_REQUEST`), work while it
+    drains (`DRAINING`), a binding without configuration
+    (`BINDING_NOT_CONFIGURED`), what it does not declare (`NOT_SUPPORTED`) or a
+    currency it does not list (`INVALID_REQUEST`), and what comes too late
+    (`TOO_LATE`). Look-ups are answered while it drains.
     """
 
     @staticmethod

@@ -35,7 +35,17 @@ class PaymentProviderServiceStub:
 
     Every call with an OperationContext is idempotent on its operation id: the
     same id with the same parameters has one effect and returns its current
-    state; with other parameters it fails with `OPERATION_MISMATCH`.
+    state; with other parameters it fails with `OPERATION_MISMATCH`. Parameters
+    are all fields but `context`, the binding and the RPC. That holds after the
+    process was killed, so an operation is stored before it is answered; and an
+    operation that has begun goes on when its caller hangs up.
+
+    Before anything else a plugin refuses, in this order: a call without a
+    deadline and fields against their rules (`INVALID_REQUEST`), work while it
+    drains (`DRAINING`), a binding without configuration
+    (`BINDING_NOT_CONFIGURED`), what it does not declare (`NOT_SUPPORTED`) or a
+    currency it does not list (`INVALID_REQUEST`), and what comes too late
+    (`TOO_LATE`). Look-ups are answered while it drains.
     """
 
     @_typing.overload
@@ -48,7 +58,8 @@ class PaymentProviderServiceStub:
     """Captures an authorized amount or a part of it."""
     VoidPayment: _grpc.UnaryUnaryMultiCallable[_payment_provider_service_pb2.VoidPaymentRequest, _payment_provider_service_pb2.VoidPaymentResponse]
     """Releases what is not captured of an authorization, or ends one that is
-    pending. Succeeds if it is released already.
+    pending or waits for the payer: that operation is `STATE_VOIDED` then.
+    Succeeds if it is released already.
     """
     IncrementAuthorization: _grpc.UnaryUnaryMultiCallable[_payment_provider_service_pb2.IncrementAuthorizationRequest, _payment_provider_service_pb2.IncrementAuthorizationResponse]
     """Raises an authorization that is not captured yet. Needs
@@ -80,7 +91,17 @@ class PaymentProviderServiceAsyncStub(PaymentProviderServiceStub):
 
     Every call with an OperationContext is idempotent on its operation id: the
     same id with the same parameters has one effect and returns its current
-    state; with other parameters it fails with `OPERATION_MISMATCH`.
+    state; with other parameters it fails with `OPERATION_MISMATCH`. Parameters
+    are all fields but `context`, the binding and the RPC. That holds after the
+    process was killed, so an operation is stored before it is answered; and an
+    operation that has begun goes on when its caller hangs up.
+
+    Before anything else a plugin refuses, in this order: a call without a
+    deadline and fields against their rules (`INVALID_REQUEST`), work while it
+    drains (`DRAINING`), a binding without configuration
+    (`BINDING_NOT_CONFIGURED`), what it does not declare (`NOT_SUPPORTED`) or a
+    currency it does not list (`INVALID_REQUEST`), and what comes too late
+    (`TOO_LATE`). Look-ups are answered while it drains.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -90,7 +111,8 @@ class PaymentProviderServiceAsyncStub(PaymentProviderServiceStub):
     """Captures an authorized amount or a part of it."""
     VoidPayment: _aio.UnaryUnaryMultiCallable[_payment_provider_service_pb2.VoidPaymentRequest, _payment_provider_service_pb2.VoidPaymentResponse]  # type: ignore[assignment]
     """Releases what is not captured of an authorization, or ends one that is
-    pending. Succeeds if it is released already.
+    pending or waits for the payer: that operation is `STATE_VOIDED` then.
+    Succeeds if it is released already.
     """
     IncrementAuthorization: _aio.UnaryUnaryMultiCallable[_payment_provider_service_pb2.IncrementAuthorizationRequest, _payment_provider_service_pb2.IncrementAuthorizationResponse]  # type: ignore[assignment]
     """Raises an authorization that is not captured yet. Needs
@@ -121,7 +143,17 @@ class PaymentProviderServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every call with an OperationContext is idempotent on its operation id: the
     same id with the same parameters has one effect and returns its current
-    state; with other parameters it fails with `OPERATION_MISMATCH`.
+    state; with other parameters it fails with `OPERATION_MISMATCH`. Parameters
+    are all fields but `context`, the binding and the RPC. That holds after the
+    process was killed, so an operation is stored before it is answered; and an
+    operation that has begun goes on when its caller hangs up.
+
+    Before anything else a plugin refuses, in this order: a call without a
+    deadline and fields against their rules (`INVALID_REQUEST`), work while it
+    drains (`DRAINING`), a binding without configuration
+    (`BINDING_NOT_CONFIGURED`), what it does not declare (`NOT_SUPPORTED`) or a
+    currency it does not list (`INVALID_REQUEST`), and what comes too late
+    (`TOO_LATE`). Look-ups are answered while it drains.
     """
 
     @_abc_1.abstractmethod
@@ -147,7 +179,8 @@ class PaymentProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_payment_provider_service_pb2.VoidPaymentResponse, _abc.Awaitable[_payment_provider_service_pb2.VoidPaymentResponse]]:
         """Releases what is not captured of an authorization, or ends one that is
-        pending. Succeeds if it is released already.
+        pending or waits for the payer: that operation is `STATE_VOIDED` then.
+        Succeeds if it is released already.
         """
 
     @_abc_1.abstractmethod
