@@ -1,5 +1,6 @@
 """Mutants of the ledger: amounts, outcomes and ceilings (rules 33, 37, 39 to 44)."""
 
+import asyncio
 from dataclasses import replace as changed
 from typing import Any
 
@@ -143,6 +144,42 @@ def refunds_too_much() -> None:
         return reserve
 
     registry.replace(books, "reserve_refund", make)
+
+
+@registry.mutant("41d")
+def refunds_what_others_are_refunding() -> None:
+    """A refund does not see another one that arrived at the same time."""
+    under_way = 0
+
+    def make_refund(refund: Any) -> Any:
+        async def overlapping(self: Any, request: Any, call: Any) -> Any:
+            nonlocal under_way
+            under_way += 1
+            try:
+                # Long enough for those that arrive together to meet.
+                await asyncio.sleep(0.2)
+                return await refund(self, request, call)
+            finally:
+                under_way -= 1
+
+        return overlapping
+
+    def make_reserve(reserve_refund: Any) -> Any:
+        def reserve(sums: books.Sums, amount_minor: int) -> books.Sums:
+            beyond_minor = max(0, amount_minor - sums.refundable_minor)
+            if under_way > 1:
+                sums = changed(
+                    sums,
+                    authorized_minor=sums.authorized_minor + beyond_minor,
+                    captured_minor=sums.captured_minor + beyond_minor,
+                )
+            reserved: books.Sums = reserve_refund(sums, amount_minor)
+            return reserved
+
+        return reserve
+
+    registry.replace(provider.MockProvider, "refund", make_refund)
+    registry.replace(books, "reserve_refund", make_reserve)
 
 
 @registry.mutant("41b")
