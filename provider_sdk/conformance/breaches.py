@@ -5,6 +5,7 @@ nobody can tell on, texts that no database takes. Called by `channels` for each 
 by the check that judges the whole run. Never keeps a value of an answer.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,16 @@ class Breaches:
 
     def __init__(self) -> None:
         self._seen: dict[str, None] = {}
+        self._overlooks = False
+
+    @contextlib.contextmanager
+    def overlooked(self) -> Iterator[None]:
+        """Takes no notice meanwhile: whoever is asked nonsense may repeat it."""
+        self._overlooks = True
+        try:
+            yield
+        finally:
+            self._overlooks = False
 
     def seen(self) -> list[str]:
         """Returns them in the order in which they were seen, at most 50."""
@@ -48,7 +59,7 @@ class Breaches:
         return answer
 
     def _note(self, method: str, what: str) -> None:
-        if len(self._seen) < BREACHES_MAX:
+        if len(self._seen) < BREACHES_MAX and not self._overlooks:
             self._seen.setdefault(f"{method.rpartition('/')[2]}: {what}")
 
 

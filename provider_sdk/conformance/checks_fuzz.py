@@ -89,9 +89,10 @@ async def fuzzed(run: runs.Run) -> None:
             await _survives(run, getattr(stub, method.name), method.name, request)
 
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
-                group.create_task(send())
+        with run.breaches.overlooked():
+            async with asyncio.TaskGroup() as group:
+                for _ in range(AT_ONCE):
+                    group.create_task(send())
     except* checks.Failed as failures:
         first: Any = failures.exceptions[0]
         raise first from None
