@@ -7,7 +7,7 @@ upstream double; strange answers are in `checks_answers`.
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import grpc
 from payhub.provider.v1 import operation_pb2
@@ -38,15 +38,9 @@ async def _expect_none(
     )
 
 
-async def _expect_no_answer(
-    run: runs.Run,
-    attempt: attempts.Attempt,
-    *,
-    what: str,
-    sending: Awaitable[operation_pb2.Operation] | None = None,
-) -> None:
+async def _expect_no_answer(run: runs.Run, attempt: attempts.Attempt, *, what: str) -> None:
     await run.expect_status(
-        sending or attempt.send(),
+        attempt.send(),
         what=f"{attempt.name} {what}",
         code=NO_ANSWER_CODES,
         reason="UPSTREAM_NO_ANSWER",
@@ -131,8 +125,21 @@ async def hanging(run: runs.Run) -> None:
             tries.append(sent.again())
             return await sent.send(timeout_s=timeout_s)
 
-        what = f"with a deadline of {timeout_s:g} s"
-        await _expect_no_answer(run, attempt, what=what, sending=run.in_time(send))
+        refused = await run.expect_status(
+            run.in_time(send),
+            what=f"{attempt.name} with a deadline of {timeout_s:g} s",
+            code=(*NO_ANSWER_CODES, grpc.StatusCode.ABORTED),
+            reason=("UPSTREAM_NO_ANSWER", "OPERATION_IN_PROGRESS"),
+            effect="UNKNOWN",
+            fix="answer before the deadline what is known until then, a repeat that waits for "
+            "the first attempt too",
+        )
+        sent = tries[-2].request.context.attempt
+        if refused.reason == "OPERATION_IN_PROGRESS" and sent == 1:
+            raise checks.Failed(
+                f"the first attempt of {attempt.name}: {refused.shown()}",
+                fix="answer UPSTREAM_NO_ANSWER where upstream gave none in time",
+            )
 
     for timeout_s in (1.5, 3.0):
         await asyncio.gather(*(one(attempt, timeout_s) for attempt in prepared))

@@ -14,8 +14,10 @@ from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 
 from provider_sdk import errors
 from provider_sdk.conformance import (
+    attempts,
     checks,
     checks_capabilities,
+    checks_faults,
     checks_mirrored,
     checks_transport,
     expectations,
@@ -151,6 +153,64 @@ def test_two_accounts_of_one_whole_second_may_differ() -> None:
             checks_mirrored._same(
                 _subscription(pending, first_us), _subscription(active, later_us), what="it"
             )
+
+
+class _Hanging:
+    """An operation whose upstream never answers.
+
+    Args:
+        first: What the first attempt is told in time.
+        later: What further ones are told while it runs.
+    """
+
+    name = "a void"
+
+    def __init__(self, first: errors.ProviderError, later: errors.ProviderError) -> None:
+        self.request = types.SimpleNamespace(context=types.SimpleNamespace(attempt=1))
+        self._told = [first, later]
+
+    def again(self) -> "_Hanging":
+        """The next attempt."""
+        later = _Hanging(self._told[1], self._told[1])
+        later.request.context.attempt = self.request.context.attempt + 1
+        return later
+
+    async def send(self, *, timeout_s: float) -> operation_pb2.Operation:
+        """Sends it once."""
+        raise refusing.refused(self._told[0])
+
+
+async def _hangs(monkeypatch: pytest.MonkeyPatch, attempt: _Hanging) -> None:
+    async def only(_: Any) -> list[_Hanging]:
+        return [attempt]
+
+    async def nothing() -> None:
+        return None
+
+    async def expect_status(call: Any, **wanted: Any) -> refusal.Refused:
+        return await expectations.status(call, domain="strict", **wanted)
+
+    monkeypatch.setattr(attempts, "of_every_kind", only)
+    run: Any = types.SimpleNamespace(
+        upstream=types.SimpleNamespace(hang=lambda: None),
+        new_binding=nothing,
+        in_time=lambda call: call(),
+        expect_status=expect_status,
+    )
+    assert checks_faults.hanging.function is not None
+    await checks_faults.hanging.function(run)
+
+
+async def test_a_repeat_of_what_still_hangs_may_be_in_progress(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The contract has that reason for it; the first attempt has to say that nothing came."""
+    silent, busy = errors.NoAnswer("nothing came in time"), errors.InProgress("still at it")
+    await _hangs(monkeypatch, _Hanging(silent, silent))
+    await _hangs(monkeypatch, _Hanging(silent, busy))
+    for first, later in ((busy, busy), (silent, errors.StateConflict("no"))):
+        with pytest.raises(checks.Failed):
+            await _hangs(monkeypatch, _Hanging(first, later))
 
 
 SERVICES = [
