@@ -4,6 +4,7 @@ Owns rules 47 and 59. Collected by `catalog`. The memory that processes share is
 upstream double, or what a provider without an upstream system keeps in its state.
 """
 
+import asyncio
 import functools
 
 import grpc
@@ -21,6 +22,9 @@ MANUAL_CAPTURE = capability_pb2.CAPABILITY_MANUAL_CAPTURE
 REFUND = capability_pb2.CAPABILITY_REFUND
 LOOKUP = capability_pb2.CAPABILITY_OPERATION_LOOKUP
 LOOKUPS = upstreams.LOOKUPS
+
+# How long callers of operations wait that are looked up meanwhile.
+CALLER_S = 2.0
 
 _HTML = b"HTTP/1.1 404 Not Found\r\ncontent-length: 13\r\n\r\n<html></html>"
 
@@ -172,3 +176,52 @@ async def inconclusive(run: runs.Run) -> None:
         upstream.lift()
     found = await binding.find(paid.operation_id)
     run.expect_state(found, State.STATE_SUCCEEDED, what="the look-up after the trouble")
+
+
+@checks.check(
+    number=59,
+    part="c",
+    title="A look-up of what is still being sent is never NOT_FOUND, whatever its caller does.",
+    needs=(LOOKUP,),
+    needs_upstream=True,
+)
+async def not_while_it_runs(run: runs.Run) -> None:
+    """Looks operations up that upstream has and has not carried out, before and after their
+    calls have ended.
+    """
+    upstream = attempts.double(run)
+    binding = await run.new_binding()
+    prepared = await attempts.of_every_kind(binding)
+    upstream.reset()
+    upstream.pause()
+    calling = [asyncio.create_task(one.send(timeout_s=CALLER_S)) for one in prepared]
+
+    async def have_arrived() -> bool:
+        return len(upstream.mutations()) >= len(prepared)
+
+    try:
+        await run.until(
+            have_arrived,
+            what=f"{len(prepared)} operations arriving upstream",
+            fix="send an operation upstream as soon as it comes",
+        )
+        await _nothing_denied(prepared, when="while upstream has it")
+    finally:
+        await asyncio.gather(*calling, return_exceptions=True)
+    # One that was broken off is the matter of check 52.
+    if not any(exchange.aborted for exchange in upstream.mutations()):
+        await _nothing_denied(prepared, when="while upstream has it and its call has ended")
+    upstream.release()
+
+
+async def _nothing_denied(prepared: list[attempts.Attempt], *, when: str) -> None:
+    for attempt in prepared:
+        try:
+            await attempt.binding.find(attempt.operation_id)
+        except refusal.Refused as refused:
+            if refused.code is grpc.StatusCode.NOT_FOUND:
+                raise checks.Failed(
+                    f"the look-up of {attempt.name} {when}: {refused.shown()}",
+                    rule="NOT_FOUND is a promise that the operation will not take place.",
+                    fix="answer OPERATION_IN_PROGRESS until the request upstream has ended",
+                ) from refused

@@ -3,7 +3,7 @@
 from typing import Any
 
 from provider_mock import upstream
-from provider_sdk import errors
+from provider_sdk import errors, operations
 from tests.mutants import registry
 
 
@@ -47,6 +47,22 @@ def forgets_what_it_sent() -> None:
 
     registry.replace(upstream.UpstreamMock, "_operate", make_operate)
     registry.replace(upstream.UpstreamMock, "get_operation", make_look_up)
+
+
+@registry.mutant("59c")
+def denies_what_it_is_sending() -> None:
+    """A look-up asks upstream alone, which has not carried it out yet."""
+
+    def make(look_up: Any) -> Any:
+        async def asked(self: Any, request: Any, context: Any) -> Any:
+            try:
+                return await look_up(self, request, context)
+            except errors.InProgress as error:
+                raise errors.NotFound("no such operation") from error
+
+        return asked
+
+    registry.replace(operations.Operations, "look_up", make)
 
 
 @registry.mutant("59b")
