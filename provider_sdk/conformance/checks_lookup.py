@@ -1,6 +1,6 @@
 """Checks of what must outlive a process: look-ups, and payments of another version.
 
-Owns rules 47 and 59. Collected by `catalog`. The memory that processes share is the
+Owns rules 47, 59 and 80. Collected by `catalog`. The memory that processes share is the
 upstream double, or what a provider without an upstream system keeps in its state.
 """
 
@@ -225,3 +225,50 @@ async def _nothing_denied(prepared: list[attempts.Attempt], *, when: str) -> Non
                     rule="NOT_FOUND is a promise that the operation will not take place.",
                     fix="answer OPERATION_IN_PROGRESS until the request upstream has ended",
                 ) from refused
+
+
+@checks.check(
+    number=80,
+    title="A look-up of what was pending tells once it is decided, and so does a repeat.",
+    needs=(LOOKUP,),
+    prefers_upstream=True,
+)
+async def pending_is_decided(run: runs.Run) -> None:
+    """Pays with the instrument `pending`; the double decides within a second."""
+    if "pending" not in run.profile.instruments:
+        raise checks.NotProven(
+            "the profile has no instrument `pending`", cause=checks.Cause.CAPABILITY
+        )
+    attempt = attempts.authorization(await run.new_binding(), instrument="pending")
+    answer = await attempt.send()
+    run.expect_state(answer, State.STATE_PENDING, what="the instrument `pending`")
+    decided: list[operation_pb2.Operation] = []
+
+    async def is_decided() -> bool:
+        found = await attempt.binding.find(attempt.operation_id)
+        if found.state != State.STATE_PENDING:
+            decided.append(found)
+        return bool(decided)
+
+    try:
+        await run.until(
+            is_decided,
+            what="a look-up that tells what became of a pending payment",
+            fix="look up where it is decided, not what was answered first",
+        )
+    except checks.Failed:
+        if run.upstream is not None:
+            raise
+        text = "the instrument `pending` is not decided within 10 s"
+        raise checks.NotProven(text) from None
+    for what, told in (
+        ("the look-up of what was pending", decided[-1]),
+        ("its repeat", await attempt.again().send()),
+    ):
+        if told.state not in (State.STATE_SUCCEEDED, State.STATE_DECLINED) or (
+            told.state != decided[-1].state
+        ):
+            raise checks.Failed(
+                f"{what} gives {State.State.Name(told.state)}",
+                fix="answer what the provider decided: SUCCEEDED or DECLINED",
+            )

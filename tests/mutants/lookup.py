@@ -1,4 +1,4 @@
-"""Mutants of what must outlive a process (rules 47 and 59)."""
+"""Mutants of what must outlive a process (rules 47, 59 and 80)."""
 
 from typing import Any
 
@@ -79,3 +79,27 @@ def takes_silence_for_no() -> None:
         return certain
 
     registry.replace(upstream.UpstreamMock, "get_operation", make)
+
+
+@registry.mutant("80")
+def remembers_first_answers() -> None:
+    """A look-up tells what was answered first, for ever."""
+    first: dict[str, Any] = {}
+
+    def make_operate(operate: Any) -> Any:
+        async def remember(self: Any, call: Any, params: Any) -> Any:
+            answer = await operate(self, call, params)
+            first[call.operation_id] = answer
+            return answer
+
+        return remember
+
+    def make_look_up(get_operation: Any) -> Any:
+        async def found(self: Any, operation_id: str, binding: Any, **rest: Any) -> Any:
+            known = first.get(operation_id)
+            return known or await get_operation(self, operation_id, binding, **rest)
+
+        return found
+
+    registry.replace(upstream.UpstreamMock, "_operate", make_operate)
+    registry.replace(upstream.UpstreamMock, "get_operation", make_look_up)

@@ -14,7 +14,7 @@ SLOW = {"6b", "11", "14c", "22", "28b", "64", "65", "66", "67"}
 SLOW |= {"69a", "69b", "70a", "70b", "70c", "70d"}
 # What an upstream system shows of the other one.
 TELLING = {"10a", "21", "25a", "26a", "26b", "33", "36", "38", "40", "41a", "43", "44", "45a"}
-TELLING |= {"34c", "41d", "48", "51", "54", "55", "57", "59a", "59b", "59c", "79"}
+TELLING |= {"34c", "41d", "48", "51", "54", "55", "57", "59a", "59b", "59c", "79", "80"}
 
 
 async def _failures(name: str, only: set[str]) -> list[str]:
