@@ -104,9 +104,6 @@ _PRUNE_EVENTS = storage.Statement(
     "delete from webhook_events where (binding_id, provider_event_id) in (select binding_id, "
     "provider_event_id from webhook_events where applied_us < :before_us limit :most)"
 )
-_WAITING = storage.Statement(
-    "select state, count(*) from inbound_webhooks where state in (1, 6, 7) group by state"
-)
 _COUNT_WAITING = storage.Statement(
     "select count(*) from (select 1 from inbound_webhooks where next_attempt_us > 0 "
     "limit :most) as found"
@@ -327,8 +324,3 @@ def count_waiting(conn: storage.Connection, most: int) -> int:
     """Returns how many webhooks are not worked off; counts up to *most*."""
     row = conn.one(_COUNT_WAITING, {"most": most})
     return int(row[0]) if row else 0
-
-
-def waiting(conn: storage.Connection) -> Sequence[tuple[webhooks.State, int]]:
-    """Returns how many webhooks wait or were given up."""
-    return [(webhooks.State(row[0]), int(row[1])) for row in conn.all(_WAITING, {})]
