@@ -91,25 +91,20 @@ class Watch(registry.Collector):
         )
 
     def _of_plugins(self) -> Iterator[metrics_core.Metric]:
-        ready = metrics_core.GaugeMetricFamily(
+        ready = _by_plugin(
             "payhub_plugin_ready",
             "1 if an instance of an enabled plugin takes operations, 0 if none does.",
-            labels=["plugin"],
         )
-        problems = metrics_core.GaugeMetricFamily(
+        problems = _by_plugin(
             "payhub_plugin_problems",
             "What an enabled plugin lacks, and 1 for a change of its state that failed.",
-            labels=["plugin"],
         )
-        quarantined = metrics_core.GaugeMetricFamily(
-            "payhub_plugin_quarantined",
-            "1 while a plugin, or a version of it, is in quarantine.",
-            labels=["plugin"],
+        quarantined = _by_plugin(
+            "payhub_plugin_quarantined", "1 while a plugin, or a version of it, is in quarantine."
         )
-        breakers = metrics_core.GaugeMetricFamily(
+        breakers = _by_plugin(
             "payhub_plugin_breakers_open",
             "Breakers of a plugin's bindings that are not closed, of this process.",
-            labels=["plugin"],
         )
         for each in self._health.judge():
             name = [each.plugin.id]
@@ -120,6 +115,10 @@ class Watch(registry.Collector):
             quarantined.add_metric(name, condition is not None and condition.holds is True)
             breakers.add_metric(name, each.open_breakers)
         yield from (ready, problems, quarantined, breakers)
+
+
+def _by_plugin(name: str, text: str) -> metrics_core.GaugeMetricFamily:
+    return metrics_core.GaugeMetricFamily(name, text, labels=["plugin"])
 
 
 def _look(conn: storage.Connection) -> Seen:
