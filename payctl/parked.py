@@ -4,6 +4,7 @@ Owns their options and their display, in the group `payctl events`. Called throu
 `payctl.commands`. Never decides which events are parked: the gateway does.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -72,30 +73,18 @@ def list_(
     session.run(ctx, work, as_json=as_json)
 
 
-@app.command()
-def redrive(
-    ctx: typer.Context,
-    name: consumers.Name,
-    positions: Positions = None,
-    *,
-    every: All = False,
-    as_json: session.JsonFlag = False,
-) -> None:
-    """Deliver parked events again, ahead of later ones of their entity."""
-    _resolve(ctx, name, positions or [], every=every, discard=False, as_json=as_json)
+def _deciding(*, discard: bool) -> Callable[..., None]:
+    def decide(
+        ctx: typer.Context,
+        name: consumers.Name,
+        positions: Positions = None,
+        *,
+        every: All = False,
+        as_json: session.JsonFlag = False,
+    ) -> None:
+        _resolve(ctx, name, positions or [], every=every, discard=discard, as_json=as_json)
 
-
-@app.command()
-def discard(
-    ctx: typer.Context,
-    name: consumers.Name,
-    positions: Positions = None,
-    *,
-    every: All = False,
-    as_json: session.JsonFlag = False,
-) -> None:
-    """Drop parked events; what waited behind them is delivered."""
-    _resolve(ctx, name, positions or [], every=every, discard=True, as_json=as_json)
+    return decide
 
 
 def _resolve(
@@ -142,3 +131,11 @@ def _resolve(
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
+
+
+app.command("redrive", help="Deliver parked events again, ahead of later ones of their entity.")(
+    _deciding(discard=False)
+)
+app.command("discard", help="Drop parked events; what waited behind them is delivered.")(
+    _deciding(discard=True)
+)
