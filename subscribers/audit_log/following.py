@@ -44,7 +44,7 @@ class Follower:
         self._again = registry.counter(
             "payhub_audit_duplicates", "Events that came again and were not written twice."
         )
-        self._missing = registry.gauge(
+        self._missing = registry.counter(
             "payhub_audit_missing", "Places of the log that were deleted before they were read."
         )
         self._head = registry.gauge("payhub_audit_head_sequence", "Sequence of the newest entry.")
@@ -153,10 +153,10 @@ class Follower:
         rescued += await self._append(parked, log_epoch)
         if rescued:
             _log.warning("events that were parked were written down from there", count=rescued)
-        count = await asyncio.to_thread(self._writer.miss, places, log_epoch=log_epoch)
+        missing = await asyncio.to_thread(self._writer.miss, places, log_epoch=log_epoch)
         self._head.set(self._writer.head.sequence)
-        self._missing.set(sum(places.values()))
-        if count:
+        self._missing.inc(missing)
+        if missing:
             counts = {position: lost for (position, _), lost in places.items()}
             _log.error("events were deleted before they were written down", places=counts)
 

@@ -11,7 +11,7 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from payhub.events.v1 import event_pb2
@@ -71,14 +71,16 @@ class Writer:
         Raises:
             OSError: nothing of it counts; the writer is of no use any more.
         """
-        return self._add(
-            (
-                (event.tenant_id, event.id),
-                functools.partial(
-                    entries.describe, event, log_epoch=log_epoch, key=self._digest_key
-                ),
+        return len(
+            self._add(
+                (
+                    (event.tenant_id, event.id),
+                    functools.partial(
+                        entries.describe, event, log_epoch=log_epoch, key=self._digest_key
+                    ),
+                )
+                for event in events
             )
-            for event in events
         )
 
     def miss(self, places: Mapping[tuple[int, int], int], *, log_epoch: str) -> int:
@@ -88,15 +90,17 @@ class Writer:
         Raises:
             OSError: as `append`.
         """
-        told = [
+        holes = [
             entries.missing(*place, count, log_epoch=log_epoch)
             for place, count in sorted(places.items())
         ]
-        return self._add(
-            ((each["tenant_id"], each["event_id"]), functools.partial(dict, each)) for each in told
-        )
+        told = {(each["tenant_id"], each["event_id"]): each for each in holes}
+        new = self._add((key, functools.partial(dict, each)) for key, each in told.items())
+        return sum(told[key]["missing"] for key in new)
 
-    def _add(self, told: Iterable[tuple[seen.Key, Callable[[], dict[str, Any]]]]) -> int:
+    def _add(
+        self, told: Iterable[tuple[seen.Key, Callable[[], dict[str, Any]]]]
+    ) -> Collection[seen.Key]:
         lines: list[bytes] = []
         head = self.head
         new: dict[seen.Key, None] = {}
@@ -108,7 +112,7 @@ class Writer:
             lines.append(line)
             new[key] = None
         if not lines:
-            return 0
+            return ()
         data = b"".join(lines)
         _write(self._file, data)
         failpoints.hit("audit_log.written")
@@ -118,7 +122,7 @@ class Writer:
         self._anchor()
         self._seen.add(new, head, self._end_bytes)
         failpoints.hit("audit_log.anchored")
-        return len(lines)
+        return new
 
     def close(self) -> None:
         """Give the lock back."""

@@ -175,9 +175,9 @@ def test_a_hole_is_written_down_once_and_found(
     never called whole.
     """
     logs.fill(tmp_path, 1, 2)
-    for log_epoch in ("e1", "e1", "e2"):
+    for log_epoch, new in (("e1", 4), ("e1", 0), ("e2", 0)):
         with logs.writing_to(tmp_path) as writer:
-            writer.miss({(9, 1_000): 3, (40, 2_000): 1}, log_epoch=log_epoch)
+            assert writer.miss({(9, 1_000): 3, (40, 2_000): 1}, log_epoch=log_epoch) == new
     found = logs.verdict(logs.fill(tmp_path, 50, 50), tmp_path)
     assert (found.valid, found.problem, found.missing) == (False, "", 4)
     assert (found.anchored, found.head.sequence) == (True, 5)

@@ -128,6 +128,15 @@ def test_every_rule_is_whole_and_names_what_exists(series: dict[str, set[str]]) 
     assert len(names) == len(set(names))
 
 
+def test_no_rule_looks_at_one_moment_of_the_past() -> None:
+    """It looks over a range: one failed scrape ends every series of a process for a moment, and
+    what was told long ago would seem to be new.
+    """
+    rules = [rule for rule in RULES if " offset " in rule["expr"]]
+    assert rules
+    assert [each["alert"] for each in rules if re.search(r"(?<!\]) offset ", each["expr"])] == []
+
+
 def test_what_is_matched_occurs() -> None:
     """A value that a rule or a panel asks for is one that its label has."""
     payments = payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"]
