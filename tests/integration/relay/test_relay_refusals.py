@@ -2,6 +2,7 @@
 
 import grpc
 import pytest
+from payhub.payments.v1 import payment_pb2
 
 from payment_service.db import outbox
 from payment_service.relay import holding
@@ -162,12 +163,16 @@ async def test_a_gateway_in_trouble_refuses_no_event(
 async def test_a_discrepancy_is_counted_once_it_is_in_the_log(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:
-    """What operators are woken by counts when the gateway has it, not while it is refused."""
+    """What operators are woken by counts when the gateway has it, not while it is refused; what
+    a caller wrote into a payment does not.
+    """
     registry, time = metrics.Metrics(), clock.FakeClock()
     one = rig.make(db, log.target, time=time, registry=registry)
     told = rig.event("pay_1", 1, type="reconciliation.discrepancy")
     log.poison.add(told.id)
-    await rig.write(db, rig.entry(told), rig.entry(rig.event("pay_2", 1)))
+    written = payment_pb2.Payment(references={"metadata": {"about": "reconciliation.discrepancy"}})
+    other = rig.event("pay_2", 1, data=written.SerializeToString())
+    await rig.write(db, rig.entry(told), rig.entry(other))
     assert await one.run_once() == 1
     assert registry.registry.get_sample_value("payhub_relay_discrepancies_total") == 0
     log.poison.clear()
