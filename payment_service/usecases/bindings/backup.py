@@ -64,7 +64,7 @@ class Backup:
         self._owner = owner
         self._written = prometheus_client.Gauge(
             "payhub_binding_backup_timestamp_seconds",
-            "When this process wrote its newest backup of bindings.",
+            "When the newest backup of bindings was written; 0 if there is none.",
             registry=registry,
         )
 
@@ -77,6 +77,8 @@ class Backup:
         """Writes a backup if one is due; returns 0."""
         now_us = self._ctx.clock.now_us()
         newest_us = await asyncio.to_thread(newest_us_of, self._plan.folder, now_us)
+        # Whoever wrote it: a process that never gets to write one must be noticed, too.
+        self._written.set(newest_us / 1_000_000)
         if now_us - newest_us < self._plan.every_s * 1_000_000:
             return 0
         length_us = round(self._plan.every_s * 500_000)
