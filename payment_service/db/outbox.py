@@ -65,10 +65,13 @@ class Postponed(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What waits: how many rows, since when (0 if none), how many the gateway refused."""
+    """What waits: how many rows, since when (0 if none), since when without those that were
+    refused or are behind such a one (0 if none), how many the gateway refused.
+    """
 
     waiting: int
     oldest_us: int
+    oldest_free_us: int
     blocked: int
 
 
@@ -206,9 +209,10 @@ _COUNT_WAITING = storage.Statement(
 _OLDEST_WAITING = storage.Statement(
     "select created_us from outbox where log_epoch = '' order by id limit 1"
 )
-_COUNT_BLOCKED = storage.Statement(
-    "select count(*) from (select refused from outbox where log_epoch = '' order by id "
-    "limit :most) as found where refused <> ''"
+_BLOCKED_AND_FREE = storage.Statement(
+    "select count(case when refused <> '' then 1 end), "
+    "min(case when retry_us = 0 then created_us end) from (select refused, retry_us, created_us "
+    "from outbox where log_epoch = '' order by id limit :most) as found"
 )
 
 
@@ -313,14 +317,15 @@ def prune(
 
 
 def status(conn: storage.Connection) -> Status:
-    """Returns what waits. Counts at most COUNT_MAX rows, and refused ones among the
-    first BLOCKED_COUNT_MAX only.
+    """Returns what waits. Counts at most COUNT_MAX rows, and looks for refused ones and for
+    those that are not among the first BLOCKED_COUNT_MAX only.
     """
     waiting = conn.one(_COUNT_WAITING, {"most": COUNT_MAX})
     oldest = conn.one(_OLDEST_WAITING)
-    blocked = conn.one(_COUNT_BLOCKED, {"most": BLOCKED_COUNT_MAX})
+    blocked, free_us = conn.one(_BLOCKED_AND_FREE, {"most": BLOCKED_COUNT_MAX}) or (0, None)
     return Status(
         waiting=waiting[0] if waiting else 0,
         oldest_us=oldest[0] if oldest else 0,
-        blocked=blocked[0] if blocked else 0,
+        oldest_free_us=free_us or 0,
+        blocked=blocked,
     )

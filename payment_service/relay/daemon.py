@@ -106,7 +106,8 @@ class Relay:
             "payhub_outbox_waiting", "Events that are not in the gateway's log yet."
         )
         self._oldest = registry.gauge(
-            "payhub_outbox_oldest_seconds", "Age of the oldest event that waits; 0 if none does."
+            "payhub_outbox_oldest_seconds",
+            "Age of the oldest event that waits and is not held back by a refusal; 0 if none does.",
         )
         self._blocked = registry.gauge(
             "payhub_outbox_blocked", "Waiting events that the gateway refused."
@@ -218,7 +219,8 @@ class Relay:
             return
         status = await self._db.read(outbox.status)
         self._measure_at_s = now_s + self._options.check_s
-        age_us = self._clock.now_us() - status.oldest_us if status.oldest_us else 0
+        free_us = status.oldest_free_us
+        age_us = self._clock.now_us() - free_us if free_us else 0
         self._waiting.set(status.waiting)
         self._oldest.set(max(age_us, 0) / 1_000_000)
         self._blocked.set(status.blocked)

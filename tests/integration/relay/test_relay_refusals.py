@@ -13,9 +13,11 @@ from tests.integration.relay import fake_log, rig
 async def test_a_refused_event_holds_back_its_entity_only(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:
-    """Later rows of its entity are not sent before it; those of others go on."""
-    time = clock.FakeClock()
-    registry = metrics.Metrics()
+    """Later rows of its entity are not sent before it; those of others go on, and nothing is told
+    to wait for the gateway.
+    """
+    time = clock.FakeClock(1_800_000_000_000_000)
+    registry, seen = metrics.Metrics(), metrics.Metrics()
     one = rig.make(db, log.target, time=time, registry=registry)
     await rig.fill(db, ["bad"], [1])
     (poison,) = await rig.fill(db, ["bad"], [2])
@@ -31,12 +33,17 @@ async def test_a_refused_event_holds_back_its_entity_only(
     assert refused == {poison: "INVALID: as asked", **dict.fromkeys(behind, "")}
     status = await db.read(outbox.status)
     assert (status.waiting, status.blocked) == (3, 1)
+    await rig.make(db, log.target, owner="other", time=time, registry=seen).run_once()
+    assert b"payhub_outbox_blocked 1.0" in seen.render()
+    assert b"payhub_outbox_oldest_seconds 0.0" in seen.render()
     log.poison.clear()
     time.advance(holding.FIRST_S)
     assert await one.run_once() == 3
     await rig.assert_in_log(db, log)
     assert b"payhub_relay_refused_total 1.0" in registry.render()
-    assert await db.read(outbox.status) == outbox.Status(waiting=0, oldest_us=0, blocked=0)
+    assert await db.read(outbox.status) == outbox.Status(
+        waiting=0, oldest_us=0, oldest_free_us=0, blocked=0
+    )
     await one.close()
 
 
