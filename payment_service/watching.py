@@ -93,11 +93,11 @@ class Watch(registry.Collector):
     def _of_plugins(self) -> Iterator[metrics_core.Metric]:
         ready = _by_plugin(
             "payhub_plugin_ready",
-            "1 if an instance of an enabled plugin takes operations, 0 if none does.",
+            "1 if an instance of a plugin that operations are sent to takes them, 0 if none does.",
         )
         problems = _by_plugin(
             "payhub_plugin_problems",
-            "What an enabled plugin lacks, and 1 for a change of its state that failed.",
+            "What such a plugin lacks, and 1 for a change of its state that failed.",
         )
         quarantined = _by_plugin(
             "payhub_plugin_quarantined", "1 while a plugin, or a version of it, is in quarantine."
@@ -108,7 +108,7 @@ class Watch(registry.Collector):
         )
         for each in self._health.judge():
             name = [each.plugin.id]
-            if each.plugin.state is plugins.PluginState.ENABLED:
+            if each.routed:
                 ready.add_metric(name, each.ready)
             problems.add_metric(name, len(each.problems))
             condition = each.conditions.get(plugins.Condition.QUARANTINED)

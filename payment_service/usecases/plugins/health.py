@@ -50,10 +50,13 @@ Conditions = Mapping[plugins.Condition, plugins.ConditionStatus]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One plugin as it is doing; `problems` is empty while it does all it should."""
+    """One plugin as it is doing; `problems` is empty while it does all it should, `routed` says
+    whether operations are sent to it.
+    """
 
     plugin: plugins.Plugin
     conditions: Conditions
+    routed: bool
     problems: tuple[str, ...] = ()
     ready: bool = False
     open_breakers: int = 0
@@ -78,7 +81,9 @@ class Health:
             conditions |= _dated(self._ctx.providers.conditions(provider), plugin.conditions)
         problems = []
         opened = len(_opened(provider, self._now_s())) if provider is not None else 0
-        if plugin.state is plugins.PluginState.ENABLED:
+        # One of the environment gets operations before it has been reached for the first time.
+        routed = self._ctx.catalog.view.routable(plugin.id)
+        if routed and plugin.failure is None:
             problems = _problems(plugin, conditions)
             if opened:
                 problems.append(f"{opened} of its breakers are open")
@@ -87,6 +92,7 @@ class Health:
         return Judged(
             plugin=plugin,
             conditions=conditions,
+            routed=routed,
             problems=tuple(f"{plugin.id}: {each}" for each in problems),
             ready=provider is not None and provider.ready,
             open_breakers=opened,

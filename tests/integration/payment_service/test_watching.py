@@ -9,6 +9,7 @@ from payment_service.db import operations
 from payment_service.domain import model, plugins
 from payment_service.usecases.plugins import health
 from servicekit import clock, metrics, storage
+from tests.integration.payment_service import inside, rig
 from tests.unit.payment_service import build
 
 
@@ -75,10 +76,13 @@ def test_plugins_are_told_as_their_health_is_judged() -> None:
         health.Judged(
             plugin=plugin("one", plugins.PluginState.ENABLED),
             conditions={plugins.Condition.QUARANTINED: quarantined},
+            routed=True,
             problems=("one: READY: nobody",),
             open_breakers=2,
         ),
-        health.Judged(plugin=plugin("two", plugins.PluginState.DISABLED), conditions={}),
+        health.Judged(
+            plugin=plugin("two", plugins.PluginState.DISABLED), conditions={}, routed=False
+        ),
     ]
     registry = metrics.Metrics()
     ctx: Any = types.SimpleNamespace(
@@ -94,3 +98,20 @@ def test_plugins_are_told_as_their_health_is_judged() -> None:
         told(registry, f"payhub_plugin_{name}", plugin="two")
         for name in ("ready", "problems", "quarantined", "breakers_open")
     ] == [None, 0, 0, 0]
+
+
+async def test_a_provider_that_was_never_reached_is_missed(database_url: str) -> None:
+    """One that the process was started with gets payments from the start."""
+    async with inside.running(database_url, "127.0.0.1:1") as service:
+
+        async def missed() -> bool:
+            values = {
+                sample.name: sample.value
+                for family in service.parts.watch.collect()
+                for sample in family.samples
+                if sample.labels.get("plugin") == "mock"
+            }
+            lacks = values.get("payhub_plugin_problems", 0.0) > 0
+            return lacks and values.get("payhub_plugin_ready") == 0.0
+
+        await rig.until(missed)
