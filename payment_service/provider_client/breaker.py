@@ -7,6 +7,7 @@ is passed in.
 
 import enum
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from payment_service.domain import model
@@ -238,6 +239,12 @@ class Board:
     def clear(self) -> None:
         """Forgets everything: another process answers now."""
         self._breakers.clear()
+
+    def keep(self, has_binding: Callable[[str], bool]) -> None:
+        """Forgets those of tenants without a binding, which no call would ever close."""
+        for key, (tenant_id, _) in list(self._breakers.items()):
+            if not has_binding(tenant_id):
+                del self._breakers[key]
 
     def seen(self, now_s: float, most: int) -> list[Seen]:
         """Returns at most *most* breakers."""

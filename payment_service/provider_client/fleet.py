@@ -6,6 +6,7 @@ database, never blocks a follower of the catalog.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -140,6 +141,7 @@ class Fleet:
                 provider = self._providers[plugin.id] = pool.Provider(plugin.id, self._tools)
             self._match(provider, self._wanted(plugin) if self._started else {})
             if reconfigured:
+                provider.breakers.keep(functools.partial(_is_bound, view, plugin.id))
                 for each in provider.links.values():
                     each.recount()
             provider.settle(self._situation(plugin))
@@ -253,6 +255,10 @@ class Fleet:
             handshake = introduction.Handshake.FromString(version.handshake)
             held = self._known[plugin.id] = (version.handshake, introduction.known_of(handshake))
         return held[1]
+
+
+def _is_bound(view: catalog.View, plugin_id: str, tenant_id: str) -> bool:
+    return view.binding(tenant_id, plugin_id) is not None
 
 
 def _may_run(plugin: plugins.Plugin) -> bool:

@@ -20,6 +20,7 @@ from payment_service.domain import outcomes
 from provider_sdk import errors as plugin_errors
 from servicekit import clock as clocks
 from tests.integration.payment_service import (
+    binding_rig,
     conftest,
     inside,
     operator,
@@ -216,6 +217,25 @@ async def test_a_breaker_opens_for_what_fails_and_closes_by_itself(url: str) -> 
 
         await rig.until(closed)
         assert len(other.charged) == charged + 1
+        health = await admin.call("GetPluginHealth", "other")
+        assert not health.breakers
+        assert health.health == payhub_health_pb2.HEALTH_HEALTHY
+
+
+async def test_a_breaker_goes_with_its_binding(url: str) -> None:
+    """No call would ever close it, and the plugin would never be well again."""
+    async with (
+        Failing("other") as other,
+        registrant.plugged(url, breaker_calls_min=2, breaker_open_first_s=60.0) as (admin, plug),
+    ):
+        await registrant.enable(admin, plug, other)
+        other.failure = plugin_errors.Unreachable("the bank is away")
+        assert await pay(admin, 2) == {"UPSTREAM_UNREACHABLE": 2}
+        health = await admin.call("GetPluginHealth", "other")
+        assert health.health == payhub_health_pb2.HEALTH_DEGRADED
+        bindings = binding_rig.Admin(admin.caller)
+        (binding,) = (await bindings.list(plugin_id="other")).bindings
+        await bindings.delete(binding)
         health = await admin.call("GetPluginHealth", "other")
         assert not health.breakers
         assert health.health == payhub_health_pb2.HEALTH_HEALTHY
