@@ -17,8 +17,7 @@ from servicekit import storage
 Entity = tuple[str, str, str]
 
 # Counting stops here; above it the numbers of `status` are lower bounds.
-COUNT_MAX = 1_000_000
-BLOCKED_COUNT_MAX = 100_000
+COUNT_MAX = 100_000
 
 _COLUMNS = "event_id, tenant_id, entity_type, entity_id, entity_version, envelope, created_us"
 
@@ -317,12 +316,10 @@ def prune(
 
 
 def status(conn: storage.Connection) -> Status:
-    """Returns what waits. Counts at most COUNT_MAX rows, and looks for refused ones and for
-    those that are not among the first BLOCKED_COUNT_MAX only.
-    """
+    """Returns what waits; looks at the first COUNT_MAX rows only."""
     waiting = conn.one(_COUNT_WAITING, {"most": COUNT_MAX})
     oldest = conn.one(_OLDEST_WAITING)
-    blocked, free_us = conn.one(_BLOCKED_AND_FREE, {"most": BLOCKED_COUNT_MAX}) or (0, None)
+    blocked, free_us = conn.one(_BLOCKED_AND_FREE, {"most": COUNT_MAX}) or (0, None)
     return Status(
         waiting=waiting[0] if waiting else 0,
         oldest_us=oldest[0] if oldest else 0,

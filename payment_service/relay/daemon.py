@@ -217,8 +217,13 @@ class Relay:
         now_s = self._clock.monotonic_s()
         if now_s < self._measure_at_s:
             return
-        status = await self._db.read(outbox.status)
         self._measure_at_s = now_s + self._options.check_s
+        try:
+            status = await self._db.read(outbox.status)
+        except storage.StorageUnavailable as failure:
+            # A backlog that takes too long to count must not grow for that.
+            _log.warning("what waits in the outbox can't be counted", problem=str(failure))
+            return
         free_us = status.oldest_free_us
         age_us = self._clock.now_us() - free_us if free_us else 0
         self._waiting.set(status.waiting)

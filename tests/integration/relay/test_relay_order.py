@@ -6,6 +6,7 @@ import random
 import grpc
 import pytest
 
+from payment_service.db import outbox
 from payment_service.relay import daemon, gateway
 from servicekit import clock, metrics, storage
 from tests.integration.relay import fake_log, rig
@@ -114,6 +115,21 @@ async def test_one_relay_works_while_it_has_the_lease(
     assert await second.run_once() == 0
     await first.close()
     await second.close()
+
+
+async def test_what_can_t_be_counted_is_published_all_the_same(
+    db: storage.Database, log: fake_log.FakeLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longer the backlog, the longer it takes to count: it must not grow for that."""
+
+    def too_slow(_: storage.Connection) -> outbox.Status:
+        raise storage.StorageUnavailable("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(outbox, "status", too_slow)
+    one = rig.make(db, log.target)
+    await rig.fill(db, ["pay_1"], [1])
+    assert await one.run_once() == 1
+    await one.close()
 
 
 async def test_events_wait_while_the_gateway_is_away(
