@@ -150,9 +150,13 @@ _OVERTAKEN = storage.Statement(
     "select count(*) from consumer c join log_head h on c.floor < h.oldest "
     f"where h.log = 'main' and c.kind <> '{PASSED_BY}'"
 )
+# Consumer by consumer: a join would read what all the others have set aside.
 _PARKED = storage.Statement(
     "select count(*) from (select 1 from consumer c join consumer_parked p "
-    "on p.tenant_id = c.tenant_id and p.name = c.name where c.kind = :kind limit :most) as found"
+    "on p.tenant_id = c.tenant_id and p.name = c.name where c.kind = :kind limit :most) as found",
+    postgresql="select count(*) from (select 1 from consumer c cross join lateral (select 1 "
+    "from consumer_parked p where p.tenant_id = c.tenant_id and p.name = c.name limit :most) "
+    "as own where c.kind = :kind limit :most) as found",
 )
 _PASSED_BY = storage.Statement(f"select count(*) from consumer where kind = '{PASSED_BY}'")
 _BACKLOG = storage.Statement(
