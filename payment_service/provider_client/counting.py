@@ -7,6 +7,8 @@ from typing import Any
 
 import prometheus_client
 
+from servicekit import metrics
+
 
 class Metrics:
     """Counts and durations of provider calls."""
@@ -24,6 +26,7 @@ class Metrics:
             "Duration of provider calls in seconds.",
             ("provider", "call"),
             registry=registry,
+            buckets=metrics.SECONDS_BUCKETS,
         )
         self.faults = prometheus_client.Counter(
             "payhub_provider_contract_faults_total",
