@@ -172,8 +172,8 @@ class Rules(Generic[E, O]):
         missed: What an operation does that ended without effect.
         waits: From when on it waits for the provider, so that it is fetched from time to
             time, epoch microseconds; None for never.
-        ended: Whether nothing of the same moment can have followed; what was asked for
-            right before the end may be answered after it.
+        ended: Whether it has ended, which nothing of the same moment can have undone; what was
+            asked for right before the end may be answered after it.
         contradicts: Returns in what a snapshot can't be of the entity, or ''.
         kinds: Operations on it.
     """
@@ -269,7 +269,7 @@ def absorb(
     if after == before:
         return Verdict.REPEAT, before
     if seen.state_time_us == place.provider_time_us:
-        if rules.ended(before):
+        if rules.ended(before) and not rules.ended(after):
             return Verdict.STALE, before
         if not fetched:
             return Verdict.AMBIGUOUS, before

@@ -125,5 +125,6 @@ RULES: base.Rules[Checkout, objects.Checkout] = base.Rules(
     done=_done,
     missed=_missed,
     waits=_waits,
+    ended=lambda one: one.state in (State.COMPLETED, State.EXPIRED),
     kinds=frozenset({model.Kind.CREATE_CHECKOUT, model.Kind.EXPIRE_CHECKOUT}),
 )

@@ -125,5 +125,6 @@ RULES: base.Rules[Dispute, objects.Dispute] = base.Rules(
     ),
     adopt=_adopt,
     waits=lambda one: None if one.state in _CLOSED else 0,
+    ended=lambda one: one.state in _CLOSED,
     kinds=frozenset({model.Kind.SUBMIT_EVIDENCE, model.Kind.ACCEPT_DISPUTE}),
 )

@@ -141,4 +141,5 @@ RULES: base.Rules[Invoice, objects.Invoice] = base.Rules(
     ),
     adopt=_adopt,
     waits=_waits,
+    ended=lambda one: one.state in (State.PAID, State.VOID),
 )

@@ -214,6 +214,7 @@ RULES: base.Rules[Subscription, objects.Subscription] = base.Rules(
     adopt=_adopt,
     missed=_missed,
     waits=_waits,
+    ended=lambda one: one.state is State.CANCELED,
     kinds=frozenset(
         {
             model.Kind.CREATE_SUBSCRIPTION,

@@ -74,22 +74,60 @@ def _check(
         assert after.state is payment_methods.State.DETACHED
 
 
+THERE: dict[str, Any] = {"provider_object_id": "there", "state_time_us": NOW_US}
+UNDONE: list[tuple[Any, objects.Seen]] = [
+    (
+        replace(mirrored.METHOD, state=payment_methods.State.DETACHED),
+        objects.PaymentMethod(**THERE, provider_customer_id="payer"),
+    ),
+    (
+        replace(mirrored.SUBSCRIPTION, state=Sub.CANCELED),
+        objects.Subscription(**THERE, state=objects.SubscriptionState.ACTIVE),
+    ),
+    (
+        replace(mirrored.CHECKOUT, state=checkouts.State.COMPLETED),
+        objects.Checkout(**THERE, state=objects.CheckoutState.OPEN),
+    ),
+    (
+        replace(mirrored.INVOICE, state=objects.InvoiceState.PAID),
+        objects.Invoice(**THERE, state=objects.InvoiceState.OPEN),
+    ),
+    (
+        replace(mirrored.DISPUTE, state=objects.DisputeState.WON),
+        objects.Dispute(
+            **THERE, state=objects.DisputeState.UNDER_REVIEW, amount_minor=1, currency="EUR"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("ended", "told"), UNDONE)
 @pytest.mark.parametrize("fetched", [False, True])
-def test_a_detached_method_is_not_attached_by_news_of_the_same_moment(*, fetched: bool) -> None:
+def test_nothing_of_its_moment_undoes_an_end(
+    ended: Any, told: objects.Seen, *, fetched: bool
+) -> None:
     """What was asked for right before the end and answered after it changes nothing; news of a
     later moment counts.
     """
-    place = replace(mirrored.PLACE, provider_time_us=NOW_US)
-    gone = replace(mirrored.METHOD, place=place, state=payment_methods.State.DETACHED)
-    told = objects.PaymentMethod(
-        provider_object_id="there", state_time_us=NOW_US, provider_customer_id="payer"
-    )
-    rules = payment_methods.RULES
+    gone = replace(ended, place=replace(mirrored.PLACE, provider_time_us=NOW_US))
+    rules = mirrored.rules_of(gone)
     verdict, after = base.absorb(rules, gone, "mock", told, mirrored.LINKS, fetched=fetched)
     assert (verdict, after) == (base.Verdict.STALE, gone)
     later = replace(told, state_time_us=NOW_US + 1)
     verdict, after = base.absorb(rules, gone, "mock", later, mirrored.LINKS, fetched=fetched)
-    assert (verdict, after.state) == (base.Verdict.APPLIED, payment_methods.State.ACTIVE)
+    assert verdict is base.Verdict.APPLIED
+    assert not rules.ended(after)
+
+
+def test_more_about_an_end_is_taken_in() -> None:
+    """What a second answer of the same moment adds to an end is decided by asking."""
+    place = replace(mirrored.PLACE, provider_time_us=NOW_US)
+    gone = replace(mirrored.METHOD, place=place, state=payment_methods.State.DETACHED)
+    told = objects.PaymentMethod(**THERE, type="card")
+    verdict, after = base.absorb(
+        payment_methods.RULES, gone, "mock", told, mirrored.LINKS, fetched=True
+    )
+    assert (verdict, after.type) == (base.Verdict.APPLIED, "card")
 
 
 ENDED: list[base.Entity] = [
