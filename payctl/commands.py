@@ -23,6 +23,7 @@ from payctl import (
     consumers,
     customers,
     disputes,
+    doubts,
     events,
     increments,
     invoices,
@@ -93,6 +94,7 @@ app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(checkouts.app, name="checkout")
 app.add_typer(disputes.app, name="disputes")
+app.add_typer(doubts.app, name="doubts")
 app.add_typer(retry_policy.app, name="retry-policy")
 app.add_typer(events.app, name="events")
 app.add_typer(admin.keys, name="keys")

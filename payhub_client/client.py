@@ -21,6 +21,7 @@ from payhub_client import (
     consumption,
     customers,
     disputes,
+    doubts,
     events,
     inbound_webhooks,
     invoices,
@@ -92,6 +93,7 @@ class Client:
         self.status = admin.Status(caller=caller)
         self.plugins = plugins.Plugins(caller=caller)
         self.bindings = bindings.Bindings(caller=caller)
+        self.doubts = doubts.Doubts(caller=caller)
         self.inbound_webhooks = inbound_webhooks.InboundWebhooks(caller=caller)
         gateway = None if events_target is None else self._caller(events_target)
         self._events = None if gateway is None else events.Events(caller=gateway)

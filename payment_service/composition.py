@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from payhub.admin.v1 import (
     binding_admin_service_pb2_grpc,
+    doubt_service_pb2_grpc,
     inbound_webhook_service_pb2_grpc,
     key_service_pb2_grpc,
     plugin_admin_service_pb2_grpc,
@@ -40,6 +41,7 @@ from payment_service.api import (
     checkouts,
     customers,
     disputes,
+    doubts,
     invoices,
     payment_methods,
     payments,
@@ -65,6 +67,7 @@ from payment_service.usecases import (
     status,
 )
 from payment_service.usecases import customers as customer_cases
+from payment_service.usecases import doubts as doubt_cases
 from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
 from payment_service.usecases import retry_policies as retry_policy_cases
@@ -194,6 +197,10 @@ def assemble(
             _registrar(
                 status_service_pb2_grpc.add_StatusServiceServicer_to_server,
                 admin.StatusServicer(status.Status(ctx, plugins_.health)),
+            ),
+            _registrar(
+                doubt_service_pb2_grpc.add_DoubtServiceServicer_to_server,
+                doubts.DoubtServicer(doubt_cases.Doubts(ctx, settler)),
             ),
             _registrar(
                 inbound_webhook_service_pb2_grpc.add_InboundWebhookServiceServicer_to_server,

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf import descriptor_pool
 from payhub.admin.v1 import (
     binding_admin_service_pb2,
+    doubt_service_pb2,
     inbound_webhook_service_pb2,
     key_service_pb2,
     plugin_admin_service_pb2,
@@ -49,6 +50,7 @@ SERVICES = tuple(
         (invoice_service_pb2, "InvoiceService"),
         (key_service_pb2, "KeyService"),
         (status_service_pb2, "StatusService"),
+        (doubt_service_pb2, "DoubtService"),
         (binding_admin_service_pb2, "BindingAdminService"),
         (plugin_admin_service_pb2, "PluginAdminService"),
         (inbound_webhook_service_pb2, "InboundWebhookService"),

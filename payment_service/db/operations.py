@@ -58,6 +58,11 @@ _FENCE = storage.Statement(
     "update operations set not_after_us = :not_after_us where entity_id = :entity_id "
     "and id = :id and version = :version and state = 4"
 )
+# The row is locked from here on: nobody notes a new attempt any more, or has noted one before.
+_HOLD = storage.Statement(
+    "update operations set next_check_us = 0 where entity_id = :entity_id and id = :id "
+    "and version = :version and state = 4 and not_after_us <= :not_after_us"
+)
 _INSERT_REPORT = storage.Statement(
     "insert into reports (id, tenant_id, entity_id, operation_id, outcome, detail, created_us) "
     "values (:id, :tenant_id, :entity_id, :operation_id, :outcome, :detail, :created_us)"
@@ -205,6 +210,54 @@ def fence(conn: storage.Connection, operation: model.Operation) -> bool:
     return bool(conn.run(_FENCE, values))
 
 
+def hold_doubt(conn: storage.Connection, operation: model.Operation) -> bool:
+    """Keeps a doubt from being sent again until the transaction ends; False if it was, or is no
+    doubt any more.
+    """
+    values = {
+        "not_after_us": operation.not_after_us,
+        "entity_id": operation.entity_id,
+        "id": operation.id,
+        "version": operation.version,
+    }
+    return bool(conn.run(_HOLD, values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtFilter:
+    """Which doubts to list; empty texts for all of them."""
+
+    tenant_id: str = ""
+    provider: str = ""
+    entity_id: str = ""
+    needs_operator: bool = False
+    after_id: str = ""
+
+
+def list_doubts(
+    conn: storage.Connection, wanted: DoubtFilter, *, most: int
+) -> list[model.Operation]:
+    """Returns at most *most* operations in doubt, oldest first."""
+    clauses = ["state <= 4 and state = 4"]
+    values: dict[str, object] = {"most": most}
+    for name, clause in (
+        ("tenant_id", "tenant_id = :tenant_id"),
+        ("provider", "provider = :provider"),
+        ("entity_id", "entity_id = :entity_id"),
+        ("after_id", "id > :after_id"),
+    ):
+        if value := getattr(wanted, name):
+            clauses.append(clause)
+            values[name] = value
+    if wanted.needs_operator:
+        clauses.append("next_check_us = 0")
+    text = (
+        f"select {', '.join(COLUMNS)} from operations where {' and '.join(clauses)} "
+        "order by id limit :most"
+    )
+    return [from_row(row) for row in conn.query(text, values)]
+
+
 def hurry(conn: storage.Connection, entity_id: str, *, now_us: int) -> None:
     """Makes the unknown outcomes of an entity due now, but for those an operator decides."""
     conn.run(_HURRY, {"entity_id": entity_id, "now_us": now_us})
@@ -212,7 +265,7 @@ def hurry(conn: storage.Connection, entity_id: str, *, now_us: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReport:
-    """A report that contradicted what was settled, kept for an operator."""
+    """A report that contradicted what was settled, kept for an operator, or that of one."""
 
     id: str
     operation: model.Operation
@@ -222,7 +275,7 @@ class StoredReport:
 
 
 def keep_report(conn: storage.Connection, report: StoredReport) -> None:
-    """Stores a report that was not applied."""
+    """Stores a report that was not applied, or who ended a doubt and why."""
     conn.run(
         _INSERT_REPORT,
         {

@@ -82,6 +82,31 @@ _PROVIDER_ID = storage.Statement(
 )
 
 
+# Which payments are compared where somebody names a provider's id: as many on either side.
+NEAR_MAX = 10_000
+_NEAR = "select id, provider, provider_payment_id from payments where tenant_id = :tenant_id"
+_ALREADY = storage.Statement(
+    f"select id from (select * from ({_NEAR} and id < :id order by id desc limit :most) as before "
+    f"union all select * from ({_NEAR} and id > :id order by id limit :most) as later) as near "
+    "where provider = :provider and provider_payment_id = :provider_payment_id limit 1"
+)
+
+
+def already(conn: storage.Connection, payment: model.Payment, provider_payment_id: str) -> str:
+    """Returns which other payment has an id at the same provider, '' if none has: of the NEAR_MAX
+    payments of the tenant made before it, and after it.
+    """
+    values = {
+        "tenant_id": payment.tenant_id,
+        "id": payment.id,
+        "provider": payment.provider,
+        "provider_payment_id": provider_payment_id,
+        "most": NEAR_MAX,
+    }
+    row = conn.one(_ALREADY, values)
+    return "" if row is None else str(row[0])
+
+
 def provider_id(conn: storage.Connection, tenant_id: str, payment_id: str) -> str:
     """Returns a payment's id at its provider, '' while it is not known."""
     row = conn.one(_PROVIDER_ID, {"tenant_id": tenant_id, "id": payment_id})

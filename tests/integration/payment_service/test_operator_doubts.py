@@ -1,0 +1,232 @@
+"""Doubts that an operator ends: who may, when, and what is told of it."""
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from payhub.admin.v1 import doubt_service_pb2 as pb
+from payhub.admin.v1 import doubt_service_pb2_grpc
+
+from deploy import stack
+from payment_service.db import operations
+from payment_service.domain import outcomes
+from payment_service.usecases import doubts, settling
+from tests import shells
+from tests.integration.payment_service import billing, inside, paying, records, rehearsing, rig
+
+TOOK_EFFECT = pb.SettleDoubtRequest.FINDING_TOOK_EFFECT
+NO_EFFECT = pb.SettleDoubtRequest.FINDING_NO_EFFECT
+# Beyond every fence of this service.
+LATER_S = doubts.SETTLEABLE_AFTER_S + 30.0
+
+
+class Desk:
+    """What an operator works with: a service whose resolver looks at no doubt for an hour."""
+
+    def __init__(self, service: inside.InProcess, clock: paying.Clock, url: str) -> None:
+        self.service = service
+        self.caller = service.caller
+        self.clock = clock
+        self.records = records.Records(url)
+        self._stub = doubt_service_pb2_grpc.DoubtServiceStub(service.caller.channel)
+
+    async def list(self, **wanted: Any) -> pb.ListDoubtsResponse:
+        """Returns doubts."""
+        request = pb.ListDoubtsRequest(**wanted)
+        answer: pb.ListDoubtsResponse = await self.caller.call(self._stub.ListDoubts, request)
+        return answer
+
+    async def one(self, payment: rig.Payment) -> pb.Doubt:
+        """Returns the only doubt of a payment."""
+        (found,) = (await self.list(entity_id=payment.id)).doubts
+        return found
+
+    async def settle(self, doubt: pb.Doubt, finding: Any, **more: Any) -> rig.Payment:
+        """Ends a doubt as it was listed."""
+        values = {
+            "operation_id": doubt.operation_id,
+            "version": doubt.version,
+            "finding": finding,
+            "reason": "seen in the dashboard, ticket 4711",
+        }
+        request = pb.SettleDoubtRequest(**(values | more))
+        answer = await self.caller.call(self._stub.SettleDoubt, request)
+        payment: rig.Payment = answer.payment
+        return payment
+
+
+@pytest.fixture
+async def desk(database_url: str, bank: stack.Stack) -> AsyncIterator[Desk]:
+    """Returns a desk on an empty database."""
+    clock = paying.Clock()
+    async with inside.running(
+        database_url,
+        bank.target(stack.MOCK),
+        clock=clock,
+        wrap=rehearsing.Rehearsing,
+        resolver_doubt_first_s=3600.0,
+        resolver_longest_s=3600.0,
+    ) as service:
+        await inside.connected(service)
+        found = Desk(service, clock, database_url)
+        with contextlib.closing(found.records):
+            yield found
+
+
+async def test_an_operator_ends_what_nothing_looks_at_any_more(desk: Desk) -> None:
+    """What took effect counts like the provider's own answer; who says so and why is kept."""
+    wrong = await desk.caller.create("tok_wrong_amount")
+    looked_at = await desk.caller.create("tok_no_answer")
+    assert rig.state(wrong) == rig.state(looked_at) == "IN_DOUBT"
+    (doubt,) = (await desk.list(needs_operator=True)).doubts
+    assert (doubt.entity_id, doubt.kind, doubt.provider) == (wrong.id, "SALE", "mock")
+    assert doubt.failure.reason == "ANSWER_MISMATCH"
+    assert not doubt.HasField("next_look_time")
+    assert len((await desk.list()).doubts) == 2
+
+    early = await rig.refusal(desk.settle(doubt, TOOK_EFFECT))
+    assert (early.code, early.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT")
+    assert early.metadata["settleable_time"] == doubt.settleable_time.ToJsonString()
+    assert rig.state(await desk.caller.get(wrong.id)) == "IN_DOUBT"
+
+    desk.clock.advance(LATER_S)
+    assert not wrong.provider_payment_id
+    more = {"provider_payment_id": "mpay_seen"}
+    paid = await desk.settle(doubt, TOOK_EFFECT, **more)
+    assert rig.state(paid) == "SUCCEEDED"
+    assert rig.amounts(paid) == (1000, 1000, 0, 0, 0)
+    assert paid.provider_payment_id
+    assert await desk.settle(doubt, TOOK_EFFECT, **more) == paid
+    other = await rig.refusal(desk.settle(doubt, NO_EFFECT))
+    assert (other.reason, other.metadata["state"]) == ("STATE_CONFLICT", "STATE_SUCCEEDED")
+    assert not (await desk.list(needs_operator=True)).doubts
+
+    told = desk.records.events(wrong.id)[-1]
+    assert told.type == "payment.succeeded"
+    (report,) = desk.records.rows(
+        "select outcome, detail from reports where entity_id = ?", wrong.id
+    )
+    assert report[0] == "succeeded"
+    assert report[1].endswith(": seen in the dashboard, ticket 4711")
+    assert told.cause.actor.startswith("key:")
+    assert report[1].startswith(told.cause.actor)
+
+
+async def test_a_refund_that_was_not_made_gives_its_amount_back(desk: Desk) -> None:
+    """What has had no effect is as if it had never arrived, and can be asked for again."""
+    payment = await desk.caller.create("tok_approve+refund.wrong_amount")
+    refund = await desk.caller.refund(payment.id, 700)
+    assert rig.state(refund) == "IN_DOUBT"
+    too_much = await rig.refusal(desk.caller.refund(payment.id, 400))
+    assert too_much.reason == "AMOUNT_EXCEEDED"
+    desk.clock.advance(LATER_S)
+    after = await desk.settle(await desk.one(payment), NO_EFFECT)
+    assert rig.amounts(after) == (1000, 1000, 0, 0, 0)
+    failed = await desk.caller.get_refund(refund.id)
+    assert (rig.state(failed), failed.failure.reason) == ("FAILED", doubts.REASON)
+    assert (await desk.caller.refund(payment.id, 400)).id
+
+
+async def test_a_doubt_that_was_sent_again_meanwhile_is_not_ended(desk: Desk) -> None:
+    """Whoever sends it again says so first; what was seen before proves nothing any more."""
+    payment = await desk.caller.create("tok_no_answer")
+    desk.clock.advance(LATER_S)
+    doubt = await desk.one(payment)
+    ctx = desk.service.parts.ctx
+    seen = await ctx.db.read(lambda conn: operations.load(conn, payment.id, doubt.operation_id))
+    assert seen is not None
+    again = dataclasses.replace(seen, not_after_us=ctx.clock.now_us() + 1_000_000)
+    assert await ctx.db.write(lambda conn: operations.fence(conn, again))
+    assert not await ctx.db.write(lambda conn: operations.hold_doubt(conn, seen))
+    refused = await rig.refusal(desk.settle(doubt, NO_EFFECT))
+    assert refused.reason == "STATE_CONFLICT"
+    assert "may still arrive" in str(refused)
+    desk.clock.advance(LATER_S)
+    ended = await desk.settle(await desk.one(payment), NO_EFFECT)
+    assert rig.state(ended) == "FAILED"
+    # What takes its time for ever is never sent again, and never applied.
+    assert not await ctx.db.write(lambda conn: operations.fence(conn, again))
+    late = outcomes.Report(outcome=outcomes.Outcome.SUCCEEDED, operation_version=doubt.version)
+    settled = await settling.Settler(ctx).settle(seen, late)
+    assert settled.verdict is outcomes.Verdict.ILLEGAL
+    assert desk.records.events(payment.id)[-1].type == "reconciliation.discrepancy"
+
+
+async def test_a_payment_that_took_effect_needs_the_providers_id(desk: Desk) -> None:
+    """Without it nothing could be captured, canceled or refunded; nowhere else is one taken."""
+    payment = await desk.caller.create("tok_no_answer", manual=True)
+    desk.clock.advance(LATER_S)
+    doubt = await desk.one(payment)
+    nothing = await rig.refusal(desk.settle(doubt, TOOK_EFFECT))
+    assert (nothing.reason, nothing.fields) == ("INVALID_FIELD", ["provider_payment_id"])
+    needless = await rig.refusal(desk.settle(doubt, NO_EFFECT, provider_payment_id="mpay_1"))
+    assert needless.fields == ["provider_payment_id"]
+    paid = await desk.caller.create()
+    named = {"provider_payment_id": paid.provider_payment_id}
+    mistaken = await rig.refusal(desk.settle(doubt, TOOK_EFFECT, **named))
+    assert mistaken.fields == ["provider_payment_id"]
+    assert paid.id in str(mistaken)
+    held = await desk.settle(doubt, TOOK_EFFECT, provider_payment_id="mpay_seen")
+    assert (rig.state(held), held.provider_payment_id) == ("AUTHORIZED", "mpay_seen")
+
+
+async def test_what_is_wrong_with_a_request_is_said(desk: Desk) -> None:
+    """Unknown ids, old versions and missing reasons change nothing."""
+    payment = await desk.caller.create("tok_no_answer")
+    doubt = await desk.one(payment)
+    unknown = await rig.refusal(desk.settle(doubt, NO_EFFECT, operation_id=f"op_{'0' * 32}"))
+    assert unknown.code is grpc.StatusCode.NOT_FOUND
+    old = await rig.refusal(desk.settle(doubt, NO_EFFECT, version=doubt.version + 1))
+    assert (old.reason, old.metadata["version"]) == ("STATE_CONFLICT", str(doubt.version))
+    wrong = await rig.refusal(
+        desk.settle(doubt, pb.SettleDoubtRequest.FINDING_UNSPECIFIED, reason="")
+    )
+    assert sorted(wrong.fields) == ["finding", "reason"]
+
+
+async def test_only_doubts_of_payments_are_ended_by_hand(database_url: str) -> None:
+    """Of everything else the provider tells what it has; such a doubt is only shown."""
+    clock = paying.Clock()
+    async with billing.running(database_url, clock=clock) as bill:
+        bill.bank.twist = lambda made: made.plan.amount.CopyFrom(rig.money(901))
+        plan = await bill.plan(900)
+        desk = Desk(bill.service, clock, database_url)
+        with contextlib.closing(desk.records):
+            (doubt,) = (await desk.list()).doubts
+            assert doubt.operation_id == plan.prices[0].operations[0].id
+            assert doubt.kind == "CREATE_PLAN"
+            assert not doubt.settleable
+            clock.advance(LATER_S)
+            refused = await rig.refusal(desk.settle(doubt, NO_EFFECT))
+    assert (refused.reason, refused.fields) == ("INVALID_FIELD", ["operation_id"])
+    assert doubt.entity_id in str(refused)
+
+
+async def test_payctl_lists_and_settles_doubts(desk: Desk) -> None:
+    """What is listed is what `settle` takes; pages go on where the last one ended."""
+    payments = [await desk.caller.create("tok_wrong_amount") for _ in range(3)]
+    first = await desk.list(page_size=2)
+    rest = await desk.list(page_size=2, page_token=first.next_page_token)
+    listed = [*first.doubts, *rest.doubts]
+    assert [each.entity_id for each in listed] == [payment.id for payment in payments]
+    assert not rest.next_page_token
+    terminal = shells.Terminal(
+        "doubts",
+        PAYHUB_TARGET=desk.caller.target,
+        PAYHUB_KEY=desk.caller.key,
+        COLUMNS="250",
+    )
+    shown, _ = await terminal("list", "--stuck")
+    assert all(payment.id in shown for payment in payments)
+    desk.clock.advance(LATER_S)
+    version = ("--version", str(listed[0].version))
+    why = ("--reason", "refunded there by hand")
+    ended, _ = await terminal("settle", listed[0].operation_id, *version, "--no-effect", *why)
+    assert "FAILED" in ended
+    _, refused = await terminal(
+        "settle", listed[0].operation_id, *version, "--took-effect", *why, code=1
+    )
+    assert "list doubts again" in refused
