@@ -91,6 +91,8 @@ async def test_two_processes_on_one_file_refund_a_voucher_once(tmp_path: pathlib
     assert isinstance(meanwhile[0], sqlite3.OperationalError)
     with pytest.raises(errors.StateConflict):
         await second.refund(refund, _call(config))
+    for each in (first, second):
+        each._db.close()
 
 
 @pytest_asyncio.fixture
