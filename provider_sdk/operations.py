@@ -16,7 +16,7 @@ from payhub.provider.v1 import billing_provider_service_pb2 as bps
 from payhub.provider.v1 import checkout_provider_service_pb2 as cps
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk import answers, calls, errors, fingerprint, host, times, tracing
+from provider_sdk import answers, calls, errors, fingerprint, host, times
 from servicekit import logs, sanitizer
 
 RESERVE_MAX_S = 0.5
@@ -247,9 +247,6 @@ def bind_log(state: host.Host, binding_id: str, *, operation_id: str = "") -> No
     values = {"plugin_id": state.domain, "binding_id": binding_id}
     if operation_id:
         values["operation_id"] = operation_id
-    trace_id = tracing.trace_id()
-    if trace_id:
-        values["trace_id"] = trace_id
     logs.bind(**values)
 
 

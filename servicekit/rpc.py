@@ -26,11 +26,16 @@ from servicekit import errors, ids, logs, sanitizer, tasks
 from servicekit import metrics as metrics_module
 
 REQUEST_ID_HEADER = "x-request-id"
+# W3C Trace Context, level 1.
+TRACE_HEADER = "traceparent"
 
 # These are asked by machinery that carries neither key nor deadline.
 _EXEMPT = ("/grpc.health.v1.", "/grpc.reflection.")
 # Nothing that looks like a key gets into the logs as a request id.
 _REQUEST_ID = re.compile(r"(?!phk_|sk_)[A-Za-z0-9._:-][A-Za-z0-9._:_-]{0,63}")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 _BUG_CODES = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
 _TROUBLE_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _MALFORMED = object()
@@ -52,6 +57,7 @@ class Call:
         principal: what `authenticate` returned.
         deadline_s: seconds the call had left when it arrived; None: no deadline.
         metadata: what the caller sent, (name, value) pairs.
+        traceparent: the trace the call belongs to, as the caller sent it; empty for none.
     """
 
     __slots__ = (
@@ -62,13 +68,22 @@ class Call:
         "principal",
         "request_id",
         "started_s",
+        "traceparent",
     )
 
-    def __init__(self, method: str, request_id: str | None, metadata: Metadata) -> None:
+    def __init__(self, method: str, metadata: Metadata) -> None:
         self.method = method
-        self.named = request_id is not None
-        self.request_id = request_id or ids.new_id("req")
         self.metadata = metadata
+        self.named = False
+        self.request_id = self.traceparent = ""
+        for name, value in metadata:
+            if name == REQUEST_ID_HEADER:
+                if _REQUEST_ID.fullmatch(value):
+                    self.named, self.request_id = True, value
+            elif name == TRACE_HEADER and isinstance(value, str) and _TRACEPARENT.fullmatch(value):
+                self.traceparent = value
+        if not self.named:
+            self.request_id = ids.new_id("req")
         self.principal: Any = None
         self.deadline_s: float | None = None
         self.started_s = time.perf_counter()
@@ -335,15 +350,24 @@ def _hidden(request: Any) -> list[str]:
 
 
 def _begin(method: _Method) -> Call:
-    metadata = _metadata.get()
-    request_id = None
-    for name, value in metadata:
-        if name == REQUEST_ID_HEADER and _REQUEST_ID.fullmatch(value):
-            request_id = value
-    call = Call(method.name, request_id, metadata)
+    call = Call(method.name, _metadata.get())
     _current.set(call)
-    logs.replace_bound({"request_id": call.request_id})
+    bound = {"request_id": call.request_id}
+    if call.traceparent:
+        bound["trace_id"] = trace_id(call.traceparent)
+    logs.replace_bound(bound)
     return call
+
+
+def trace_id(traceparent: str) -> str:
+    """Return the 32 hex digits that all parts of a trace share."""
+    return traceparent[3:35]
+
+
+def trace_onward() -> Metadata | None:
+    """Return what carries the trace of the call being served on to the next one, if it has one."""
+    call = _current.get(None)
+    return ((TRACE_HEADER, call.traceparent),) if call is not None and call.traceparent else None
 
 
 async def _limited(work: Any, call: Call, max_deadline_s: float) -> Any:

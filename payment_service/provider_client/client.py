@@ -27,7 +27,7 @@ from payment_service.provider_client import (
     stubs,
 )
 from servicekit import clock as clocks
-from servicekit import failpoints, logs, server
+from servicekit import failpoints, logs, rpc, server
 
 _log = logs.get_logger(__name__)
 
@@ -200,7 +200,7 @@ class ProviderClient:
         failpoints.hit("payment_service.before_provider_call")
         try:
             send = getattr(self._stubs[method.service], method.name)
-            answer = await send(request, timeout=left_s)
+            answer = await send(request, timeout=left_s, metadata=rpc.trace_onward())
         except grpc.aio.AioRpcError as error:
             return self._failed(operation, error)
         except asyncio.CancelledError:
@@ -247,7 +247,10 @@ class ProviderClient:
         asked_us = self._clock.now_us()
         try:
             stub = self._stubs[requests.Service.PAYMENT]
-            answer = await stubs.answer(stub.GetOperation(request, timeout=LOOKUP_TIMEOUT_S))
+            asked = stub.GetOperation(
+                request, timeout=LOOKUP_TIMEOUT_S, metadata=rpc.trace_onward()
+            )
+            answer = await stubs.answer(asked)
         except grpc.aio.AioRpcError as error:
             failure = reading.failure_of(error)
             if error.code() is grpc.StatusCode.NOT_FOUND:
@@ -292,7 +295,7 @@ class ProviderClient:
         if (failed := await self.ensure_configured(binding_id, tenant_id)) is not None:
             raise NotConfigured(failed[0])
         try:
-            return await stubs.answer(call(request, timeout=timeout_s))
+            return await stubs.answer(call(request, timeout=timeout_s, metadata=rpc.trace_onward()))
         except grpc.aio.AioRpcError as error:
             failure = reading.failure_of(error)
             lost = failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
@@ -301,7 +304,7 @@ class ProviderClient:
         self.configured.pop(binding_id, None)
         if (failed := await self.ensure_configured(binding_id, tenant_id)) is not None:
             raise NotConfigured(failed[0])
-        return await stubs.answer(call(request, timeout=timeout_s))
+        return await stubs.answer(call(request, timeout=timeout_s, metadata=rpc.trace_onward()))
 
     async def ensure_configured(
         self, binding_id: str, tenant_id: str

@@ -15,7 +15,7 @@ def _in_call(metadata: list[tuple[str, str | bytes]], ask: Callable[[], str]) ->
     """Asks while a call with *metadata* is served."""
 
     def serve() -> str:
-        rpc._current.set(rpc.Call("a.B.C", None, metadata))
+        rpc._current.set(rpc.Call("a.B.C", metadata))
         return ask()
 
     return contextvars.copy_context().run(serve)
