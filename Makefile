@@ -62,10 +62,12 @@ check: $(STAMP) ## Format, lint, types, imports, contract, compose file
 	@$(BIN)/python -m deploy.check_contract
 	@$(BIN)/python -m deploy.check_compose
 	@$(BIN)/python -m deploy.settings_reference --check
+	@$(BIN)/python -m deploy.api_reference --check
 
-gen: $(STAMP) ## Write gen/ from protos/, and the tables of docs/settings.md
+gen: $(STAMP) ## Write gen/ and docs/api from protos/, and the tables of docs/settings.md
 	@$(BIN)/python protos/generate.py
 	@$(BIN)/python -m deploy.settings_reference
+	@$(BIN)/python -m deploy.api_reference
 
 bench: $(STAMP) ## Measure; ONLY=<name prefix> and SECONDS=<n> run a part
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS))
