@@ -35,7 +35,7 @@ class _Stub:
     def __init__(self, clock: clocks.FakeClock) -> None:
         self._clock = clock
 
-    async def GetOperation(self, request: Any, timeout: float) -> Any:
+    async def GetOperation(self, request: Any, timeout: float, metadata: Any) -> Any:
         self._clock.advance(ANSWERS_AFTER_S)
         told = errors.to_rpc(errors.NotFound("no such operation"), domain="mock")
         status = rpc_status.to_status(kit_errors.to_status(told))
