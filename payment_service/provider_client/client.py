@@ -20,6 +20,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb2
 from payment_service.domain import model
 from payment_service.provider_client import (
     introduction,
+    loading,
     reading,
     requests,
     seeing,
@@ -89,6 +90,7 @@ class ProviderClient:
         clock: Where time comes from.
         welcome: Judges every handshake; returns why the instance may not be used, or ''.
         welcomed: Called once `known` holds what a good one said.
+        load: Hears of connections and of what became of handshakes.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class ProviderClient:
         clock: clocks.Clock,
         welcome: Welcome,
         welcomed: Callable[[], None],
+        load: loading.Load,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -115,6 +118,7 @@ class ProviderClient:
         self._clock = clock
         self._welcome = welcome
         self._welcomed = welcomed
+        self._load = load
         # Of its own: another connection to the same endpoint may outlive this one.
         options = [*server.MONEY_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         self._channel = grpc.aio.insecure_channel(endpoint, options=options)
@@ -381,18 +385,22 @@ class ProviderClient:
         while True:
             state = self._channel.get_state(try_to_connect=True)
             if state is grpc.ChannelConnectivity.READY:
+                self._load.connected()
                 await self._introduce()
                 if self.detail:
                     await asyncio.sleep(RETRY_HANDSHAKE_S)
                     continue
             else:
                 self.detail = f"channel is {state.name}"
+                self._load.lost()
             await self._channel.wait_for_state_change(state)
 
     async def _introduce(self) -> None:
+        outcome = loading.Outcome.FAILED
         try:
             handshake = await introduction.shake_hands(self.plugin)
             problem = await self._welcome(handshake)
+            outcome = loading.Outcome.REFUSED
         except introduction.Unreachable as error:
             problem = error.cause
         except Exception:
@@ -404,6 +412,7 @@ class ProviderClient:
                     "instance refused", provider=self.name, endpoint=self.endpoint, detail=problem
                 )
             self.detail = problem
+            self._load.failed(outcome)
             return
         known = introduction.known_of(handshake)
         if self.known is None or self.known.instance_id != known.instance_id:

@@ -1,17 +1,22 @@
-"""What is counted of calls to providers.
+"""What is counted of calls to providers, and of their processes.
 
-Owns the metrics of provider calls. Made once per process, written by `pool`.
+Owns the metrics of provider calls and of loads. Made once per process, written by `pool` and
+`fleet`.
 """
 
 from typing import Any
 
 import prometheus_client
 
+from payment_service.provider_client import loading
 from servicekit import metrics
+
+# From a process that answers at once to one that reads much before it takes calls.
+LOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
 
 
 class Metrics:
-    """Counts and durations of provider calls."""
+    """Counts and durations of provider calls, and durations of loads."""
 
     def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
         self._known: dict[tuple[str, str, str], tuple[Any, Any]] = {}
@@ -24,9 +29,16 @@ class Metrics:
         self._seconds = prometheus_client.Histogram(
             "payhub_provider_call_seconds",
             "Duration of provider calls in seconds.",
-            ("provider", "call"),
+            ("provider", "call", "outcome"),
             registry=registry,
             buckets=metrics.SECONDS_BUCKETS,
+        )
+        self._loads = prometheus_client.Histogram(
+            "payhub_plugin_load_seconds",
+            "Time from the connection to a process of a plugin until it takes operations.",
+            ("plugin", "outcome"),
+            registry=registry,
+            buckets=LOAD_BUCKETS,
         )
         self.faults = prometheus_client.Counter(
             "payhub_provider_contract_faults_total",
@@ -46,7 +58,16 @@ class Metrics:
         labels = (provider, call, outcome)
         found = self._known.get(labels)
         if found is None:
-            found = (self._calls.labels(*labels), self._seconds.labels(provider, call))
+            found = (self._calls.labels(*labels), self._seconds.labels(*labels))
             self._known[labels] = found
         found[0].inc()
         found[1].observe(seconds)
+
+    def loaded(self, plugin: str, outcome: loading.Outcome, seconds: float) -> None:
+        """Counts what a load came to *seconds* after the connection."""
+        self._loads.labels(plugin, outcome.value).observe(seconds)
+
+    def forget(self, plugin: str) -> None:
+        """Ends what is told of the loads of a plugin that is gone."""
+        for outcome in loading.Outcome:
+            self._loads.remove(plugin, outcome.value)

@@ -18,6 +18,7 @@ from payment_service.provider_client import (
     choosing,
     introduction,
     link,
+    loading,
     pool,
     probing,
     roster,
@@ -151,6 +152,7 @@ class Fleet:
                 provider = self._providers.pop(name)
                 self._match(provider, {})
                 self._told.pop(name, None)
+                self._tools.metrics.forget(name)
 
     async def observe(self) -> int:
         """Tells which conditions have changed since they were told last; returns 0."""
@@ -215,6 +217,9 @@ class Fleet:
             clock=self._tools.clock,
             adopt=adopt,
             welcomed=welcomed,
+            load=loading.Load(
+                self._tools.clock, functools.partial(self._tools.metrics.loaded, provider.name)
+            ),
         )
         # Another process answers: what failed before was not its fault.
         provider.breakers.clear()
@@ -223,6 +228,7 @@ class Fleet:
 
     def _end(self, provider: pool.Provider, key: str) -> None:
         ended = provider.links.pop(key)
+        ended.load.close()
         task = asyncio.get_running_loop().create_task(ended.close(CLOSE_GRACE_S))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

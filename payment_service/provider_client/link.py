@@ -14,7 +14,7 @@ import grpc.aio
 from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.domain import plugins
-from payment_service.provider_client import client, introduction, probing
+from payment_service.provider_client import client, introduction, loading, probing
 from servicekit import clock as clocks
 from servicekit import errors, logs, validation
 
@@ -45,6 +45,7 @@ class Link:
         adopt: Asked about every new process at a static endpoint; returns why it may not
             be used, or ''.
         welcomed: Called after every handshake that went well.
+        load: Hears how far its processes are.
     """
 
     def __init__(
@@ -59,10 +60,12 @@ class Link:
         clock: clocks.Clock,
         adopt: Adopt,
         welcomed: Callable[[], None],
+        load: loading.Load,
     ) -> None:
         self.plugin_id = plugin_id
         self.endpoint = endpoint
         self.instance = instance
+        self.load = load
         self.watch = probing.Watch(rule.misses_max)
         self.probe: plugin_service_pb2.ProbeResponse | None = None
         self.probe_us = 0
@@ -81,11 +84,13 @@ class Link:
             limits=limits,
             clock=clock,
             welcome=self._welcome,
-            welcomed=welcomed,
+            welcomed=self._acquainted,
+            load=load,
         )
         self._rule = rule
         self._clock = clock
         self._adopt = adopt
+        self._welcomed = welcomed
         self._look = asyncio.Event()
         self._closing = False
         self._since_s = clock.monotonic_s()
@@ -233,6 +238,15 @@ class Link:
         await self._probe()
         return ""
 
+    def _acquainted(self) -> None:
+        self.load.met(self.instance_id)
+        self._note_loaded()
+        self._welcomed()
+
+    def _note_loaded(self) -> None:
+        if self.ready and not self.draining:
+            self.load.ready()
+
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
@@ -240,6 +254,7 @@ class Link:
             self._look.clear()
             if not self.client.detail:
                 await self._probe()
+                self._note_loaded()
                 await self._reconfigure()
                 await self._forget()
             lost = self.instance is not None and not self.instance.alive

@@ -14,6 +14,7 @@ from payhub.payments.v1 import payment_service_pb2
 
 from deploy import check_compose
 from payment_service.domain import model, outcomes, webhooks
+from payment_service.provider_client import loading
 from tests.unit.deploy import exposed
 
 ROOT = check_compose.ROOT
@@ -141,12 +142,15 @@ def test_what_is_matched_occurs() -> None:
     """A value that a rule or a panel asks for is one that its label has."""
     payments = payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"]
     calls = {kind.name.lower() for kind in model.Kind} | {"get_operation"}
+    loads = {each.value for each in loading.Outcome}
     values = {
         ("payhub_rpc_requests_total", "code"): {code.name for code in grpc.StatusCode},
         ("payhub_rpc_seconds_bucket", "method"): {each.full_name for each in payments.methods},
         ("payhub_operations_open", "state"): {each.name.lower() for each in model.OPEN_STATES},
         ("payhub_provider_calls_total", "outcome"): {each.value for each in outcomes.Outcome},
         ("payhub_provider_calls_total", "call"): calls,
+        ("payhub_plugin_load_seconds_bucket", "outcome"): loads,
+        ("payhub_plugin_load_seconds_count", "outcome"): loads,
         ("payhub_webhooks_worked_total", "state"): {each.name.lower() for each in webhooks.State},
         ("payhub_gateway_webhook_attempts_total", "outcome"): {"2xx"},
         ("payhub_gateway_events_published_total", "outcome"): {"appended"},

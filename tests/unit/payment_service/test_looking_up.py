@@ -9,7 +9,7 @@ from grpc_status import rpc_status
 from payhub.plugin.v1 import capability_pb2, plugin_service_pb2
 
 from payment_service.domain import model, outcomes
-from payment_service.provider_client import client, introduction, requests
+from payment_service.provider_client import client, introduction, loading, requests
 from provider_sdk import errors
 from servicekit import clock as clocks
 from servicekit import errors as kit_errors
@@ -68,6 +68,7 @@ async def test_what_may_arrive_while_it_is_looked_up_is_not_ruled_out(
         clock=clock,
         welcome=_welcome,
         welcomed=lambda: None,
+        load=loading.Load(clock, lambda *_: None),
     )
     try:
         asked.known = introduction.Known(
