@@ -65,7 +65,7 @@ class InvalidRequest(ProviderError):
 
     def __init__(self, message: str, violations: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message)
-        self.violations = tuple(violations)
+        self.violations = tuple((str(path), str(text)) for path, text in violations)
 
 
 class Mismatch(ProviderError):
@@ -185,8 +185,12 @@ TABLE: dict[type[ProviderError], Wire] = {
 }
 
 
-def whole(text: str) -> str:
-    """Returns *text* without the halves of characters that JSON can spell and no message hold."""
+def whole(said: object) -> str:
+    """Returns what was said as a text; nothing of None.
+
+    The halves of characters are left out that JSON can spell and no message hold.
+    """
+    text = "" if said is None else str(said)
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 

@@ -58,11 +58,13 @@ async def test_a_disabled_capability_says_why(odd: tuple[Odd, rig.Core]) -> None
     plugin.disabled = {capability_pb2.CAPABILITY_REFUND: "upstream says \ud800"}
     answer = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
     assert [s.disabled_reason for s in answer.capabilities if not s.enabled] == ["upstream says ?"]
-    plugin.disabled = {capability_pb2.CAPABILITY_REFUND: ""}
-    answer = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
-    statuses = {s.capability: s for s in answer.capabilities}
-    assert not statuses[capability_pb2.CAPABILITY_REFUND].enabled
-    assert statuses[capability_pb2.CAPABILITY_REFUND].disabled_reason
+    nothing: tuple[Any, ...] = ("", None)
+    for reason in nothing:
+        plugin.disabled = {capability_pb2.CAPABILITY_REFUND: reason}
+        answer = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
+        statuses = {s.capability: s for s in answer.capabilities}
+        assert not statuses[capability_pb2.CAPABILITY_REFUND].enabled
+        assert statuses[capability_pb2.CAPABILITY_REFUND].disabled_reason
 
 
 async def test_what_is_not_declared_is_refused_with_nothing_done(
