@@ -111,13 +111,18 @@ class Host:
         """Returns every binding in force, sorted by id."""
         return [self._bindings[binding_id] for binding_id in sorted(self._bindings)]
 
-    def hide_secrets(self, binding_id: str = "") -> None:
-        """Keeps the secrets a binding has now, or all there are, out of the call's tracebacks."""
+    def hide_secrets(self, binding_id: str = "", *, sent: Iterable[bytes] = ()) -> None:
+        """Keeps secrets out of tracebacks of the call, and of what it answers.
+
+        Args:
+            binding_id: Whose; all that there are if empty.
+            sent: Further ones, which the call brings.
+        """
         if not binding_id:
             held = self.bindings()
         else:
             held = [self._bindings[binding_id]] if binding_id in self._bindings else []
-        logs.hide(functools.partial(_texts, held))
+        logs.hide(functools.partial(secret_texts, held, tuple(sent)))
 
     def put_binding(self, binding: provider.Binding[Any]) -> None:
         """Makes *binding* the one in force; running calls keep the one they have."""
@@ -146,12 +151,14 @@ class Host:
         return await self.tracker.drain(grace_s)
 
 
-def _texts(bindings: Iterable[provider.Binding[Any]]) -> list[str]:
-    """Returns how the secrets of *bindings* may turn up in a text."""
-    return [
-        text
+def secret_texts(
+    bindings: Iterable[provider.Binding[Any]], sent: Iterable[bytes] = ()
+) -> list[str]:
+    """Returns how the secrets of *bindings*, and those that are *sent*, may turn up in a text."""
+    held = (
+        secret.reveal()
         for binding in bindings
         for versions in binding.secrets.values()
         for secret in versions
-        for text in sanitizer.forms(secret.reveal())
-    ]
+    )
+    return [text for secret in (*held, *sent) for text in sanitizer.forms(secret)]

@@ -17,7 +17,7 @@ from payhub.plugin.v1 import plugin_service_pb2 as ps
 
 from provider_sdk import configuration, errors, host, provider, readiness, soundness, times
 from servicekit import errors as kit_errors
-from servicekit import logs, validation
+from servicekit import logs, sanitizer, validation
 
 # Kept back of a call's own deadline, so that the answer still arrives.
 RESERVE_S = 0.2
@@ -106,6 +106,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     async def ValidateConfig(  # noqa: D102
         self, request: ps.ValidateConfigRequest, context: Context
     ) -> ps.ValidateConfigResponse:
+        self._host.hide_secrets(sent=_secrets(request.config))
         parsed = await configuration.parse(self._provider, request.config)
         found = list(parsed.diagnostics)
         checks = self._host.offers(capability_pb2.CAPABILITY_CREDENTIAL_CHECK)
@@ -129,7 +130,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     async def Configure(  # noqa: D102
         self, request: ps.ConfigureRequest, context: Context
     ) -> ps.ConfigureResponse:
-        self._host.hide_secrets()
+        self._host.hide_secrets(sent=_secrets(request.config))
         async with self._host.changing(request.binding_id):
             applied = self._host.applied_generation(request.binding_id)
             if request.generation < applied:
@@ -255,7 +256,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         )
 
     def _invalid(self, parsed: configuration.Parsed) -> kit_errors.RpcError:
-        found = [diagnostic for diagnostic in parsed.diagnostics if diagnostic.is_error]
+        found = _diagnostics([each for each in parsed.diagnostics if each.is_error])
         return kit_errors.RpcError(
             grpc.StatusCode.INVALID_ARGUMENT,
             "CONFIG_INVALID",
@@ -269,15 +270,20 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
 
 
 def _diagnostics(diagnostics: Sequence[provider.Diagnostic]) -> list[ps.Diagnostic]:
-    severity = ps.Diagnostic
+    """Returns what was found, without the secrets that the call is about."""
+    severity, hidden = ps.Diagnostic, logs.hidden() if diagnostics else ()
     return [
         ps.Diagnostic(
             severity=severity.SEVERITY_ERROR if found.is_error else severity.SEVERITY_WARNING,
-            summary=errors.whole(found.summary),
-            json_pointer=errors.whole(found.json_pointer),
+            summary=sanitizer.without(errors.whole(found.summary), hidden),
+            json_pointer=sanitizer.without(errors.whole(found.json_pointer), hidden),
         )
         for found in diagnostics
     ]
+
+
+def _secrets(config: ps.BindingConfig) -> list[bytes]:
+    return [secret.value for secret in config.secrets]
 
 
 def _timeout_s(context: Context) -> float:

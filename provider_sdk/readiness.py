@@ -11,6 +11,7 @@ from typing import Any
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
 from provider_sdk import errors, host, provider
+from servicekit import sanitizer
 
 SECRET_WARNING_US = 24 * 3_600 * 1_000_000
 REASONS_MAX = 16
@@ -29,7 +30,7 @@ def response(state: host.Host, told: Told) -> ps.ProbeResponse:
         told: What the provider says of itself.
     """
     health = told if isinstance(told, provider.Health) else provider.Health()
-    reasons = _reasons(health.reasons)
+    reasons = _reasons(health.reasons, state.bindings())
     if isinstance(told, provider.Health):
         answer = _DEGRADED if reasons else ps.ProbeResponse.READINESS_READY
     else:
@@ -47,9 +48,12 @@ def response(state: host.Host, told: Told) -> ps.ProbeResponse:
     )
 
 
-def _reasons(reasons: Sequence[str]) -> list[str]:
-    told = [errors.whole(reason[:REASON_CHARS_MAX]) for reason in reasons if reason]
-    return told[:REASONS_MAX]
+def _reasons(reasons: Sequence[str], bindings: Sequence[provider.Binding[Any]]) -> list[str]:
+    """Returns *reasons* as core takes them, without the secrets of *bindings*."""
+    told = [errors.whole(reason) for reason in reasons if reason][:REASONS_MAX]
+    hidden = host.secret_texts(bindings) if told else ()
+    # Before they are cut: of a part of a secret nobody could tell that it is one.
+    return [sanitizer.without(reason, hidden)[:REASON_CHARS_MAX] for reason in told]
 
 
 def _status(
@@ -58,7 +62,7 @@ def _status(
     status = ps.BindingStatus(
         binding_id=binding.binding_id,
         applied_generation=binding.generation,
-        degraded_reasons=_reasons(reasons),
+        degraded_reasons=_reasons(reasons, [binding]),
     )
     verdict = state.verdict(binding)
     if verdict is not None:

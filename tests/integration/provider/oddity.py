@@ -5,7 +5,7 @@ Owns its class and the way it is served. Called by the tests of this folder.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import grpc.aio
 import pydantic
@@ -46,6 +46,9 @@ class Odd(provider.Provider[Config]):
         self.answer = operation_pb2.Operation(state=State.STATE_SUCCEEDED)
         self.error: BaseException | None = None
         self.configuring = asyncio.Event()
+        self.refusal: errors.ProviderError | None = None
+        self.found: list[provider.Diagnostic] = []
+        self.health = provider.Health()
 
     async def authorize(
         self, request: pps.AuthorizePaymentRequest, call: provider.Call[Config]
@@ -64,13 +67,21 @@ class Odd(provider.Provider[Config]):
         raise self.error or errors.LookupInconclusive("nobody knows")
 
     async def probe(self) -> provider.Readiness | provider.Health:
-        """Raises what the test put there."""
+        """Raises, or says, what the test put there."""
         if self.error is not None:
             raise self.error
-        return provider.Health()
+        return self.health
+
+    async def validate(
+        self, config: Config, secrets: Mapping[str, Sequence[provider.Secret]]
+    ) -> Sequence[provider.Diagnostic]:
+        """Finds what the test put there."""
+        return self.found
 
     async def configure(self, binding: provider.Binding[Config]) -> None:
-        """Refuses one account, and waits for another one."""
+        """Refuses one account, waits for another one, and refuses all where the test says so."""
+        if self.refusal is not None:
+            raise self.refusal
         if binding.config.account == "slow":
             self.configuring.set()
             await asyncio.Event().wait()

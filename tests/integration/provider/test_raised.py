@@ -8,7 +8,7 @@ import pytest
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk import errors
+from provider_sdk import errors, provider
 from servicekit import logs
 from tests.integration.provider import oddity, rig
 
@@ -41,6 +41,36 @@ async def test_no_secret_of_a_binding_gets_out(
     logged = capsys.readouterr().err
     assert "no such header" in logged
     assert "canary" not in logged
+
+
+async def test_no_secret_that_is_being_configured_gets_out(
+    odd: tuple[Odd, rig.Core],
+) -> None:
+    """Neither the one that is sent and refused, nor one in force of which a probe tells."""
+    plugin, core = odd
+    canary = "one-and-only-canary-7f3a"
+    text = f"{'x' * 250} no such key: {canary}"
+    config = rig.ps.BindingConfig(config_json="{}")
+    config.secrets.add(slot="api_key", version=2, value=canary.encode())
+    configure = rig.ps.ConfigureRequest(binding_id=core.binding_id, generation=2, config=config)
+    validate = rig.ps.ValidateConfigRequest(config=config)
+
+    plugin.refusal = errors.CredentialsRejected(text, upstream_code=text)
+    with pytest.raises(rig.Refused) as refused:
+        await core.call(core.plugin.Configure, configure)
+    assert "x" * 250 in refused.value.text
+    told = [refused.value.text]
+    plugin.refusal, plugin.found = None, [provider.Diagnostic(summary=text, json_pointer=text)]
+    with pytest.raises(rig.Refused) as refused:
+        await core.call(core.plugin.Configure, configure)
+    told += [refused.value.text, str(await core.call(core.plugin.ValidateConfig, validate))]
+    plugin.found = [provider.Diagnostic(summary=text, is_error=False)]
+    told.append(str(await core.call(core.plugin.Configure, configure)))
+    plugin.health = provider.Health(reasons=[text], binding_reasons={core.binding_id: [text]})
+    probed = await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
+    assert probed.degraded_reasons
+    assert probed.bindings[0].degraded_reasons
+    assert [each for each in (*told, str(probed)) if "one-a" in each] == []
 
 
 async def test_what_is_canceled_below_a_provider_is_answered(
@@ -108,6 +138,7 @@ async def test_what_a_provider_raises_travels_as_one_failure(
     [
         errors.Unreachable("half a \ud800 character", upstream_code="E\udcff"),
         errors.InvalidRequest("bad", [("amount", "\ud800"), ("\udcff", "bad")]),
+        errors.InvalidRequest("bad", [(0, ValueError("no such item"))]),  # type: ignore[list-item]
         errors.StateConflict("ä" * 10_000, upstream_code="\0" + "ü" * 10_000),
         errors.InvalidRequest("語" * 1_000, [("字" * 300, "語" * 300)] * 30),
     ],
