@@ -290,9 +290,7 @@ async def answers_keep_the_rules(run: runs.Run) -> None:
             with contextlib.suppress(refusal.Refused):
                 await binding.authorize(name)
     await run.call(run.plugin.Probe, ps.ProbeRequest(), timeout_s=5.0)
-    watching = dict.fromkeys((run, *run.siblings()))
-    seen = list(dict.fromkeys(what for one in watching for what in one.breaches.seen()))
-    if seen:
+    if seen := run.breaches.seen():
         raise checks.Failed(
             "; ".join(seen[:10]),
             fix="keep the rules: core takes such an answer of a payment for an unknown outcome, "

@@ -102,6 +102,7 @@ class Run:
         self.seed = seed
         self.random = random.Random(seed)
         self.canaries = canaries
+        # Those of the whole suite, where it says so before this is opened.
         self.breaches = breaches.Breaches()
         self.process = process
         self.upstream = upstream

@@ -12,8 +12,8 @@ import pathlib
 import tempfile
 from collections.abc import AsyncIterator
 
+from provider_sdk.conformance import breaches, channels, checks, process, refusal
 from provider_sdk.conformance import canaries as canaries_module
-from provider_sdk.conformance import channels, checks, process, refusal
 from provider_sdk.conformance import core as cores
 from provider_sdk.conformance import profile as profiles
 from provider_sdk.conformance import run as runs
@@ -53,6 +53,7 @@ class Sites:
         self, profile: profiles.Profile, *, endpoint: str, seed: int, options: runs.Options
     ) -> None:
         self.canaries = canaries_module.Canaries()
+        self._breaches = breaches.Breaches()
         self._profile = profile
         self._endpoint = endpoint
         self._seed = seed
@@ -126,6 +127,7 @@ class Sites:
             secrets=secrets,
             options=self._options,
         )
+        run.breaches = self._breaches
         self._stack.push_async_callback(run.close)
         await run.open()
         return run
@@ -173,10 +175,11 @@ class Sites:
         *,
         upstream: upstreams.Upstream | None,
         core: cores.Core | None = None,
+        previous: bool = False,
         wait: bool = True,
     ) -> AsyncIterator[runs.Run]:
         """Starts a process and yields its run; ends it afterwards."""
-        run = self._new_run(profile, upstream=upstream, core=core)
+        run = self._new_run(profile, upstream=upstream, core=core, previous=previous)
         assert run.process is not None
         started = run.process
         try:
@@ -201,6 +204,7 @@ class Sites:
         *,
         upstream: upstreams.Upstream | None,
         core: cores.Core | None,
+        previous: bool,
     ) -> runs.Run:
         """Returns the run of a process that is not started yet."""
         self._started += 1
@@ -217,7 +221,9 @@ class Sites:
         ) -> AsyncIterator[runs.Run]:
             other = profile.before() if previous else profile
             other = other.registering() if core is not None else other
-            async with self._process(other, upstream=upstream, core=core, wait=wait) as run:
+            async with self._process(
+                other, upstream=upstream, core=core, previous=previous, wait=wait
+            ) as run:
                 yield run
 
         filled = {
@@ -225,7 +231,7 @@ class Sites:
             "metrics_url": places.fill(profile.metrics_url),
         }
         hidden = profiles.secret_variables(self._profile)
-        return runs.Run(
+        run = runs.Run(
             target=f"127.0.0.1:{places.port}",
             profile=profile.model_copy(update=filled),
             seed=self._seed,
@@ -237,6 +243,10 @@ class Sites:
             secrets=profiles.values(profile.secrets, self.canaries),
             options=self._options,
         )
+        if not previous:
+            # What the version before answers is no matter of this one.
+            run.breaches = self._breaches
+        return run
 
     def _search_log(self, ended: process.Process) -> None:
         log = canaries_module.Where.LOG
