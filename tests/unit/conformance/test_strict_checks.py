@@ -11,7 +11,15 @@ from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 from provider_sdk import errors
-from provider_sdk.conformance import checks, checks_stopping, checks_webhooks, refusal, webhooks
+from provider_sdk.conformance import (
+    attempts,
+    checks,
+    checks_ceilings,
+    checks_stopping,
+    checks_webhooks,
+    refusal,
+    webhooks,
+)
 from tests.unit.conformance import refusing
 
 State = operation_pb2.Operation
@@ -136,3 +144,52 @@ async def test_another_bindings_signature_is_tried_whatever_other_secrets_there_
     await checks_webhooks.signatures.function(run)
     assert tried[-1] is not None
     assert tried[-1].secrets == {"api_key": b"a", "signing": b"fresh"}
+
+
+class _Refund:
+    """A refund of the whole that is first answered so, and then as it stands."""
+
+    name = "a refund"
+
+    def __init__(self, first: errors.ProviderError | None, *, booked: bool) -> None:
+        self._first = first
+        self._booked = booked
+
+    def again(self) -> "_Refund":
+        """Sent again, what was booked is told and the rest is refused."""
+        conflict = None if self._booked else errors.StateConflict("nothing is left")
+        return _Refund(conflict, booked=self._booked)
+
+    async def send(self) -> operation_pb2.Operation:
+        """Sends it once."""
+        if self._first is not None:
+            raise refusing.refused(self._first)
+        return operation_pb2.Operation(state=State.STATE_SUCCEEDED)
+
+
+async def _together(monkeypatch: pytest.MonkeyPatch, *refunds: _Refund) -> None:
+    refused = errors.StateConflict("nothing is left")
+    rest = [_Refund(refused, booked=False)] * (checks_ceilings.TOGETHER - len(refunds))
+    made = iter((*refunds, *rest))
+
+    async def paid() -> Any:
+        return types.SimpleNamespace(pay=nothing)
+
+    async def nothing() -> None:
+        return None
+
+    monkeypatch.setattr(attempts, "refund", lambda *_: next(made))
+    run: Any = types.SimpleNamespace(new_binding=paid)
+    assert checks_ceilings.refunds_together.function is not None
+    await checks_ceilings.refunds_together.function(run)
+
+
+async def test_a_refund_whose_answer_was_lost_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever books twice and breaks down over it has returned the money twice."""
+    bug, done = errors.PluginBug("the database is locked"), _Refund(None, booked=True)
+    await _together(monkeypatch, done)
+    await _together(monkeypatch, done, _Refund(bug, booked=False))
+    await _together(monkeypatch, _Refund(bug, booked=True))
+    for second in (done, _Refund(bug, booked=True), _Refund(errors.NoAnswer(""), booked=True)):
+        with pytest.raises(checks.Failed, match="2 of 5"):
+            await _together(monkeypatch, done, second)
