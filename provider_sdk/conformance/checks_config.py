@@ -8,7 +8,7 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonschema
@@ -19,16 +19,17 @@ from provider_sdk.conformance import checks, invalid_configs, refusal
 from provider_sdk.conformance import run as runs
 
 SCHEMA_BYTES_MAX = 262_144
+Schema = Mapping[str, Any]
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 UNKNOWN_SLOT = "conformance_unknown_slot"
 
 _REFERENCES = ("$ref", "$dynamicRef")
-# Where JSON Schema has a schema of the same object, of other values, and schemas by name.
+# Where JSON Schema has schemas of the same object, of members by name, and of other values.
 _SAME = frozenset({"allOf", "anyOf", "oneOf", "then", "else"})
-_CONDITIONS = frozenset({"if", "not"})
+_MEMBERS = ("properties", "patternProperties")
 _OTHERS = frozenset({"items", "prefixItems", "contains", "additionalProperties"})
 _OTHERS |= {"unevaluatedItems", "unevaluatedProperties"}
-_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
 _ERROR = ps.Diagnostic.SEVERITY_ERROR
 
 
@@ -58,7 +59,7 @@ async def schema_is_valid(run: runs.Run) -> None:
         ]
     found += [
         f"{str(part.get('title', 'an object'))[:80]} takes unknown members"
-        for part in _open(schema, schema, closed=False, seen=set())
+        for part in _open(schema, schema, beside=(), seen=set())
     ]
     if found:
         raise checks.Failed(
@@ -240,38 +241,77 @@ def parsed(run: runs.Run) -> Mapping[str, Any]:
 
 
 def _open(
-    root: Mapping[str, Any], schema: Any, *, closed: bool, seen: set[tuple[str, bool]]
-) -> Iterator[Mapping[str, Any]]:
+    root: Mapping[str, Any], schema: Any, *, beside: Sequence[Schema], seen: set[tuple[str, bool]]
+) -> Iterator[Schema]:
     """Yields every schema of an object that takes unknown members.
 
     Args:
         root: The whole document.
-        schema: A part of it, or a list of such.
-        closed: Whether a schema around it refuses unknown members of the same object.
+        schema: A part of it.
+        beside: Others that the same value has to meet whenever it has to meet this one.
         seen: References that were followed.
     """
-    inside = functools.partial(_open, root, seen=seen)
-    if isinstance(schema, list):
-        for one in schema:
-            yield from inside(one, closed=closed)
     if not isinstance(schema, Mapping):
         return
-    refuses = schema.get("additionalProperties", schema.get("unevaluatedProperties")) is False
-    closed = closed or refuses
+    met = list({id(one): one for one in (*beside, *_certain(root, schema))}.values())
+    closed = any(
+        one.get("additionalProperties", one.get("unevaluatedProperties")) is False for one in met
+    )
     if isinstance(schema.get("properties"), Mapping) and not closed:
         yield schema
-    for name, inner in schema.items():
-        if name == "$ref" and isinstance(inner, str) and (inner, closed) not in seen:
-            seen.add((inner, closed))
-            with contextlib.suppress(invalid_configs.NoSuchPlace):
-                yield from inside(invalid_configs.find(root, inner[1:]), closed=closed)
-        elif name in _SAME or name in _CONDITIONS:
-            yield from inside(inner, closed=closed or name in _CONDITIONS)
-        elif name in _NAMED and isinstance(inner, Mapping):
-            same = closed and name == "dependentSchemas"
-            yield from inside(list(inner.values()), closed=same)
-        elif name in _OTHERS:
-            yield from inside(inner, closed=False)
+    inside = functools.partial(_open, root, seen=seen)
+    # What is under `if` and `not` lets nothing in by itself.
+    for inner in _same(schema):
+        yield from inside(inner, beside=met)
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and (reference, closed) not in seen:
+        seen.add((reference, closed))
+        yield from inside(_named(root, reference), beside=met)
+    for keyword in _MEMBERS:
+        for name in _mapping(schema.get(keyword)):
+            members = [one for each in met for one in _certain(root, _at(each, keyword, name))]
+            yield from inside(_at(schema, keyword, name), beside=members)
+    for keyword in _OTHERS & schema.keys():
+        others = [one for each in met for one in _certain(root, each.get(keyword))]
+        for inner in _listed(schema[keyword]):
+            yield from inside(inner, beside=others)
+
+
+def _certain(root: Schema, schema: Any, followed: frozenset[str] = frozenset()) -> Iterator[Schema]:
+    """Yields a schema and those that whoever meets it meets too."""
+    if not isinstance(schema, Mapping):
+        return
+    yield schema
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference not in followed:
+        yield from _certain(root, _named(root, reference), followed | {reference})
+    for part in _listed(schema.get("allOf")):
+        yield from _certain(root, part, followed)
+
+
+def _same(schema: Schema) -> Iterator[Any]:
+    """Yields what is said of the same value."""
+    for keyword in _SAME & schema.keys():
+        yield from _listed(schema[keyword])
+    yield from _mapping(schema.get("dependentSchemas")).values()
+
+
+def _named(root: Schema, reference: str) -> Any:
+    with contextlib.suppress(invalid_configs.NoSuchPlace):
+        return invalid_configs.find(root, reference[1:])
+    return None
+
+
+def _at(schema: Schema, keyword: str, name: str) -> Any:
+    return _mapping(schema.get(keyword)).get(name)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:

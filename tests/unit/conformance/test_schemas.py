@@ -17,6 +17,26 @@ CLOSED: dict[str, dict[str, Any]] = {
         "then": {"properties": {"region": {"minLength": 2}}, "required": ["region"]},
         "dependentSchemas": {"region": {"properties": {"mode": {"const": "live"}}}},
     },
+    "conditions on what is inside of a member": {
+        "type": "object",
+        "properties": {
+            "address": {"$ref": "#/$defs/address"},
+            "places": {"type": "array", "items": {"$ref": "#/$defs/address"}},
+        },
+        "additionalProperties": False,
+        "if": {"properties": {"address": {"properties": {"country": {"const": "US"}}}}},
+        "then": {"properties": {"address": {"properties": {"zip": {"minLength": 5}}}}},
+        "not": {"properties": {"address": {"properties": {"zip": {"const": "0"}}}}},
+        "allOf": [
+            {"properties": {"places": {"items": {"properties": {"zip": {"minLength": 1}}}}}},
+        ],
+        "$defs": {
+            "address": {
+                "properties": {"country": {"type": "string"}, "zip": {"type": "string"}},
+                "additionalProperties": False,
+            }
+        },
+    },
     "put together of parts and closed around them": {
         "type": "object",
         "allOf": [{"properties": {"mode": {"type": "string"}}}, {"$ref": "#/$defs/place"}],
@@ -41,6 +61,14 @@ OPEN: dict[str, dict[str, Any]] = {
             {"properties": {"a": {"type": "string"}}, "additionalProperties": False},
             {"properties": {"b": {"type": "string"}}},
         ]
+    },
+    "closed by one of a choice alone": {
+        "properties": {"address": {"properties": {"zip": {"type": "string"}}}},
+        "additionalProperties": False,
+        "anyOf": [
+            {"properties": {"address": {"additionalProperties": False}}},
+            {"required": ["address"]},
+        ],
     },
     "in a list": {
         "properties": {"all": {"items": {"properties": {"a": {"type": "string"}}}}},
