@@ -290,7 +290,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         if isinstance(failure, grpc.aio.AbortError):
             self._end(method, call, context.code() or grpc.StatusCode.UNKNOWN, seconds)
             raise failure
-        if _is_fault(failure):
+        if not isinstance(failure, Exception) and not is_meant(failure):
             # Not the end of the call or of the process: somebody still waits for an answer.
             fault = RuntimeError("what the call waited for ended in no ordinary way")
             fault.__cause__ = failure
@@ -384,14 +384,14 @@ async def _limited(work: Any, call: Call, max_deadline_s: float) -> Any:
         raise
 
 
-def _is_fault(failure: BaseException) -> bool:
-    """Tell whether what is no Exception is meant for neither the call nor the process.
+def is_meant(failure: BaseException) -> bool:
+    """Tell whether what is no Exception is meant for the call, or for the process.
 
-    Something that was waited for was canceled; or a library panicked, or called `sys.exit`.
+    If not, something that was waited for was canceled, or a library panicked or called `sys.exit`.
     """
     if isinstance(failure, asyncio.CancelledError):
-        return not tasks.is_canceled()
-    return not isinstance(failure, (Exception, GeneratorExit, KeyboardInterrupt))
+        return tasks.is_canceled()
+    return isinstance(failure, (GeneratorExit, KeyboardInterrupt))
 
 
 def _is_transport(failure: Exception) -> bool:

@@ -91,6 +91,7 @@ async def test_what_is_canceled_below_a_provider_is_answered(
         with pytest.raises(rig.Refused) as refused:
             await asyncio.wait_for(work, 20.0)
         assert (refused.value.reason, refused.value.effect) == ("PLUGIN_BUG", "UNKNOWN")
+    await _is_degraded_alone(core)
     plugin.error = None
     await core.authorize(sale=True)
 
@@ -182,5 +183,13 @@ async def test_an_exception_that_is_none_is_answered(
     with pytest.raises(rig.Refused) as refused:
         await asyncio.wait_for(core.call(core.stub.GetOperation, find, timeout_s=50.0), 20.0)
     assert refused.value.reason == "PLUGIN_BUG"
+    await _is_degraded_alone(core)
     plugin.error = None
     await core.authorize(sale=True)
+
+
+async def _is_degraded_alone(core: rig.Core) -> None:
+    """Whatever its probe raises, the plugin takes calls, and says that something is wrong."""
+    probed = await core.call(core.plugin.Probe, rig.ps.ProbeRequest(), timeout_s=30.0)
+    assert probed.readiness == rig.ps.ProbeResponse.READINESS_DEGRADED
+    assert probed.degraded_reasons == ["the plugin's own probe failed; see its log"]
