@@ -5,6 +5,7 @@ caller, found by walking descriptors), names that sound secret, and text that
 looks like an API key. Called by `logs` and by whoever writes events.
 """
 
+import base64
 import re
 import urllib.parse
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ STRING_CHARS_MAX = 256
 TEXT_CHARS_MAX = 65_536
 # Shorter ones turn up by chance.
 HIDDEN_CHARS_MIN = 4
+ENCODED_CHARS_MIN = 8
 ITEMS_MAX = 20
 DEPTH_MAX = 12
 
@@ -134,11 +136,16 @@ def sensitive_values(msg: Message, sensitive_ext: Any) -> list[str]:
 def forms(secret: bytes) -> list[str]:
     """Return how a secret may turn up in a text.
 
-    As it is, escaped as Python shows texts and bytes, and quoted for a URL or header.
+    As it is, escaped as Python shows texts and bytes, quoted for a URL or header, and in base64,
+    alone or beside the name of a user: what is shared with a neighbour is left out there.
     """
     text = secret.decode(errors="ignore")
     found = {text, repr(text)[1:-1], repr(secret)[2:-1]}
     found |= {urllib.parse.quote(secret, safe=safe) for safe in ("/", "")}
+    for before, shared in ((0, 0), (1, 2), (2, 3)):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            encoded = encode(bytes(before) + secret).rstrip(b"=")[shared:-1].decode()
+            found.add(encoded if len(encoded) >= ENCODED_CHARS_MIN else "")
     return [one for one in found if len(one) >= HIDDEN_CHARS_MIN]
 
 

@@ -1,6 +1,7 @@
 """What a provider raises: how it travels, that it is answered, and what it must not tell."""
 
 import asyncio
+import base64
 import urllib.parse
 from collections.abc import Callable
 
@@ -16,7 +17,17 @@ State = operation_pb2.Operation
 Odd = oddity.Odd
 
 
-@pytest.mark.parametrize("form", [str, repr, urllib.parse.quote])
+def basic(secret: str) -> str:
+    """As libraries that quote the header of a request show a password."""
+    return f"Basic {base64.b64encode(f'u:{secret}'.encode()).decode()}"
+
+
+def key_alone(secret: str) -> str:
+    """As the same header has a key that is the name of the user."""
+    return f"Basic {base64.b64encode(f'{secret}:'.encode()).decode()}"
+
+
+@pytest.mark.parametrize("form", [str, repr, urllib.parse.quote, basic, key_alone])
 async def test_no_secret_of_a_binding_gets_out(
     odd: tuple[Odd, rig.Core], capsys: pytest.CaptureFixture[str], form: Callable[[str], str]
 ) -> None:
@@ -26,6 +37,7 @@ async def test_no_secret_of_a_binding_gets_out(
     key = rig.ps.SecretValue(slot="api_key", version=2, value=canary.encode())
     await core.configure("{}", generation=2, secrets=[key])
     text = f"no such header: {form(canary)}"
+    known = ("canary", form(canary)[12:20])
     for error in (
         RuntimeError(text),
         errors.NoAnswer(text, upstream_code=text),
@@ -35,12 +47,12 @@ async def test_no_secret_of_a_binding_gets_out(
         for work in (core.authorize(sale=True), core.find("op_1234567890")):
             with pytest.raises(rig.Refused) as refused:
                 await work
-            assert "canary" not in refused.value.text
+            assert not any(part in refused.value.text for part in known)
     await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
     logs.flush()
     logged = capsys.readouterr().err
     assert "no such header" in logged
-    assert "canary" not in logged
+    assert not any(part in logged for part in known)
 
 
 async def test_no_secret_that_is_being_configured_gets_out(
