@@ -200,7 +200,9 @@ _PRUNE = storage.Statement(
        and not exists (select 1 from bindings b where b.binding_id = outbox.entity_id
          and b.updated_us >= :before_us)
        and not exists (select 1 from plugins g where g.plugin_id = outbox.entity_id
-         and g.updated_us >= :before_us)"""
+         and g.updated_us >= :before_us)
+       and not exists (select 1 from api_keys k where k.id = outbox.entity_id
+         and k.revoked_us >= :before_us)"""
 )
 _COUNT_WAITING = storage.Statement(
     "select count(*) from (select 1 from outbox where log_epoch = '' limit :most) as found"

@@ -28,6 +28,10 @@ _ADD_PLUGIN = storage.Statement(
     "canary_percent, manifest, conditions, created_us, updated_us) values ('plugged', 1, 1, '', "
     "'', '', 0, '', '', 0, 1, '', '', 2, '', '', '', 0, '', '', 0, :now_us)"
 )
+_ADD_KEY = storage.Statement(
+    "insert into api_keys (id, tenant_id, scopes, name, sha256, created_us, revoked_us, version) "
+    "values ('revoked', 'default', '', '', :none, 0, :now_us, 2)"
+)
 
 
 async def test_a_new_log_gets_everything_again(db: storage.Database, log: fake_log.FakeLog) -> None:
@@ -143,7 +147,7 @@ async def test_old_rows_leave_unless_they_may_be_needed(
     """
     time = clock.FakeClock(start_us=1_700_000_000_000_000 + round(options.DAY_S * 40 * 1e6))
     one = rig.make(db, log.target, time=time, keep_s=30 * options.DAY_S)
-    active = ("active", "mirrored", "bound", "plugged")
+    active = ("active", "mirrored", "bound", "plugged", "revoked")
     old = [rig.event("old", 1), rig.event("old", 2), rig.event("bad", 1)]
     kept = [rig.event(entity_id, 1) for entity_id in active]
     log.poison.add(old[2].id)
@@ -154,7 +158,8 @@ async def test_old_rows_leave_unless_they_may_be_needed(
     def change(conn: storage.Connection) -> None:
         for statement in (_ADD_CUSTOMER, _ADD_MIRROR, _ADD_PLUGIN):
             conn.run(statement, {"now_us": time.now_us()})
-        conn.run(_ADD_BINDING, {"now_us": time.now_us(), "none": b""})
+        for statement in (_ADD_BINDING, _ADD_KEY):
+            conn.run(statement, {"now_us": time.now_us(), "none": b""})
 
     await db.write(change)
     assert await one.run_once() == 2 + 2 * len(active)
