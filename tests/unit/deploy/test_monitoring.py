@@ -138,6 +138,25 @@ def test_no_rule_looks_at_one_moment_of_the_past() -> None:
     assert [each["alert"] for each in rules if re.search(r"(?<!\]) offset ", each["expr"])] == []
 
 
+def test_what_a_process_counts_first_is_new_although_the_one_before_counted_it() -> None:
+    """A series that was there before hides what is counted first only if it is of the process that
+    counts: who repeats an error after a restart is told of it.
+    """
+    rules = [rule for rule in RULES if re.search(r"\bunless last_over_time\b", rule["expr"])]
+    assert rules
+    same = "process_start_time_seconds == process_start_time_seconds @ end()"
+    assert [each["alert"] for each in rules if same not in each["expr"]] == []
+
+
+def test_who_is_there_for_moments_is_missed_where_targets_go_with_their_process() -> None:
+    """A name that leads nowhere has no target, so that `up` tells nothing of that time: it counts
+    as time without a process.
+    """
+    rules = [each["expr"] for each in RULES if re.search(r"avg_over_time.*max\(", each["expr"])]
+    assert len(rules) == 2
+    assert [each for each in rules if "or vector(0))[" not in each] == []
+
+
 def test_what_is_matched_occurs() -> None:
     """A value that a rule or a panel asks for is one that its label has."""
     payments = payment_service_pb2.DESCRIPTOR.services_by_name["PaymentService"]
