@@ -16,6 +16,8 @@ from payhub_client import errors
 
 # What an operator reads at once; `payctl plugins health` tells the rest.
 REASONS_MAX = 5
+# Where core stops counting what waits.
+WAITING_MAX = 100_000
 _HEALTH = {
     health_pb2.HEALTH_UNSPECIFIED: "",
     health_pb2.HEALTH_HEALTHY: "healthy",
@@ -195,7 +197,7 @@ def _write_status(found: status_service_pb2.GetStatusResponse | errors.PayhubErr
             "health": _HEALTH.get(found.health, "degraded"),
             "because": "; ".join(found.health_reasons[:REASONS_MAX]),
             "kill switches": str(found.kill_switches) if found.kill_switches else "",
-            "events waiting": str(found.outbox.waiting),
+            "events waiting": _waiting(found.outbox),
             "events blocked": str(found.outbox.blocked) if found.outbox.blocked else "",
             "oldest waiting": render.moment(found.outbox.oldest_time),
             "open operations": ", ".join(
@@ -219,6 +221,11 @@ def _write_status(found: status_service_pb2.GetStatusResponse | errors.PayhubErr
             for each in found.providers
         ],
     )
+
+
+def _waiting(outbox: status_service_pb2.OutboxStatus) -> str:
+    more = outbox.waiting >= WAITING_MAX
+    return f"{outbox.waiting} or more" if more else str(outbox.waiting)
 
 
 def _write_log(log: event_stream_service_pb2.GetLogInfoResponse | errors.PayhubError) -> None:

@@ -113,6 +113,7 @@ class FakePayments(
     keys: dict[str, key_service_pb2.Key] = field(default_factory=dict)
     billing: fake_billing.FakeBilling = field(default_factory=fake_billing.FakeBilling)
     answer_bytes: int = 0
+    events_waiting: int = 0
     requests: list[Any] = field(default_factory=list)
     _by_key: dict[tuple[str, str], str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -371,7 +372,9 @@ class FakePayments(
     def GetStatus(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             mock = status_service_pb2.ProviderStatus(provider="mock", ready=True, default=True)
-            return status_service_pb2.GetStatusResponse(version="0.1.0", providers=[mock])
+            return status_service_pb2.GetStatusResponse(
+                version="0.1.0", providers=[mock], outbox={"waiting": self.events_waiting}
+            )
 
         return self._handle("GetStatus", request, context, effect)
 

@@ -204,7 +204,13 @@ def test_keys_are_made_listed_and_revoked(shell: shells.Shell, payments: FakePay
 def test_status_shows_both_processes(
     shell: shells.Shell, payments: FakePayments, log: FakeLog
 ) -> None:
-    """`status` exits with 0 if all is well, and with 1, still showing the rest, if not."""
+    """`status` exits with 0 if all is well, and with 1, still showing the rest, if not. A count
+    that ended says so.
+    """
+    payments.events_waiting = 99_999
+    assert "99999\n" in shell("status").stdout
+    payments.events_waiting = 100_000
+    assert "100000 or more\n" in shell("status").stdout
     well = shell("status").stdout
     assert "mock (default)" in well
     assert "head position" in well
