@@ -429,7 +429,7 @@ async def test_extremes_are_refused_like_anything_else_that_is_wrong(
     ):
         assert (await rig.refusal(call)).code is grpc.StatusCode.NOT_FOUND
     (exported,) = (await admin.export(tenant_id=caller.tenant)).bindings
-    exported.config_json = '{"a":' * 2_000 + "1" + "}" * 2_000
+    exported.config_json = '{"a":' * 20_000 + "1" + "}" * 20_000
     answer = await admin.take_in([exported], overwrite=True)
     assert binding_rig.outcomes(answer) == ["REFUSED"]
     assert "nested too deep" in str(answer.results[0].diagnostics)
