@@ -63,6 +63,9 @@ _HOLD = storage.Statement(
     "update operations set next_check_us = 0 where entity_id = :entity_id and id = :id "
     "and version = :version and state = 4 and not_after_us <= :not_after_us"
 )
+# The id, but not its index: while doubts are many, PostgreSQL would look for the next page among
+# all operations that were settled between two of them.
+_BY_AGE = "id || ''"
 _INSERT_REPORT = storage.Statement(
     "insert into reports (id, tenant_id, entity_id, operation_id, outcome, detail, created_us) "
     "values (:id, :tenant_id, :entity_id, :operation_id, :outcome, :detail, :created_us)"
@@ -244,7 +247,7 @@ def list_doubts(
         ("tenant_id", "tenant_id = :tenant_id"),
         ("provider", "provider = :provider"),
         ("entity_id", "entity_id = :entity_id"),
-        ("after_id", "id > :after_id"),
+        ("after_id", f"{_BY_AGE} > :after_id"),
     ):
         if value := getattr(wanted, name):
             clauses.append(clause)
@@ -253,7 +256,7 @@ def list_doubts(
         clauses.append("next_check_us = 0")
     text = (
         f"select {', '.join(COLUMNS)} from operations where {' and '.join(clauses)} "
-        "order by id limit :most"
+        f"order by {_BY_AGE} limit :most"
     )
     return [from_row(row) for row in conn.query(text, values)]
 

@@ -2,18 +2,22 @@
 
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
+import pathlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from payhub.admin.v1 import doubt_service_pb2 as pb
 from payhub.admin.v1 import doubt_service_pb2_grpc
 
 from deploy import stack
+from payment_service import composition
 from payment_service.db import operations
 from payment_service.domain import outcomes
 from payment_service.usecases import doubts, settling
+from servicekit import storage
 from tests import shells
 from tests.integration.payment_service import billing, inside, paying, records, rehearsing, rig
 
@@ -230,3 +234,48 @@ async def test_payctl_lists_and_settles_doubts(desk: Desk) -> None:
         "settle", listed[0].operation_id, *version, "--took-effect", *why, code=1
     )
     assert "list doubts again" in refused
+
+
+# Some that nobody has ended for long, all that was settled since, and those of an outage now.
+_OLD, _SETTLED, _NEW = 60, 40_000, 10_000
+_FILL = f"""
+    insert into operations (entity_id, id, tenant_id, kind, state, amount_minor, currency,
+      reserved_minor, final, refund_id, version, attempts, provider, binding_id, request,
+      provider_operation_id, failure, correlation_id, idempotency_key, actor, not_after_us,
+      next_check_us, created_us, updated_us)
+    select 'pay_' || lpad(n::text, 9, '0'), 'op_' || lpad(n::text, 9, '0'), 't', 2,
+      case when n > {_OLD} and n <= {_OLD + _SETTLED} then 5 else 4 end, 1, 'EUR', 0, 0, '', 2, 1,
+      'mock', 'b', '', '', '', '', '', '', 0,
+      case when n > {_OLD + _SETTLED} then n else 0 end, n, n
+    from generate_series(1, {_OLD + _SETTLED + _NEW}) as n"""
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"needs_operator": True}, {"after_id": f"op_{_OLD:09}"}],
+    ids=["stuck", "second page"],
+)
+async def test_what_was_settled_is_not_read_to_find_doubts(
+    new_postgres_database: Callable[[], str], wanted: dict[str, Any]
+) -> None:
+    """In an outage doubts are many, which is no reason to go through all operations for them."""
+    url = new_postgres_database()
+    storage.migrate(url, pathlib.Path(composition.MIGRATIONS))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_FILL)
+        connection.execute("analyze operations")
+    db = await storage.open_database(url)
+    try:
+
+        def listed(conn: storage.Connection) -> tuple[list[Any], str]:
+            asked = rehearsing.Recording(conn)
+            found = operations.list_doubts(asked, operations.DoubtFilter(**wanted), most=51)
+            (_, text, values, _) = asked.asked[0]
+            plan = conn.query(f"explain {text}", *values)
+            return found, "\n".join(row[0] for row in plan)
+
+        found, plan = await db.read(listed)
+    finally:
+        await db.close()
+    assert len(found) == 51
+    assert "operations_open" in plan
