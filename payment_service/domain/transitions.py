@@ -50,6 +50,8 @@ def apply(
     if operation is None:
         raise LookupError(f"{payment.id} has no operation {operation_id}")
     verdict, state = outcomes.judge(operation, report)
+    if verdict is outcomes.Verdict.REPEAT and _names_another(payment, operation, report):
+        verdict = outcomes.Verdict.ILLEGAL
     if verdict is not outcomes.Verdict.APPLIED:
         if verdict is outcomes.Verdict.ILLEGAL:
             return Applied(verdict=verdict, change=_raised(payment, operation, now_us))
@@ -78,6 +80,16 @@ def apply(
         case _:
             raise ValueError(f"{operation_id} is not about a payment")
     return Applied(verdict=verdict, change=draft.change())
+
+
+def _names_another(
+    payment: model.Payment, operation: model.Operation, report: outcomes.Report
+) -> bool:
+    """Whether a success is that of another payment at the provider than the one known here."""
+    if operation.kind not in model.INITIAL_KINDS or operation.state is not _S.SUCCEEDED:
+        return False
+    ids = {report.provider_object_id, payment.provider_payment_id}
+    return len(ids - {""}) > 1
 
 
 class _Draft:

@@ -328,7 +328,7 @@ class Settler:
                 id=report_id,
                 operation=operation,
                 outcome=report.outcome.value,
-                detail=report.detail,
+                detail=report.detail or report.provider_object_id,
                 created_us=now_us,
             ),
         )
@@ -345,7 +345,7 @@ class Settler:
                 operation_id=operation.id,
                 entity_id=operation.entity_id,
                 outcome=report.outcome.value,
-                detail=report.detail,
+                detail=report.detail or report.provider_object_id,
             )
         elif report.outcome is outcomes.Outcome.UNKNOWN:
             _log.warning(

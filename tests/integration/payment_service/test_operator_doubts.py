@@ -176,6 +176,20 @@ async def test_a_payment_that_took_effect_needs_the_providers_id(desk: Desk) -> 
     held = await desk.settle(doubt, TOOK_EFFECT, provider_payment_id="mpay_seen")
     assert (rig.state(held), held.provider_payment_id) == ("AUTHORIZED", "mpay_seen")
 
+    # A webhook that comes after all.
+    ctx = desk.service.parts.ctx
+    ended = await ctx.db.read(lambda conn: operations.load(conn, payment.id, doubt.operation_id))
+    assert ended is not None
+    told = outcomes.Report(
+        outcome=outcomes.Outcome.SUCCEEDED,
+        operation_version=ended.version,
+        provider_object_id="mpay_made",
+    )
+    await settling.Settler(ctx).settle(ended, told)
+    assert desk.records.events(payment.id)[-1].type == "reconciliation.discrepancy"
+    reports = desk.records.rows("select detail from reports where entity_id = ?", payment.id)
+    assert ("mpay_made",) in reports
+
 
 async def test_what_is_wrong_with_a_request_is_said(desk: Desk) -> None:
     """Unknown ids, old versions and missing reasons change nothing."""

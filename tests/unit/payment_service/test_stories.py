@@ -32,6 +32,19 @@ def test_the_provider_payment_is_the_one_of_the_newest_attempt() -> None:
     assert story.payment.provider_payment_id == "second"
 
 
+def test_a_success_under_another_id_is_raised() -> None:
+    """Captures and refunds go to the payment whose id is known: if that is not the one that the
+    provider made, somebody else's money moves.
+    """
+    story = build.Story(K.SALE).confirm().then(O.SUCCEEDED, provider_object_id="named")
+    for told in ("named", ""):
+        assert story.report(O.SUCCEEDED, provider_object_id=told).verdict is V.REPEAT
+    assert story.report(O.SUCCEEDED, provider_object_id="made").verdict is V.ILLEGAL
+    assert story.event_types[-1] == "reconciliation.discrepancy"
+    assert story.payment.provider_payment_id == "named"
+    assert story.payment.state is P.SUCCEEDED
+
+
 def test_a_payment_being_voided_is_canceled_when_it_is_declined() -> None:
     """It can't be confirmed again while the void is under way, which would end that attempt."""
     story = build.Story().confirm().then(O.PENDING).cancel().then(O.DECLINED, 0)
