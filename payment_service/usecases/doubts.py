@@ -92,17 +92,21 @@ class Doubts:
         Raises:
             errors.RpcError: RESOURCE_NOT_FOUND, INVALID_FIELD, STATE_CONFLICT.
         """
-        outcome = outcomes.Outcome.SUCCEEDED if took_effect else outcomes.Outcome.NOT_SENT
         failure = None
         if not took_effect:
             failure = model.Failure(kind=model.FailureKind.NOT_SENT, reason=REASON)
         report = outcomes.Report(
-            outcome=outcome,
+            outcome=outcomes.Outcome.SUCCEEDED if took_effect else outcomes.Outcome.NOT_SENT,
             operation_version=version,
             provider_object_id=provider_payment_id,
             failure=failure,
             detail=f"{actor}: {reason}",
         )
+        return await self._ctx.tracker.shielded(self._settle(operation_id, report, actor, reason))
+
+    async def _settle(
+        self, operation_id: str, report: outcomes.Report, actor: str, reason: str
+    ) -> model.Payment:
         now_us = self._ctx.clock.now_us()
         ids = context.fresh_ids(self._ctx.new_id)
 
@@ -119,7 +123,7 @@ class Doubts:
             "an operator ended a doubt",
             operation_id=operation_id,
             entity_id=found.operation.entity_id,
-            outcome=outcome.value,
+            outcome=report.outcome.value,
             actor=actor,
             detail=reason,
         )

@@ -1,8 +1,10 @@
 """Doubts that an operator ends: who may, when, and what is told of it."""
 
+import asyncio
 import contextlib
 import dataclasses
 import pathlib
+import types
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -203,6 +205,41 @@ async def test_what_is_wrong_with_a_request_is_said(desk: Desk) -> None:
         desk.settle(doubt, pb.SettleDoubtRequest.FINDING_UNSPECIFIED, reason="")
     )
     assert sorted(wrong.fields) == ["finding", "reason"]
+
+
+async def test_who_ended_a_doubt_is_logged_whoever_gives_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator who stops waiting has settled it all the same."""
+    payment = await desk.caller.create("tok_no_answer")
+    desk.clock.advance(LATER_S)
+    doubt = await desk.one(payment)
+    logged: list[Any] = []
+    log = types.SimpleNamespace(warning=lambda *text, **fields: logged.append(fields))
+    monkeypatch.setattr(doubts, "_log", log)
+    ctx = desk.service.parts.ctx
+    cases = doubts.Doubts(ctx, settling.Settler(ctx))
+    waiting = asyncio.create_task(
+        cases.settle(
+            doubt.operation_id,
+            version=doubt.version,
+            took_effect=False,
+            provider_payment_id="",
+            reason="seen",
+            actor="key:night",
+        )
+    )
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    await desk.caller.becomes(payment.id, "FAILED")
+
+    async def told() -> bool:
+        return bool(logged)
+
+    await rig.until(told)
+    assert (logged[0]["actor"], logged[0]["detail"]) == ("key:night", "seen")
 
 
 async def test_only_doubts_of_payments_are_ended_by_hand(database_url: str) -> None:
