@@ -150,7 +150,9 @@ class Doubts:
             return _Refused()
         version = report.operation_version
         ended = _ENDS[report.outcome]
-        if operation.state is ended and operation.version == version + 1:
+        named = report.provider_object_id
+        is_done = operation.state is ended and operation.version == version + 1
+        if is_done and named in ("", payment.provider_payment_id):
             return payment
         if operation.state is not model.OperationState.IN_DOUBT or operation.version != version:
             state = f"{operation.state.name} at version {operation.version}"
@@ -158,7 +160,6 @@ class Doubts:
         if now_us <= settleable_us(operation):
             return _Refused(operation=operation, text=_MAY_ARRIVE)
         wrong = _wrong_id(payment, operation, report)
-        named = report.provider_object_id
         if named and not wrong and (other := payments.already(conn, payment, named)):
             wrong = f"is that of {other}: refunds of both would go there"
         if wrong:

@@ -175,7 +175,11 @@ async def test_a_payment_that_took_effect_needs_the_providers_id(desk: Desk) -> 
     mistaken = await rig.refusal(desk.settle(doubt, TOOK_EFFECT, **named))
     assert mistaken.fields == ["provider_payment_id"]
     assert paid.id in str(mistaken)
+    pasted = await rig.refusal(desk.settle(doubt, TOOK_EFFECT, provider_payment_id="mpay_seen "))
+    assert pasted.fields == ["provider_payment_id"]
     held = await desk.settle(doubt, TOOK_EFFECT, provider_payment_id="mpay_seen")
+    late = await rig.refusal(desk.settle(doubt, TOOK_EFFECT, provider_payment_id="mpay_other"))
+    assert (late.reason, late.metadata["state"]) == ("STATE_CONFLICT", "STATE_SUCCEEDED")
     assert (rig.state(held), held.provider_payment_id) == ("AUTHORIZED", "mpay_seen")
 
     # A webhook that comes after all.
