@@ -137,7 +137,7 @@ class Tail:
             )
             if page.state.oldest > after:
                 # Some were deleted before they were seen, which readers learn from storage.
-                log.reset(state.head)
+                log.reset(max(state.head, log.head))
                 break
             log.extend(after, page.entries, page.upto)
         log.head_us = max(log.head_us, state.head_append_us)

@@ -19,11 +19,11 @@ READER = auth.Principal(tenant_id="one", scopes=frozenset({"events:read"}), key_
 
 
 class Held:
-    """A database whose answers to reads are held back until they may go on."""
+    """A database whose answers are held back until they may go on."""
 
     def __init__(self, inner: storage.Database) -> None:
         self.inner = inner
-        self.reads = 0
+        self.reads = self.writes = 0
         self.go = asyncio.Event()
         self.go.set()
 
@@ -31,6 +31,13 @@ class Held:
         """Reads, and answers once it may."""
         found = await self.inner.read(fn)
         self.reads += 1
+        await self.go.wait()
+        return found
+
+    async def write(self, fn: Callable[[storage.Connection], Any]) -> Any:
+        """Writes, and answers once it may."""
+        found = await self.inner.write(fn)
+        self.writes += 1
         await self.go.wait()
         return found
 
@@ -172,6 +179,30 @@ async def test_an_erasure_does_not_set_the_window_back(replica: Replica) -> None
     replica.held.go.set()
     await refreshing
     assert (replica.window.start, replica.window.head) == (5, 5)
+
+
+async def test_a_deletion_does_not_set_the_window_back(replica: Replica) -> None:
+    """Neither does what was deleted while this gateway hears of its own newest events."""
+    await replica.append(1)
+    committed = Held(replica.database)
+    committed.go.clear()
+    replica.appender._database = cast(Any, committed)
+    appending = asyncio.create_task(replica.append(2))
+    await harness.until(lambda: committed.writes == 1)
+    await replica.others_delete(2)
+    replica.held.go.clear()
+    refreshing = asyncio.create_task(replica.tail.refresh())
+    await harness.until(lambda: replica.held.reads == 1)
+    replica.held.go.set()
+    replica.held.go.clear()
+    await harness.until(lambda: replica.held.reads == 2)
+    committed.go.set()
+    await appending
+    await replica.append(1)
+    assert replica.window.head == 4
+    replica.held.go.set()
+    await refreshing
+    assert (replica.window.start, replica.window.head) == (4, 4)
 
 
 async def test_a_notice_during_a_read_is_not_lost(
