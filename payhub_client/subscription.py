@@ -249,10 +249,9 @@ class Subscription:
                 if stream is None:
                     break
                 if self._started_s is None:
-                    opens_s = OPENS_WITHIN_S
+                    silence_s = max(silence_s, OPENS_WITHIN_S)
                     if self.give_up_after_s is not None:
-                        opens_s = min(opens_s, self.give_up_after_s)
-                    silence_s = max(silence_s, opens_s)
+                        silence_s = min(silence_s, self.give_up_after_s)
                 async with asyncio.timeout(silence_s):
                     response = await stream.read()
                 if isinstance(response, event_stream_service_pb2.SubscribeResponse):
