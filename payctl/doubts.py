@@ -107,7 +107,7 @@ def _row(found: pb.Doubt) -> list[str | rich.text.Text]:
         found.provider,
         found.kind,
         money.show(amount.amount_minor, amount.currency_code) if found.HasField("amount") else "",
-        found.failure.reason,
+        payments.failure_text(found.failure),
         render.moment(found.next_look_time) if found.HasField("next_look_time") else _BY_HAND,
         render.moment(found.settleable_time) if found.settleable else "by the provider only",
     ]

@@ -280,6 +280,7 @@ async def test_payctl_lists_and_settles_doubts(desk: Desk) -> None:
     )
     shown, _ = await terminal("list", "--stuck")
     assert all(payment.id in shown for payment in payments)
+    assert "the provider booked" in shown
     desk.clock.advance(LATER_S)
     version = ("--version", str(listed[0].version))
     why = ("--reason", "refunded there by hand")
