@@ -177,7 +177,8 @@ class ReadAhead:
     async def _read_on(self, run: _Run) -> None:
         try:
             async with self._shared.reads:
-                await self._database.read(self._next_look(run))
+                if self._is_wanted(run):
+                    await self._database.read(self._next_look(run))
         except Exception as failure:
             self._failure = failure
         finally:
@@ -188,6 +189,13 @@ class ReadAhead:
             self._news.set()
         if self._failure is None and not self._ended:
             self._read_more()
+
+    def _is_wanted(self, run: _Run) -> bool:
+        """Whether to read on for it, now that it is its turn: many may have waited for theirs."""
+        if not self._shared.is_crowded:
+            return True
+        first = next(each for each in self._runs if not each.is_done)
+        return self._is_asked and run is first and not run.pages
 
     def _next_look(self, run: _Run) -> Callable[[storage.Connection], None]:
         """Returns what reads on in a thread, now that it may."""

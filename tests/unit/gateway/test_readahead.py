@@ -166,6 +166,34 @@ async def test_readers_that_take_nothing_are_bounded_together(
     assert shared.waiting == 0
 
 
+async def test_reads_that_wait_for_their_turn_are_bounded_too(
+    database: storage.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers that took all and then nothing more leave reads behind that have not begun: these
+    read nothing once enough pages wait, until somebody asks.
+    """
+    shared = readahead.Shared(reads=asyncio.Semaphore(1))
+    logs = [Log() for _ in range(20)]
+    readers = [readahead.ReadAhead(database, shared, log.look, after=0, upto=1000) for log in logs]
+    for each in readers:
+        await next_page(each)
+        await read_up(each)
+    await shared.reads.acquire()
+    for each in readers:
+        while each.waiting:
+            each.take()
+    monkeypatch.setattr(readahead, "CROWDED_AT", 2 * readahead.WAITING_MAX)
+    shared.reads.release()
+    for each in readers:
+        await read_up(each)
+    assert shared.waiting <= readahead.CROWDED_AT + readahead.WAITING_MAX
+    for each, log in zip(readers, logs, strict=True):
+        for _ in range(5):
+            await next_page(each)
+        await read_up(each)
+        assert log.places()[-1] >= 6 * PAGE
+
+
 async def test_two_reads_are_under_way_at_once(database: storage.Database) -> None:
     """The database works for one while another makes responses; order does not depend on them."""
     met = threading.Barrier(2, timeout=10)
