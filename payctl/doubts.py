@@ -25,7 +25,7 @@ def list_(
     provider: Annotated[str, typer.Option(help="Only at this provider.")] = "",
     entity: Annotated[str, typer.Option(help="Only of this payment, pay_...")] = "",
     stuck: Annotated[
-        bool, typer.Option("--stuck", help="Only those that wait for an operator.")
+        bool, typer.Option("--stuck", help="Only those that nothing looks at any more.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most doubts to show.")] = 50,
     page_token: session.PageToken = "",
