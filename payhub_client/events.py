@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from google.protobuf import duration_pb2, message
-from payhub.admin.v1 import key_events_pb2
+from payhub.admin.v1 import default_provider_events_pb2, key_events_pb2
 from payhub.events.v1 import (
     event_pb2,
     event_stream_service_pb2,
     event_stream_service_pb2_grpc,
 )
-from payhub.payments.v1 import billing_events_pb2, payment_events_pb2
+from payhub.payments.v1 import billing_events_pb2, payment_events_pb2, retry_policy_events_pb2
 from payhub.plugin.v1 import plugin_events_pb2
 
 from payhub_client import calls, contract, event_operations, requests, subscription
@@ -46,6 +46,8 @@ Payload = (
     | plugin_events_pb2.PluginEvent
     | plugin_events_pb2.BindingEvent
     | key_events_pb2.KeyEvent
+    | retry_policy_events_pb2.RetryPolicyEvent
+    | default_provider_events_pb2.DefaultProviderEvent
 )
 
 _KINDS: tuple[type[Payload], ...] = (
@@ -61,6 +63,8 @@ _KINDS: tuple[type[Payload], ...] = (
     plugin_events_pb2.PluginEvent,
     plugin_events_pb2.BindingEvent,
     key_events_pb2.KeyEvent,
+    retry_policy_events_pb2.RetryPolicyEvent,
+    default_provider_events_pb2.DefaultProviderEvent,
 )
 _PAYLOADS: dict[str, type[Payload]] = {kind.DESCRIPTOR.full_name: kind for kind in _KINDS}
 

@@ -297,6 +297,7 @@ def _of_plugins(parts: plugging.Plugins) -> tuple[server.Registrar, ...]:
             bindings.BindingAdminServicer(
                 bindings.Cases(
                     bindings=parts.bindings,
+                    defaults=parts.defaults,
                     exports=parts.exports,
                     gates=parts.gates,
                     rotation=parts.rotation,

@@ -25,6 +25,7 @@ from payment_service.usecases.bindings import (
     binding_store,
     bindings,
     configurations,
+    default_providers,
     export,
     gates,
     rotation,
@@ -86,6 +87,7 @@ class Plugins:
     vault: secrets.Vault
     gates: gates.Gates
     bindings: bindings.Bindings
+    defaults: default_providers.DefaultProviders
     exports: export.Exports
     rotation: rotation.Rotation
     configurations: configurations.Configurations
@@ -159,6 +161,7 @@ def make(
         vault=vault,
         gates=checks,
         bindings=bindings_,
+        defaults=default_providers.DefaultProviders(ctx),
         exports=exports,
         rotation=rotation.Rotation(ctx, vault),
         configurations=configured,

@@ -126,6 +126,20 @@ class ApiKey(NamedTuple):
     version: int
 
 
+class RetryPolicy(NamedTuple):
+    """Of the table `retry_policies`."""
+
+    tenant_id: str
+    version: int
+
+
+class DefaultProvider(NamedTuple):
+    """Of the table `default_provider_versions`."""
+
+    tenant_id: str
+    version: int
+
+
 class Used(NamedTuple):
     """Of the table `binding_usage`."""
 
@@ -182,6 +196,8 @@ class Payments(NamedTuple):
     plugins: list[Plugin]
     bindings: list[Binding]
     api_keys: list[ApiKey]
+    retry_policies: list[RetryPolicy]
+    default_providers: list[DefaultProvider]
     used: list[Used]
     outbox: list[Outboxed]
 
@@ -225,6 +241,10 @@ def payments(url: str) -> Payments:
             plugins=_all(select, "plugins", Plugin, "plugin_id"),
             bindings=_all(select, "bindings", Binding, "binding_id"),
             api_keys=_all(select, "api_keys", ApiKey, "id"),
+            retry_policies=_all(select, "retry_policies", RetryPolicy, "tenant_id"),
+            default_providers=_all(
+                select, "default_provider_versions", DefaultProvider, "tenant_id"
+            ),
             used=_all(select, "binding_usage", Used, "binding_id"),
             outbox=_all(select, "outbox", Outboxed, "id"),
         )

@@ -1,4 +1,4 @@
-"""Whether events tell exactly what happened to payments, customers, plugins, bindings and keys.
+"""Whether events tell exactly what happened to payments, customers and all that is set up.
 
 Owns the rules that tie the outbox to the rows it speaks of: one event per
 transition, in order, of the type that fits. Called by `invariants`. Never
@@ -17,6 +17,7 @@ from tests import stored
 # Whose events those of the installation are, and of the binding that tenants share.
 SYSTEM = "system"
 SHARED = "*"
+INSTALLATION = "installation"
 # Entity types of mirrored entities by their kind, as stored.
 MIRRORS = {
     2: "payment_method",
@@ -119,6 +120,13 @@ def check(book: stored.Payments) -> list[str]:
     for key in book.api_keys:
         events = by_entity.pop((SYSTEM, "api_key", key.id), [])
         found += _dense(key.id, key.version, events)
+    for policy in book.retry_policies:
+        events = by_entity.pop((policy.tenant_id, "retry_policy", policy.tenant_id), [])
+        found += _dense(f"policy of {policy.tenant_id}", policy.version, events)
+    for default in book.default_providers:
+        tenant_id, entity_id = default.tenant_id or SYSTEM, default.tenant_id or INSTALLATION
+        events = by_entity.pop((tenant_id, "default_provider", entity_id), [])
+        found += _dense(f"default of {entity_id}", default.version, events)
     found += [f"{entity_id}: has events, but is not there" for _, _, entity_id in by_entity]
     found += _ends(book)
     return found

@@ -20,6 +20,7 @@ from payment_service.usecases.bindings import (
     binding_reading,
     binding_snapshots,
     bindings,
+    default_providers,
     export,
     gates,
     rotation,
@@ -36,6 +37,7 @@ class Cases:
     """The use cases behind the service."""
 
     bindings: bindings.Bindings
+    defaults: default_providers.DefaultProviders
     exports: export.Exports
     gates: gates.Gates
     rotation: rotation.Rotation
@@ -46,6 +48,7 @@ class BindingAdminServicer(binding_admin_service_pb2_grpc.BindingAdminServiceSer
 
     def __init__(self, cases: Cases) -> None:
         self._cases = cases.bindings
+        self._defaults = cases.defaults
         self._reader = cases.bindings.reader
         self._exports = cases.exports
         self._gates = cases.gates
@@ -195,7 +198,7 @@ class BindingAdminServicer(binding_admin_service_pb2_grpc.BindingAdminServiceSer
         self, request: pb.SetDefaultProviderRequest, context: Any
     ) -> pb.SetDefaultProviderResponse:
         """Says which provider serves payments that name none."""
-        await self._cases.set_default(
+        await self._defaults.set(
             reading.caller(), request.tenant_id, request.plugin_id, request.reason
         )
         return pb.SetDefaultProviderResponse(default_provider=self._default(request.tenant_id))
@@ -207,7 +210,7 @@ class BindingAdminServicer(binding_admin_service_pb2_grpc.BindingAdminServiceSer
         return pb.GetDefaultProviderResponse(default_provider=self._default(request.tenant_id))
 
     def _default(self, tenant_id: str) -> pb.DefaultProvider:
-        plugin_id, inherited = self._cases.default(tenant_id)
+        plugin_id, inherited = self._defaults.get(tenant_id)
         return pb.DefaultProvider(tenant_id=tenant_id, plugin_id=plugin_id, inherited=inherited)
 
     async def ExportBindings(

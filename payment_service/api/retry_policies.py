@@ -9,8 +9,7 @@ from payhub.payments.v1 import retry_policy_service_pb2 as pb
 from payhub.payments.v1 import retry_policy_service_pb2_grpc
 
 from payment_service.api import reading
-from payment_service.domain import retries
-from payment_service.usecases import retry_policies, snapshots
+from payment_service.usecases import retry_policies
 
 
 class RetryPolicyServicer(retry_policy_service_pb2_grpc.RetryPolicyServiceServicer):
@@ -24,7 +23,7 @@ class RetryPolicyServicer(retry_policy_service_pb2_grpc.RetryPolicyServiceServic
     ) -> pb.GetRetryPolicyResponse:
         """Returns the tenant's policy."""
         policy = await self._cases.get(reading.caller())
-        return pb.GetRetryPolicyResponse(policy=_message(policy))
+        return pb.GetRetryPolicyResponse(policy=retry_policies.snapshot(policy))
 
     async def SetRetryPolicy(
         self, request: pb.SetRetryPolicyRequest, context: Any
@@ -32,13 +31,4 @@ class RetryPolicyServicer(retry_policy_service_pb2_grpc.RetryPolicyServiceServic
         """Replaces the tenant's policy."""
         delays_us = tuple(delay.ToMicroseconds() for delay in request.policy.delays)
         policy = await self._cases.set(reading.caller(), delays_us)
-        return pb.SetRetryPolicyResponse(policy=_message(policy))
-
-
-def _message(policy: retries.Policy) -> pb.RetryPolicy:
-    message = pb.RetryPolicy()
-    for delay_us in policy.delays_us:
-        message.delays.add().FromMicroseconds(delay_us)
-    if policy.updated_us:
-        message.update_time.CopyFrom(snapshots.timestamp(policy.updated_us))
-    return message
+        return pb.SetRetryPolicyResponse(policy=retry_policies.snapshot(policy))

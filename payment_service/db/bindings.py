@@ -1,7 +1,7 @@
-"""Bindings and their versions, and default providers: their rows.
+"""Bindings and their versions: their rows.
 
-Owns the tables `bindings`, `binding_versions` and `provider_defaults`. Called by the use
-cases inside their transactions. Secrets come and go as ciphertext; never decrypts one. A
+Owns the tables `bindings` and `binding_versions`. Called by the use cases inside their
+transactions. Secrets come and go as ciphertext; never decrypts one. A
 deleted binding's row stays: its generation must not be used again.
 """
 
@@ -76,12 +76,6 @@ _OPEN_OF_PLUGIN = storage.Statement(
     "and tenant_id not in (select tenant_id from bindings where plugin_id = :plugin_id "
     "and deleted_us = 0)"
 )
-_DEFAULTS = storage.Statement("select tenant_id, plugin_id from provider_defaults")
-_SET_DEFAULT = storage.Statement(
-    "insert into provider_defaults (tenant_id, plugin_id) values (:tenant_id, :plugin_id) "
-    "on conflict (tenant_id) do update set plugin_id = excluded.plugin_id"
-)
-_CLEAR_DEFAULT = storage.Statement("delete from provider_defaults where tenant_id = :tenant_id")
 
 _TO_RENEW = storage.Statement(
     "select binding_id, secrets from bindings where binding_id > :after and secrets <> :none "
@@ -328,19 +322,6 @@ def open_operations(conn: storage.Connection, binding: bindings.Binding) -> int:
     else:
         row = conn.one(_OPEN_OPERATIONS, {"binding_id": binding.id})
     return int(row[0]) if row else 0
-
-
-def defaults(conn: storage.Connection) -> dict[str, str]:
-    """Returns the default provider of each tenant that has one, '' for the installation."""
-    return {row[0]: row[1] for row in conn.all(_DEFAULTS)}
-
-
-def set_default(conn: storage.Connection, tenant_id: str, plugin_id: str) -> None:
-    """Sets a default provider; '' as *plugin_id* removes it."""
-    if plugin_id:
-        conn.run(_SET_DEFAULT, {"tenant_id": tenant_id, "plugin_id": plugin_id})
-    else:
-        conn.run(_CLEAR_DEFAULT, {"tenant_id": tenant_id})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

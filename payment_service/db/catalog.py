@@ -6,7 +6,7 @@ be many, are read again only where they changed.
 
 from dataclasses import replace
 
-from payment_service.db import bindings, instances, plugins, versions
+from payment_service.db import bindings, default_providers, instances, plugins, versions
 from payment_service.domain import catalog
 from payment_service.domain import plugins as model
 from servicekit import storage
@@ -24,5 +24,5 @@ def load(conn: storage.Connection, previous: catalog.View) -> catalog.View:
         instances=running,
         bindings=bindings.load_heads(conn, previous.bindings),
         kills={(k.tenant_id, k.plugin_id, k.operation): k for k in plugins.kills(conn)},
-        defaults=bindings.defaults(conn),
+        defaults=default_providers.load_all(conn),
     )

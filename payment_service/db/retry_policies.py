@@ -10,14 +10,17 @@ from collections.abc import Sequence
 from payment_service.domain import retries
 from servicekit import storage
 
+_BEGIN = storage.Statement(
+    "insert into retry_policies (tenant_id, delays, updated_us, version) "
+    "values (:tenant_id, '[]', 0, 0) on conflict do nothing"
+)
 _SAVE = storage.Statement(
-    "insert into retry_policies (tenant_id, delays, updated_us) "
-    "values (:tenant_id, :delays, :updated_us) on conflict (tenant_id) do update "
-    "set delays = excluded.delays, updated_us = excluded.updated_us"
+    "update retry_policies set delays = :delays, updated_us = :updated_us, version = :version "
+    "where tenant_id = :tenant_id"
 )
-_LOAD = storage.Statement(
-    "select delays, updated_us from retry_policies where tenant_id = :tenant_id"
-)
+_SELECT = "select delays, updated_us, version from retry_policies where tenant_id = :tenant_id"
+_LOAD = storage.Statement(_SELECT)
+_LOCK = storage.Statement(_SELECT, postgresql=f"{_SELECT} for update")
 _DUE = storage.Statement(
     "select tenant_id, id, next_retry_us from payments where next_retry_us > 0 "
     "and next_retry_us <= :now_us order by next_retry_us limit :most"
@@ -28,25 +31,41 @@ _MOVE = storage.Statement(
 )
 
 
+def lock(conn: storage.Connection, tenant_id: str) -> retries.Policy:
+    """Returns a tenant's policy, which nobody else changes until the transaction ends.
+
+    It has a row from now on, so a policy must be saved if the tenant never set one.
+    """
+    conn.run(_BEGIN, {"tenant_id": tenant_id})
+    return _policy(tenant_id, conn.one(_LOCK, {"tenant_id": tenant_id}))
+
+
 def save(conn: storage.Connection, policy: retries.Policy) -> None:
-    """Stores a tenant's policy in place of the one before."""
+    """Stores a tenant's policy that was locked in place of the one before."""
     conn.run(
         _SAVE,
         {
             "tenant_id": policy.tenant_id,
             "delays": json.dumps(policy.delays_us),
             "updated_us": policy.updated_us,
+            "version": policy.version,
         },
     )
 
 
 def load(conn: storage.Connection, tenant_id: str) -> retries.Policy:
     """Returns a tenant's policy; one without delays if it never set any."""
-    row = conn.one(_LOAD, {"tenant_id": tenant_id})
+    return _policy(tenant_id, conn.one(_LOAD, {"tenant_id": tenant_id}))
+
+
+def _policy(tenant_id: str, row: storage.Row | None) -> retries.Policy:
     if row is None:
         return retries.Policy(tenant_id=tenant_id)
     return retries.Policy(
-        tenant_id=tenant_id, delays_us=tuple(json.loads(row[0])), updated_us=row[1]
+        tenant_id=tenant_id,
+        delays_us=tuple(json.loads(row[0])),
+        updated_us=row[1],
+        version=row[2],
     )
 
 

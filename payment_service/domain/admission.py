@@ -38,6 +38,8 @@ RESERVED = frozenset(
         "webhook",
         "webhook_endpoint",
         "api_key",
+        "retry_policy",
+        "default_provider",
         "reconciliation",
     }
 )

@@ -16,12 +16,14 @@ ACTOR = "retry_policy"
 class Policy:
     """Waits before each try, microseconds, counted from the refusal before it.
 
-    `updated_us` is 0 if the tenant never set one.
+    `updated_us` is 0 if the tenant never set one; `version` is that of its newest event, 0 if
+    none has told of it.
     """
 
     tenant_id: str
     delays_us: tuple[int, ...] = ()
     updated_us: int = 0
+    version: int = 0
 
 
 def tries(payment: model.Payment) -> int:

@@ -1,7 +1,7 @@
 """Events: what the outbox says of a change.
 
 Owns the envelope and the payloads, with every sensitive field stripped. Called
-by use cases right before they write a change. One step of a change becomes one
+by use cases right before they write a change, or with it. One step of a change becomes one
 event; nothing else becomes one.
 """
 
@@ -17,7 +17,7 @@ from payhub.payments.v1 import payment_events_pb2
 from payment_service.db import outbox
 from payment_service.domain import changes, customers, model
 from payment_service.usecases import snapshots
-from servicekit import sanitizer
+from servicekit import sanitizer, storage
 
 SOURCE = "payments"
 
@@ -219,3 +219,20 @@ def entry(
         envelope=event.SerializeToString(),
         created_us=entity.changed_us,
     )
+
+
+def write(
+    conn: storage.Connection,
+    event_type: str,
+    entity: Entity,
+    payload: Message,
+    *,
+    cause: model.Cause,
+    event_id: str,
+) -> None:
+    """Writes the event of a change that no operation brought about, in its transaction."""
+    told = entry(
+        event_type, entity, payload, cause=cause, causation_id="", new_id=lambda _: event_id
+    )
+    statement, values = outbox.append([told])
+    conn.run(statement, values)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from payhub.admin.v1 import key_events_pb2, key_service_pb2
 
-from payment_service.db import keys, outbox
+from payment_service.db import keys
 from payment_service.domain import model
 from payment_service.usecases import events, snapshots
 from servicekit import storage
@@ -63,8 +63,4 @@ def _write(
     event_id: str,
 ) -> None:
     entity = events.Entity(ENTITY, key.id, key.version, TENANT, "", changed_us)
-    entry = events.entry(
-        event_type, entity, payload, cause=cause, causation_id="", new_id=lambda _: event_id
-    )
-    statement, values = outbox.append([entry])
-    conn.run(statement, values)
+    events.write(conn, event_type, entity, payload, cause=cause, event_id=event_id)

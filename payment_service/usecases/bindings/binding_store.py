@@ -12,12 +12,13 @@ from typing import Any
 import grpc
 
 from payment_service.db import bindings as rows
+from payment_service.db import default_providers as default_rows
 from payment_service.db import outbox
 from payment_service.db import plugins as plugin_rows
 from payment_service.domain import bindings, model
 from payment_service.provider_client import registry
 from payment_service.usecases import context, events
-from payment_service.usecases.bindings import binding_snapshots, secrets
+from payment_service.usecases.bindings import binding_snapshots, default_providers, secrets
 from payment_service.usecases.plugins import plugin_events
 from servicekit import errors, logs, storage
 
@@ -253,14 +254,20 @@ class Environment:
 
     async def ensure_default(self, plugin_id: str) -> None:
         """Sets the installation's default provider, if there is none."""
+        why = plugin_events.Why(actor=ENVIRONMENT, reason="PAYMENT_SERVICE_DEFAULT_PROVIDER")
+        event_id, now_us = self._ctx.new_id("evt"), self._ctx.clock.now_us()
 
         def ensure(conn: storage.Connection) -> str:
-            found = rows.defaults(conn).get("", "")
-            if not found:
-                rows.set_default(conn, "", plugin_id)
-            return found or plugin_id
+            before = default_rows.lock(conn, "")
+            if before.plugin_id:
+                return before.plugin_id
+            default_providers.write(
+                conn, before, plugin_id, why=why, event_id=event_id, now_us=now_us
+            )
+            return plugin_id
 
         default = await self._ctx.db.write(ensure)
+        self._ctx.outbox_written.set()
         if default != plugin_id:
             _log.info("an operator's default provider stays", default=default, asked=plugin_id)
 

@@ -1,4 +1,4 @@
-"""Bindings: create, update, delete, versions, rolling back, default providers.
+"""Bindings: create, update, delete, versions, rolling back.
 
 Owns the transactions of these calls. Called by the API and by imports. A configuration
 passes the gates before it is stored, and is pushed to the plugin's instances after: one
@@ -208,36 +208,6 @@ class Bindings:
             version=version,
             check_credentials=check_credentials,
         )
-
-    async def set_default(
-        self, caller: context.Caller, tenant_id: str, plugin_id: str, reason: str
-    ) -> None:
-        """Sets which provider serves payments of a tenant that name none; '' for none.
-
-        Raises:
-            errors.RpcError: PLUGIN_UNKNOWN, BINDING_UNKNOWN.
-        """
-        view = await self._ctx.catalog.refresh()
-        plugin = view.plugin(plugin_id) if plugin_id else None
-        if plugin_id and (plugin is None or not plugin.entry.allowed):
-            raise plugin_refusals.unknown(plugin_id, view.plugins)
-        if plugin_id and tenant_id and view.binding(tenant_id, plugin_id) is None:
-            raise binding_refusals.unknown(tenant_id, plugin_id, routing.usable(view, tenant_id))
-        await self._ctx.db.write(lambda conn: rows.set_default(conn, tenant_id, plugin_id))
-        await self._ctx.catalog.refresh()
-        _log.info(
-            "default provider set",
-            tenant_id=tenant_id,
-            plugin_id=plugin_id,
-            actor=caller.actor,
-            reason=reason,
-        )
-
-    def default(self, tenant_id: str) -> tuple[str, bool]:
-        """Returns a tenant's default provider, '' for none, and whether it is inherited."""
-        defaults = self._ctx.catalog.view.defaults
-        own = defaults.get(tenant_id, "")
-        return own or defaults.get("", ""), bool(tenant_id and not own)
 
     def remove_all(
         self,

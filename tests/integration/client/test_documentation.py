@@ -36,7 +36,7 @@ SHOUTED = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 OTHERS = ("ACME_", "STRIPE_", "VOUCHERS_", "SSL_CERT_FILE", "OUT_OF_RANGE", "TEST_")
 EVENT_TYPE = re.compile(
     r'"((?:payment|refund|customer|payment_method|plan|subscription|invoice|checkout|dispute'
-    r'|reconciliation|webhook|plugin|binding|api_key)\.[a-z_]+)"'
+    r'|reconciliation|webhook|plugin|binding|api_key|retry_policy|default_provider)\.[a-z_]+)"'
 )
 METRIC = re.compile(r"\bpayhub_[a-z_]+\b")
 

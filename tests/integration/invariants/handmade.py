@@ -37,6 +37,8 @@ _TABLES: dict[str, type[Any]] = {
     "plugins": stored.Plugin,
     "bindings": stored.Binding,
     "api_keys": stored.ApiKey,
+    "retry_policies": stored.RetryPolicy,
+    "default_provider_versions": stored.DefaultProvider,
     "binding_usage": stored.Used,
     "outbox": stored.Outboxed,
 }
@@ -178,6 +180,8 @@ class Installation:
             "plugins": [],
             "bindings": [],
             "api_keys": [stored.ApiKey(id="k-1", version=0)],
+            "retry_policies": [stored.RetryPolicy(tenant_id="default", version=0)],
+            "default_provider_versions": [stored.DefaultProvider(tenant_id="", version=0)],
             "binding_usage": [
                 stored.Used(binding_id="b-1", day=DAY, currency="EUR", used_minor=1000),
                 stored.Used(binding_id="b-1", day=DAY, currency="JPY", used_minor=500),

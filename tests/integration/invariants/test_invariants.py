@@ -169,6 +169,16 @@ PLANTED = {
         "update api_keys set version = 1",
         "k-1 has version 1, its events []",
     ),
+    "policy nobody told": (
+        "payments",
+        "update retry_policies set version = 1",
+        "policy of default has version 1, its events []",
+    ),
+    "default nobody told": (
+        "payments",
+        "update default_provider_versions set version = 1",
+        "default of installation has version 1, its events []",
+    ),
     "not in the log": (
         "log",
         "delete from event_log where position = 3",

@@ -205,7 +205,7 @@ class BindingAdminServiceServicer:
     def SetDefaultProvider(self, request, context):
         """Says which provider serves payments that name none. Payments that exist stay
         where they are. The tenant must have a binding to it, its own or the shared
-        one; else `BINDING_UNKNOWN`.
+        one; else `BINDING_UNKNOWN`. A change is one `default_provider.*` event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -77,7 +77,7 @@ class BindingAdminServiceStub:
     SetDefaultProvider: _grpc.UnaryUnaryMultiCallable[_binding_admin_service_pb2.SetDefaultProviderRequest, _binding_admin_service_pb2.SetDefaultProviderResponse]
     """Says which provider serves payments that name none. Payments that exist stay
     where they are. The tenant must have a binding to it, its own or the shared
-    one; else `BINDING_UNKNOWN`.
+    one; else `BINDING_UNKNOWN`. A change is one `default_provider.*` event.
     """
     GetDefaultProvider: _grpc.UnaryUnaryMultiCallable[_binding_admin_service_pb2.GetDefaultProviderRequest, _binding_admin_service_pb2.GetDefaultProviderResponse]
     """Returns which provider serves payments that name none."""
@@ -147,7 +147,7 @@ class BindingAdminServiceAsyncStub(BindingAdminServiceStub):
     SetDefaultProvider: _aio.UnaryUnaryMultiCallable[_binding_admin_service_pb2.SetDefaultProviderRequest, _binding_admin_service_pb2.SetDefaultProviderResponse]  # type: ignore[assignment]
     """Says which provider serves payments that name none. Payments that exist stay
     where they are. The tenant must have a binding to it, its own or the shared
-    one; else `BINDING_UNKNOWN`.
+    one; else `BINDING_UNKNOWN`. A change is one `default_provider.*` event.
     """
     GetDefaultProvider: _aio.UnaryUnaryMultiCallable[_binding_admin_service_pb2.GetDefaultProviderRequest, _binding_admin_service_pb2.GetDefaultProviderResponse]  # type: ignore[assignment]
     """Returns which provider serves payments that name none."""
@@ -274,7 +274,7 @@ class BindingAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_binding_admin_service_pb2.SetDefaultProviderResponse, _abc.Awaitable[_binding_admin_service_pb2.SetDefaultProviderResponse]]:
         """Says which provider serves payments that name none. Payments that exist stay
         where they are. The tenant must have a binding to it, its own or the shared
-        one; else `BINDING_UNKNOWN`.
+        one; else `BINDING_UNKNOWN`. A change is one `default_provider.*` event.
         """
 
     @_abc_1.abstractmethod

@@ -59,7 +59,9 @@ class RetryPolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetRetryPolicy(self, request, context):
-        """Replaces the tenant's policy. Counts for payments that fail from now on.
+        """Replaces the tenant's policy. Counts for payments that fail from now on. A
+        change is one `retry_policy.set` event; a policy of the same delays stays as
+        it is, with its `update_time`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,10 @@ class RetryPolicyServiceStub:
     GetRetryPolicy: _grpc.UnaryUnaryMultiCallable[_retry_policy_service_pb2.GetRetryPolicyRequest, _retry_policy_service_pb2.GetRetryPolicyResponse]
     """Returns the tenant's policy."""
     SetRetryPolicy: _grpc.UnaryUnaryMultiCallable[_retry_policy_service_pb2.SetRetryPolicyRequest, _retry_policy_service_pb2.SetRetryPolicyResponse]
-    """Replaces the tenant's policy. Counts for payments that fail from now on."""
+    """Replaces the tenant's policy. Counts for payments that fail from now on. A
+    change is one `retry_policy.set` event; a policy of the same delays stays as
+    it is, with its `update_time`.
+    """
 
 @_typing.type_check_only
 class RetryPolicyServiceAsyncStub(RetryPolicyServiceStub):
@@ -46,7 +49,10 @@ class RetryPolicyServiceAsyncStub(RetryPolicyServiceStub):
     GetRetryPolicy: _aio.UnaryUnaryMultiCallable[_retry_policy_service_pb2.GetRetryPolicyRequest, _retry_policy_service_pb2.GetRetryPolicyResponse]  # type: ignore[assignment]
     """Returns the tenant's policy."""
     SetRetryPolicy: _aio.UnaryUnaryMultiCallable[_retry_policy_service_pb2.SetRetryPolicyRequest, _retry_policy_service_pb2.SetRetryPolicyResponse]  # type: ignore[assignment]
-    """Replaces the tenant's policy. Counts for payments that fail from now on."""
+    """Replaces the tenant's policy. Counts for payments that fail from now on. A
+    change is one `retry_policy.set` event; a policy of the same delays stays as
+    it is, with its `update_time`.
+    """
 
 class RetryPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Decides whether and when refused payments without the payer are tried again."""
@@ -65,6 +71,9 @@ class RetryPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retry_policy_service_pb2.SetRetryPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retry_policy_service_pb2.SetRetryPolicyResponse, _abc.Awaitable[_retry_policy_service_pb2.SetRetryPolicyResponse]]:
-        """Replaces the tenant's policy. Counts for payments that fail from now on."""
+        """Replaces the tenant's policy. Counts for payments that fail from now on. A
+        change is one `retry_policy.set` event; a policy of the same delays stays as
+        it is, with its `update_time`.
+        """
 
 def add_RetryPolicyServiceServicer_to_server(servicer: RetryPolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
