@@ -154,7 +154,7 @@ class Asking:
         """Has every instance forget a binding; one that does not answer is left alone."""
         request = ps.RemoveBindingRequest(binding_id=binding_id)
         for each in self.links.values():
-            each.client.configured.pop(binding_id, None)
+            each.client.configuring.forget(binding_id)
         await self._all("RemoveBinding", request, "", REMOVE_TIMEOUT_S)
 
     async def notify(self, request: ps.NotifyLifecycleRequest) -> None:

@@ -1,24 +1,25 @@
 """One instance of a provider: its channel, its introduction, and the calls of operations.
 
-Owns the connection to one process and which configuration it has of each binding. Called
-by `link`. Never repeats a call, but for one: after BINDING_NOT_CONFIGURED, which states
-that nothing happened, the binding is configured and the call sent once more.
+Owns the connection to one process. Called by `link`. Never repeats a call, but for one: after
+BINDING_NOT_CONFIGURED, which states that nothing happened, the binding is configured and the
+call sent once more.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import grpc.aio
-from payhub.plugin.v1 import capability_pb2, plugin_service_pb2, plugin_service_pb2_grpc
+from payhub.plugin.v1 import capability_pb2, plugin_service_pb2_grpc
 from payhub.provider.v1 import failure_pb2, operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb2
 
 from payment_service.domain import model
 from payment_service.provider_client import (
+    configuring,
     introduction,
     loading,
     reading,
@@ -32,27 +33,10 @@ from servicekit import failpoints, logs, rpc, server
 
 _log = logs.get_logger(__name__)
 
-CONFIGURE_TIMEOUT_S = 15.0
 LOOKUP_TIMEOUT_S = 10.0
 RETRY_HANDSHAKE_S = 1.0
 
 Welcome = Callable[[introduction.Handshake], Awaitable[str]]
-
-
-class Bindings(Protocol):
-    """Where configurations come from."""
-
-    def generation(self, tenant_id: str, plugin_id: str) -> int:
-        """Returns the generation in force; 0 if the tenant has no binding."""
-
-    async def configuration(
-        self, binding_id: str, tenant_id: str, plugin_id: str, version: str
-    ) -> tuple[int, plugin_service_pb2.BindingConfig]:
-        """Returns generation and content of a binding, as a version of the plugin takes it.
-
-        Raises:
-            LookupError: There is no binding.
-        """
 
 
 class NotConfigured(Exception):
@@ -69,14 +53,6 @@ class Limits:
 
     connect_s: float = 1.0
     skew_s: float = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configured:
-    """What an instance has of a binding."""
-
-    tenant_id: str
-    generation: int
 
 
 class ProviderClient:
@@ -98,7 +74,7 @@ class ProviderClient:
         *,
         name: str,
         endpoint: str,
-        bindings: Bindings,
+        bindings: configuring.Bindings,
         limits: Limits,
         clock: clocks.Clock,
         welcome: Welcome,
@@ -109,11 +85,7 @@ class ProviderClient:
         self.endpoint = endpoint
         self.known: introduction.Known | None = None
         self.detail = "no connection yet"
-        self.configured: dict[str, Configured] = {}
-        self._configuring: dict[str, asyncio.Task[tuple[str, signs.Sign] | None]] = {}
-        # Generations it did not take, so that it is not asked again for every call.
-        self._refused: dict[str, int] = {}
-        self._bindings = bindings
+        self.configuring = configuring.Configuring(name=name, bindings=bindings, call=self.call)
         self._limits = limits
         self._clock = clock
         self._welcome = welcome
@@ -138,11 +110,11 @@ class ProviderClient:
 
     async def close(self) -> None:
         """Ends the connection."""
-        for task in (self._watching, *self._configuring.values()):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+        await self.configuring.close()
         await self._channel.close()
 
     async def call(self, method: str, request: Any, timeout_s: float) -> Any:
@@ -152,20 +124,6 @@ class ProviderClient:
             grpc.aio.AioRpcError: Whatever the instance, or the connection to it, says.
         """
         return await stubs.answer(getattr(self.plugin, method)(request, timeout=timeout_s))
-
-    def stale(self) -> Iterator[tuple[str, str]]:
-        """Returns (binding, tenant) of what it has an older configuration of."""
-        for binding_id, held in list(self.configured.items()):
-            if self._bindings.generation(held.tenant_id, self.name) > held.generation:
-                yield binding_id, held.tenant_id
-
-    def orphaned(self) -> list[str]:
-        """Returns the bindings it has a configuration of though they are gone."""
-        return [
-            binding_id
-            for binding_id, held in self.configured.items()
-            if not self._bindings.generation(held.tenant_id, self.name)
-        ]
 
     async def execute(self, operation: model.Operation) -> signs.Reply:
         """Sends *operation* and returns what came of it."""
@@ -180,13 +138,13 @@ class ProviderClient:
         reply = await self._send(operation)
         if reply.report.failure is None or reply.report.failure.reason != "BINDING_NOT_CONFIGURED":
             return reply
-        self.configured.pop(operation.binding_id, None)
+        self.configuring.forget(operation.binding_id)
         if (failed := await self._unconfigured(operation)) is not None:
             return failed
         return await self._send(operation)
 
     async def _unconfigured(self, operation: model.Operation) -> signs.Reply | None:
-        failed = await self.ensure_configured(operation.binding_id, operation.tenant_id)
+        failed = await self.configuring.ensure(operation.binding_id, operation.tenant_id)
         if failed is None:
             return None
         text, sign = failed
@@ -198,9 +156,9 @@ class ProviderClient:
         if left_s <= 0:
             late = reading.not_sent(operation.version, "TOO_LATE", "not sent: its time was over")
             return signs.Reply(report=late, sign=signs.Sign.NEUTRAL)
-        held = self.configured.get(operation.binding_id)
         method = requests.METHODS[operation.kind]
-        request = requests.with_context(operation, generation=held.generation if held else 0)
+        generation = self.configuring.generation(operation.binding_id)
+        request = requests.with_context(operation, generation=generation)
         failpoints.hit("payment_service.before_provider_call")
         try:
             send = getattr(self._stubs[method.service], method.name)
@@ -238,7 +196,7 @@ class ProviderClient:
 
         *object_id* is what it made at the provider, '' while core has not heard of it.
         """
-        failed = await self.ensure_configured(operation.binding_id, operation.tenant_id)
+        failed = await self.configuring.ensure(operation.binding_id, operation.tenant_id)
         if failed is not None:
             report = reading.unknown(operation.version, failed[0])
             return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
@@ -261,7 +219,7 @@ class ProviderClient:
                 return self._absent(operation, failure, asked_us)
             lost = failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
             if failure is not None and failure.reason == lost:
-                self.configured.pop(operation.binding_id, None)
+                self.configuring.forget(operation.binding_id)
             detail = reading.failed_call(operation, error).detail
             report = reading.unknown(operation.version, detail)
             return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
@@ -296,7 +254,7 @@ class ProviderClient:
             NotConfigured: It could not be given the binding.
         """
         call = getattr(self._stubs[requests.Service.NOTICE], method)
-        if (failed := await self.ensure_configured(binding_id, tenant_id)) is not None:
+        if (failed := await self.configuring.ensure(binding_id, tenant_id)) is not None:
             raise NotConfigured(failed[0])
         try:
             return await stubs.answer(call(request, timeout=timeout_s, metadata=rpc.trace_onward()))
@@ -305,81 +263,10 @@ class ProviderClient:
             lost = failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
             if failure is None or failure.reason != lost:
                 raise
-        self.configured.pop(binding_id, None)
-        if (failed := await self.ensure_configured(binding_id, tenant_id)) is not None:
+        self.configuring.forget(binding_id)
+        if (failed := await self.configuring.ensure(binding_id, tenant_id)) is not None:
             raise NotConfigured(failed[0])
         return await stubs.answer(call(request, timeout=timeout_s, metadata=rpc.trace_onward()))
-
-    async def ensure_configured(
-        self, binding_id: str, tenant_id: str
-    ) -> tuple[str, signs.Sign] | None:
-        """Gives it the newest configuration; returns why that is not possible, or None."""
-        held = self.configured.get(binding_id)
-        wanted = self._bindings.generation(tenant_id, self.name)
-        if held is not None and (
-            held.generation >= wanted or self._refused.get(binding_id) == wanted
-        ):
-            return None
-        return await self.configure(binding_id, tenant_id)
-
-    async def configure(self, binding_id: str, tenant_id: str) -> tuple[str, signs.Sign] | None:
-        """Sends the newest configuration of a binding; whoever asks meanwhile waits for it.
-
-        Returns:
-            Why that failed and what it tells, or None. A configuration that is refused
-            leaves the one before in force, which is then good enough.
-        """
-        running = self._configuring.get(binding_id)
-        if running is None:
-            running = asyncio.create_task(self._configure(binding_id, tenant_id))
-            self._configuring[binding_id] = running
-            running.add_done_callback(lambda _: self._configuring.pop(binding_id, None))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            return f"configure failed: {stubs.connection_closed().details()}", signs.Sign.NEUTRAL
-
-    async def _configure(self, binding_id: str, tenant_id: str) -> tuple[str, signs.Sign] | None:
-        version = self.known.plugin_version if self.known else ""
-        try:
-            generation, config = await self._bindings.configuration(
-                binding_id, tenant_id, self.name, version
-            )
-        except LookupError as error:
-            return str(error), signs.Sign.NEUTRAL
-        except Exception:
-            # Nothing was sent, which must not look like a call that nobody knows the end of.
-            _log.exception("a configuration could not be read", binding_id=binding_id)
-            return "its configuration could not be read", signs.Sign.NEUTRAL
-        held = self.configured.get(binding_id)
-        if held is not None and self._refused.get(binding_id) == generation:
-            return None
-        request = plugin_service_pb2.ConfigureRequest(
-            binding_id=binding_id, generation=generation, config=config
-        )
-        try:
-            await self.call("Configure", request, CONFIGURE_TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            # Another replica with a newer configuration was here first.
-            if reading.error_info_reason(error) != "STALE_GENERATION":
-                return self._not_configured(binding_id, generation, error)
-        self._refused.pop(binding_id, None)
-        self.configured[binding_id] = Configured(tenant_id=tenant_id, generation=generation)
-        return None
-
-    def _not_configured(
-        self, binding_id: str, generation: int, error: grpc.aio.AioRpcError
-    ) -> tuple[str, signs.Sign] | None:
-        code = error.code()
-        _log.error("configure failed", provider=self.name, binding_id=binding_id, code=code.name)
-        if code is not grpc.StatusCode.INVALID_ARGUMENT:
-            outage = code in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
-            sign = signs.Sign.OUTAGE if outage else signs.Sign.NEUTRAL
-            return f"configure failed: {code.name}", sign
-        self._refused[binding_id] = generation
-        if binding_id in self.configured:
-            return None
-        return f"configure failed: {code.name}", signs.Sign.NEUTRAL
 
     async def _watch(self) -> None:
         while True:
@@ -417,9 +304,9 @@ class ProviderClient:
         known = introduction.known_of(handshake)
         if self.known is None or self.known.instance_id != known.instance_id:
             # A new process has no configuration.
-            self.configured.clear()
-            self._refused.clear()
+            self.configuring.clear()
         self.known = known
+        self.configuring.version = known.plugin_version
         self.detail = ""
         self._welcomed()
         _log.info(

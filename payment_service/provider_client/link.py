@@ -14,7 +14,7 @@ import grpc.aio
 from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.domain import plugins
-from payment_service.provider_client import client, introduction, loading, probing
+from payment_service.provider_client import client, configuring, introduction, loading, probing
 from servicekit import clock as clocks
 from servicekit import errors, logs, validation
 
@@ -54,7 +54,7 @@ class Link:
         plugin_id: str,
         endpoint: str,
         instance: plugins.Instance | None,
-        bindings: client.Bindings,
+        bindings: configuring.Bindings,
         limits: client.Limits,
         rule: probing.Rule,
         clock: clocks.Clock,
@@ -200,8 +200,8 @@ class Link:
 
     def recount(self) -> None:
         """Finds out which configurations it lacks, and has them sent."""
-        self._stale = frozenset(binding_id for binding_id, _ in self.client.stale())
-        self._orphaned = self.client.orphaned()
+        self._stale = frozenset(binding_id for binding_id, _ in self.client.configuring.stale())
+        self._orphaned = self.client.configuring.orphaned()
         if self._stale or self._orphaned:
             self.look()
 
@@ -276,10 +276,10 @@ class Link:
         self.probe, self.probe_us = answer, self._clock.now_us()
         self.watch.answered(answer.readiness)
         applied = {status.binding_id: status.applied_generation for status in answer.bindings}
-        for binding_id, held in list(self.client.configured.items()):
+        for binding_id, held in list(self.client.configuring.held.items()):
             # It lost a configuration, for example because its process was replaced.
             if applied.get(binding_id, 0) < held.generation:
-                self.client.configured.pop(binding_id, None)
+                self.client.configuring.forget(binding_id)
         for status in answer.bindings:
             if status.credential_status == _Status.CREDENTIAL_STATUS_REJECTED:
                 self.rejected.add(status.binding_id)
@@ -289,22 +289,22 @@ class Link:
     async def _reconfigure(self) -> None:
         if not self._stale:
             return
-        for number, (binding_id, tenant_id) in enumerate(self.client.stale()):
+        for number, (binding_id, tenant_id) in enumerate(self.client.configuring.stale()):
             if number >= RECONFIGURED_MAX or not self.ready:
                 break
             try:
-                await self.client.configure(binding_id, tenant_id)
+                await self.client.configuring.configure(binding_id, tenant_id)
             except Exception:
                 # The next probe tries again; an operation that needs it fails by itself.
                 _log.exception("a binding could not be configured", binding_id=binding_id)
                 break
-        self._stale = frozenset(binding_id for binding_id, _ in self.client.stale())
+        self._stale = frozenset(binding_id for binding_id, _ in self.client.configuring.stale())
 
     async def _forget(self) -> None:
         """Has it forget bindings that are gone, and their secrets."""
         while self._orphaned and self.ready:
             request = plugin_service_pb2.RemoveBindingRequest(binding_id=self._orphaned.pop())
-            self.client.configured.pop(request.binding_id, None)
+            self.client.configuring.forget(request.binding_id)
             try:
                 await self.call("RemoveBinding", request, REMOVE_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:

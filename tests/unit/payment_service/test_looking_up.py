@@ -9,7 +9,13 @@ from grpc_status import rpc_status
 from payhub.plugin.v1 import capability_pb2, plugin_service_pb2
 
 from payment_service.domain import model, outcomes
-from payment_service.provider_client import client, introduction, loading, requests
+from payment_service.provider_client import (
+    client,
+    configuring,
+    introduction,
+    loading,
+    requests,
+)
 from provider_sdk import errors
 from servicekit import clock as clocks
 from servicekit import errors as kit_errors
@@ -77,7 +83,8 @@ async def test_what_may_arrive_while_it_is_looked_up_is_not_ruled_out(
             capabilities=frozenset({capability_pb2.CAPABILITY_OPERATION_LOOKUP}),
             currencies=frozenset(),
         )
-        asked.configured["b-1"] = client.Configured(tenant_id="default", generation=1)
+        held = configuring.Configured(tenant_id="default", generation=1)
+        asked.configuring.held["b-1"] = held
         asked._stubs[requests.Service.PAYMENT] = _Stub(clock)
         not_after_us = clock.now_us() - round(asked_after_s * 1_000_000)
         doubt = build.operation(
