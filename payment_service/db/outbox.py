@@ -202,7 +202,10 @@ _PRUNE = storage.Statement(
        and not exists (select 1 from plugins g where g.plugin_id = outbox.entity_id
          and g.updated_us >= :before_us)
        and not exists (select 1 from api_keys k where k.id = outbox.entity_id
-         and k.revoked_us >= :before_us)"""
+         and k.revoked_us >= :before_us)
+       and not exists (select 1 from retry_policies r where r.tenant_id = outbox.entity_id
+         and outbox.entity_type = 'retry_policy' and r.updated_us >= :before_us)
+       and outbox.entity_type <> 'default_provider'"""
 )
 _COUNT_WAITING = storage.Statement(
     "select count(*) from (select 1 from outbox where log_epoch = '' limit :most) as found"

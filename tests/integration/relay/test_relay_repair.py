@@ -34,6 +34,12 @@ _ADD_KEY = storage.Statement(
 )
 
 
+_ADD_POLICY = storage.Statement(
+    "insert into retry_policies (tenant_id, delays, updated_us, version) "
+    "values ('patient', '[]', :now_us, 2)"
+)
+
+
 async def test_a_new_log_gets_everything_again(db: storage.Database, log: fake_log.FakeLog) -> None:
     """A gateway that comes back empty ends with the full log, although nothing new happens."""
     time = clock.FakeClock()
@@ -149,20 +155,23 @@ async def test_old_rows_leave_unless_they_may_be_needed(
     one = rig.make(db, log.target, time=time, keep_s=30 * options.DAY_S)
     active = ("active", "mirrored", "bound", "plugged", "revoked")
     old = [rig.event("old", 1), rig.event("old", 2), rig.event("bad", 1)]
+    settings = [("retry_policy", "patient"), ("default_provider", "choosing")]
     kept = [rig.event(entity_id, 1) for entity_id in active]
+    kept += [rig.event(name, 1, entity_type=kind) for kind, name in settings]
     log.poison.add(old[2].id)
     await rig.write(db, *map(rig.entry, [*old, *kept]))
     young = [rig.event(entity_id, 2) for entity_id in active]
+    young += [rig.event(name, 2, entity_type=kind) for kind, name in settings]
     await rig.write(db, *(rig.entry(each, created_us=time.now_us()) for each in young))
 
     def change(conn: storage.Connection) -> None:
-        for statement in (_ADD_CUSTOMER, _ADD_MIRROR, _ADD_PLUGIN):
+        for statement in (_ADD_CUSTOMER, _ADD_MIRROR, _ADD_PLUGIN, _ADD_POLICY):
             conn.run(statement, {"now_us": time.now_us()})
         for statement in (_ADD_BINDING, _ADD_KEY):
             conn.run(statement, {"now_us": time.now_us(), "none": b""})
 
     await db.write(change)
-    assert await one.run_once() == 2 + 2 * len(active)
+    assert await one.run_once() == 2 + len(kept) + len(young)
     time.advance(61)
     await one.run_once()
     assert set(await rig.marks(db)) == {each.id for each in [old[2], *kept, *young]}
