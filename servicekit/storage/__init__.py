@@ -16,6 +16,7 @@ from servicekit.storage.database import (
 from servicekit.storage.errors import (
     CommitUnknown,
     DatabaseInUse,
+    DatabaseUnsuitable,
     SchemaOutdated,
     SchemaUnknown,
     StorageError,
@@ -31,6 +32,7 @@ __all__ = [
     "Connection",
     "Database",
     "DatabaseInUse",
+    "DatabaseUnsuitable",
     "Params",
     "Row",
     "SchemaOutdated",

@@ -4,6 +4,7 @@ StorageError
 ├── StorageUnavailable   nothing was written; the same call may be repeated
 │   ├── StorageOverloaded    too many calls wait already
 │   └── DatabaseInUse        another process holds the SQLite file
+├── DatabaseUnsuitable   it is of a kind that can't hold what is to be stored
 ├── SchemaUnknown        a newer version has migrated the database
 ├── SchemaOutdated       migrations that this version needs are missing
 └── CommitUnknown        COMMIT was sent and its answer lost: read back, never rerun
@@ -26,6 +27,10 @@ class StorageOverloaded(StorageUnavailable):
 
 class DatabaseInUse(StorageUnavailable):
     """Another process has opened the SQLite file."""
+
+
+class DatabaseUnsuitable(StorageError):
+    """The database can't hold what is to be stored. Nothing was written."""
 
 
 class SchemaUnknown(StorageError):

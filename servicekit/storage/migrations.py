@@ -15,6 +15,7 @@ def migrate(url: str, script_location: pathlib.Path) -> None:
 
     Raises:
         DatabaseInUse: Another process has the SQLite file open.
+        DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8.
         SchemaUnknown: It is at a revision that *script_location* lacks.
         StorageUnavailable: It can't be reached.
         sqlalchemy.exc.SQLAlchemyError: It refused a migration.
@@ -52,6 +53,7 @@ def check_migrated(url: str, script_location: pathlib.Path, *, command: str) -> 
     one, the old ones go on with it.
 
     Raises:
+        DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8.
         SchemaOutdated: It is not; says to run *command*.
         StorageUnavailable: It can't be reached.
     """

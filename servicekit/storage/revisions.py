@@ -58,6 +58,7 @@ def applied(url: str) -> set[str]:
     """Returns the revisions that the database at *url* is at; empty for a new one.
 
     Raises:
+        DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8.
         StorageUnavailable: It can't be read.
     """
     if not url.startswith("sqlite:///"):
@@ -81,6 +82,13 @@ def _applied_on_postgresql(url: str) -> set[str]:
 
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=_TIMEOUT_S) as connection:
+            encoding = connection.info.parameter_status("server_encoding")
+            if encoding != "UTF8":
+                raise errors.DatabaseUnsuitable(
+                    f"the database's encoding is {encoding}, and names and texts of all languages "
+                    "are to be stored: make it with `create database … encoding 'UTF8' template "
+                    "template0`"
+                )
             table = connection.execute("select to_regclass('alembic_version')").fetchone()
             if table == (None,):
                 return set()

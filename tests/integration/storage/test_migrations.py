@@ -18,6 +18,7 @@ from event_gateway import gateway
 from payment_service import composition
 from servicekit import storage
 from servicekit.storage import revisions
+from tests import postgres
 
 SERVICES = {"payment_service": composition.MIGRATIONS, "event_gateway": gateway.MIGRATIONS}
 # Of each service a table that is made late in a migration of many.
@@ -124,6 +125,23 @@ def test_a_database_that_cannot_be_read_is_unavailable(
         storage.migrate(f"sqlite:///{broken}", location)
     with pytest.raises(storage.StorageUnavailable, match="can't reach PostgreSQL"):
         storage.migrate("postgresql://nobody@127.0.0.1:1/none", location)
+
+
+def test_a_database_of_another_encoding_is_refused(
+    postgres_url: str, location: pathlib.Path
+) -> None:
+    """A server set up without a locale makes SQL_ASCII: what that holds can't be read as text."""
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute("create database ascii encoding 'SQL_ASCII' locale 'C' template template0")
+    try:
+        url = postgres.with_database(postgres_url, "ascii")
+        with pytest.raises(storage.DatabaseUnsuitable, match="encoding 'UTF8'"):
+            storage.migrate(url, location)
+        with pytest.raises(storage.DatabaseUnsuitable, match="SQL_ASCII"):
+            storage.check_migrated(url, location, command="migrate-me")
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as server:
+            server.execute("drop database ascii with (force)")
 
 
 def test_a_schema_that_is_behind_is_named_with_the_way_out(
