@@ -142,5 +142,10 @@ def may_publish_for(principal: auth.Principal, tenant_id: str) -> bool:
     return principal.tenant_id in (tenant_id, RELAY_TENANT)
 
 
+def may_begin_late(principal: auth.Principal) -> bool:
+    """Whether the caller is the relay, which alone knows what there is of an entity."""
+    return principal.tenant_id == RELAY_TENANT and not principal.plugin_id
+
+
 def _code(failure: BaseException) -> str:
     return failure.code().name if isinstance(failure, grpc.aio.AioRpcError) else "TIMEOUT"

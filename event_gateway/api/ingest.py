@@ -76,9 +76,14 @@ class IngestServicer(event_ingest_service_pb2_grpc.EventIngestServiceServicer):
         """Appends a batch; each event stands or falls by itself."""
         check_batch(request)
         principal: auth.Principal = rpc.current().principal
+        if request.first_remaining:
+            check_first_remaining(request, principal)
+        first = frozenset(request.first_remaining)
         refusals = self._refusals(request, principal)
         candidates = [
-            candidate(event) for index, event in enumerate(request.events) if index not in refusals
+            candidate(event, first_remaining=index in first)
+            for index, event in enumerate(request.events)
+            if index not in refusals
         ]
         appended = await self._log.append(candidates)
         response = pb.PublishEventsResponse(
@@ -138,6 +143,41 @@ def check_batch(request: pb.PublishEventsRequest) -> None:
         raise errors.invalid_field("events", f"must take at most {BATCH_BYTES_MAX} bytes together")
 
 
+def check_first_remaining(request: pb.PublishEventsRequest, principal: auth.Principal) -> None:
+    """Checks who says that entities begin late, and that the batch does not belie it.
+
+    Raises:
+        errors.RpcError: PERMISSION_NOT_GRANTED, INVALID_FIELD.
+    """
+    if not access.may_begin_late(principal):
+        raise errors.RpcError(
+            grpc.StatusCode.PERMISSION_DENIED,
+            "PERMISSION_NOT_GRANTED",
+            "first_remaining: nobody but the relay may set it",
+            metadata={"permission": "events:publish:first_remaining"},
+        )
+    lowest: dict[rows.Entity, int] = {}
+    for event in request.events:
+        if event.entity_version:
+            entity = (event.tenant_id, event.entity_type, event.entity_id)
+            version = event.entity_version
+            lowest[entity] = min(lowest.get(entity, version), version)
+    seen: set[int] = set()
+    for number, index in enumerate(request.first_remaining):
+        path = f"first_remaining[{number}]"
+        if index >= len(request.events):
+            raise errors.invalid_field(path, f"must be below {len(request.events)}")
+        if index in seen:
+            raise errors.invalid_field(path, "must not repeat an earlier one")
+        seen.add(index)
+        event = request.events[index]
+        entity = (event.tenant_id, event.entity_type, event.entity_id)
+        if event.entity_version != lowest.get(entity):
+            raise errors.invalid_field(
+                path, "must be the lowest version of its entity in the batch"
+            )
+
+
 def own_problem(event: event_pb2.Event) -> str | None:
     """Returns what is wrong with an event besides the rules in the contract, or None."""
     if event.position:
@@ -157,7 +197,7 @@ def own_problem(event: event_pb2.Event) -> str | None:
     return None
 
 
-def candidate(event: event_pb2.Event) -> rows.Candidate:
+def candidate(event: event_pb2.Event, *, first_remaining: bool = False) -> rows.Candidate:
     """Returns what the log asks of an event that may be published."""
     body = splice.content(event)
     return rows.Candidate(
@@ -169,6 +209,7 @@ def candidate(event: event_pb2.Event) -> rows.Candidate:
         entity_version=event.entity_version,
         body=body,
         content_hash=hashlib.sha256(body).digest(),
+        first_remaining=first_remaining,
     )
 
 
@@ -216,10 +257,20 @@ def _rejected(event: event_pb2.Event, verdict: append.Verdict) -> pb.PublishResu
             f"version {verdict.expected_version} of this entity comes next, "
             f"not {event.entity_version}; publish what is between first"
         )
-    return _refuse(event, reason, text)
+    return _refuse(event, reason, text, expected_version=verdict.expected_version)
 
 
 def _refuse(
-    event: event_pb2.Event, reason: pb.PublishResult.RejectReason, text: str
+    event: event_pb2.Event,
+    reason: pb.PublishResult.RejectReason,
+    text: str,
+    *,
+    expected_version: int = 0,
 ) -> pb.PublishResult:
-    return pb.PublishResult(id=event.id, outcome=_REJECTED, reject_reason=reason, message=text)
+    return pb.PublishResult(
+        id=event.id,
+        outcome=_REJECTED,
+        reject_reason=reason,
+        message=text,
+        expected_version=expected_version,
+    )

@@ -163,7 +163,8 @@ class _Judge:
         if version:
             entity = (candidate.tenant_id, candidate.entity_type, candidate.entity_id)
             expected = self._versions.get(entity, 0) + 1
-            if version > expected:
+            begins = candidate.first_remaining and entity not in self._versions
+            if version > expected and not begins:
                 return Verdict(outcome=Outcome.VERSION_GAP, expected_version=expected)
             if version < expected:
                 if (*entity, version) in self._held:

@@ -27,6 +27,8 @@ class Candidate:
     # From `splice.content`.
     body: bytes
     content_hash: bytes
+    # Nothing of its entity is left from before it.
+    first_remaining: bool = False
 
 
 class Accepted(Protocol):

@@ -52,6 +52,21 @@ class Waiting(NamedTuple):
         return (self.tenant_id, self.entity_type, self.entity_id)
 
 
+class Version(NamedTuple):
+    """That there is a row of an entity, waiting or marked."""
+
+    id: int
+    tenant_id: str
+    entity_type: str
+    entity_id: str
+    entity_version: int
+
+    @property
+    def entity(self) -> Entity:
+        """Whose it is."""
+        return (self.tenant_id, self.entity_type, self.entity_id)
+
+
 class Postponed(NamedTuple):
     """A row that is not sent again before `retry_us`; `refused` is '' if it only waits
     behind another one of its entity.
@@ -185,6 +200,10 @@ _UNMARK = storage.Statement(
 _NEXT_BY_AGE = storage.Statement(
     "select id, created_us from outbox where id > :after_id order by id limit :most"
 )
+_VERSIONS = storage.Statement(
+    "select id, tenant_id, entity_type, entity_id, entity_version from outbox "
+    "where id > :after_id order by id limit :most"
+)
 # No condition of an index but that of the ids: SQLite would read all that was ever marked.
 _PRUNE = storage.Statement(
     """delete from outbox where id > :after_id and id <= :upto_id
@@ -293,6 +312,11 @@ def next_by_age(conn: storage.Connection, *, after_id: int, most: int) -> tuple[
     return (len(rows), rows[-1][0], rows[-1][1]) if rows else (0, after_id, 0)
 
 
+def versions(conn: storage.Connection, *, after_id: int, most: int) -> list[Version]:
+    """Returns whose the next *most* rows are, by id."""
+    return [Version._make(row) for row in conn.all(_VERSIONS, {"after_id": after_id, "most": most})]
+
+
 def prune(
     conn: storage.Connection,
     *,
@@ -305,8 +329,8 @@ def prune(
     """Deletes rows in (after_id, upto_id] that nobody will need; returns how many.
 
     Kept whatever their age: rows that wait, rows that a log with this epoch and head
-    does not hold, and every row of an entity that has changed since *before_us*: an
-    entity's events can be published again from the first on, or not at all.
+    does not hold, and every row of an entity that has changed since *before_us*, so
+    that an empty log gets its events from the first on.
     """
     return conn.run(
         _PRUNE,

@@ -25,6 +25,7 @@ class Answers:
         marks: Row id and position of each event that is in the log.
         rejected: Rows it refused, with its words.
         gap: Whether one of them was refused because versions before it are missing.
+        unknown: Rows that were refused so, and of whose entities the log has nothing.
         lowest: The lowest new position; 0 if there is none.
         highest: The highest position; 0 if there is none.
     """
@@ -32,6 +33,7 @@ class Answers:
     marks: list[tuple[int, int]] = field(default_factory=list)
     rejected: list[tuple[outbox.Waiting, str]] = field(default_factory=list)
     gap: bool = False
+    unknown: list[outbox.Waiting] = field(default_factory=list)
     lowest: int = 0
     highest: int = 0
 
@@ -88,7 +90,11 @@ def read(rows: Sequence[outbox.Waiting], response: pb.PublishEventsResponse) -> 
             elif position > answers.highest:
                 answers.highest = position
         else:
-            answers.gap = answers.gap or result.reject_reason == _GAP
+            if result.reject_reason == _GAP:
+                answers.gap = True
+                # 0 from a gateway of an older version.
+                if result.expected_version == 1:
+                    answers.unknown.append(row)
             answers.rejected.append((row, _text(result)))
     if positions:
         answers.lowest = min(positions)

@@ -27,6 +27,7 @@ EVENT_BYTES_MAX = 3 * 1024 * 1024 - 16
 BATCH_ROWS_MAX = 500
 
 _EVENTS_TAG = b"\x0a"
+_FIRST_REMAINING_TAG = b"\x12"
 
 
 class Place(NamedTuple):
@@ -73,15 +74,21 @@ class Gateway:
             response_deserializer=stream_pb.GetLogInfoResponse.FromString,
         )
 
-    async def publish(self, envelopes: Sequence[bytes]) -> ingest_pb.PublishEventsResponse:
+    async def publish(
+        self, envelopes: Sequence[bytes], first_remaining: Sequence[int] = ()
+    ) -> ingest_pb.PublishEventsResponse:
         """Publishes a batch, one result per envelope.
+
+        Args:
+            envelopes: Serialised events.
+            first_remaining: Indices of those that are the first of their entity that there is.
 
         Raises:
             grpc.aio.AioRpcError: It is not known whether anything was appended.
             ValueError: The answer does not fit the question.
         """
         response: ingest_pb.PublishEventsResponse = await self._publish(
-            request(envelopes), timeout=self._timeout_s, metadata=self._metadata
+            request(envelopes, first_remaining), timeout=self._timeout_s, metadata=self._metadata
         )
         if len(response.results) != len(envelopes):
             raise ValueError(
@@ -105,11 +112,14 @@ class Gateway:
         await self._channel.close()
 
 
-def request(envelopes: Sequence[bytes]) -> bytes:
+def request(envelopes: Sequence[bytes], first_remaining: Sequence[int] = ()) -> bytes:
     """Returns the bytes of a PublishEventsRequest that holds *envelopes*."""
     parts: list[bytes] = []
     for envelope in envelopes:
         parts += (_EVENTS_TAG, _varint(len(envelope)), envelope)
+    if first_remaining:
+        packed = b"".join(map(_varint, first_remaining))
+        parts += (_FIRST_REMAINING_TAG, _varint(len(packed)), packed)
     return b"".join(parts)
 
 

@@ -18,7 +18,7 @@ class Options:
         keep_s: Marked rows are deleted when older, unless their entity has changed
             since; 0 keeps them for ever. Must exceed the age of any backup the
             gateway's log may be restored from: what was deleted can't be published
-            again, and an empty log refuses later versions of such an entity.
+            again, and an empty log goes on with later versions of such an entity.
         mark_s: Rows are marked this long after they were published, together; until
             then a crash has them published again, which the gateway answers as
             duplicates. 0 marks every batch at once.

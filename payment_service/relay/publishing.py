@@ -14,7 +14,7 @@ import grpc.aio
 from payhub.events.v1 import event_pb2
 
 from payment_service.db import outbox
-from payment_service.relay import batches, gateway, holding, repair
+from payment_service.relay import batches, beginnings, gateway, holding, repair
 from servicekit import clock as clocks
 from servicekit import failpoints, logs, metrics, storage
 
@@ -79,6 +79,7 @@ class Publisher:
         self._writing: asyncio.Task[None] | None = None
         self._in_writing: list[int] = []
         self._holding = holding.Holding()
+        self._beginnings = beginnings.Beginnings(db, clock)
         self._rows_max = gateway.BATCH_ROWS_MAX
         self._published = registry.counter(
             "payhub_relay_published_total", "Events the gateway answered as being in its log."
@@ -94,6 +95,7 @@ class Publisher:
 
     async def load(self) -> None:
         """Learns from the outbox which entities wait for a refused event."""
+        self._beginnings.clear()
         self._holding.load(
             await self._db.read(lambda conn: outbox.refused(conn, holding.ENTITIES_MAX))
         )
@@ -112,6 +114,7 @@ class Publisher:
             if not go_on():
                 break
             self._wake.clear()
+            await self._beginnings.look()
             rows_max = self._rows_max
             taken = await self._take(self._unwritten(), rows_max)
             if not taken:
@@ -180,12 +183,17 @@ class Publisher:
         if not rows:
             return _Settlement("", [], postponed)
         failpoints.hit("payment_service.relay_before_publish")
+        first = self._beginnings.among(rows)
         try:
-            response = await target.publish([row.envelope for row in rows])
+            response = await target.publish([row.envelope for row in rows], first)
         except grpc.aio.AioRpcError as failure:
+            if failure.code() is grpc.StatusCode.PERMISSION_DENIED:
+                # With the key of a tenant, what needs no right of the relay's goes on.
+                self._beginnings.clear()
             refused = await self._after_failure(rows, failure)
             return _Settlement("", [], postponed + refused)
         failpoints.hit("payment_service.relay_after_publish")
+        self._beginnings.forget([rows[index] for index in first])
         self._rows_max = min(self._rows_max * 2, gateway.BATCH_ROWS_MAX)
         answers = batches.read(rows, response)
         place = gateway.Place(response.log_epoch, response.head_position)
@@ -200,6 +208,7 @@ class Publisher:
         self._discrepancies.inc(_discrepancies(rows, answers))
         if fits:
             self._accept(rows, answers)
+            self._beginnings.ask(answers.unknown)
             postponed += self._refuse(answers.rejected)
         return _Settlement(place.epoch, answers.marks, postponed)
 

@@ -135,10 +135,10 @@ class Client:
         self.streams = event_stream_service_pb2_grpc.EventStreamServiceStub(self.channel)
         self.admin = event_admin_service_pb2_grpc.EventAdminServiceStub(self.channel)
 
-    async def publish(self, *events: event_pb2.Event) -> Any:
+    async def publish(self, *events: event_pb2.Event, first: Sequence[int] = ()) -> Any:
         """PublishEvents."""
         return await self.ingest.PublishEvents(
-            event_ingest_service_pb2.PublishEventsRequest(events=events),
+            event_ingest_service_pb2.PublishEventsRequest(events=events, first_remaining=first),
             metadata=self.metadata,
             timeout=TIMEOUT_S,
         )

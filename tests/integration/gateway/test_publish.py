@@ -179,6 +179,58 @@ async def test_keys_publish_for_their_own_tenant_only(
     assert outcomes(await relay.publish(foreign, event(tenant))) == [APPENDED, APPENDED]
 
 
+async def test_an_entity_may_begin_late(gateway: harness.Gateway, tenant: str) -> None:
+    """What the relay says is the first that there is begins an entity that the log does not
+    know, densely from there on; one that the log knows goes on as ever; a repeat is a duplicate.
+    """
+    relay = gateway.tenant("system", ["events:publish"])
+    own = {n: event(tenant, entity_version=n) for n in range(3, 9)}
+    other = event(tenant, entity_id="pay_2", entity_version=3)
+    refused = await relay.publish(own[5])
+    assert (reasons(refused), refused.results[0].expected_version) == ([VERSION_GAP], 1)
+    begun = await relay.publish(own[5], other, own[6], first=[0])
+    assert outcomes(begun) == [APPENDED, REJECTED, APPENDED]
+    again = await relay.publish(own[5], first=[0])
+    assert (outcomes(again), again.results[0].position) == ([DUPLICATE], begun.results[0].position)
+    gap = await relay.publish(own[8], first=[0])
+    assert (reasons(gap), gap.results[0].expected_version) == ([VERSION_GAP], 7)
+    assert outcomes(await relay.publish(own[7], first=[0])) == [APPENDED]
+    another = event(tenant, entity_version=6)
+    assert reasons(await relay.publish(another, first=[0])) == [VERSION_CONFLICT]
+    late = await relay.publish(own[3], own[8])
+    assert (outcomes(late), late.results[0].position) == ([DUPLICATE, APPENDED], 0)
+    page = await gateway.tenant(tenant).query()
+    assert [one.entity_version for one in page.events] == [5, 6, 7, 8]
+
+
+async def test_the_relay_alone_says_where_an_entity_begins(
+    gateway: harness.Gateway, tenant: str
+) -> None:
+    """Other keys are denied it, and what the batch itself belies is no valid request; nothing of
+    such a batch is appended.
+    """
+    plugin = gateway.keys.add("system", ["events:publish"], plugin_id="p", publish_types=["*"])
+    good, late = event(tenant, entity_version=1), event(tenant, entity_id="b", entity_version=3)
+    for key in (gateway.keys.add(tenant), plugin):
+        with pytest.raises(grpc.RpcError) as denied:
+            await gateway.client(key).publish(good, late, first=[1])
+        assert denied.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        assert harness.reason(denied.value) == "PERMISSION_NOT_GRANTED"
+    relay = gateway.tenant("system", ["events:publish"])
+    earlier, unnumbered = event(tenant, entity_id="b", entity_version=2), event(tenant)
+    for batch, first, path in (
+        ([good, late], [1, 2], "first_remaining[1]"),
+        ([good, late], [1, 1], "first_remaining[1]"),
+        ([good, late, earlier], [1], "first_remaining[0]"),
+        ([good, unnumbered], [0, 1], "first_remaining[1]"),
+    ):
+        with pytest.raises(grpc.RpcError) as invalid:
+            await relay.publish(*batch, first=first)
+        assert invalid.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert harness.violations(invalid.value) == [path]
+    assert len((await gateway.tenant(tenant).query()).events) == 0
+
+
 async def test_racing_publishers_append_once(gateway: harness.Gateway, tenant: str) -> None:
     """The same events from many producers at once are in the log once, without gaps."""
     clients = [gateway.tenant(tenant) for _ in range(4)]

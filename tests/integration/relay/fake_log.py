@@ -40,6 +40,8 @@ class FakeLog(
         spoils: Returns the status that a batch with this event fails with, or None.
         lose_answers: So many more batches are appended and then not answered.
         before_answer: Called after a batch was appended.
+        old: Whether it is of a version that knows no entities that begin late.
+        denies_late: Whether nobody may say that an entity begins late.
     """
 
     def __init__(self) -> None:
@@ -48,6 +50,9 @@ class FakeLog(
         self.spoils: Callable[[event_pb2.Event], grpc.StatusCode | None] = lambda _: None
         self.lose_answers = 0
         self.before_answer: Callable[[], None] = lambda: None
+        self.old = self.denies_late = False
+        # Ids of events that were said to be the first of their entity that there is.
+        self.said_first: list[str] = []
         # Ids as they came, batch by batch, whatever became of them.
         self.batches: list[list[str]] = []
         self.bytes_max = 0
@@ -93,7 +98,11 @@ class FakeLog(
         for event in request.events:
             if code := self.spoils(event):
                 await context.abort(code, "this batch can't be taken")
-        results = [self._publish(event) for event in request.events]
+        first = {request.events[index].id for index in request.first_remaining}
+        self.said_first += sorted(first)
+        if first and self.denies_late:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only the relay may say so")
+        results = [self._publish(event, event.id in first) for event in request.events]
         self.rejected += [one.id for one in results if one.outcome == _Result.OUTCOME_REJECTED]
         self.before_answer()
         if self.lose_answers:
@@ -108,15 +117,17 @@ class FakeLog(
         await _check_key(context)
         return stream_pb.GetLogInfoResponse(log_epoch=self.epoch, head_position=len(self.events))
 
-    def _publish(self, event: event_pb2.Event) -> Any:
+    def _publish(self, event: event_pb2.Event, first: bool) -> Any:
         position = self._positions.get(event.id)
         if position is not None:
             return _Result(id=event.id, outcome=_Result.OUTCOME_DUPLICATE, position=position)
         expected = self._versions.get(_entity(event), 0) + 1
         if event.id in self.poison:
             return _rejected(event, _Result.REJECT_REASON_INVALID)
-        if event.entity_version > expected:
-            return _rejected(event, _Result.REJECT_REASON_ENTITY_VERSION_GAP)
+        begins = first and expected == 1 and not self.old
+        if event.entity_version > expected and not begins:
+            told = 0 if self.old else expected
+            return _rejected(event, _Result.REJECT_REASON_ENTITY_VERSION_GAP, told)
         if event.entity_version < expected:
             return _rejected(event, _Result.REJECT_REASON_ENTITY_VERSION_CONFLICT)
         self._versions[_entity(event)] = event.entity_version
@@ -152,7 +163,11 @@ def _entity(event: event_pb2.Event) -> _Entity:
     return (event.tenant_id, event.entity_type, event.entity_id)
 
 
-def _rejected(event: event_pb2.Event, reason: Any) -> Any:
+def _rejected(event: event_pb2.Event, reason: Any, expected: int = 0) -> Any:
     return _Result(
-        id=event.id, outcome=_Result.OUTCOME_REJECTED, reject_reason=reason, message="as asked"
+        id=event.id,
+        outcome=_Result.OUTCOME_REJECTED,
+        reject_reason=reason,
+        message="as asked",
+        expected_version=expected,
     )

@@ -96,6 +96,13 @@ async def waiting(db: storage.Database) -> dict[str, tuple[int, str]]:
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
+async def leave(db: storage.Database, ids: Sequence[str]) -> None:
+    """Takes rows out of the outbox, as happens when they are old enough."""
+    listed = ", ".join(f"'{one}'" for one in ids)
+    delete = storage.Statement(f"delete from outbox where event_id in ({listed})")
+    assert await db.write(lambda conn: conn.run(delete)) == len(ids)
+
+
 async def assert_in_log(db: storage.Database, log: fake_log.FakeLog) -> None:
     """Every row is marked with its own place in the log, and the log holds nothing twice."""
     expected = {one: (log.epoch, place) for place, one in enumerate(log.ids, 1)}

@@ -27,9 +27,13 @@ def test_entities_ascend_by_version_whatever_their_ids(entities: list[str], rand
         assert own == sorted(own)
 
 
-@given(st.lists(st.integers(min_value=0, max_value=70_000), min_size=1, max_size=4))
-def test_a_spliced_request_is_the_request(sizes: list[int]) -> None:
+@given(
+    st.lists(st.integers(min_value=0, max_value=70_000), min_size=1, max_size=4),
+    st.lists(st.integers(min_value=0, max_value=999), max_size=200),
+)
+def test_a_spliced_request_is_the_request(sizes: list[int], first: list[int]) -> None:
     """Bytes joined by hand parse as the request that the contract describes."""
     events = [event_pb2.Event(id=f"evt_{n}", data=bytes(size)) for n, size in enumerate(sizes)]
-    spliced = gateway.request([event.SerializeToString() for event in events])
-    assert pb.PublishEventsRequest.FromString(spliced) == pb.PublishEventsRequest(events=events)
+    spliced = gateway.request([event.SerializeToString() for event in events], first)
+    request = pb.PublishEventsRequest(events=events, first_remaining=first)
+    assert pb.PublishEventsRequest.FromString(spliced) == request

@@ -28,7 +28,7 @@ from payhub.events.v1 import event_pb2 as payhub_dot_events_dot_v1_dot_event__pb
 from payhub.options.v1 import options_pb2 as payhub_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+payhub/events/v1/event_ingest_service.proto\x12\x10payhub.events.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpayhub/events/v1/event.proto\x1a\x1fpayhub/options/v1/options.proto\"T\n\x14PublishEventsRequest\x12<\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.payhub.events.v1.EventB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x06\x65vents\"\x94\x01\n\x15PublishEventsResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32\x1f.payhub.events.v1.PublishResultR\x07results\x12\x1b\n\tlog_epoch\x18\x02 \x01(\tR\x08logEpoch\x12#\n\rhead_position\x18\x03 \x01(\x04R\x0cheadPosition\"\x96\x05\n\rPublishResult\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x41\n\x07outcome\x18\x02 \x01(\x0e\x32\'.payhub.events.v1.PublishResult.OutcomeR\x07outcome\x12\x1a\n\x08position\x18\x03 \x01(\x04R\x08position\x12;\n\x0b\x61ppend_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nappendTime\x12Q\n\rreject_reason\x18\x05 \x01(\x0e\x32,.payhub.events.v1.PublishResult.RejectReasonR\x0crejectReason\x12\x18\n\x07message\x18\x06 \x01(\tR\x07message\"e\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_APPENDED\x10\x01\x12\x15\n\x11OUTCOME_DUPLICATE\x10\x02\x12\x14\n\x10OUTCOME_REJECTED\x10\x03\"\x84\x02\n\x0cRejectReason\x12\x1d\n\x19REJECT_REASON_UNSPECIFIED\x10\x00\x12#\n\x1fREJECT_REASON_EVENT_ID_CONFLICT\x10\x01\x12)\n%REJECT_REASON_ENTITY_VERSION_CONFLICT\x10\x02\x12$\n REJECT_REASON_ENTITY_VERSION_GAP\x10\x03\x12\"\n\x1eREJECT_REASON_TENANT_FORBIDDEN\x10\x04\x12\x19\n\x15REJECT_REASON_INVALID\x10\x05\x12 \n\x1cREJECT_REASON_TYPE_FORBIDDEN\x10\x06\x32\x9c\x01\n\x12\x45ventIngestService\x12\x85\x01\n\rPublishEvents\x12&.payhub.events.v1.PublishEventsRequest\x1a\'.payhub.events.v1.PublishEventsResponse\"#\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\n\x12\x02\x08<\x92\xb5\x18\x10\n\x0e\x65vents:publishb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+payhub/events/v1/event_ingest_service.proto\x12\x10payhub.events.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpayhub/events/v1/event.proto\x1a\x1fpayhub/options/v1/options.proto\"\x91\x01\n\x14PublishEventsRequest\x12<\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.payhub.events.v1.EventB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x06\x65vents\x12;\n\x0f\x66irst_remaining\x18\x02 \x03(\rB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\x18\x01\"\x05*\x03\x10\xe8\x07R\x0e\x66irstRemaining\"\x94\x01\n\x15PublishEventsResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32\x1f.payhub.events.v1.PublishResultR\x07results\x12\x1b\n\tlog_epoch\x18\x02 \x01(\tR\x08logEpoch\x12#\n\rhead_position\x18\x03 \x01(\x04R\x0cheadPosition\"\xc1\x05\n\rPublishResult\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x41\n\x07outcome\x18\x02 \x01(\x0e\x32\'.payhub.events.v1.PublishResult.OutcomeR\x07outcome\x12\x1a\n\x08position\x18\x03 \x01(\x04R\x08position\x12;\n\x0b\x61ppend_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nappendTime\x12Q\n\rreject_reason\x18\x05 \x01(\x0e\x32,.payhub.events.v1.PublishResult.RejectReasonR\x0crejectReason\x12\x18\n\x07message\x18\x06 \x01(\tR\x07message\x12)\n\x10\x65xpected_version\x18\x07 \x01(\x04R\x0f\x65xpectedVersion\"e\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_APPENDED\x10\x01\x12\x15\n\x11OUTCOME_DUPLICATE\x10\x02\x12\x14\n\x10OUTCOME_REJECTED\x10\x03\"\x84\x02\n\x0cRejectReason\x12\x1d\n\x19REJECT_REASON_UNSPECIFIED\x10\x00\x12#\n\x1fREJECT_REASON_EVENT_ID_CONFLICT\x10\x01\x12)\n%REJECT_REASON_ENTITY_VERSION_CONFLICT\x10\x02\x12$\n REJECT_REASON_ENTITY_VERSION_GAP\x10\x03\x12\"\n\x1eREJECT_REASON_TENANT_FORBIDDEN\x10\x04\x12\x19\n\x15REJECT_REASON_INVALID\x10\x05\x12 \n\x1cREJECT_REASON_TYPE_FORBIDDEN\x10\x06\x32\x9c\x01\n\x12\x45ventIngestService\x12\x85\x01\n\rPublishEvents\x12&.payhub.events.v1.PublishEventsRequest\x1a\'.payhub.events.v1.PublishEventsResponse\"#\x90\x02\x02\x8a\xb5\x18\x08\n\x02\x08\n\x12\x02\x08<\x92\xb5\x18\x10\n\x0e\x65vents:publishb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,18 +37,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PUBLISHEVENTSREQUEST'].fields_by_name['events']._loaded_options = None
   _globals['_PUBLISHEVENTSREQUEST'].fields_by_name['events']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_PUBLISHEVENTSREQUEST'].fields_by_name['first_remaining']._loaded_options = None
+  _globals['_PUBLISHEVENTSREQUEST'].fields_by_name['first_remaining']._serialized_options = b'\272H\017\222\001\014\020\350\007\030\001\"\005*\003\020\350\007'
   _globals['_EVENTINGESTSERVICE'].methods_by_name['PublishEvents']._loaded_options = None
   _globals['_EVENTINGESTSERVICE'].methods_by_name['PublishEvents']._serialized_options = b'\220\002\002\212\265\030\010\n\002\010\n\022\002\010<\222\265\030\020\n\016events:publish'
-  _globals['_PUBLISHEVENTSREQUEST']._serialized_start=190
-  _globals['_PUBLISHEVENTSREQUEST']._serialized_end=274
-  _globals['_PUBLISHEVENTSRESPONSE']._serialized_start=277
-  _globals['_PUBLISHEVENTSRESPONSE']._serialized_end=425
-  _globals['_PUBLISHRESULT']._serialized_start=428
-  _globals['_PUBLISHRESULT']._serialized_end=1090
-  _globals['_PUBLISHRESULT_OUTCOME']._serialized_start=726
-  _globals['_PUBLISHRESULT_OUTCOME']._serialized_end=827
-  _globals['_PUBLISHRESULT_REJECTREASON']._serialized_start=830
-  _globals['_PUBLISHRESULT_REJECTREASON']._serialized_end=1090
-  _globals['_EVENTINGESTSERVICE']._serialized_start=1093
-  _globals['_EVENTINGESTSERVICE']._serialized_end=1249
+  _globals['_PUBLISHEVENTSREQUEST']._serialized_start=191
+  _globals['_PUBLISHEVENTSREQUEST']._serialized_end=336
+  _globals['_PUBLISHEVENTSRESPONSE']._serialized_start=339
+  _globals['_PUBLISHEVENTSRESPONSE']._serialized_end=487
+  _globals['_PUBLISHRESULT']._serialized_start=490
+  _globals['_PUBLISHRESULT']._serialized_end=1195
+  _globals['_PUBLISHRESULT_OUTCOME']._serialized_start=831
+  _globals['_PUBLISHRESULT_OUTCOME']._serialized_end=932
+  _globals['_PUBLISHRESULT_REJECTREASON']._serialized_start=935
+  _globals['_PUBLISHRESULT_REJECTREASON']._serialized_end=1195
+  _globals['_EVENTINGESTSERVICE']._serialized_start=1198
+  _globals['_EVENTINGESTSERVICE']._serialized_end=1354
 # @@protoc_insertion_point(module_scope)

@@ -14,10 +14,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PublishEventsRequest(_message.Message):
-    __slots__ = ("events",)
+    __slots__ = ("events", "first_remaining")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_REMAINING_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
-    def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ...) -> None: ...
+    first_remaining: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., first_remaining: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class PublishEventsResponse(_message.Message):
     __slots__ = ("results", "log_epoch", "head_position")
@@ -30,7 +32,7 @@ class PublishEventsResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[PublishResult, _Mapping]]] = ..., log_epoch: _Optional[str] = ..., head_position: _Optional[int] = ...) -> None: ...
 
 class PublishResult(_message.Message):
-    __slots__ = ("id", "outcome", "position", "append_time", "reject_reason", "message")
+    __slots__ = ("id", "outcome", "position", "append_time", "reject_reason", "message", "expected_version")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OUTCOME_UNSPECIFIED: _ClassVar[PublishResult.Outcome]
@@ -63,10 +65,12 @@ class PublishResult(_message.Message):
     APPEND_TIME_FIELD_NUMBER: _ClassVar[int]
     REJECT_REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     id: str
     outcome: PublishResult.Outcome
     position: int
     append_time: _timestamp_pb2.Timestamp
     reject_reason: PublishResult.RejectReason
     message: str
-    def __init__(self, id: _Optional[str] = ..., outcome: _Optional[_Union[PublishResult.Outcome, str]] = ..., position: _Optional[int] = ..., append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reject_reason: _Optional[_Union[PublishResult.RejectReason, str]] = ..., message: _Optional[str] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, id: _Optional[str] = ..., outcome: _Optional[_Union[PublishResult.Outcome, str]] = ..., position: _Optional[int] = ..., append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reject_reason: _Optional[_Union[PublishResult.RejectReason, str]] = ..., message: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
