@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         if command == "migrate":
-            storage.migrate(configured.database_url.get_secret_value(), gateway.MIGRATIONS)
+            url = configured.database_url.get_secret_value()
+            revision = storage.migrate(url, gateway.MIGRATIONS)
+            sys.stdout.write(f"the database is at revision {revision}\n")
             return 0
         if command == "new-epoch":
             epoch = server.run(gateway.begin_epoch(configured))

@@ -69,7 +69,7 @@ def run(configured: settings.Settings, options: argparse.Namespace) -> int:
     """Runs one command; returns the exit status."""
     match options.command:
         case "migrate":
-            migrate(configured)
+            sys.stdout.write(f"the database is at revision {migrate(configured)}\n")
             return 0
         case "create-key":
             return server.run(create_key(configured, options))
@@ -81,9 +81,9 @@ def run(configured: settings.Settings, options: argparse.Namespace) -> int:
             return server.run(serve(configured))
 
 
-def migrate(configured: settings.Settings) -> None:
-    """Brings the database to the newest schema."""
-    storage.migrate(configured.database_url.get_secret_value(), composition.MIGRATIONS)
+def migrate(configured: settings.Settings) -> str:
+    """Brings the database to the newest schema; returns its revision."""
+    return storage.migrate(configured.database_url.get_secret_value(), composition.MIGRATIONS)
 
 
 async def open_database(configured: settings.Settings) -> storage.Database:

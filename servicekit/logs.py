@@ -214,7 +214,7 @@ def configure(
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Bridge)]
     root.addHandler(_Bridge())
     root.setLevel(max(_State.threshold, LEVELS["info"]))
-    for noisy in ("uvicorn", "uvicorn.error"):
+    for noisy in ("uvicorn", "uvicorn.error", "alembic.runtime.plugins"):
         logging.getLogger(noisy).setLevel(max(_State.threshold, LEVELS["warning"]))
 
 

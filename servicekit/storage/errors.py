@@ -5,6 +5,7 @@ StorageError
 │   ├── StorageOverloaded    too many calls wait already
 │   └── DatabaseInUse        another process holds the SQLite file
 ├── DatabaseUnsuitable   it is of a kind that can't hold what is to be stored
+├── MigrationRefused     the database did not take a migration, which left nothing behind
 ├── SchemaUnknown        a newer version has migrated the database
 ├── SchemaOutdated       migrations that this version needs are missing
 └── CommitUnknown        COMMIT was sent and its answer lost: read back, never rerun
@@ -31,6 +32,10 @@ class DatabaseInUse(StorageUnavailable):
 
 class DatabaseUnsuitable(StorageError):
     """The database can't hold what is to be stored. Nothing was written."""
+
+
+class MigrationRefused(StorageError):
+    """The database did not take a migration. Those before it are applied, of it is nothing."""
 
 
 class SchemaUnknown(StorageError):

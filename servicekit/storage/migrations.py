@@ -10,30 +10,32 @@ import pathlib
 from servicekit.storage import errors, revisions, sqlite
 
 
-def migrate(url: str, script_location: pathlib.Path) -> None:
-    """Brings the database at *url* to the newest revision; does nothing if it is there.
+def migrate(url: str, script_location: pathlib.Path) -> str:
+    """Brings the database at *url* to the newest revision and returns that.
+
+    Does nothing if it is there.
 
     Raises:
         DatabaseInUse: Another process has the SQLite file open.
         DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8.
+        MigrationRefused: It did not take a migration.
         SchemaUnknown: It is at a revision that *script_location* lacks.
         StorageUnavailable: It can't be reached.
-        sqlalchemy.exc.SQLAlchemyError: It refused a migration.
     """
     if url.startswith("sqlite:///"):
         lock = sqlite.lock_file(url.removeprefix("sqlite:///"))
         try:
-            _migrate(url, script_location)
+            return _migrate(url, script_location)
         finally:
             lock.close()
-        return
-    _migrate(url, script_location)
+    return _migrate(url, script_location)
 
 
-def _migrate(url: str, script_location: pathlib.Path) -> None:
+def _migrate(url: str, script_location: pathlib.Path) -> str:
     applied = revisions.applied(url)
-    if applied == {revisions.head_revision(script_location)}:
-        return
+    newest = revisions.head_revision(script_location)
+    if applied == {newest}:
+        return newest
     unknown = applied - revisions.known(script_location).keys()
     if unknown:
         raise errors.SchemaUnknown(
@@ -44,6 +46,7 @@ def _migrate(url: str, script_location: pathlib.Path) -> None:
     from servicekit.storage import upgrade
 
     upgrade.run(url, script_location)
+    return newest
 
 
 def check_migrated(url: str, script_location: pathlib.Path, *, command: str) -> None:

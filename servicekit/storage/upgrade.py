@@ -11,14 +11,22 @@ import alembic.command
 import alembic.config
 import alembic.context
 import sqlalchemy
+import sqlalchemy.exc
+
+from servicekit.storage import errors
 
 # Any number, the same for every Payhub process: migrations of one server run
 # one after the other.
 _ADVISORY_LOCK = 0x7061_7968
+_MAY_NOT = "42501"
 
 
 def run(url: str, script_location: pathlib.Path) -> None:
-    """Runs every migration that the database at *url* lacks."""
+    """Runs every migration that the database at *url* lacks.
+
+    Raises:
+        MigrationRefused: It did not take one.
+    """
     config = alembic.config.Config()
     config.set_main_option("script_location", str(script_location))
     if not url.startswith("sqlite:///"):
@@ -37,8 +45,19 @@ def run(url: str, script_location: pathlib.Path) -> None:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
             connection.commit()
+    except sqlalchemy.exc.DBAPIError as error:
+        raise _refused(error) from error
     finally:
         engine.dispose()
+
+
+def _refused(error: sqlalchemy.exc.DBAPIError) -> errors.MigrationRefused:
+    text = str(error.orig).partition("\n")[0]
+    if getattr(error.orig, "sqlstate", "") == _MAY_NOT:
+        text += ": make the user owner of the database, `alter database … owner to …`"
+    return errors.MigrationRefused(
+        f"the database refused a migration, of which nothing is left behind: {text}"
+    )
 
 
 def run_env() -> None:

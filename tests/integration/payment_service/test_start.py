@@ -13,8 +13,9 @@ from typing import Any
 import psycopg
 
 from deploy import stack
+from payment_service import composition
 from payment_service.usecases.bindings import secrets
-from servicekit import auth
+from servicekit import auth, storage
 from servicekit.storage import sqlite
 from tests.integration.payment_service import process
 
@@ -84,9 +85,14 @@ def test_settings_must_fit_each_other() -> None:
 
 
 def test_the_first_key_is_made_directly_in_the_database(tmp_path: pathlib.Path) -> None:
-    """`migrate` makes the schema, `create-key` prints a secret and nothing else."""
+    """`migrate` makes the schema and says which, `create-key` prints a secret and nothing else."""
     env = {"PAYMENT_SERVICE_DATABASE_URL": f"sqlite:///{tmp_path}/own.db"}
-    assert process.run(env, "migrate").returncode == 0
+    migrated = process.run(env, "migrate")
+    assert migrated.returncode == 0
+    assert (
+        migrated.stdout
+        == f"the database is at revision {storage.head_revision(composition.MIGRATIONS)}\n"
+    )
     arguments = ("create-key", "--tenant", "acme", "--scope", "admin", "--name", "first")
     made = process.run(env, *arguments)
     assert made.returncode == 0

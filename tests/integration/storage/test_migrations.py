@@ -5,6 +5,8 @@ import pathlib
 import sqlite3
 import subprocess
 import sys
+import urllib.parse
+from collections.abc import Callable
 
 import alembic.config
 import alembic.runtime.migration
@@ -12,7 +14,6 @@ import alembic.script
 import psycopg
 import pytest
 import sqlalchemy
-import sqlalchemy.exc
 
 from event_gateway import gateway
 from payment_service import composition
@@ -108,11 +109,29 @@ def test_a_migration_that_breaks_off_leaves_nothing(
 ) -> None:
     """What it had done is undone, so that it can be run again once the cause is gone."""
     change(database_url, f"create table {LATE[location]} (other text)")
-    with pytest.raises(sqlalchemy.exc.SQLAlchemyError):
+    with pytest.raises(storage.MigrationRefused, match=rf"{LATE[location]}.* already exists"):
         storage.migrate(database_url, location)
     change(database_url, f"drop table {LATE[location]}")
     storage.migrate(database_url, location)
     assert revisions.applied(database_url) == {storage.head_revision(location)}
+
+
+def test_a_user_that_may_not_migrate_is_told_what_is_missing(
+    postgres_url: str, new_postgres_database: Callable[[], str], location: pathlib.Path
+) -> None:
+    """Since PostgreSQL 15 nobody but a database's owner makes tables in it."""
+    own = urllib.parse.urlsplit(new_postgres_database())
+    guest = own._replace(netloc=f"guest:guest@{own.netloc.rpartition('@')[2]}").geturl()
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute("create role guest login password 'guest'")
+    try:
+        with pytest.raises(
+            storage.MigrationRefused, match=r"permission denied.*make the user owner"
+        ):
+            storage.migrate(guest, location)
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as server:
+            server.execute("drop role guest")
 
 
 def test_a_database_that_cannot_be_read_is_unavailable(
