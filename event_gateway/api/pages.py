@@ -1,4 +1,4 @@
-"""Page tokens by name or place, and idempotency keys: what several services share.
+"""Page tokens by name or place, idempotency keys, and who calls: what several services share.
 
 Owns their forms. Called by the services of consumers and of webhooks. Never reads a
 database.
@@ -10,9 +10,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from event_gateway import cursor, problems
+from event_gateway import cursor, problems, telling
 from event_gateway.db import commands
-from servicekit import auth
+from servicekit import auth, rpc
 
 
 def encode_name(name: str) -> str:
@@ -66,4 +66,14 @@ def command(principal: auth.Principal, name: str, request: Message) -> commands.
         command=name,
         key=text(key),
         fingerprint=cursor.fingerprint(bare.SerializeToString(deterministic=True)),
+    )
+
+
+def by(principal: auth.Principal, now_us: int, key: str = "") -> telling.By:
+    """Returns who makes the call being served, for the events of what it changes."""
+    return telling.By(
+        actor=f"key:{principal.key_id}",
+        now_us=now_us,
+        key=key,
+        request_id=rpc.current().request_id,
     )

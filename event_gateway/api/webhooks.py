@@ -13,7 +13,7 @@ import grpc.aio
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import webhook_service_pb2 as pb
 
-from event_gateway import cursor, places, problems, splice
+from event_gateway import cursor, places, problems, splice, telling
 from event_gateway.api import pages, webhook_views
 from event_gateway.consumers import groups
 from event_gateway.db import commands, consumers, webhook_log, webhooks
@@ -335,10 +335,8 @@ class Webhooks:
     def _told(self, principal: auth.Principal, endpoint_id: str) -> None:
         self._groups.poke(principal.tenant_id, endpoint_id)
 
-    def _by(self, principal: auth.Principal, key: str = "") -> changes.By:
-        return changes.By(
-            actor=f"key:{principal.key_id}", now_us=self._around.time.now_us(), key=key
-        )
+    def _by(self, principal: auth.Principal, key: str = "") -> telling.By:
+        return pages.by(principal, self._around.time.now_us(), key)
 
 
 def _found(

@@ -4,20 +4,10 @@ Owns what belongs together when an endpoint is made, changed, disabled or delete
 Called by the API and by workers with a connection. Never decides whether to.
 """
 
-import dataclasses
-
-from event_gateway.db import append, consumers, read, webhooks
+from event_gateway import telling
+from event_gateway.db import consumers, read, webhooks
 from event_gateway.webhooks_out import definition
 from servicekit import storage
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class By:
-    """Who changes something, when, and under which idempotency key."""
-
-    actor: str
-    now_us: int
-    key: str = ""
 
 
 def make(
@@ -28,7 +18,7 @@ def make(
     *,
     secrets: bytes,
     floor: int,
-    by: By,
+    by: telling.By,
 ) -> None:
     """Makes an endpoint that begins after position *floor*."""
     webhooks.add(
@@ -58,7 +48,7 @@ def change(
     endpoint: definition.Endpoint,
     *,
     verb: str,
-    by: By,
+    by: telling.By,
     secrets: bytes | None = None,
 ) -> None:
     """Replaces what an endpoint says; *verb* names its event. Enabling one that was disabled
@@ -92,7 +82,7 @@ def change(
     )
 
 
-def delete(conn: storage.Connection, stored: webhooks.Endpoint, *, by: By) -> None:
+def delete(conn: storage.Connection, stored: webhooks.Endpoint, *, by: telling.By) -> None:
     """Deletes an endpoint, its secrets, its log and its consumer."""
     webhooks.delete(conn, stored)
     consumers.delete(conn, stored.tenant_id, stored.endpoint_id)
@@ -115,18 +105,10 @@ def _tell(
     *,
     verb: str,
     version: int,
-    by: By,
+    by: telling.By,
 ) -> None:
-    made = definition.event(
-        tenant_id,
-        endpoint_id,
-        endpoint,
-        verb=verb,
-        version=version,
-        now_us=by.now_us,
-        actor=by.actor,
-        key=by.key,
+    entity = telling.Entity(
+        tenant_id=tenant_id, kind="webhook_endpoint", id=endpoint_id, version=version
     )
-    result = append.append(conn, [made], by.now_us)
-    outcome = result.verdicts[0].outcome
-    assert outcome is append.Outcome.APPENDED, "the revision numbers the endpoint's events"
+    content = definition.told(endpoint_id, endpoint)
+    telling.tell(conn, f"webhook_endpoint.{verb}", entity, content, by=by)

@@ -1,10 +1,9 @@
-"""An endpoint's definition: its defaults, the consumer behind it, the events about it.
+"""An endpoint's definition: its defaults, the consumer behind it, what events say of it.
 
 Owns what an endpoint may say beyond the rules in the contract. Called by the API and
 by workers. Never reads a database.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 
@@ -14,9 +13,9 @@ from payhub.events.v1 import webhook_pb2 as pb
 
 from event_gateway import splice
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.db import consumers, rows, webhooks
+from event_gateway.db import consumers, webhooks
 from event_gateway.webhooks_out import guard
-from servicekit import errors, ids
+from servicekit import errors
 
 # Of the consumer: sent while enabled, looked at by nobody otherwise. Events wait for a paused
 # endpoint and pass a disabled one by.
@@ -168,42 +167,8 @@ def consumer(endpoint_id: str, endpoint: Endpoint) -> bytes:
     )
 
 
-def event(
-    tenant_id: str,
-    endpoint_id: str,
-    endpoint: Endpoint,
-    *,
-    verb: str,
-    version: int,
-    now_us: int,
-    actor: str,
-    key: str = "",
-) -> rows.Candidate:
-    """Returns the event about a change of an endpoint: its snapshot, without secrets."""
+def told(endpoint_id: str, endpoint: Endpoint) -> bytes:
+    """Returns what an event says of an endpoint, as JSON: its snapshot, without secrets."""
     snapshot = json_format.MessageToDict(endpoint, preserving_proto_field_name=True)
     content = {"endpoint": {**snapshot, "id": endpoint_id}}
-    made = event_pb2.Event(
-        id=ids.new_id("evt"),
-        type=f"webhook_endpoint.{verb}",
-        type_version=1,
-        source="event_gateway",
-        tenant_id=tenant_id,
-        entity_type="webhook_endpoint",
-        entity_id=endpoint_id,
-        entity_version=version,
-        occur_time=splice.timestamp(now_us),
-        content_type="application/json",
-        data=json.dumps(content, separators=(",", ":"), sort_keys=True).encode(),
-        cause=event_pb2.Cause(actor=actor, idempotency_key=key),
-    )
-    body = splice.content(made)
-    return rows.Candidate(
-        event_id=made.id,
-        tenant_id=tenant_id,
-        type_name=made.type,
-        entity_type=made.entity_type,
-        entity_id=made.entity_id,
-        entity_version=version,
-        body=body,
-        content_hash=hashlib.sha256(body).digest(),
-    )
+    return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()

@@ -13,6 +13,7 @@ import prometheus_client
 from payhub.events.v1 import consumer_pb2, webhook_pb2
 from payhub.events.v1 import consumer_service_pb2 as service_pb
 
+from event_gateway import telling
 from event_gateway.consumers import group, policy
 from event_gateway.db import webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, payload, secrets, sender, signing
@@ -211,7 +212,7 @@ class Worker:
                 stored,
                 definition.disabled(found, why),
                 verb="disabled",
-                by=changes.By(actor=_ACTOR, now_us=now_us),
+                by=telling.By(actor=_ACTOR, now_us=now_us),
             )
             return True
 

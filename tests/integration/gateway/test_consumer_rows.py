@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 from payhub.events.v1 import consumer_pb2, webhook_pb2
 
-from event_gateway import gateway, watching
+from event_gateway import gateway, telling, watching
 from event_gateway.consumers import definition as consumer_definition
 from event_gateway.consumers import (
     policy,
@@ -141,7 +141,7 @@ async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
-    by = changes.By(actor="test", now_us=1)
+    by = telling.By(actor="test", now_us=1)
     registry = metrics.Metrics()
     watch = watching.Watch(database, lambda: 7, registry)
     given = webhook_pb2.WebhookEndpoint(url="https://example.com/")
@@ -248,7 +248,7 @@ async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> Non
     on = one_group.Running(database)
     given = webhook_pb2.WebhookEndpoint(url="https://example.com/")
     endpoint = definition.complete(given, plain_http=False, private=False)
-    by = changes.By(actor="test", now_us=1)
+    by = telling.By(actor="test", now_us=1)
 
     def answer(conn: storage.Connection, position: int, *, redacted: bool = False) -> None:
         sent = webhook_log.Delivery(
