@@ -119,7 +119,12 @@ def make_log(
         time=time,
         reads=asyncio.Semaphore(settings.catch_up_reads_max),
     )
-    running = consumer_groups.Groups(around, owner=origin, lease_s=settings.consumer_lease_s)
+    running = consumer_groups.Groups(
+        around,
+        owner=origin,
+        lease_s=settings.consumer_lease_s,
+        on_event=lambda: follow.kick(),
+    )
 
     def news() -> None:
         streams.news()
@@ -279,6 +284,7 @@ def _consumer_api(log: Log, forward: forwarding.Forwarder) -> server.Registrar:
     manage = consumer_admin.Administration(
         log.places,
         log.running,
+        on_event=log.tail.kick,
         time=log.time,
         kept_s=settings.retention_s * settings.retention_for_consumers,
     )

@@ -16,6 +16,8 @@ from event_gateway.db import append, rows
 from servicekit import ids, storage
 
 SOURCE = "event_gateway"
+# What the contract allows an event to carry.
+DATA_BYTES_MAX = 256 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

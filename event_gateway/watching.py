@@ -8,7 +8,7 @@ changes anything.
 import asyncio
 from collections.abc import Callable
 
-from event_gateway.api import consumer_admin
+from event_gateway.consumers import changes
 from event_gateway.db import consumers
 from servicekit import loop, metrics, storage
 
@@ -67,6 +67,6 @@ def _look(conn: storage.Connection) -> tuple[int | None, int, int, int]:
     return (
         consumers.lowest_floor(conn),
         consumers.count_overtaken(conn),
-        consumers.count_parked(conn, consumer_admin.KIND, COUNT_MAX),
+        consumers.count_parked(conn, changes.KIND, COUNT_MAX),
         consumers.count_disabled(conn),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from google.protobuf import duration_pb2, message
 from payhub.admin.v1 import default_provider_events_pb2, key_events_pb2
 from payhub.events.v1 import (
+    consumer_events_pb2,
     event_pb2,
     event_stream_service_pb2,
     event_stream_service_pb2_grpc,
@@ -48,6 +49,7 @@ Payload = (
     | key_events_pb2.KeyEvent
     | retry_policy_events_pb2.RetryPolicyEvent
     | default_provider_events_pb2.DefaultProviderEvent
+    | consumer_events_pb2.ConsumerEvent
 )
 
 _KINDS: tuple[type[Payload], ...] = (
@@ -65,6 +67,7 @@ _KINDS: tuple[type[Payload], ...] = (
     key_events_pb2.KeyEvent,
     retry_policy_events_pb2.RetryPolicyEvent,
     default_provider_events_pb2.DefaultProviderEvent,
+    consumer_events_pb2.ConsumerEvent,
 )
 _PAYLOADS: dict[str, type[Payload]] = {kind.DESCRIPTOR.full_name: kind for kind in _KINDS}
 

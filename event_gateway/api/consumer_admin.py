@@ -5,6 +5,7 @@ gRPC behind the pipeline. The database decides; whoever runs the consumer takes
 over what changed.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -13,14 +14,13 @@ from payhub.events.v1 import consumer_pb2, event_pb2
 from payhub.events.v1 import consumer_service_pb2 as pb
 from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
-from event_gateway import cursor, grants, matching, places, problems, splice
+from event_gateway import cursor, grants, matching, places, problems, splice, telling
 from event_gateway.api import consumers as consuming
 from event_gateway.api import pages, queries
-from event_gateway.consumers import definition, groups
+from event_gateway.consumers import changes, definition, groups
 from event_gateway.db import commands, consumers, progress, read
 from servicekit import auth, clock, errors, rpc, storage
 
-KIND = "consumer"
 CONSUMERS_MAX = 1_000
 PAGE_SIZE_DEFAULT = 50
 # One page of parked events, like one response of a stream.
@@ -37,6 +37,7 @@ class Administration:
     Args:
         checked: Checks start points.
         running: Told when a row has changed.
+        on_event: Called after a transaction that appended to the log.
         time: For creation times.
         kept_s: How long the log keeps what a consumer has not dealt with, seconds; 0: for ever.
     """
@@ -46,9 +47,11 @@ class Administration:
         checked: places.Places,
         running: groups.Groups,
         *,
+        on_event: Callable[[], None],
         time: clock.Clock,
         kept_s: float = 0.0,
     ) -> None:
+        self._on_event = on_event
         self._places = checked
         self._database = checked.database
         self._groups = running
@@ -74,10 +77,10 @@ class Administration:
             found = await self._database.read(
                 lambda conn: consumers.get(conn, principal.tenant_id, made.name)
             )
-            if found is None or found.kind != KIND or found.definition != encoded:
+            if found is None or found.kind != changes.KIND or found.definition != encoded:
                 raise
             return pb.CreateConsumerResponse(consumer=definition.shown(found))
-        now_us = self._time.now_us()
+        by = self._by(principal)
 
         def create(conn: storage.Connection) -> consumers.Stored:
             stored = consumers.get(conn, principal.tenant_id, made.name)
@@ -86,22 +89,14 @@ class Administration:
                     raise errors.overloaded(
                         f"the tenant has {CONSUMERS_MAX} consumers already", retry_after_s=60.0
                     )
-                consumers.create(
-                    conn,
-                    principal.tenant_id,
-                    made.name,
-                    kind=KIND,
-                    definition=encoded,
-                    floor=floor,
-                    idle_expiry_us=made.idle_expiry.ToMicroseconds(),
-                    now_us=now_us,
-                )
-                stored = consumers.get(conn, principal.tenant_id, made.name)
+                stored = changes.make(conn, principal.tenant_id, made, floor=floor, by=by)
+            stored = stored or consumers.get(conn, principal.tenant_id, made.name)
             assert stored is not None, "it was made or found just now"
             return stored
 
         stored = await self._database.write(create)
-        if stored.kind != KIND or stored.definition != encoded:
+        self._told(principal, made.name)
+        if stored.kind != changes.KIND or stored.definition != encoded:
             raise problems.consumer_exists(made.name)
         return pb.CreateConsumerResponse(consumer=definition.shown(stored))
 
@@ -121,7 +116,9 @@ class Administration:
         size = request.page_size or PAGE_SIZE_DEFAULT
 
         def page(conn: storage.Connection) -> pb.ListConsumersResponse:
-            rows = consumers.page(conn, principal.tenant_id, KIND, after=after, rows=size + 1)
+            rows = consumers.page(
+                conn, principal.tenant_id, changes.KIND, after=after, rows=size + 1
+            )
             shown = [
                 self._described(conn, each, consumers.BACKLOG_ROWS_EACH) for each in rows[:size]
             ]
@@ -141,6 +138,7 @@ class Administration:
         if "filter" in paths:
             queries.checked_tenants(principal, given.filter)
             given.filter.CopyFrom(grants.readable(principal, given.filter))
+        by = self._by(principal)
 
         def update(conn: storage.Connection) -> consumers.Stored:
             stored = _locked(conn, principal, given.name)
@@ -150,16 +148,10 @@ class Administration:
             if after == before:
                 return stored
             _check_etag(given.etag, stored)
-            consumers.update(
-                conn,
-                stored,
-                definition.encode(after),
-                idle_expiry_us=after.idle_expiry.ToMicroseconds(),
-            )
-            return _found(conn, principal, given.name)
+            return changes.change(conn, stored, after, by=by)
 
         stored = await self._database.write(update)
-        self._groups.poke(principal.tenant_id, given.name)
+        self._told(principal, given.name)
         return pb.UpdateConsumerResponse(consumer=definition.shown(stored))
 
     async def delete(
@@ -167,17 +159,18 @@ class Administration:
     ) -> pb.DeleteConsumerResponse:
         """Deletes a consumer, if there is one."""
         principal: auth.Principal = rpc.current().principal
+        by = self._by(principal)
 
         def delete(conn: storage.Connection) -> None:
             stored = consumers.lock(conn, principal.tenant_id, pages.text(request.name))
-            if stored is None or stored.kind != KIND:
+            if stored is None or stored.kind != changes.KIND:
                 return
             definition.check_access(principal, definition.read(stored))
             _check_etag(request.etag, stored)
-            consumers.delete(conn, principal.tenant_id, request.name)
+            changes.delete(conn, stored, by=by)
 
         await self._database.write(delete)
-        self._groups.poke(principal.tenant_id, request.name)
+        self._told(principal, request.name)
         return pb.DeleteConsumerResponse()
 
     async def seek(
@@ -188,6 +181,7 @@ class Administration:
         if not request.dry_run and not request.idempotency_key:
             raise errors.invalid_field("idempotency_key", "is needed unless dry_run is set")
         floor = await self._position(request.target, "target")
+        by = self._by(principal, request.idempotency_key)
 
         def seek(conn: storage.Connection) -> pb.SeekConsumerResponse:
             command = None
@@ -209,7 +203,7 @@ class Administration:
                 backlog=backlog.count,
             )
             if command is not None:
-                consumers.seek(conn, stored, floor, discard_parked=request.discard_parked)
+                changes.seek(conn, stored, floor, discard_parked=request.discard_parked, by=by)
                 commands.keep(conn, command, response.SerializeToString())
             return response
 
@@ -219,7 +213,7 @@ class Administration:
             response = await commands.carry_out(self._database, seek)
         except commands.KeyReused:
             raise problems.key_reused() from None
-        self._groups.poke(principal.tenant_id, request.name)
+        self._told(principal, request.name)
         return response
 
     async def list_parked(
@@ -265,6 +259,7 @@ class Administration:
         if bool(request.positions) == request.all:
             raise errors.invalid_field("positions", "give positions, or all")
         again = request.resolution == _Resolution.RESOLUTION_RETRY
+        by = self._by(principal)
 
         def resolve(conn: storage.Connection) -> pb.ResolveParkedEventsResponse:
             stored = _locked(conn, principal, request.consumer)
@@ -274,15 +269,25 @@ class Administration:
                 chosen = progress.parked(*which, after=-1, rows=RESOLVED_MAX, bare=True)
             else:
                 chosen = progress.parked_at(*which, set(request.positions))
-            resolved, released = progress.resolve(conn, stored, chosen, again=again)
+            done = changes.resolve(conn, stored, chosen, again=again, by=by)
             left = bool(progress.parked(*which, after=-1, rows=1, bare=True))
             return pb.ResolveParkedEventsResponse(
-                resolved=resolved, released=released, remaining=left and request.all
+                resolved=len(done.positions),
+                released=done.released,
+                remaining=left and request.all,
             )
 
         response = await self._database.write(resolve)
-        self._groups.poke(principal.tenant_id, request.consumer)
+        self._told(principal, request.consumer)
         return response
+
+    def _told(self, principal: auth.Principal, name: str) -> None:
+        """Wakes who runs the consumer, and who follows the log."""
+        self._groups.poke(principal.tenant_id, name)
+        self._on_event()
+
+    def _by(self, principal: auth.Principal, key: str = "") -> telling.By:
+        return pages.by(principal, self._time.now_us(), key)
 
     async def _position(self, start: stream_pb.StartPoint, path: str) -> int:
         return (await self._places.start(start, path)).position
@@ -357,14 +362,14 @@ def register(server: grpc.aio.Server, members: consuming.Consuming, admin: Admin
 
 def _found(conn: storage.Connection, principal: auth.Principal, name: str) -> consumers.Stored:
     stored = consumers.get(conn, principal.tenant_id, pages.text(name))
-    if stored is None or stored.kind != KIND:
+    if stored is None or stored.kind != changes.KIND:
         raise errors.not_found("consumer", name)
     return stored
 
 
 def _locked(conn: storage.Connection, principal: auth.Principal, name: str) -> consumers.Stored:
     stored = consumers.lock(conn, principal.tenant_id, pages.text(name))
-    if stored is None or stored.kind != KIND:
+    if stored is None or stored.kind != changes.KIND:
         raise errors.not_found("consumer", name)
     return stored
 

@@ -7,15 +7,18 @@ uses. Called by the API and the background of the gateway.
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 
-from event_gateway import problems
-from event_gateway.consumers import group, member, source
+from event_gateway import problems, telling
+from event_gateway.consumers import changes, group, member, source
 from event_gateway.db import commands, consumers, progress, read
 from servicekit import clock, errors, logs, storage
 
 TIDY_EVERY_S = 60.0
 # Consumers that are given back at a time.
 LEAVING_MAX = 32
+# Who deletes a consumer that nobody uses, in its event.
+ACTOR = "gateway"
 # With many consumers a burst of news wakes them once.
 _NEWS_EVERY_S = 0.002
 
@@ -38,10 +41,19 @@ class Groups:
         around: What groups use.
         owner: This process, in the rows of its consumers.
         lease_s: How long others wait for a process that died, seconds.
+        on_event: Called after a transaction that appended to the log.
     """
 
-    def __init__(self, around: source.Surroundings, *, owner: str, lease_s: float) -> None:
+    def __init__(
+        self,
+        around: source.Surroundings,
+        *,
+        owner: str,
+        lease_s: float,
+        on_event: Callable[[], None],
+    ) -> None:
         self.owner = owner
+        self._on_event = on_event
         self._lease_s = lease_s
         # Where the other replicas reach this one; known once it listens.
         self.endpoint = ""
@@ -193,9 +205,12 @@ class Groups:
                 each.changed(*answer)
 
     async def _tidy(self) -> None:
-        gone = await self._around.database.write(consumers.delete_idle)
+        by = telling.By(actor=ACTOR, now_us=self._time.now_us())
+        gone = await self._around.database.write(lambda conn: changes.delete_idle(conn, by=by))
         for tenant_id, name in gone:
             _log.info("deleted a consumer that nobody used", consumer=name, tenant_id=tenant_id)
+        if gone:
+            self._on_event()
         await self._around.database.write(commands.forget_old)
         for tenant_id, name in await self._around.database.read(consumers.nearly_overtaken):
             _log.warning(

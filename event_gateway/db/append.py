@@ -81,6 +81,10 @@ _ENTITY_HEADS = storage.Statement(
        join entity_head h on h.tenant_id = w.tenant_id and h.entity_type = w.entity_type
          and h.entity_id = w.entity_id""",
 )
+_VERSION = storage.Statement(
+    "select version from entity_head where tenant_id = :tenant_id "
+    "and entity_type = :entity_type and entity_id = :entity_id"
+)
 # Whether old versions are in the log under another id: asked only when a
 # producer sends one that its entity has passed.
 _HELD_VERSIONS = storage.Statement(
@@ -130,6 +134,15 @@ def append(
         head=judge.head,
         append_us=append_us,
     )
+
+
+def next_version(conn: storage.Connection, tenant_id: str, entity_type: str, entity_id: str) -> int:
+    """Returns the version that comes next of an entity; others append after this transaction."""
+    conn.one(_LOCK_HEAD)
+    row = conn.one(
+        _VERSION, {"tenant_id": tenant_id, "entity_type": entity_type, "entity_id": entity_id}
+    )
+    return 1 + (row[0] if row else 0)
 
 
 class _Judge:

@@ -137,10 +137,12 @@ _RELEASE = storage.Statement(
 _ORPHANS = storage.Statement(
     "update consumer set owner = '', owner_endpoint = '', lease_until_us = 0 where owner <> ''"
 )
-_IDLE = storage.Statement(
-    "select tenant_id, name from consumer where idle_expiry_us > 0 and lease_until_us <= {now_us} "
+_IDLE_ROWS = (
+    f"{_COLUMNS} where idle_expiry_us > 0 and lease_until_us <= {{now_us}} "
     "and active_us + idle_expiry_us <= {now_us} limit 100"
 )
+# What another gateway deletes at this moment, or a member takes, is not idle any more.
+_LOCK_IDLE = storage.Statement(_IDLE_ROWS, postgresql=f"{_IDLE_ROWS} for update skip locked")
 _NEARLY_OVERTAKEN = storage.Statement(
     "select tenant_id, name from consumer where floor < :bound "
     f"and kind <> '{PASSED_BY}' order by floor limit 20"
@@ -314,12 +316,9 @@ def adopt_orphans(conn: storage.Connection) -> None:
         conn.run(_ORPHANS)
 
 
-def delete_idle(conn: storage.Connection) -> list[tuple[str, str]]:
-    """Deletes consumers that no member asked for in time; returns tenants and names."""
-    gone = [(row[0], row[1]) for row in conn.all(_IDLE)]
-    for tenant_id, name in gone:
-        delete(conn, tenant_id, name)
-    return gone
+def lock_idle(conn: storage.Connection) -> list[Stored]:
+    """Returns up to 100 consumers that no member asked for in time, as `lock` does."""
+    return [_stored(row) for row in conn.all(_LOCK_IDLE)]
 
 
 def nearly_overtaken(conn: storage.Connection) -> list[tuple[str, str]]:

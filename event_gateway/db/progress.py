@@ -49,6 +49,14 @@ class Parked:
     skipped: int
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Which parked events were put back or dropped as was asked, and how many others followed."""
+
+    positions: list[int]
+    released: int
+
+
 _ONE = "tenant_id = :tenant_id and name = :name"
 _RETRIES = storage.Statement(
     "select position, entity_key, attempts, due_us, reason, extra from consumer_retry "
@@ -274,18 +282,14 @@ def parked_at(
 
 def resolve(
     conn: storage.Connection, stored: consumers.Stored, chosen: Iterable[Parked], *, again: bool
-) -> tuple[int, int]:
-    """Puts parked events back (*again*) or drops them, and puts back what they held up.
-
-    Returns:
-        How many of *chosen* were resolved, and how many others followed.
-    """
+) -> Resolved:
+    """Puts parked events back (*again*) or drops them, and puts back what they held up."""
     which = {"tenant_id": stored.tenant_id, "name": stored.name}
     gone: list[Parked] = []
-    asked: collections.Counter[str] = collections.Counter()
+    asked: dict[str, list[int]] = collections.defaultdict(list)
     for each in chosen:
         if each.blocked and again:
-            asked[each.entity_key] += 1
+            asked[each.entity_key].append(each.position)
         else:
             gone.append(each)
     back = [{**which, "position": each.position} for each in gone if again and not each.skipped]
@@ -293,7 +297,7 @@ def resolve(
         conn.run_many(_PUT_BACK, back)
     if gone:
         conn.run_many(_UNPARK, [{**which, "position": each.position} for each in gone])
-    resolved, released = len(gone), 0
+    resolved, released = [each.position for each in gone], 0
     for key in sorted({each.entity_key for each in gone if not each.skipped}):
         of_key = {**which, "entity_key": key}
         roots = conn.one(_ROOTS_OF, of_key)
@@ -302,10 +306,10 @@ def resolve(
         conn.run(_PUT_BACK_BLOCKED, of_key)
         followed = conn.run(_UNPARK_BLOCKED, of_key)
         resolved += asked[key]
-        released += followed - asked[key]
+        released += followed - len(asked[key])
     if resolved or released:
         consumers.touch(conn, stored)
-    return resolved, released
+    return Resolved(positions=resolved, released=released)
 
 
 def forget_parked(

@@ -21,7 +21,7 @@ def one(conn: storage.Connection, behind: consumers.Stored, event_id: str) -> in
     """
     parked = _given_up(conn, behind, event_id)
     if parked:
-        return progress.resolve(conn, behind, parked, again=True)[0]
+        return len(progress.resolve(conn, behind, parked, again=True).positions)
     found = webhooks.event_at(conn, behind.tenant_id, event_id)
     if found is None:
         raise errors.not_found("event", event_id)
@@ -63,7 +63,7 @@ def given_up_since(conn: storage.Connection, behind: consumers.Stored, since_us:
     chosen = progress.parked_since(
         conn, behind.tenant_id, behind.name, since_us=since_us, rows=RETRIED_MAX
     )
-    return progress.resolve(conn, behind, chosen, again=True)[0]
+    return len(progress.resolve(conn, behind, chosen, again=True).positions)
 
 
 def everything_after(conn: storage.Connection, behind: consumers.Stored, floor: int) -> int:

@@ -37,6 +37,7 @@ RESERVED = frozenset(
         "binding",
         "webhook",
         "webhook_endpoint",
+        "consumer",
         "api_key",
         "retry_policy",
         "default_provider",

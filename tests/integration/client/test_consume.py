@@ -16,6 +16,8 @@ from servicekit import ports
 from tests.integration.client import conftest
 from tests.integration.gateway import harness, receiving
 
+PUBLISHED = payhub_client.EventFilter(types=["payment.*"])
+
 
 async def test_a_member_survives_kill_and_restart_of_the_gateway(tmp_path: pathlib.Path) -> None:
     """Across kill -9 and a graceful restart every event is dealt with in the order of its entity;
@@ -46,10 +48,10 @@ async def test_a_member_survives_kill_and_restart_of_the_gateway(tmp_path: pathl
             gateway.target, key=key, events_target=gateway.target, backoff=conftest.BACKOFF
         ) as client:
             await client.consumers.create(
-                "work", start="oldest", ack_timeout_s=2.0, retry_backoff_s=[0.05]
+                "work", PUBLISHED, start="oldest", ack_timeout_s=2.0, retry_backoff_s=[0.05]
             )
             with pytest.raises(errors.StateConflict):
-                await client.consumers.create("work", start="newest")
+                await client.consumers.create("work", PUBLISHED, start="newest")
             done: dict[str, list[int]] = {}
             attempts: list[int] = []
 
@@ -95,7 +97,7 @@ async def test_any_text_may_be_given_as_a_reason(tmp_path: pathlib.Path) -> None
         async with payhub_client.Client(
             gateway.target, key=publisher.key, events_target=gateway.target
         ) as client:
-            await client.consumers.create("work", start="oldest", retry_backoff_s=[0.05])
+            await client.consumers.create("work", PUBLISHED, start="oldest", retry_backoff_s=[0.05])
             async with client.consume("work") as work:
                 first = await anext(work)
                 for wrong in (-1.0, 200_000.0, float("nan")):
@@ -120,7 +122,7 @@ async def test_leaving_gives_back_and_a_taken_name_is_told(tmp_path: pathlib.Pat
         async with payhub_client.Client(
             gateway.target, key=publisher.key, events_target=gateway.target
         ) as client:
-            await client.consumers.create("work", start="oldest")
+            await client.consumers.create("work", PUBLISHED, start="oldest")
             async with client.consume("work", member="a") as work:
                 first = await anext(work)
                 await first.ack()

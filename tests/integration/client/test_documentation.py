@@ -17,6 +17,7 @@ from payhub.payments.v1 import payment_pb2
 from typer import main
 
 from benchmarks import report
+from event_gateway.consumers import changes
 from payctl import commands, session
 from payhub_client import events
 from payment_service.domain import plugins
@@ -166,6 +167,7 @@ def test_the_catalogue_has_every_type_of_event_and_no_other() -> None:
     told |= {
         f"webhook_endpoint.{verb}" for verb in re.findall(r'verb="(\w+)"', code["event_gateway"])
     }
+    told |= {f"consumer.{change}" for change in changes.Change}
     # As the provider calls what it notices.
     told |= {"subscription.trial_ending"}
     rows = "\n".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))

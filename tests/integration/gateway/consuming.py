@@ -18,6 +18,8 @@ from tests.integration.gateway import harness
 
 Settlement = consumer_pb2.Settlement
 OLDEST = {"anchor": "ANCHOR_OLDEST"}
+# What tests publish: without it, a consumer gets the events about itself, too.
+PUBLISHED = {"types": ["payment.*", "refund.*"]}
 
 
 class Member:
@@ -107,8 +109,14 @@ class Member:
 
 
 async def make(client: harness.Client, **over: Any) -> str:
-    """Makes a consumer of everything from the oldest event on; returns its name."""
-    fields = {"name": "ledger", "start": OLDEST, "retry_backoff": [{}], **over}
+    """Makes a consumer of what tests publish, from the oldest event on; returns its name."""
+    fields = {
+        "name": "ledger",
+        "filter": PUBLISHED,
+        "start": OLDEST,
+        "retry_backoff": [{}],
+        **over,
+    }
     answer = await client.ask("CreateConsumer", consumer=fields)
     return str(answer.consumer.name)
 

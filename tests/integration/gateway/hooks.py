@@ -35,6 +35,9 @@ async def logged(client: harness.Client, made: Any, **where: Any) -> list[Any]:
 
 async def events_about(client: harness.Client) -> list[str]:
     """Returns the types of the events about endpoints."""
-    page = await client.query(filter={"types": ["webhook_endpoint.*"]})
+    # The consumer behind an endpoint tells nothing of its own.
+    page = await client.query(filter={"types": ["webhook_endpoint.*", "consumer.*"]})
     assert [each.entity_version for each in page.events] == list(range(1, len(page.events) + 1))
+    asked = [each for each in page.events if each.cause.actor != "webhooks"]
+    assert all(each.cause.correlation_id for each in asked)
     return [each.type.partition(".")[2] for each in page.events]

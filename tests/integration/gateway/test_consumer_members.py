@@ -165,7 +165,7 @@ async def test_giving_back_holds_up_no_lease(
     many these are and however long that takes.
     """
     monkeypatch.setattr(group, "IDLE_S", 0.0)
-    running = groups.Groups(on.around, owner="x", lease_s=6.0)
+    running = groups.Groups(on.around, owner="x", lease_s=6.0, on_event=lambda: None)
     # The lease of the busy one is the youngest.
     names = [*(f"idle_{number}" for number in range(groups.LEAVING_MAX + 5)), "busy"]
     made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer(name="a")))

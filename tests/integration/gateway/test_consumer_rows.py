@@ -10,6 +10,7 @@ import pytest
 from payhub.events.v1 import consumer_pb2, webhook_pb2
 
 from event_gateway import gateway, telling, watching
+from event_gateway.consumers import changes as consumer_changes
 from event_gateway.consumers import definition as consumer_definition
 from event_gateway.consumers import (
     policy,
@@ -43,6 +44,7 @@ async def test_one_owner_at_a_time_and_idle_ones_go(database_url: str) -> None:
             conn, stored, members=1, outstanding=2, active=False, lease_us=LEASE_US
         )
 
+    idle = functools.partial(consumer_changes.delete_idle, by=telling.By(actor="x", now_us=1))
     try:
         for name, idle_us in (("a", 1), ("b", 0)):
             await database.write(
@@ -60,7 +62,7 @@ async def test_one_owner_at_a_time_and_idle_ones_go(database_url: str) -> None:
         first = await database.write(lambda conn: take(conn, "x"))
         assert (first.owner, first.term) == ("x", 1)
         assert (await database.write(lambda conn: take(conn, "y"))).owner == "x"
-        assert await database.write(consumers.delete_idle) == []
+        assert await database.write(idle) == []
         assert await database.write(lambda conn: prolong(conn, first)) == (1, 1)
         await database.write(lambda conn: consumers.release(conn, first))
         second = await database.write(lambda conn: take(conn, "y"))
@@ -69,7 +71,7 @@ async def test_one_owner_at_a_time_and_idle_ones_go(database_url: str) -> None:
         assert await database.read(consumers.lowest_floor) == 3
         assert await database.read(consumers.nearly_overtaken) == []
         await database.write(lambda conn: consumers.release(conn, second))
-        assert await database.write(consumers.delete_idle) == [("one", "a")]
+        assert await database.write(idle) == [("one", "a")]
         assert await database.read(lambda conn: consumers.count(conn, "one")) == 1
     finally:
         await database.close()

@@ -45,13 +45,14 @@ async def test_history_that_is_no_longer_kept(database_url: str) -> None:
         client = gateway.tenant("one")
         start = (await client.info()).oldest_cursor
         fixed = {"name": "fixed", "start": {"after_cursor": start}}
+        # Its event is the first of the log.
         made = await client.ask("CreateConsumer", consumer=fixed)
         await client.publish(*old, *new)
     execute(
         database_url,
-        "delete from event_log where position <= 3",
-        "delete from event_key where position <= 2",
-        "update log_head set oldest = 3",
+        "delete from event_log where position <= 4",
+        "delete from event_key where position <= 3",
+        "update log_head set oldest = 4",
     )
     with harness.running(database_url) as gateway:
         client = gateway.tenant("one")
@@ -84,7 +85,7 @@ async def test_history_that_is_no_longer_kept(database_url: str) -> None:
 
         repeated = await client.publish(*old, *new)
         assert [one.outcome for one in repeated.results] == [DUPLICATE] * 5
-        assert [one.position for one in repeated.results] == [0, 0, 3, 4, 5]
+        assert [one.position for one in repeated.results] == [0, 0, 4, 5, 6]
         other = await client.publish(event("one", entity_version=4))
         assert other.results[0].reject_reason == CONFLICT
 

@@ -79,6 +79,7 @@ def test_permissions_are_for_types_and_namespaces(permission: str) -> None:
     [
         ("events:publish:payment.*", "core alone"),
         ("events:publish:payment.succeeded", "core alone"),
+        ("events:publish:consumer.*", "core alone"),
         ("events:publish:*", "write it like"),
         ("events:publish:user", "write it like"),
         ("events:publish:User.*", "write it like"),

@@ -31,6 +31,9 @@ class ConsumerServiceStub:
 
     Any gateway replica may be asked; the one that runs the consumer does the
     work. A key that may not read what the filter selects may not consume it.
+
+    What is changed here is told by one `consumer.*` event each, with who did it;
+    what members do is not. A call that changes nothing tells nothing.
     """
 
     def __init__(self, channel):
@@ -102,6 +105,9 @@ class ConsumerServiceServicer:
 
     Any gateway replica may be asked; the one that runs the consumer does the
     work. A key that may not read what the filter selects may not consume it.
+
+    What is changed here is told by one `consumer.*` event each, with who did it;
+    what members do is not. A call that changes nothing tells nothing.
     """
 
     def CreateConsumer(self, request, context):
@@ -263,6 +269,9 @@ class ConsumerService:
 
     Any gateway replica may be asked; the one that runs the consumer does the
     work. A key that may not read what the filter selects may not consume it.
+
+    What is changed here is told by one `consumer.*` event each, with who did it;
+    what members do is not. A call that changes nothing tells nothing.
     """
 
     @staticmethod

@@ -32,6 +32,9 @@ class ConsumerServiceStub:
 
     Any gateway replica may be asked; the one that runs the consumer does the
     work. A key that may not read what the filter selects may not consume it.
+
+    What is changed here is told by one `consumer.*` event each, with who did it;
+    what members do is not. A call that changes nothing tells nothing.
     """
 
     @_typing.overload
@@ -84,6 +87,9 @@ class ConsumerServiceAsyncStub(ConsumerServiceStub):
 
     Any gateway replica may be asked; the one that runs the consumer does the
     work. A key that may not read what the filter selects may not consume it.
+
+    What is changed here is told by one `consumer.*` event each, with who did it;
+    what members do is not. A call that changes nothing tells nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -132,6 +138,9 @@ class ConsumerServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Any gateway replica may be asked; the one that runs the consumer does the
     work. A key that may not read what the filter selects may not consume it.
+
+    What is changed here is told by one `consumer.*` event each, with who did it;
+    what members do is not. A call that changes nothing tells nothing.
     """
 
     @_abc_1.abstractmethod
