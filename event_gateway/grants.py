@@ -1,8 +1,8 @@
 """What keys may publish, and what those of plugins may read.
 
-Owns the meaning of granted event types. Called by ingest, streams and queries before
-anything is read or written. What keys of no plugin read is not its business: their
-scopes decide alone.
+Owns the meaning of granted event types, and whose versions nobody else may count. Called by
+ingest, streams and queries before anything is read or written. What keys of no plugin read is
+not its business: their scopes decide alone.
 """
 
 from collections.abc import Iterable
@@ -12,6 +12,29 @@ from payhub.events.v1 import event_pb2
 
 from event_gateway import access
 from servicekit import auth, errors
+
+# Entities whose events are numbered by Payhub alone: under a number that somebody else has taken,
+# its own event is refused, and every later one of that entity waits for it.
+COUNTED = frozenset(
+    {
+        "payment",
+        "customer",
+        "payment_method",
+        "plan",
+        "subscription",
+        "invoice",
+        "checkout",
+        "dispute",
+        "retry_policy",
+        "webhook",
+        "plugin",
+        "binding",
+        "default_provider",
+        "api_key",
+        "webhook_endpoint",
+        "consumer",
+    }
+)
 
 
 def covers(granted: Iterable[str], wanted: str) -> bool:
@@ -27,15 +50,27 @@ def publish_problem(principal: auth.Principal, type_name: str) -> str:
     A plugin publishes what it is granted, a service what its key names. Administrators and
     the relay publish what they like.
     """
-    if not principal.plugin_id and (
-        principal.tenant_id == access.RELAY_TENANT or access.ADMIN in principal.scopes
-    ):
-        return ""
-    if covers(principal.publish_types, type_name):
+    if _unrestricted(principal) or covers(principal.publish_types, type_name):
         return ""
     listed = ", ".join(principal.publish_types) or "none"
     whose = f"plugin {principal.plugin_id}" if principal.plugin_id else "this key"
     return f"{whose} may not publish {type_name}; what it may: {listed}"
+
+
+def counting_problem(principal: auth.Principal, event: event_pb2.Event) -> str:
+    """Returns why a key may not give an event of that entity a version, or ''."""
+    if not event.entity_version or event.entity_type not in COUNTED or _unrestricted(principal):
+        return ""
+    return (
+        f"entity_version: must be 0 for the entity type {event.entity_type}, whose versions Payhub "
+        "counts; to number events yourself, give them an entity type of your own"
+    )
+
+
+def _unrestricted(principal: auth.Principal) -> bool:
+    if principal.plugin_id:
+        return False
+    return principal.tenant_id == access.RELAY_TENANT or access.ADMIN in principal.scopes
 
 
 def readable(principal: auth.Principal, spec: event_pb2.Filter) -> event_pb2.Filter:

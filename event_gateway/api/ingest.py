@@ -119,6 +119,8 @@ class IngestServicer(event_ingest_service_pb2_grpc.EventIngestServiceServicer):
                 refusals[index] = _refuse(
                     event, pb.PublishResult.REJECT_REASON_TYPE_FORBIDDEN, text
                 )
+            elif text := grants.counting_problem(principal, event):
+                refusals[index] = _refuse(event, pb.PublishResult.REJECT_REASON_INVALID, text)
         return refusals
 
     def _problem(self, message: Message) -> str | None:

@@ -7,11 +7,13 @@ import pytest
 from payhub.events.v1 import event_ingest_service_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
+from event_gateway import grants
 from tests.integration.gateway import harness
 from tests.integration.gateway.harness import event
 
 APPENDED = event_ingest_service_pb2.PublishResult.OUTCOME_APPENDED
 REJECTED = event_ingest_service_pb2.PublishResult.OUTCOME_REJECTED
+INVALID = event_ingest_service_pb2.PublishResult.REJECT_REASON_INVALID
 FORBIDDEN = event_ingest_service_pb2.PublishResult.REJECT_REASON_TYPE_FORBIDDEN
 
 PLUGIN = {
@@ -62,6 +64,33 @@ async def test_a_key_publishes_only_what_it_was_granted(
     assert [each.id for each in stored.events] == kept
     (admitted,) = (await gateway.tenant(tenant).publish(event(tenant))).results
     assert admitted.outcome == APPENDED
+
+
+async def test_versions_of_what_payhub_counts_are_its_own(
+    gateway: harness.Gateway, tenant: str
+) -> None:
+    """Under a number that another key has taken, the relay's event would be refused for ever, and
+    all that follow it; without a number, anybody may tell something about a payment.
+    """
+    plugin = gateway.client(gateway.keys.add(tenant, **PLUGIN))
+    service = gateway.client(
+        gateway.keys.add(tenant, ["events:publish"], publish_types=PLUGIN["publish_types"])
+    )
+    relay = gateway.tenant("system", ["events:publish"])
+    counted = sorted(grants.COUNTED)
+    taken = [
+        event(tenant, type="balance.changed", entity_type=each, entity_version=1)
+        for each in counted
+    ]
+    for client in (plugin, service):
+        for result in (await client.publish(*taken)).results:
+            assert (result.outcome, result.reject_reason) == (REJECTED, INVALID)
+            assert result.message.startswith("entity_version: must be 0")
+    counts = [event(tenant, entity_type=each, entity_version=1) for each in counted]
+    assert {each.outcome for each in (await relay.publish(*counts)).results} == {APPENDED}
+    about = event(tenant, type="balance.changed", entity_type="payment")
+    own = event(tenant, type="balance.changed", entity_type="balance", entity_version=1)
+    assert [each.outcome for each in (await service.publish(about, own)).results] == [APPENDED] * 2
 
 
 async def test_a_plugin_reads_only_what_it_was_granted(
