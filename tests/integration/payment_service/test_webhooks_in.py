@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import pydantic
@@ -181,6 +182,35 @@ async def test_a_plugin_that_quotes_its_secret_tells_nobody(
         stored = hooks.records.rows("select detail, told from inbound_webhooks")
         assert "canary" not in f"{shown} {told} {stored}"
     assert "canary" not in capfd.readouterr().err
+
+
+async def test_what_no_database_takes_is_no_answer(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin may quote what anybody sent: that neither makes core fail, nor leaves a webhook
+    that nothing ends.
+    """
+    nul = "no such type: a\0b"
+    authentic = {"authenticity": nps.AUTHENTICITY_AUTHENTIC}
+    answers: list[tuple[int, str, dict[str, Any]]] = [
+        (401, "REJECTED", {"authenticity": nps.AUTHENTICITY_FAILED, "detail": nul}),
+        (503, "RECEIVED", {**authentic, "provider_event_id": nul}),
+        (503, "RECEIVED", {**authentic, "provider_event_id": "ev_1", "event_type": nul}),
+    ]
+    answer: dict[str, Any] = {}
+
+    async def quote(*_: object) -> nps.VerifyWebhookResponse:
+        return nps.VerifyWebhookResponse(**answer)
+
+    monkeypatch.setattr(hooking.Bank, "VerifyWebhook", quote)
+    async with hooking.running(database_url) as hooks:
+        for status, state, fields in answers:
+            answer.clear()
+            answer.update(fields)
+            got, webhook_id = await hooks.send(hooks.told())
+            assert got == status
+            found = (await hooks.get(webhook_id)).webhook
+            assert (rig.state(found), "\0" in str(found)) == (state, False)
 
 
 async def test_what_is_not_known_yet_waits_and_is_tried_again(hooks: hooking.Hooks) -> None:
