@@ -10,11 +10,14 @@ from payment_service.domain.mirrors import base, invoices, kinds
 from payment_service.usecases.mirrors import scopes, writing
 from servicekit import storage
 
+# What a provider may say of an entity without a state that shows it.
+TYPES = frozenset({"subscription.trial_ending", "invoice.overdue"})
+
 
 def note_in(
     conn: storage.Connection, scope: scopes.Scope, entity_ids: Iterable[str], event_type: str
 ) -> None:
-    """Emits *event_type* for those of *entity_ids* whose kind has such events."""
+    """Emits *event_type*, one of TYPES, for those of *entity_ids* whose kind has such events."""
     for entity_id in entity_ids:
         rules = kinds.BY_PREFIX.get(entity_id.partition("_")[0])
         if rules is None or not event_type.startswith(f"{rules.name}."):

@@ -126,7 +126,7 @@ class Applier:
     ) -> webhooks.Webhook:
         told = _Told(
             patient_until_s=asyncio.get_running_loop().time() + PATIENCE_S,
-            notices=tuple(verified.notices),
+            notices=_known(webhook, verified.notices),
         )
         wanted = [] if verified.irrelevant else self._read(verified, told)
         hinted = {one.reference for one in told.hints} & set(wanted)
@@ -292,6 +292,18 @@ class Applier:
             self._settler.after(one)
         self._ctx.outbox_written.set()
         return done
+
+
+def _known(webhook: webhooks.Webhook, notices: Iterable[str]) -> tuple[str, ...]:
+    """Returns the notices that core tells on; every other event follows from a state."""
+    if unknown := [one for one in notices if one not in noting.TYPES]:
+        _log.error(
+            "a plugin gives notice of what is none",
+            webhook_id=webhook.id,
+            provider=webhook.provider,
+            notices=unknown,
+        )
+    return tuple(one for one in notices if one in noting.TYPES)
 
 
 def _require_complete(

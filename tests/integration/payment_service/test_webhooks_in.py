@@ -372,18 +372,21 @@ async def test_operators_list_show_and_replay(hooks: hooking.Hooks) -> None:
 
 
 async def test_a_replay_tells_nothing_a_second_time(hooks: hooking.Hooks) -> None:
-    """What was applied may be tried again: its one event and its notice were told before."""
+    """What was applied may be tried again: its one event and its notice were told before. A
+    notice that would tell a state is none, nor is what no event can be called.
+    """
     customer = await hooks.bill.customer()
     await hooks.bill.attach(customer.id, set_default=True)
     plan = await hooks.bill.plan()
     subscription = await hooks.bill.subscribe(customer.id, plan.id, trial_days=9)
     told = hooks.told(
         hooks.bank.objects[subscription.mirror.provider_object_id],
-        notices=["subscription.trial_ending"],
+        notices=["subscription.canceled", "subscription.Over!", "subscription.trial_ending"],
     )
     _, webhook_id = await hooks.send(told)
     story = hooks.records.story(await hooks.bill.subscription(subscription.id))
     assert story[-1] == "subscription.trial_ending"
+    assert not {"subscription.canceled", "subscription.Over!"} & set(story)
     await hooks.terminal()("replay", webhook_id)
     assert rig.state((await hooks.get(webhook_id)).webhook) == "APPLIED"
     assert [event.type for event in hooks.records.events(webhook_id)] == ["webhook.received"]
