@@ -175,8 +175,9 @@ async def test_a_payment_that_took_effect_needs_the_providers_id(desk: Desk) -> 
     mistaken = await rig.refusal(desk.settle(doubt, TOOK_EFFECT, **named))
     assert mistaken.fields == ["provider_payment_id"]
     assert paid.id in str(mistaken)
-    pasted = await rig.refusal(desk.settle(doubt, TOOK_EFFECT, provider_payment_id="mpay_seen "))
-    assert pasted.fields == ["provider_payment_id"]
+    for pasted in ("mpay_seen ", "mpay_seen\u00a0", "\u200bmpay_seen", "mpay_seen\n"):
+        unclean = await rig.refusal(desk.settle(doubt, TOOK_EFFECT, provider_payment_id=pasted))
+        assert unclean.fields == ["provider_payment_id"]
     held = await desk.settle(doubt, TOOK_EFFECT, provider_payment_id="mpay_seen")
     late = await rig.refusal(desk.settle(doubt, TOOK_EFFECT, provider_payment_id="mpay_other"))
     assert (late.reason, late.metadata["state"]) == ("STATE_CONFLICT", "STATE_SUCCEEDED")
