@@ -16,6 +16,7 @@ from payhub.provider.v1 import notice_provider_service_pb2 as nps
 from payhub.provider.v1 import notice_provider_service_pb2_grpc, provider_object_pb2
 
 from provider_sdk import answers, calls, errors, host, operations, times
+from servicekit import logs, sanitizer
 
 # Where core names no tolerance; Stripe's libraries and Standard Webhooks use the same.
 TOLERANCE_S = 300
@@ -106,4 +107,6 @@ def _trusted(verdict: nps.VerifyWebhookResponse) -> nps.VerifyWebhookResponse:
     refused = nps.AUTHENTICITY_FAILED
     if verdict.authenticity == nps.AUTHENTICITY_MALFORMED:
         refused = nps.AUTHENTICITY_MALFORMED
-    return nps.VerifyWebhookResponse(authenticity=refused, detail=verdict.detail[:DETAIL_CHARS_MAX])
+    # Before it is cut: of a part of a secret nobody could tell that it is one.
+    detail = sanitizer.without(verdict.detail, logs.hidden())[:DETAIL_CHARS_MAX]
+    return nps.VerifyWebhookResponse(authenticity=refused, detail=detail)

@@ -79,11 +79,12 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
             requested_permissions=plugin.requested_permissions,
             config_schema_version=plugin.config_schema_version,
         )
+        hidden = host.secret_texts(self._host.bindings()) if plugin.disabled else ()
         for capability in sorted(plugin.capabilities):
             status = response.capabilities.add(capability=capability, enabled=True)
             if capability in plugin.disabled:
                 status.enabled = False
-                reason = errors.whole(plugin.disabled[capability])
+                reason = sanitizer.without(errors.whole(plugin.disabled[capability]), hidden)
                 status.disabled_reason = reason or "no reason is given"
         if plugin.upstream_idempotency_retention_s:
             retention = duration_pb2.Duration()

@@ -335,7 +335,9 @@ async def test_undeclared_services_refuse_with_nothing_done(
 async def test_a_webhook_is_held_against_the_secrets_of_its_time(
     keeper: tuple[Keeper, rig.Core, further.Stubs],
 ) -> None:
-    """Every version in force at the receipt, highest first; nothing of a forgery gets through."""
+    """Every version in force at the receipt, highest first; nothing of a forgery gets through,
+    and nothing of a secret.
+    """
     plugin, core, stubs = keeper
     plugin.verdict = nps.VerifyWebhookResponse(
         authenticity=nps.AUTHENTICITY_AUTHENTIC, provider_event_id="evt_1", objects=[_method()]
@@ -359,6 +361,8 @@ async def test_a_webhook_is_held_against_the_secrets_of_its_time(
     assert await verify(_webhook()) == nps.VerifyWebhookResponse(
         authenticity=nps.AUTHENTICITY_FAILED, detail="no signature fits"
     )
+    plugin.verdict.detail = f"{'x' * 253}gone"
+    assert (await verify(_webhook())).detail == f"{'x' * 253}**"
     parsed = await core.call(
         stubs.notices.ParseWebhook, nps.ParseWebhookRequest(request=_webhook()), timeout_s=2.0
     )

@@ -58,7 +58,9 @@ async def test_no_secret_of_a_binding_gets_out(
 async def test_no_secret_that_is_being_configured_gets_out(
     odd: tuple[Odd, rig.Core],
 ) -> None:
-    """Neither the one that is sent and refused, nor one in force of which a probe tells."""
+    """Neither the one that is sent and refused, nor one in force of which a probe or the reason
+    of a disabled capability tells.
+    """
     plugin, core = odd
     canary = "one-and-only-canary-7f3a"
     text = f"{'x' * 250} no such key: {canary}"
@@ -78,6 +80,8 @@ async def test_no_secret_that_is_being_configured_gets_out(
     told += [refused.value.text, str(await core.call(core.plugin.ValidateConfig, validate))]
     plugin.found = [provider.Diagnostic(summary=text, is_error=False)]
     told.append(str(await core.call(core.plugin.Configure, configure)))
+    plugin.disabled = dict.fromkeys(plugin.disabled, text)
+    told.append(str(await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())))
     plugin.health = provider.Health(reasons=[text], binding_reasons={core.binding_id: [text]})
     probed = await core.call(core.plugin.Probe, rig.ps.ProbeRequest())
     assert probed.degraded_reasons
