@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
 from payment_service.domain import admission
-from payment_service.provider_client import link, reading
+from payment_service.provider_client import configuring, link, reading
 from servicekit import errors, logs, validation
 
 _log = logs.get_logger(__name__)
@@ -22,7 +22,6 @@ _log = logs.get_logger(__name__)
 SCHEMA_TIMEOUT_S = 5.0
 VALIDATE_TIMEOUT_S = 10.0
 MIGRATE_TIMEOUT_S = 5.0
-CONFIGURE_TIMEOUT_S = 15.0
 REMOVE_TIMEOUT_S = 5.0
 NOTIFY_TIMEOUT_S = 2.0
 # Beyond the grace period, for the answer.
@@ -140,7 +139,7 @@ class Asking:
         request = ps.ConfigureRequest(binding_id=binding_id, generation=generation, config=config)
         for each in self._ready(version):
             try:
-                await each.call("Configure", request, CONFIGURE_TIMEOUT_S)
+                await each.call("Configure", request, configuring.CONFIGURE_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:
                 reason, diagnostics = _details(error)
                 if reason == "STALE_GENERATION":
