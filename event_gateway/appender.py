@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from event_gateway import window
 from event_gateway.db import append, rows
-from servicekit import clock, errors, failpoints, logs, storage
+from servicekit import clock, errors, failpoints, logs, storage, tasks
 
 # Joined batches: enough to make a commit cheap, few enough to keep it short.
 _JOINED_EVENTS_MAX = 2000
@@ -93,7 +93,7 @@ class Appender:
         self._queue.append(_Waiting(candidates=candidates, size_bytes=size, done=done))
         self._waiting_bytes += size
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+            self._worker = tasks.detached(self._work())
         return await done
 
     async def drain(self) -> None:

@@ -6,6 +6,7 @@ use cases and the provider SDK; drained on shutdown before storage is closed.
 """
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -23,6 +24,13 @@ def is_canceled() -> bool:
     """
     task = asyncio.current_task()
     return task is None or bool(task.cancelling())
+
+
+def detached(coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Begin what goes on for others too, as no part of the current call: its lines in the log
+    carry neither the call's request id nor its trace.
+    """
+    return asyncio.create_task(coro, context=contextvars.Context())
 
 
 class Tracker:

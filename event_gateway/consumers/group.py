@@ -20,7 +20,7 @@ from event_gateway.consumers import (
     supplying,
 )
 from event_gateway.db import consumers, progress
-from servicekit import auth, errors, ids, logs, storage
+from servicekit import auth, errors, ids, logs, storage, tasks
 
 # Leases of a member whose stream broke end after this, so that one that comes back under
 # its name can still settle.
@@ -69,7 +69,7 @@ class Group:
         self._supply = supplying.Supply(around)
         self._erasures = known.erasures
         self.used_s = around.time.monotonic_s()
-        self._task = asyncio.create_task(self._run())
+        self._task = tasks.detached(self._run())
 
     @property
     def message(self) -> definition.Definition:

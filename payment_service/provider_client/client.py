@@ -29,7 +29,7 @@ from payment_service.provider_client import (
     stubs,
 )
 from servicekit import clock as clocks
-from servicekit import failpoints, logs, rpc, server
+from servicekit import failpoints, logs, rpc, server, tasks
 
 _log = logs.get_logger(__name__)
 
@@ -106,7 +106,7 @@ class ProviderClient:
 
     def start(self) -> None:
         """Connects, and gets acquainted on every new connection."""
-        self._watching = asyncio.create_task(self._watch())
+        self._watching = tasks.detached(self._watch())
 
     async def close(self) -> None:
         """Ends the connection."""

@@ -16,7 +16,7 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.domain import plugins
 from payment_service.provider_client import client, configuring, introduction, loading, probing
 from servicekit import clock as clocks
-from servicekit import errors, logs, validation
+from servicekit import errors, logs, tasks, validation
 
 _log = logs.get_logger(__name__)
 
@@ -156,7 +156,7 @@ class Link:
     def start(self) -> None:
         """Connects and probes until `close`."""
         self.client.start()
-        self._probing = asyncio.create_task(self._run())
+        self._probing = tasks.detached(self._run())
 
     async def close(self, grace_s: float) -> None:
         """Ends the connection once no operation runs over it, after *grace_s* at the latest."""

@@ -21,7 +21,7 @@ from event_gateway.consumers import (
     unsettled,
 )
 from event_gateway.db import consumers, retain
-from servicekit import storage
+from servicekit import logs, storage
 from tests.integration.gateway import harness, one_group
 
 
@@ -202,3 +202,21 @@ async def test_giving_back_holds_up_no_lease(
     await task
     await running.drain()
     assert running.count == 0
+
+
+async def test_what_a_consumer_logs_is_no_part_of_the_call_that_began_it(
+    on: one_group.Running, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Others' calls use it for days after."""
+
+    async def fail(_: group.Group) -> bool:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(group.Group, "_step", fail)
+    logs.bind(request_id="req_of_the_first")
+    running = await on.start()
+    await harness.until(lambda: running.error is not None)
+    logs.flush()
+    told = capfd.readouterr().err
+    assert "a consumer failed" in told
+    assert "req_of_the_first" not in told

@@ -9,6 +9,7 @@ import pytest
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
 from servicekit import clock as clocks
+from servicekit import logs
 from tests.integration.payment_service import inside, operator, registrant, rig, sidecars
 
 STARTS_S = 20.0
@@ -157,3 +158,19 @@ async def test_what_fails_is_told_once_and_by_cause(url: str) -> None:
             await plug.register(second)
             await inside.connected(admin.service, "other")
             await counted(admin, ready=2)
+
+
+async def test_what_a_connection_logs_is_no_part_of_the_call_that_it_was_made_in(
+    url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Who looks for a call's request id does not find what became of a plugin days after it."""
+    async with Mute("other") as other, registrant.plugged(url) as (admin, _):
+        await admin.allow("other", static_endpoint=other.target)
+        await counted(admin, ready=1)
+        other.handshake.identity.plugin_id = "another"
+        await replaced(other)
+        await counted(admin, refused=1)
+    logs.flush()
+    lines = [line for line in capfd.readouterr().err.splitlines() if "instance refused" in line]
+    assert lines
+    assert [line for line in lines if "request_id" in line] == []
