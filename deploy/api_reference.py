@@ -192,7 +192,9 @@ def _type(message: Any, field: Any) -> str:
     if field.proto3_optional:
         return f"optional {words}"
     if field.HasField("oneof_index"):
-        return f"{words}, one of `{message.oneof_decl[field.oneof_index].name}`"
+        choice = message.oneof_decl[field.oneof_index]
+        required = choice.options.Extensions[validate_pb2.oneof].required
+        return f"{words}, one of `{choice.name}`{', which is required' if required else ''}"
     return words
 
 

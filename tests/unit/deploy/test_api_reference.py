@@ -46,4 +46,5 @@ def test_services_messages_and_enums_are_on_their_page() -> None:
     for value in operation_pb2.Operation.DESCRIPTOR.enum_types_by_name["State"].values:
         assert f"| `{value.name}` |" in provider
     assert "map of string to string" in payments
+    assert "one of `selection`, which is required" in PAGES["events.md"]
     assert ", secret |" in payments
