@@ -224,7 +224,10 @@ def to_rpc(error: ProviderError, *, domain: str) -> kit_errors.RpcError:
         row.code,
         name.removeprefix(_PREFIX),
         sanitizer.without(error.message, hidden),
-        violations=[(path, sanitizer.without(text, hidden)) for path, text in violations],
+        violations=[
+            (sanitizer.without(path, hidden), sanitizer.without(text, hidden))
+            for path, text in violations
+        ],
         retry_after_s=_pause_s(error) if isinstance(error, RateLimited) else None,
         details=[failure],
         domain=domain,

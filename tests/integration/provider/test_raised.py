@@ -41,7 +41,7 @@ async def test_no_secret_of_a_binding_gets_out(
     for error in (
         RuntimeError(text),
         errors.NoAnswer(text, upstream_code=text),
-        errors.InvalidRequest(text, [("amount", text)]),
+        errors.InvalidRequest(text, [(text, text)]),
     ):
         plugin.error = error
         for work in (core.authorize(sale=True), core.find("op_1234567890")):
