@@ -254,10 +254,9 @@ def _open(
     if not isinstance(schema, Mapping):
         return
     met = list({id(one): one for one in (*beside, *_certain(root, schema))}.values())
-    closed = any(
-        one.get("additionalProperties", one.get("unevaluatedProperties")) is False for one in met
-    )
-    if isinstance(schema.get("properties"), Mapping) and not closed:
+    closed = any(_closes(root, one) for one in met)
+    # What has no members of its own takes whatever it is meant for, but for the whole.
+    if not closed and (schema is root or isinstance(schema.get("properties"), Mapping)):
         yield schema
     inside = functools.partial(_open, root, seen=seen)
     # What is under `if` and `not` lets nothing in by itself.
@@ -275,6 +274,21 @@ def _open(
         others = [one for each in met for one in _certain(root, each.get(keyword))]
         for inner in _listed(schema[keyword]):
             yield from inside(inner, beside=others)
+
+
+def _closes(root: Schema, schema: Schema, above: frozenset[int] = frozenset()) -> bool:
+    """Whether a schema refuses unknown members, or each of a choice that it gives does."""
+    if id(schema) in above:
+        return False
+    above |= {id(schema)}
+    if schema.get("additionalProperties", schema.get("unevaluatedProperties")) is False:
+        return True
+    choices = [_listed(schema[keyword]) for keyword in ("anyOf", "oneOf") if keyword in schema]
+    return any(
+        all(any(_closes(root, part, above) for part in _certain(root, one)) for one in choice)
+        for choice in choices
+        if choice
+    )
 
 
 def _certain(root: Schema, schema: Any, followed: frozenset[str] = frozenset()) -> Iterator[Schema]:

@@ -43,6 +43,21 @@ CLOSED: dict[str, dict[str, Any]] = {
         "unevaluatedProperties": False,
         "$defs": {"place": {"properties": {"region": {"type": "string"}}}},
     },
+    "closed by each of a choice": {
+        "type": "object",
+        "properties": {"kind": {"enum": ["card", "bank"]}, "key": {"type": "object"}},
+        "required": ["kind"],
+        "oneOf": [
+            {"properties": {"kind": {"const": "card"}, "key": {}}, "additionalProperties": False},
+            {"$ref": "#/$defs/bank"},
+        ],
+        "$defs": {
+            "bank": {
+                "properties": {"kind": {"const": "bank"}, "iban": {"type": "string"}},
+                "additionalProperties": False,
+            }
+        },
+    },
     "a member called properties, and examples": {
         "type": "object",
         "properties": {"properties": {"type": "string"}, "at": {"type": "string"}},
@@ -51,6 +66,8 @@ CLOSED: dict[str, dict[str, Any]] = {
     },
 }
 OPEN: dict[str, dict[str, Any]] = {
+    "without any member": {"type": "object"},
+    "a choice of itself": {"anyOf": [{"$ref": "#"}, {"additionalProperties": False}]},
     "the whole": {"type": "object", "properties": {"mode": {"type": "string"}}},
     "inside": {
         "properties": {"inner": {"properties": {"mode": {"type": "string"}}}},
