@@ -326,7 +326,8 @@ class Bindings:
                 await provider.configure(binding.id, generation, config, version=version)
             except fleet.Rejected as refused:
                 texts = [each.summary for each in refused.diagnostics] or [str(refused)]
-                warnings += [_kept(text, change.held) for text in texts]
+                hidden = gates.unsaid(change.held)
+                warnings += [_kept(text, hidden) for text in texts]
             except fleet.Unreachable as problem:
                 warnings.append(_kept(problem.text, ()))
         opened = binding_reading.Opened(stored=stored, held=change.held)
@@ -362,6 +363,6 @@ class Bindings:
         return replace(former, config_json=config, options=options, secrets=sealed), merged
 
 
-def _kept(why: str, held: secrets.Secrets) -> plugin_service_pb2.Diagnostic:
+def _kept(why: str, hidden: Sequence[str]) -> plugin_service_pb2.Diagnostic:
     text = f"stored, but an instance keeps the former generation: {why}"
-    return gates.scrubbed(gates.Found(summary=text, is_error=False), held).message()
+    return gates.scrubbed(gates.Found(summary=text, is_error=False), hidden).message()

@@ -26,8 +26,6 @@ SUMMARY_CHARS_MAX = 300
 # Sealed for an export they still fit the contract's field.
 SECRETS_BYTES_MAX = 512 * 1024
 _SCHEMAS_MAX = 64
-# A shorter one may well be part of any word.
-_SECRET_CHARS_MIN = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,8 +194,9 @@ class Gates:
             said = await self._by_plugin(judged, config, check_credentials=check_credentials)
             by_plugin = said is not None
             found += said if said is not None else [_unheard(plugin_id)]
+        hidden = unsaid(held) if found else ()
         return Checked(
-            found=tuple(scrubbed(each, held) for each in found[:DIAGNOSTICS_MAX]),
+            found=tuple(scrubbed(each, hidden) for each in found[:DIAGNOSTICS_MAX]),
             version=judged.version,
             schema_digest=judged.schema_digest,
             by_plugin=by_plugin,
@@ -288,10 +287,15 @@ def _unheard(plugin_id: str) -> Found:
     )
 
 
-def scrubbed(found: Found, held: secrets.Secrets) -> Found:
-    """Returns a plugin's words without any of the secrets it was shown, and not too long."""
-    texts = [each.value.decode("utf-8", "ignore") for each in held]
-    hidden = tuple(text for text in texts if len(text) >= _SECRET_CHARS_MIN)
+def unsaid(held: secrets.Secrets) -> Sequence[str]:
+    """Returns how secrets may turn up in the words of a plugin that was shown them, for
+    `scrubbed`: the longest first.
+    """
+    return sorted({text for each in held for text in sanitizer.forms(each.value)}, key=len)[::-1]
+
+
+def scrubbed(found: Found, hidden: Sequence[str]) -> Found:
+    """Returns a plugin's words without what is `unsaid`, and not too long."""
     return Found(
         summary=_scrub(found.summary, hidden)[:SUMMARY_CHARS_MAX],
         json_pointer=_scrub(found.json_pointer, hidden)[:SUMMARY_CHARS_MAX],
@@ -315,7 +319,7 @@ def _scrub(text: str, hidden: Sequence[str]) -> str:
     for value in hidden:
         text = text.replace(value, sanitizer.MASK)
         start = max(0, len(text) - len(value))
-        while (start := text.find(value[:_SECRET_CHARS_MIN], start)) >= 0:
+        while (start := text.find(value[: sanitizer.HIDDEN_CHARS_MIN], start)) >= 0:
             if value.startswith(text[start:]):
                 text = text[:start] + sanitizer.MASK
                 break

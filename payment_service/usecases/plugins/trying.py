@@ -74,7 +74,8 @@ class Trials:
                 raise Failed("INSTANCE_UNREACHABLE", f"no instance answers: {problem}") from None
             except fleet.Rejected as problem:
                 said = problem.diagnostics or [plugin_service_pb2.Diagnostic(summary=str(problem))]
-                refused += [_told(binding.tenant_id, each, config) for each in said]
+                hidden = gates.unsaid(gates.shown(config))
+                refused += [_told(binding.tenant_id, each, hidden) for each in said]
         if not accepted:
             first = f"{refused[0][0]}: {refused[0][1]}"
             raise Failed("CONFIG_INVALID", f"it accepts no configuration: {first}", refused)
@@ -95,9 +96,9 @@ class Trials:
 def _told(
     tenant_id: str,
     diagnostic: plugin_service_pb2.Diagnostic,
-    config: plugin_service_pb2.BindingConfig,
+    hidden: Sequence[str],
 ) -> tuple[str, str]:
     """Returns a field path and what is wrong there, without the secrets the plugin was shown."""
     said = gates.Found(summary=diagnostic.summary, json_pointer=diagnostic.json_pointer)
-    told = gates.scrubbed(said, gates.shown(config))
+    told = gates.scrubbed(said, hidden)
     return f"{tenant_id}/{told.field}", told.summary

@@ -95,7 +95,8 @@ async def _scrubbed(ctx: context.Context, webhook: webhooks.Webhook, detail: str
         )
     except LookupError:
         return ""
-    return gates.scrubbed(gates.Found(summary=detail), gates.shown(config)).summary
+    hidden = gates.unsaid(gates.shown(config))
+    return gates.scrubbed(gates.Found(summary=detail), hidden).summary
 
 
 def kept(webhook: webhooks.Webhook) -> nps.VerifyWebhookResponse:
