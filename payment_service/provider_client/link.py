@@ -214,7 +214,11 @@ class Link:
             connected=not self.client.detail,
             problem="" if ready else why_not,
             readiness=self.watch.readiness,
-            degraded=frozenset(self.probe.degraded_reasons if self.probe else ()),
+            # PostgreSQL keeps no NUL, and what upstream said may hold one.
+            degraded=frozenset(
+                reason.replace("\0", "")
+                for reason in (self.probe.degraded_reasons if self.probe else ())
+            ),
             stale=self._stale,
             rejected=frozenset(self.rejected),
         )

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from payhub.plugin.v1 import plugin_service_pb2 as ps
 from payhub.plugin.v1 import plugin_service_pb2_grpc
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
@@ -168,6 +169,35 @@ async def test_texts_that_a_database_does_not_take_break_the_contract(database_u
     """NUL can't be stored everywhere: the payment would never leave its first state."""
     async with Lying("bad") as bad, beside_a_good_one(database_url) as found:
         assert "holds NUL" in await _is_quarantined_for(found, bad, _unstorable)
+
+
+class Ailing(Sidecar):
+    """Is impaired for a reason that PostgreSQL does not keep."""
+
+    async def Probe(self, request: ps.ProbeRequest, context: Any) -> ps.ProbeResponse:
+        """Quotes what its upstream said."""
+        answer = await super().Probe(request, context)
+        answer.readiness = ps.ProbeResponse.READINESS_DEGRADED
+        answer.degraded_reasons.append("upstream says a\0b")
+        return answer
+
+
+async def test_what_no_database_takes_of_one_hides_nothing_of_others(database_url: str) -> None:
+    """What is impaired is told as far as it can be, and what becomes of others is, too."""
+
+    async def told(admin: operator.Operator, plugin_id: str, what: str) -> None:
+        async def is_told() -> bool:
+            history = await admin.history(plugin_id)
+            return any(what in each.reason for each in history)
+
+        await rig.until(is_told)
+
+    async with Ailing("bad") as bad, beside_a_good_one(database_url) as found:
+        await registrant.enable(found.admin, found.plug, bad)
+        async with Sidecar("later") as later:
+            await registrant.enable(found.admin, found.plug, later)
+        await told(found.admin, "later", "AVAILABLE: channel is")
+        await told(found.admin, "bad", "upstream says ab")
 
 
 class Noisy(Sidecar):
