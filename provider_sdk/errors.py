@@ -188,9 +188,10 @@ TABLE: dict[type[ProviderError], Wire] = {
 def whole(said: object) -> str:
     """Returns what was said as a text; nothing of None.
 
-    The halves of characters are left out that JSON can spell and no message hold.
+    What JSON can spell is left out that no message holds, the halves of characters, and NUL,
+    which PostgreSQL does not keep.
     """
-    text = "" if said is None else str(said)
+    text = "" if said is None else str(said).replace("\0", "")
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 

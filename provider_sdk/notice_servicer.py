@@ -108,5 +108,5 @@ def _trusted(verdict: nps.VerifyWebhookResponse) -> nps.VerifyWebhookResponse:
     if verdict.authenticity == nps.AUTHENTICITY_MALFORMED:
         refused = nps.AUTHENTICITY_MALFORMED
     # Before it is cut: of a part of a secret nobody could tell that it is one.
-    detail = sanitizer.without(verdict.detail, logs.hidden())[:DETAIL_CHARS_MAX]
+    detail = sanitizer.without(errors.whole(verdict.detail), logs.hidden())[:DETAIL_CHARS_MAX]
     return nps.VerifyWebhookResponse(authenticity=refused, detail=detail)

@@ -50,7 +50,7 @@ def response(state: host.Host, told: Told) -> ps.ProbeResponse:
 
 def _reasons(reasons: Sequence[str], bindings: Sequence[provider.Binding[Any]]) -> list[str]:
     """Returns *reasons* as core takes them, without the secrets of *bindings*."""
-    told = [errors.whole(reason) for reason in reasons if reason][:REASONS_MAX]
+    told = [text for reason in reasons if (text := errors.whole(reason))][:REASONS_MAX]
     hidden = host.secret_texts(bindings) if told else ()
     # Before they are cut: of a part of a secret nobody could tell that it is one.
     return [sanitizer.without(reason, hidden)[:REASON_CHARS_MAX] for reason in told]

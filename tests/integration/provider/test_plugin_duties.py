@@ -55,7 +55,7 @@ async def test_a_disabled_capability_says_why(odd: tuple[Odd, rig.Core]) -> None
     with pytest.raises(rig.Refused) as refused:
         await core.refund(State(provider_object_id="p"), 1)
     assert (refused.value.reason, refused.value.effect) == ("NOT_SUPPORTED", "NONE")
-    plugin.disabled = {capability_pb2.CAPABILITY_REFUND: "upstream says \ud800"}
+    plugin.disabled = {capability_pb2.CAPABILITY_REFUND: "upstream \0says \ud800"}
     answer = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
     assert [s.disabled_reason for s in answer.capabilities if not s.enabled] == ["upstream says ?"]
     nothing: tuple[Any, ...] = ("", None)

@@ -292,7 +292,7 @@ async def test_a_degraded_provider_says_why(
     match case:
         case "reasons":
             plugin.health = provider.Health(
-                reasons=["refunds are slow", "", "x" * 999, "half a \ud800 character"],
+                reasons=["refunds are slow", "", "x" * 999, "half a \ud800 character\0", "\0"],
                 binding_reasons={core.binding_id: ["the account is under review", "\udcff"]},
             )
         case "plain":
@@ -306,6 +306,7 @@ async def test_a_degraded_provider_says_why(
     assert told.readiness == Probe.READINESS_DEGRADED
     assert told.degraded_reasons
     assert all(0 < len(reason) <= 256 for reason in told.degraded_reasons)
+    assert "\0" not in "".join(told.degraded_reasons)
     if case == "reasons":
         assert told.degraded_reasons[0] == "refunds are slow"
         assert list(told.bindings[0].degraded_reasons) == ["the account is under review", "?"]
