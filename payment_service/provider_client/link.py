@@ -214,11 +214,7 @@ class Link:
             connected=not self.client.detail,
             problem="" if ready else why_not,
             readiness=self.watch.readiness,
-            # PostgreSQL keeps no NUL, and what upstream said may hold one.
-            degraded=frozenset(
-                reason.replace("\0", "")
-                for reason in (self.probe.degraded_reasons if self.probe else ())
-            ),
+            degraded=frozenset(self.probe.degraded_reasons if self.probe else ()),
             stale=self._stale,
             rejected=frozenset(self.rejected),
         )
@@ -271,6 +267,7 @@ class Link:
             if answer is None:
                 raise errors.malformed_message()
             validation.validate(answer)
+            _strip_untellable(answer)
         except (grpc.aio.AioRpcError, errors.RpcError) as error:
             self.watch.missed()
             if self.instance is not None and not self.instance.alive:
@@ -318,3 +315,18 @@ class Link:
                     binding_id=request.binding_id,
                     code=error.code().name,
                 )
+
+
+def _strip_untellable(answer: plugin_service_pb2.ProbeResponse) -> None:
+    """Takes out what can't be told on: NUL, which PostgreSQL does not keep, and times that are
+    in no calendar.
+    """
+    for told in (answer.degraded_reasons, *(each.degraded_reasons for each in answer.bindings)):
+        told[:] = [reason.replace("\0", "") for reason in told]
+    warnings = [each for status in answer.bindings for each in status.secret_warnings]
+    times = [(status, "credential_time") for status in answer.bindings]
+    for holder, name in (*times, *((each, "expire_time") for each in warnings)):
+        try:
+            getattr(holder, name).ToMicroseconds()
+        except ValueError:
+            holder.ClearField(name)

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf import json_format
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 from payhub.plugin.v1 import plugin_service_pb2_grpc
 from payhub.provider.v1 import operation_pb2
@@ -172,13 +173,16 @@ async def test_texts_that_a_database_does_not_take_break_the_contract(database_u
 
 
 class Ailing(Sidecar):
-    """Is impaired for a reason that PostgreSQL does not keep."""
+    """Is impaired for a reason that PostgreSQL does not keep, since a time of no calendar."""
 
     async def Probe(self, request: ps.ProbeRequest, context: Any) -> ps.ProbeResponse:
         """Quotes what its upstream said."""
         answer = await super().Probe(request, context)
         answer.readiness = ps.ProbeResponse.READINESS_DEGRADED
         answer.degraded_reasons.append("upstream says a\0b")
+        status = answer.bindings.add(binding_id="other")
+        status.secret_warnings.add(slot="key").expire_time.seconds = 10**13
+        status.credential_time.seconds = 10**13
         return answer
 
 
@@ -198,6 +202,8 @@ async def test_what_no_database_takes_of_one_hides_nothing_of_others(database_ur
             await registrant.enable(found.admin, found.plug, later)
         await told(found.admin, "later", "AVAILABLE: channel is")
         await told(found.admin, "bad", "upstream says ab")
+        health = await found.admin.call("GetPluginHealth", "bad")
+        assert "upstream says ab" in json_format.MessageToJson(health)
 
 
 class Noisy(Sidecar):
