@@ -20,7 +20,10 @@ def micros(sent: timestamp_pb2.Timestamp | duration_pb2.Duration, *, field: str)
         InvalidRequest: Seconds or nanos are out of their range.
     """
     try:
+        if isinstance(sent, duration_pb2.Duration):
+            # Of a duration, to make a text of it is what looks at its range.
+            sent.ToJsonString()
         return int(sent.ToMicroseconds())
     except ValueError as error:
-        text = f"{field} is out of range; nanos are 0 to 999,999,999 and years 1 to 9999"
+        text = f"{field} is out of range; nanos are below 1,000,000,000 and years 1 to 9999"
         raise errors.InvalidRequest(text, [(field, text)]) from error

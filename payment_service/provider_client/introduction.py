@@ -154,7 +154,14 @@ async def shake_hands(stub: Stub) -> Handshake:
         answer: Handshake | None = await stub.Handshake(request, timeout=HANDSHAKE_TIMEOUT_S)
     except grpc.aio.AioRpcError as error:
         raise Unreachable(f"handshake failed: {error.code().name}") from error
-    return _checked(answer, "handshake")
+    handshake = _checked(answer, "handshake")
+    try:
+        # What makes a text of a duration looks at its range, unlike what makes a number.
+        handshake.upstream_idempotency_retention.ToJsonString()
+    except ValueError:
+        text = "its handshake breaks the contract: upstream_idempotency_retention is no duration"
+        raise Unreachable(text) from None
+    return handshake
 
 
 async def ask_schema(stub: Stub, answered: Handshake) -> Schema:

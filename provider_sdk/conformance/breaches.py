@@ -85,7 +85,7 @@ def _untellable(message: Message, path: str) -> Iterator[str]:
                     yield f"{here} holds NUL"
             elif kind is not None and kind.full_name in _TIMES:
                 try:
-                    one.ToMicroseconds()
+                    one.ToJsonString()
                 except ValueError:
                     yield f"{here} {_TIMES[kind.full_name]}"
             elif isinstance(one, Message):

@@ -98,11 +98,12 @@ async def test_whoever_answers_must_be_who_registered(
 
 
 async def test_what_core_can_not_use_is_refused_with_the_reason(database_url: str) -> None:
-    """A version outside the specifier, no service in common, nobody at home."""
+    """A version outside the specifier, no service in common, nobody at home, no duration."""
     async with (
         Sidecar("old", "0.9.0") as old,
         Sidecar("alien", services=("payhub.provider.v9.PaymentProviderService",)) as alien,
         Sidecar("gone") as gone,
+        Sidecar("eternal") as eternal,
         registrant.plugged(database_url) as (admin, plug),
     ):
         await admin.allow("old", endpoint_pattern=ANYWHERE, version_specifier=">=1,<2")
@@ -124,6 +125,13 @@ async def test_what_core_can_not_use_is_refused_with_the_reason(database_url: st
             grpc.StatusCode.UNAVAILABLE,
             "INSTANCE_UNREACHABLE",
         )
+
+        # Nanoseconds where seconds belong.
+        eternal.handshake.upstream_idempotency_retention.seconds = 86_400 * 10**9
+        await admin.allow("eternal", endpoint_pattern=ANYWHERE)
+        refused = await rig.refusal(plug.register(eternal))
+        assert refused.reason == "INSTANCE_UNREACHABLE"
+        assert "upstream_idempotency_retention" in str(refused)
         assert await rows(admin) == []
 
 

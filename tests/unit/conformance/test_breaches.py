@@ -32,6 +32,7 @@ def test_each_breach_is_noted_once_with_its_place() -> None:
     with pytest.raises(DecodeError):
         watch.decoded(METHOD, b"\xff", read)
     handshake = ps.HandshakeResponse()
+    handshake.upstream_idempotency_retention.seconds = 86_400 * 10**9
     watch.decoded("/x/Handshake", handshake.SerializeToString(), ps.HandshakeResponse.FromString)
 
     long, nul, time, unread, *rest = watch.seen()
@@ -40,6 +41,8 @@ def test_each_breach_is_noted_once_with_its_place() -> None:
     assert time == "AuthorizePayment: operation.state_time is not of the years 1 to 9999"
     assert unread == "AuthorizePayment: an answer that can't be decoded"
     assert any(one.startswith("Handshake: identity ") for one in rest)
+    what = "upstream_idempotency_retention is no duration of at most 10,000 years"
+    assert f"Handshake: {what}" in rest
 
 
 def test_answers_to_nonsense_are_overlooked() -> None:

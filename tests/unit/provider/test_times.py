@@ -20,9 +20,13 @@ def test_proper_times_are_numbers() -> None:
         timestamp_pb2.Timestamp(nanos=-1),
         timestamp_pb2.Timestamp(seconds=2**63 - 1),
         timestamp_pb2.Timestamp(seconds=-(2**63)),
+        duration_pb2.Duration(seconds=2**63 - 1),
+        duration_pb2.Duration(seconds=1, nanos=-5),
     ],
 )
-def test_others_are_refused_with_their_field(sent: timestamp_pb2.Timestamp) -> None:
+def test_others_are_refused_with_their_field(
+    sent: timestamp_pb2.Timestamp | duration_pb2.Duration,
+) -> None:
     """The caller learns which field to correct."""
     with pytest.raises(errors.InvalidRequest) as refused:
         times.micros(sent, field="context.not_after")
