@@ -240,16 +240,31 @@ class DoubtFilter:
 def list_doubts(
     conn: storage.Connection, wanted: DoubtFilter, *, most: int
 ) -> list[model.Operation]:
-    """Returns at most *most* operations in doubt, oldest first."""
+    """Returns at most *most* operations in doubt, oldest first, without those that only a newer
+    version can read.
+    """
+    found: list[model.Operation] = []
+    after_id = wanted.after_id
+    while True:
+        raw = _doubts(conn, wanted, after_id, most)
+        found += rows.readable(raw, from_row, table="operations", id_at=0)
+        if len(raw) < most or len(found) >= most:
+            return found[:most]
+        after_id = raw[-1][0]
+
+
+def _doubts(
+    conn: storage.Connection, wanted: DoubtFilter, after_id: str, most: int
+) -> Sequence[storage.Row]:
     clauses = ["state <= 4 and state = 4"]
     values: dict[str, object] = {"most": most}
-    for name, clause in (
-        ("tenant_id", "tenant_id = :tenant_id"),
-        ("provider", "provider = :provider"),
-        ("entity_id", "entity_id = :entity_id"),
-        ("after_id", f"{_BY_AGE} > :after_id"),
+    for name, value, clause in (
+        ("tenant_id", wanted.tenant_id, "tenant_id = :tenant_id"),
+        ("provider", wanted.provider, "provider = :provider"),
+        ("entity_id", wanted.entity_id, "entity_id = :entity_id"),
+        ("after_id", after_id, f"{_BY_AGE} > :after_id"),
     ):
-        if value := getattr(wanted, name):
+        if value:
             clauses.append(clause)
             values[name] = value
     if wanted.needs_operator:
@@ -258,7 +273,7 @@ def list_doubts(
         f"select {', '.join(COLUMNS)} from operations where {' and '.join(clauses)} "
         f"order by {_BY_AGE} limit :most"
     )
-    return [from_row(row) for row in conn.query(text, values)]
+    return conn.query(text, values)
 
 
 def hurry(conn: storage.Connection, entity_id: str, *, now_us: int) -> None:

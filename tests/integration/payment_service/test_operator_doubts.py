@@ -212,6 +212,20 @@ async def test_what_is_wrong_with_a_request_is_said(desk: Desk) -> None:
     assert sorted(wrong.fields) == ["finding", "reason"]
 
 
+async def test_a_doubt_that_only_a_newer_version_can_read_hides_no_others(desk: Desk) -> None:
+    """After a newer version was replaced by this one, pages go on behind what it left."""
+    payments = [await desk.caller.create("tok_wrong_amount") for _ in range(4)]
+    newer = storage.Statement("update operations set kind = 99 where entity_id = :id")
+    for each in payments[1:3]:
+        values = {"id": each.id}
+        await desk.service.parts.ctx.db.write(lambda conn, values=values: conn.run(newer, values))  # type: ignore[misc]
+    first = await desk.list(page_size=1)
+    rest = await desk.list(page_size=1, page_token=first.next_page_token)
+    listed = [each.entity_id for each in (*first.doubts, *rest.doubts)]
+    assert listed == [payments[0].id, payments[3].id]
+    assert not rest.next_page_token
+
+
 async def test_who_ended_a_doubt_is_logged_whoever_gives_up(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
