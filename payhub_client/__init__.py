@@ -37,8 +37,10 @@ from payhub_client.disputes import DisputeFilter
 from payhub_client.events import EventFilter
 from payhub_client.invoices import InvoiceFilter
 from payhub_client.payments import PaymentFilter
+from payhub_client.progress import Batch
 from payhub_client.settling import Received
-from payhub_client.subscription import Batch, Delivery, Notice, NoticeKind, Subscription
+from payhub_client.streams import Notice, NoticeKind
+from payhub_client.subscription import Delivery, Subscription
 from payhub_client.subscriptions import SubscriptionFilter
 
 __all__ = [

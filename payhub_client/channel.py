@@ -1,8 +1,8 @@
 """One gRPC channel per target, with the options that every Payhub caller needs.
 
-Owns connecting, the credential metadata and closing. Called by `calls` and `subscription`.
-Never repeats a call: retries at channel level are off, because the transport can't know
-whether a payment was made.
+Owns connecting, the credential metadata and closing. Called by `calls`, `subscription` and
+`consumption`. Never repeats a call: retries at channel level are off, because the transport
+can't know whether a payment was made.
 """
 
 import asyncio

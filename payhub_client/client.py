@@ -32,7 +32,7 @@ from payhub_client import (
     refunds,
     retries,
     retry_policies,
-    subscription,
+    streams,
     subscriptions,
     webhooks,
 )
@@ -128,7 +128,7 @@ class Client:
         heartbeat_s: float = 15.0,
         extend_for_s: float = 600.0,
         on_lost: Callable[[str, str], None] | None = None,
-        on_notice: Callable[[subscription.Notice], None] | None = None,
+        on_notice: Callable[[streams.Notice], None] | None = None,
     ) -> consumption.Consumption:
         """Receive the events of a durable consumer, across reconnects.
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import grpc
 from grpc import aio
 from payhub.events.v1 import (
     consumer_pb2,
@@ -22,7 +21,7 @@ from payhub.events.v1 import (
     event_pb2,
 )
 
-from payhub_client import calls, channel, errors, retries, settling, subscription
+from payhub_client import calls, channel, errors, retries, settling, streams
 
 if TYPE_CHECKING:
     Stream = aio.StreamStreamCall[
@@ -57,7 +56,7 @@ class Consumption:
     extend_for_s: float = 600.0
     on_lost: Callable[[str, str], None] | None = None
     """Called with lease and reason of each settlement that had no effect."""
-    on_notice: Callable[[subscription.Notice], None] | None = None
+    on_notice: Callable[[streams.Notice], None] | None = None
 
     _stream: "Stream | None" = field(default=None, init=False, repr=False)
     _task: "asyncio.Task[None] | None" = field(default=None, init=False, repr=False)
@@ -209,16 +208,16 @@ class Consumption:
                 except errors.Unavailable as error:
                     failure = error
                 except TimeoutError:
-                    failure = _unavailable("no sign of life from the gateway")
+                    failure = streams.unavailable("no sign of life from the gateway")
                 except asyncio.CancelledError:
                     if channel.task_is_canceled():
                         raise
                 self._drop_stream()
                 if self._ended or self.link.closed:
                     return
-                if failure is not None and not _may_come_back(failure):
+                if failure is not None and not streams.may_reopen(failure):
                     raise failure
-                lived = self.timing.monotonic_s() - joined_s >= subscription.HEALTHY_AFTER_S
+                lived = self.timing.monotonic_s() - joined_s >= streams.HEALTHY_AFTER_S
                 self._failures = 0 if lived else self._failures + 1
                 wait_s = self.backoff.wait_s(
                     max(self._failures, 1),
@@ -226,7 +225,7 @@ class Consumption:
                     asked_s=failure.retry_after_s if failure else None,
                 )
                 why = failure.message if failure else "the stream ended"
-                self._tell(subscription.NoticeKind.RECONNECTING, why, wait_s)
+                self._tell(streams.NoticeKind.RECONNECTING, why, wait_s)
                 await self.link.unless_closed(self.timing.sleep(wait_s))
                 if self.link.closed:
                     return
@@ -242,7 +241,7 @@ class Consumption:
         stub = consumer_service_pb2_grpc.ConsumerServiceStub(self.link.channel)
         connecting = self.link.connected(self.link.connect_timeout_s)
         if not await self.link.unless_closed(connecting):
-            raise _unavailable(f"{self.link.target} was not reached")
+            raise streams.unavailable(f"{self.link.target} was not reached")
         stream: Stream = stub.Consume(metadata=self.link.metadata(calls.new_request_id()))
         extending: asyncio.Task[None] | None = None
         try:
@@ -250,9 +249,9 @@ class Consumption:
             response = await self._join(stream, self.max_in_flight - held)
             if response is None:
                 return
-            stated_s = response.heartbeat_interval.ToMicroseconds() / 1e6
-            silence_s = subscription.HEARTBEATS_UNTIL_DEAD * (stated_s or self.heartbeat_s)
-            self._tell(subscription.NoticeKind.STARTED, f"member {self.member}", 0.0)
+            stated_s = streams.seconds(response.heartbeat_interval)
+            silence_s = streams.HEARTBEATS_UNTIL_DEAD * (stated_s or self.heartbeat_s)
+            self._tell(streams.NoticeKind.STARTED, f"member {self.member}", 0.0)
             await self._go_on(stream, held)
             extending = asyncio.create_task(self._keep_extending())
             while response is not None:
@@ -279,7 +278,7 @@ class Consumption:
         )
         with contextlib.suppress(asyncio.InvalidStateError):
             await stream.write(_Request(join=join))
-        return await _read(stream, subscription.HEARTBEATS_UNTIL_DEAD * self.heartbeat_s)
+        return await _read(stream, streams.HEARTBEATS_UNTIL_DEAD * self.heartbeat_s)
 
     async def _go_on(self, stream: "Stream", held: int) -> None:
         """Bring a new stream up to date: `held` events were at work when it joined."""
@@ -312,7 +311,7 @@ class Consumption:
             # Each took credit, and settling it once gives back one.
             await self._send(_credit(again))
         if response.closing:
-            self._tell(subscription.NoticeKind.CLOSING, "the gateway closes", 0.0)
+            self._tell(streams.NoticeKind.CLOSING, "the gateway closes", 0.0)
             while not self._waiting.empty():
                 received = self._waiting.get_nowait()
                 if received is not None and not received.settled:
@@ -367,9 +366,9 @@ class Consumption:
                     each._extend_at_s = now_s + each._span_s / 3
             await asyncio.sleep(0.2)
 
-    def _tell(self, kind: subscription.NoticeKind, text: str, wait_s: float) -> None:
+    def _tell(self, kind: streams.NoticeKind, text: str, wait_s: float) -> None:
         if self.on_notice is not None:
-            self.on_notice(subscription.Notice(kind=kind, text=text, wait_s=wait_s))
+            self.on_notice(streams.Notice(kind=kind, text=text, wait_s=wait_s))
 
     def _drop_stream(self) -> None:
         stream, self._stream = self._stream, None
@@ -381,10 +380,6 @@ def _identity(event: event_pb2.Event) -> tuple[str, str]:
     return event.tenant_id, event.id
 
 
-def _may_come_back(failure: errors.PayhubError) -> bool:
-    return failure.code in subscription.RECONNECT_CODES and failure.retry != "never"
-
-
 async def _read(stream: "Stream", silence_s: float) -> consumer_service_pb2.ConsumeResponse | None:
     """Return the next response, None at the end; raises TimeoutError after `silence_s`."""
     async with asyncio.timeout(silence_s):
@@ -394,7 +389,3 @@ async def _read(stream: "Stream", silence_s: float) -> consumer_service_pb2.Cons
 
 def _credit(events: int) -> _Request:
     return _Request(credit=_Request.Credit(events=events))
-
-
-def _unavailable(text: str) -> errors.Unavailable:
-    return errors.Unavailable(text, code=grpc.StatusCode.UNAVAILABLE, retry="same_key")

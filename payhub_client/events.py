@@ -19,7 +19,7 @@ from payhub.events.v1 import (
 from payhub.payments.v1 import billing_events_pb2, payment_events_pb2, retry_policy_events_pb2
 from payhub.plugin.v1 import plugin_events_pb2
 
-from payhub_client import calls, contract, event_operations, requests, subscription
+from payhub_client import calls, contract, event_operations, requests, streams, subscription
 
 if TYPE_CHECKING:
     from payhub.events.v1.event_stream_service_pb2_grpc import EventStreamServiceAsyncStub
@@ -188,7 +188,7 @@ class Events:
         heartbeat_s: float | None = None,
         max_batch_events: int = 0,
         client_name: str = "",
-        on_notice: Callable[[subscription.Notice], None] | None = None,
+        on_notice: Callable[[streams.Notice], None] | None = None,
         give_up_after_s: float | None = None,
     ) -> subscription.Subscription:
         """Follow the log, across reconnects, without a loss and without a repetition.

@@ -1,8 +1,8 @@
 """When the client repeats something, and how long it waits before.
 
 Owns the backoff and the seams for time, sleep and chance that make it testable. Called by
-`calls` (one RPC) and `subscription` (one stream after another). Never decides *whether* a
-failed call may be repeated: the contract and the server's answer do.
+`calls` (one RPC), `subscription` and `consumption` (one stream after another). Never decides
+*whether* a failed call may be repeated: the contract and the server's answer do.
 """
 
 import asyncio

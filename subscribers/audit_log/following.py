@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from payhub.events.v1 import event_pb2
 
 import payhub_client
-from payhub_client import consumption, errors, subscription
+from payhub_client import consumption, errors, streams
 from servicekit import logs, metrics
 from subscribers.audit_log import settings, writing
 
@@ -193,8 +193,8 @@ class Follower:
             else:
                 return
 
-    def _on_notice(self, notice: subscription.Notice) -> None:
-        self._joined = notice.kind is subscription.NoticeKind.STARTED
+    def _on_notice(self, notice: streams.Notice) -> None:
+        self._joined = notice.kind is streams.NoticeKind.STARTED
         if self._joined:
             # The gateway may have lost its log meanwhile and begun another.
             self._epoch = ""

@@ -13,7 +13,7 @@ import prometheus_client
 from payhub.payments.v1 import customer_service_pb2
 
 import payhub_client
-from payhub_client import consumption, errors, subscription
+from payhub_client import consumption, errors, streams
 from servicekit import logs, metrics
 from subscribers.email_notifier import contents, mails, settings, smtp
 
@@ -179,8 +179,8 @@ class Notifier:
         except errors.InvalidRequest:
             raise contents.Unreadable("the event names no valid customer") from None
 
-    def _noticed(self, notice: subscription.Notice) -> None:
-        self._joined = notice.kind is subscription.NoticeKind.STARTED
+    def _noticed(self, notice: streams.Notice) -> None:
+        self._joined = notice.kind is streams.NoticeKind.STARTED
         _log.info("consumer", notice=notice.kind.name, text=notice.text)
 
 
