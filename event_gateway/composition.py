@@ -39,7 +39,7 @@ from event_gateway.consumers import groups as consumer_groups
 from event_gateway.db import consumers, read, rows
 from event_gateway.webhooks_out import pool, sender, worker
 from event_gateway.webhooks_out import secrets as webhook_secrets
-from servicekit import auth, clock, metrics, rpc, server, storage, validation
+from servicekit import auth, clock, interceptor, metrics, server, storage, validation
 from servicekit.storage import notices
 
 SERVICE = "event_gateway"
@@ -87,7 +87,7 @@ class Parts:
         closing: What was opened, in the order to close it.
     """
 
-    pipeline: rpc.Pipeline
+    pipeline: interceptor.Pipeline
     servicers: tuple[server.Registrar, ...]
     background: tuple[server.Background, ...]
     on_drain: tuple[server.Step, ...]
@@ -221,10 +221,10 @@ def encryption_keys(settings: settings_module.Settings) -> list[str]:
     )
 
 
-def _pipeline(log: Log, keys: access.KeyService) -> rpc.Pipeline:
+def _pipeline(log: Log, keys: access.KeyService) -> interceptor.Pipeline:
     rules = access.Rules(SERVICES)
     cache = auth.KeyCache(keys.introspect, ttl_s=log.settings.key_cache_ttl_s)
-    return rpc.Pipeline(
+    return interceptor.Pipeline(
         service=SERVICE,
         authenticate=access.Gate(rules, cache).authenticate,
         validate=_validate,

@@ -81,7 +81,7 @@ from payment_service.usecases.mirrors import subscriptions as subscription_cases
 from payment_service.usecases.webhooks import applying, receiving, replaying
 from payment_service.webhooks import applier as webhook_applier
 from payment_service.webhooks import endpoint
-from servicekit import auth, errors, ids, metrics, rpc, server, storage, tasks
+from servicekit import auth, errors, ids, interceptor, metrics, server, storage, tasks
 from servicekit import clock as clocks
 
 MIGRATIONS = pathlib.Path(db_package.__file__).parent / "migrations"
@@ -100,7 +100,7 @@ class Parts:
     retrier: retrier.Retrier
     watch: watching.Watch
     forgetting: forgetting.Forgetting
-    pipeline: rpc.Pipeline
+    pipeline: interceptor.Pipeline
     webhooks: endpoint.Endpoint
     webhook_cases: replaying.Webhooks
     webhook_daemon: webhook_applier.Daemon
@@ -159,7 +159,7 @@ def assemble(
     webhooks_ = _webhooks(settings, ctx, applier)
     keys_ = keys.Keys(ctx)
     cache = auth.KeyCache(keys_.look_up, ttl_s=settings.key_cache_s, clock=clock)
-    pipeline = rpc.Pipeline(
+    pipeline = interceptor.Pipeline(
         service=SERVICE,
         authenticate=access.Authenticator(cache),
         validate=reading.check,

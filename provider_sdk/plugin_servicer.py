@@ -17,7 +17,7 @@ from payhub.plugin.v1 import plugin_service_pb2 as ps
 
 from provider_sdk import configuration, errors, host, provider, readiness, soundness, times
 from servicekit import errors as kit_errors
-from servicekit import logs, rpc, sanitizer, validation
+from servicekit import interceptor, logs, sanitizer, validation
 
 # Kept back of a call's own deadline, so that the answer still arrives.
 RESERVE_S = 0.2
@@ -236,7 +236,7 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         except TimeoutError:
             return provider.Health(reasons=["upstream did not answer the plugin's probe in time"])
         except BaseException as failure:
-            if rpc.is_meant(failure):
+            if interceptor.is_meant(failure):
                 raise
             _log.exception("the provider's probe failed")
             return provider.Health(reasons=["the plugin's own probe failed; see its log"])

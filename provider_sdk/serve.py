@@ -41,7 +41,7 @@ from provider_sdk import (
 )
 from servicekit import clock as clocks
 from servicekit import errors as kit_errors
-from servicekit import logs, metrics, rpc, server, validation
+from servicekit import interceptor, logs, metrics, server, validation
 from servicekit import settings as settings_module
 
 
@@ -180,9 +180,11 @@ def registrars(state: host.Host) -> Sequence[server.Registrar]:
     )
 
 
-def pipeline(state: host.Host, *, service_name: str, registry: metrics.Metrics) -> rpc.Pipeline:
+def pipeline(
+    state: host.Host, *, service_name: str, registry: metrics.Metrics
+) -> interceptor.Pipeline:
     """Returns the interceptor every provider is served behind."""
-    return rpc.Pipeline(
+    return interceptor.Pipeline(
         service=service_name,
         validate=validation.validate,
         metrics=registry,

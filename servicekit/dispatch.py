@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from servicekit import rpc
+from servicekit import interceptor, rpc
 
 
 class Dispatcher(grpc.GenericRpcHandler):
@@ -29,7 +29,7 @@ class Dispatcher(grpc.GenericRpcHandler):
 
     def __init__(
         self,
-        pipeline: rpc.Pipeline | None,
+        pipeline: interceptor.Pipeline | None,
         inner: Sequence[grpc.aio.ServerInterceptor] = (),
     ) -> None:
         self._pipeline = pipeline
@@ -78,18 +78,18 @@ class Dispatcher(grpc.GenericRpcHandler):
 def _intercepted(
     handler: Any, details: Any, interceptors: Sequence[grpc.aio.ServerInterceptor]
 ) -> Any:
-    for interceptor in reversed(interceptors):
+    for one in reversed(interceptors):
         inner = handler
 
         async def found(_: Any, inner: Any = inner) -> Any:
             return inner
 
-        choosing = interceptor.intercept_service(found, details)
+        choosing = one.intercept_service(found, details)
         try:
             choosing.send(None)
         except StopIteration as chosen:
             handler = chosen.value
         else:
             choosing.close()
-            raise RuntimeError(f"{type(interceptor).__name__} waits while it chooses a handler")
+            raise RuntimeError(f"{type(one).__name__} waits while it chooses a handler")
     return handler

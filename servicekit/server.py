@@ -17,7 +17,7 @@ import grpc.aio
 import uvloop
 from starlette import routing
 
-from servicekit import dispatch, failpoints, health, http, logs, metrics, rpc, tasks
+from servicekit import dispatch, failpoints, health, http, interceptor, logs, metrics, tasks
 from servicekit import settings as settings_module
 
 T = TypeVar("T")
@@ -161,15 +161,19 @@ async def serve(  # noqa: PLR0913
 
 def _split(
     interceptors: Sequence[grpc.aio.ServerInterceptor],
-) -> tuple[list[grpc.aio.ServerInterceptor], rpc.Pipeline | None, list[grpc.aio.ServerInterceptor]]:
+) -> tuple[
+    list[grpc.aio.ServerInterceptor], interceptor.Pipeline | None, list[grpc.aio.ServerInterceptor]
+]:
     """Return the interceptors before the pipeline, the pipeline, and those after it."""
-    places = [place for place, one in enumerate(interceptors) if isinstance(one, rpc.Pipeline)]
+    places = [
+        place for place, one in enumerate(interceptors) if isinstance(one, interceptor.Pipeline)
+    ]
     if not places:
         return list(interceptors), None, []
     if len(places) > 1:
         raise ValueError("a server has one pipeline")
     place = places[0]
-    pipeline = cast(rpc.Pipeline, interceptors[place])
+    pipeline = cast(interceptor.Pipeline, interceptors[place])
     return list(interceptors[:place]), pipeline, list(interceptors[place + 1 :])
 
 

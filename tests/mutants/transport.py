@@ -8,7 +8,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as pps
 from provider_mock import answers
 from provider_mock import provider as mock_provider
 from provider_sdk import errors, fingerprint, plugin_servicer, serve
-from servicekit import dispatch, health, rpc, server
+from servicekit import dispatch, health, interceptor, server
 from tests.mutants import registry
 
 
@@ -72,7 +72,7 @@ def takes_calls_without_deadline() -> None:
     """Calls without a deadline are served."""
 
     def make(pipeline: Any) -> Any:
-        def lenient(*arguments: Any, **rest: Any) -> rpc.Pipeline:
+        def lenient(*arguments: Any, **rest: Any) -> interceptor.Pipeline:
             made: Any = pipeline(*arguments, **rest)
             made._require_deadline = lambda _: False
             return made  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from payhub.registry.v1 import registry_service_pb2 as rs
 from payhub.registry.v1 import registry_service_pb2_grpc
 
 from deploy import stack
-from servicekit import errors, metrics, rpc
+from servicekit import errors, interceptor, metrics
 
 LEASE_S = 0.6
 RENEW_S = 0.2
@@ -49,7 +49,7 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
 
     async def start(self) -> None:
         """Listens, where it did before."""
-        pipeline = rpc.Pipeline(service="registry", metrics=metrics.Metrics())
+        pipeline = interceptor.Pipeline(service="registry", metrics=metrics.Metrics())
         options = [("grpc.so_reuseport", 0)]
         self._server = grpc.aio.server(interceptors=[pipeline], options=options)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(self, self._server)

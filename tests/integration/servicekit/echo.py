@@ -15,7 +15,7 @@ import grpc.aio
 import pydantic_settings
 from google.protobuf import wrappers_pb2
 
-from servicekit import errors, logs, metrics, rpc, server, settings, tasks
+from servicekit import errors, interceptor, logs, metrics, rpc, server, settings, tasks
 
 NAME = "test.Echo"
 
@@ -185,7 +185,7 @@ async def main() -> int:
         service_name="echo",
         servicers=[echo.register],
         reflection_names=[NAME],
-        interceptors=[rpc.Pipeline(service="echo", metrics=registry)],
+        interceptors=[interceptor.Pipeline(service="echo", metrics=registry)],
         background=[background],
         on_drain=[drain],
         closing=[close],

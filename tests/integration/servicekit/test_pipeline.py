@@ -13,7 +13,18 @@ import pytest
 from payhub.options.v1 import options_pb2
 from payhub.payments.v1 import payment_service_pb2, payment_service_pb2_grpc
 
-from servicekit import auth, dispatch, errors, health, logs, metrics, rpc, server, validation
+from servicekit import (
+    auth,
+    dispatch,
+    errors,
+    health,
+    interceptor,
+    logs,
+    metrics,
+    rpc,
+    server,
+    validation,
+)
 from tests.integration.servicekit import calling, echo
 
 CANARY = "canary-91bd"
@@ -28,7 +39,7 @@ def serving(request: pytest.FixtureRequest) -> calling.Serving:
     @contextlib.asynccontextmanager
     async def serve(*registrars: server.Registrar, **arguments: Any) -> AsyncIterator[calling.Rig]:
         registry = metrics.Metrics()
-        pipeline = rpc.Pipeline(service="test", metrics=registry, **arguments)
+        pipeline = interceptor.Pipeline(service="test", metrics=registry, **arguments)
         served = echo.Echo()
         dispatched = request.param == "dispatcher"
         running = grpc.aio.server(

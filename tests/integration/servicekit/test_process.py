@@ -18,7 +18,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from servicekit import http, metrics, rpc, server
+from servicekit import http, interceptor, metrics, server
 from tests.integration.servicekit import echo
 
 Text = echo.Text
@@ -276,7 +276,7 @@ async def test_no_call_comes_before_the_process_knows_its_address(
         settings=echo.Settings(grpc_port=0, http_port=0, drain_delay_s=0),
         service_name="echo",
         servicers=[echo.Echo().register],
-        interceptors=[rpc.Pipeline(service="echo", metrics=metrics.Metrics())],
+        interceptors=[interceptor.Pipeline(service="echo", metrics=metrics.Metrics())],
         on_serving=told.append,
         asked=asked,
     )
