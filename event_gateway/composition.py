@@ -225,7 +225,6 @@ def _pipeline(log: Log, keys: access.KeyService) -> interceptor.Pipeline:
     rules = access.Rules(SERVICES)
     cache = auth.KeyCache(keys.introspect, ttl_s=log.settings.key_cache_ttl_s)
     return interceptor.Pipeline(
-        service=SERVICE,
         authenticate=access.Gate(rules, cache).authenticate,
         validate=_validate,
         metrics=log.registry,

@@ -160,7 +160,6 @@ def assemble(
     keys_ = keys.Keys(ctx)
     cache = auth.KeyCache(keys_.look_up, ttl_s=settings.key_cache_s, clock=clock)
     pipeline = interceptor.Pipeline(
-        service=SERVICE,
         authenticate=access.Authenticator(cache),
         validate=reading.check,
         metrics=metrics_,

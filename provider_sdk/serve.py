@@ -125,7 +125,7 @@ async def _serve(
         service_name=service_name,
         servicers=servicers,
         reflection_names=soundness.services(plugin.capabilities),
-        interceptors=[pipeline(state, service_name=service_name, registry=registry), *interceptors],
+        interceptors=[pipeline(state, registry=registry), *interceptors],
         background=[
             refuse_when_stopping,
             *([lease.run] if registering.core_endpoint else []),
@@ -180,12 +180,9 @@ def registrars(state: host.Host) -> Sequence[server.Registrar]:
     )
 
 
-def pipeline(
-    state: host.Host, *, service_name: str, registry: metrics.Metrics
-) -> interceptor.Pipeline:
+def pipeline(state: host.Host, *, registry: metrics.Metrics) -> interceptor.Pipeline:
     """Returns the interceptor every provider is served behind."""
     return interceptor.Pipeline(
-        service=service_name,
         validate=validation.validate,
         metrics=registry,
         max_deadline=max_deadline_s,

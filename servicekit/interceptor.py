@@ -53,7 +53,6 @@ class Pipeline(grpc.aio.ServerInterceptor):
     """The one interceptor of a server.
 
     Args:
-        service: name for logs.
         authenticate: given (`package.Service.Method`, metadata) returns the
             principal, or raises; it decides about methods open to everyone.
         validate: given a request message, raises when it breaks the contract.
@@ -69,7 +68,6 @@ class Pipeline(grpc.aio.ServerInterceptor):
     def __init__(
         self,
         *,
-        service: str,
         authenticate: Authenticate | None = None,
         validate: Callable[[Message], None] | None = None,
         metrics: metrics_module.Metrics | None = None,
@@ -77,7 +75,6 @@ class Pipeline(grpc.aio.ServerInterceptor):
         require_deadline: Callable[[str], bool] | None = None,
         translate: Translate | None = None,
     ) -> None:
-        self._service = service
         self._authenticate = authenticate
         self._validate = validate
         self._metrics = metrics or metrics_module.Metrics()

@@ -94,7 +94,7 @@ async def served() -> AsyncIterator[tuple[Odd, rig.Core]]:
     """Serves one, and connects core to it."""
     plugin = Odd()
     state = host.Host(plugin, clock=clock.SystemClock())
-    pipeline = serve.pipeline(state, service_name="odd", registry=metrics.Metrics())
+    pipeline = serve.pipeline(state, registry=metrics.Metrics())
     server = grpc.aio.server(interceptors=[pipeline])
     for register in serve.registrars(state):
         register(server)

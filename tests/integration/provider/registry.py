@@ -49,7 +49,7 @@ class Registry(registry_service_pb2_grpc.RegistryServiceServicer):
 
     async def start(self) -> None:
         """Listens, where it did before."""
-        pipeline = interceptor.Pipeline(service="registry", metrics=metrics.Metrics())
+        pipeline = interceptor.Pipeline(metrics=metrics.Metrics())
         options = [("grpc.so_reuseport", 0)]
         self._server = grpc.aio.server(interceptors=[pipeline], options=options)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(self, self._server)

@@ -146,7 +146,7 @@ async def keeper() -> AsyncIterator[tuple[Keeper, rig.Core, further.Stubs]]:
     """The provider above behind a real socket, in this process."""
     plugin = Keeper()
     state = host.Host(plugin, clock=clock.SystemClock())
-    pipeline = serve.pipeline(state, service_name="keeper", registry=metrics.Metrics())
+    pipeline = serve.pipeline(state, registry=metrics.Metrics())
     server = grpc.aio.server(interceptors=[pipeline])
     for register in serve.registrars(state):
         register(server)

@@ -114,7 +114,7 @@ async def talkative() -> AsyncIterator[tuple[Talkative, rig.Core]]:
     """The provider above behind a real socket, in this process."""
     plugin = Talkative()
     state = host.Host(plugin, clock=clock.SystemClock())
-    pipeline = serve.pipeline(state, service_name="talkative", registry=metrics.Metrics())
+    pipeline = serve.pipeline(state, registry=metrics.Metrics())
     server = grpc.aio.server(interceptors=[pipeline])
     for register in serve.registrars(state):
         register(server)

@@ -185,7 +185,7 @@ async def main() -> int:
         service_name="echo",
         servicers=[echo.register],
         reflection_names=[NAME],
-        interceptors=[interceptor.Pipeline(service="echo", metrics=registry)],
+        interceptors=[interceptor.Pipeline(metrics=registry)],
         background=[background],
         on_drain=[drain],
         closing=[close],

@@ -39,7 +39,7 @@ def serving(request: pytest.FixtureRequest) -> calling.Serving:
     @contextlib.asynccontextmanager
     async def serve(*registrars: server.Registrar, **arguments: Any) -> AsyncIterator[calling.Rig]:
         registry = metrics.Metrics()
-        pipeline = interceptor.Pipeline(service="test", metrics=registry, **arguments)
+        pipeline = interceptor.Pipeline(metrics=registry, **arguments)
         served = echo.Echo()
         dispatched = request.param == "dispatcher"
         running = grpc.aio.server(

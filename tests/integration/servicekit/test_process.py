@@ -276,7 +276,7 @@ async def test_no_call_comes_before_the_process_knows_its_address(
         settings=echo.Settings(grpc_port=0, http_port=0, drain_delay_s=0),
         service_name="echo",
         servicers=[echo.Echo().register],
-        interceptors=[interceptor.Pipeline(service="echo", metrics=metrics.Metrics())],
+        interceptors=[interceptor.Pipeline(metrics=metrics.Metrics())],
         on_serving=told.append,
         asked=asked,
     )

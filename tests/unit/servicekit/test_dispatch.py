@@ -65,7 +65,7 @@ async def answer(request: bytes, context: Any) -> bytes:
 
 def a_dispatcher(*inner: Marking) -> dispatch.Dispatcher:
     """Return a dispatcher with a pipeline and one method of each kind of registration."""
-    made = dispatch.Dispatcher(interceptor.Pipeline(service="x", metrics=metrics.Metrics()), inner)
+    made = dispatch.Dispatcher(interceptor.Pipeline(metrics=metrics.Metrics()), inner)
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answer)
     made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("p.A", {"One": handler}),))
     made.add_registered_method_handlers("p.B", {"Two": handler})
@@ -101,7 +101,7 @@ def test_an_inner_interceptor_that_waits_is_refused() -> None:
 
 def test_interceptors_are_split_around_the_pipeline() -> None:
     """Before it: gRPC's own; after it: inside; two pipelines make no sense."""
-    pipeline = interceptor.Pipeline(service="x")
+    pipeline = interceptor.Pipeline()
     before, after = Marking("b"), Marking("a")
     listed = cast("list[grpc.aio.ServerInterceptor]", [before, pipeline, after])
     assert server._split(listed) == ([before], pipeline, [after])
