@@ -1,22 +1,21 @@
 """Reads the log: where it is, what lies behind a place, one event.
 
-Owns the statements that read. Called by the tail, by catching-up streams and
-by queries. Never reads more than its limits, and never decides who may see it.
+Owns the statements that read; which rows each of them looks at is in
+`event_gateway.db.narrowing`. Called by the tail, by catching-up streams and by queries.
+Never reads more than its limits, and never decides who may see it.
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from event_gateway import splice
+from event_gateway.db import narrowing
 from servicekit import storage
 
 # Rows looked at in one read. A row costs about a microsecond, so a read gives
 # the thread back within a few milliseconds.
 ROWS_MAX = 2000
-# Places covered by one read that no index narrows down to its tenants.
-SPAN_MAX = 10_000
 
 
 class Entry(NamedTuple):
@@ -122,60 +121,10 @@ _STATE = storage.Statement(
     "select epoch, head, oldest, head_append_us, size_bytes, expiring, expiring_us, erasures "
     "from log_head where log = 'main'"
 )
-_RANGE = "position > :after and position <= :upto"
-_ENTITIES = (
-    "entity_id in (select value from json_each(:entity_ids))",
-    "entity_id = any(cast(:entity_ids as text[]))",
-)
-# How the rows looked at are narrowed down, on SQLite and on PostgreSQL.
-_WHERE = {
-    "all": (_RANGE, _RANGE),
-    # Rows are compared whole, which only one index serves. With a condition for each column
-    # PostgreSQL reads the log in its order where that is quick for a large tenant, and passes
-    # the rows of all others for a small one.
-    "tenant": (
-        f"tenant_id = :tenant and {_RANGE}",
-        "(tenant_id, position) > (:tenant, :after) and (tenant_id, position) <= (:tenant, :upto)",
-    ),
-    "tenants": (
-        f"tenant_id in (select value from json_each(:tenants)) and {_RANGE}",
-        f"tenant_id = any(cast(:tenants as text[])) and {_RANGE}",
-    ),
-    "entities": (
-        f"tenant_id in (select value from json_each(:tenants)) and {_ENTITIES[0]} and {_RANGE}",
-        f"tenant_id = any(cast(:tenants as text[])) and {_ENTITIES[1]} and {_RANGE}",
-    ),
-}
-
-
-def _narrowed(
-    columns: str, postgresql: str = "select {rows}", *, sqlite: str = "select {rows}"
-) -> dict[str, storage.Statement]:
-    """Returns a statement for each way to narrow the rows down.
-
-    *postgresql* and *sqlite* are what is made of it there: `{rows}` is all that follows
-    `select `, `{order}` the order of the rows.
-    """
-    found = {}
-    for name, where in _WHERE.items():
-        order = "tenant_id, position" if name == "tenant" else "position"
-        rows = [
-            f"{columns} from event_log where {one} order by {by} limit :rows"
-            for one, by in zip(where, ("position", order), strict=True)
-        ]
-        found[name] = storage.Statement(
-            sqlite.format(rows=rows[0], order="position"),
-            postgresql=postgresql.format(rows=rows[1], order=order),
-            # One entity has a few events, another most of the log.
-            prepared=name != "entities",
-        )
-    return found
-
-
-_FACTS = _narrowed("position, tenant_id, type, entity_type, entity_id, length(event)")
+_FACTS = narrowing.statements("position, tenant_id, type, entity_type, entity_id, length(event)")
 # PostgreSQL sends a result whole, so it must stop by itself: after the first row that is more
 # than :bytes, which tells the reader that there are others.
-_WHOLE = _narrowed(
+_WHOLE = narrowing.statements(
     "position, event",
     "select position, event from (select tenant_id, sum(length(event)) over (order by {order} "
     "rows between unbounded preceding and 1 preceding) as before, {rows}) as rows "
@@ -185,7 +134,7 @@ _IS_EVEN = f"size between {splice.EVEN_SIZES.start} and {splice.EVEN_SIZES.stop 
 _PREFIX = f"(size - {splice.EVEN_SIZES.start}) * {splice.EVEN_PREFIX_BYTES} + 1"
 # Rows come to the aggregate in the order of the query below it. SQLite calls the result a text
 # until it is cast back, and keeps its bytes.
-_JOINED = _narrowed(
+_JOINED = narrowing.statements(
     "position, event, length(event) as size",
     sqlite="select count(*), max(position), sum(size), cast(group_concat("
     f"iif({_IS_EVEN}, substr(:prefixes, {_PREFIX}, {splice.EVEN_PREFIX_BYTES}) || event, ''), '') "
@@ -336,7 +285,7 @@ def joined(
 
 def events_at(conn: storage.Connection, positions: list[int]) -> dict[int, bytes]:
     """Returns the chunks of the events at *positions*; those no longer kept are missing."""
-    rows = conn.all(_EVENTS, {"positions": _array(conn, positions)})
+    rows = conn.all(_EVENTS, {"positions": narrowing.array(conn, positions)})
     return {row[0]: splice.chunk(row[1]) for row in rows}
 
 
@@ -376,30 +325,17 @@ def _facts(
 def _rows(
     conn: storage.Connection, selection: Selection | None, *, after: int, upto: int, rows: int
 ) -> tuple[str, dict[str, object], int]:
-    """Returns how the rows to look at are narrowed down, with parameters, and up to where."""
-    params: dict[str, object] = {"after": after, "rows": rows}
-    if selection is None:
-        name = "all"
-    elif selection.entity_ids:
-        name = "entities"
-        params["tenants"] = _array(conn, selection.tenants)
-        params["entity_ids"] = _array(conn, selection.entity_ids)
-    elif len(selection.tenants) == 1:
-        name = "tenant"
-        params["tenant"] = selection.tenants[0]
-    else:
-        name = "tenants"
-        params["tenants"] = _array(conn, selection.tenants)
-        upto = min(upto, after + SPAN_MAX)
-    params["upto"] = upto
-    return name, params, upto
+    """Returns which statement looks at the rows of a selection; see `narrowing.choose`."""
+    tenants = None if selection is None else selection.tenants
+    entity_ids = () if selection is None else selection.entity_ids
+    return narrowing.choose(conn, tenants, entity_ids, after=after, upto=upto, rows=rows)
 
 
 def _events(conn: storage.Connection, rows: list[storage.Row]) -> list[storage.Row]:
     """Returns positions and events for the facts in *rows*, in their order."""
     if not rows:
         return []
-    return sorted(conn.all(_EVENTS, {"positions": _array(conn, [row[0] for row in rows])}))
+    return sorted(conn.all(_EVENTS, {"positions": narrowing.array(conn, [row[0] for row in rows])}))
 
 
 def _entries(conn: storage.Connection, rows: list[storage.Row]) -> list[Entry]:
@@ -407,7 +343,3 @@ def _entries(conn: storage.Connection, rows: list[storage.Row]) -> list[Entry]:
         Entry(row[0], row[1], row[2], row[3], row[4], splice.chunk(event))
         for row, (_, event) in zip(rows, _events(conn, rows), strict=True)
     ]
-
-
-def _array(conn: storage.Connection, values: "tuple[str, ...] | list[int]") -> object:
-    return json.dumps(values) if conn.dialect == "sqlite" else list(values)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from payhub.events.v1 import event_pb2
 
 from event_gateway import cutting, gateway, matching, splice
-from event_gateway.db import read
+from event_gateway.db import narrowing, read
 from servicekit import clock, storage
 from servicekit.storage import postgresql_statements, sqlite
 
@@ -155,14 +155,14 @@ def test_one_page_covers_no_more_than_one_read(fill: Fill) -> None:
     else one snapshot would be held through the whole log, and the reader hear of no progress.
     """
     conn = fill([b"e" * 500] * 100)
-    conn.run(_HEAD, {"head": 10 * read.SPAN_MAX})
+    conn.run(_HEAD, {"head": 10 * narrowing.SPAN_MAX})
     selection = matching.Matcher(["acme", "else"], event_pb2.Filter()).selection
     each = cutting.Limits(events=50, bytes=100_000)
     reading = reading_of(selection, cutting.Limits(events=1000, bytes=100_000), each)
-    first = reading.page(conn, 0, 10 * read.SPAN_MAX)
+    first = reading.page(conn, 0, 10 * narrowing.SPAN_MAX)
     assert sum(part.count for part in first.parts) == 100
-    second = reading.page(conn, first.upto, 10 * read.SPAN_MAX)
-    assert second.upto == first.upto + read.SPAN_MAX
+    second = reading.page(conn, first.upto, 10 * narrowing.SPAN_MAX)
+    assert second.upto == first.upto + narrowing.SPAN_MAX
 
 
 @pytest.mark.parametrize("fill", ["sqlite"], indirect=True)
