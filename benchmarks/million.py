@@ -18,8 +18,7 @@ from deploy import stack
 from event_gateway.api import ingest
 from event_gateway.db import append
 from payment_service.db import idempotency, operations, outbox, payments
-from payment_service.domain import model
-from payment_service.provider_client import registry
+from payment_service.domain import bindings, model
 from servicekit import ids, storage
 
 STORED = 1_000_000
@@ -111,7 +110,7 @@ def _payment(number: int) -> tuple[model.Payment, model.Operation]:
         currency="EUR",
         capture_method=model.CaptureMethod.AUTOMATIC,
         provider="mock",
-        binding_id=registry.binding_id("default", "mock"),
+        binding_id=bindings.binding_id("default", "mock"),
         provider_payment_id=ids.new_id("mpay"),
         references=model.References(user_id=f"user-{number % 5000}", order_id=f"o-{number}"),
         authorized_minor=1000 + number % 900,

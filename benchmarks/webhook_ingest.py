@@ -22,7 +22,7 @@ from payhub.admin.v1 import inbound_webhook_service_pb2 as pb
 import payhub_client
 from benchmarks import report, running
 from deploy import stack
-from payment_service.provider_client import registry
+from payment_service.domain import bindings
 
 ROUNDS = 3
 METHODS = 40
@@ -44,7 +44,7 @@ def _measure(board: report.Board, database: str, tail: str, seconds: float) -> N
         "PAYMENT_SERVICE_WEBHOOK_CONCURRENCY_MAX": "256",
     }
     with running.payhub(database, env=env) as payhub, _bare() as bare_url:
-        account = registry.binding_id("default", "mock")
+        account = bindings.binding_id("default", "mock")
         objects = asyncio.run(_methods(payhub))
         url = f"{payhub.http_url(stack.PAYMENTS)}/webhooks/mock/{account}"
         own: list[dict[str, float]] = []

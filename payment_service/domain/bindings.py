@@ -1,12 +1,13 @@
 """What a binding is, one tenant's use of one provider, and what it lets through.
 
-Owns its fields, its options (limits and switches) and the judgement of one operation
-against them. Called by routing, by the use cases of bindings and by the catalog, which
+Owns its id, its fields, its options (limits and switches) and the judgement of one
+operation against them. Called by routing, by the use cases of bindings and by the catalog, which
 keeps bindings in memory. Never holds a configuration's text or a secret.
 """
 
 import datetime
 import functools
+import uuid
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ from payment_service.domain import model
 UTC = "UTC"
 # The tenant of the binding that every tenant without one of its own uses.
 SHARED = "*"
+
+# Fixed for ever, and part of the contract: binding ids are derived from it, stored with
+# payments, and in the addresses that providers send webhooks to.
+_IDS = uuid.UUID("6f0f4c0e-31a5-4f2f-9b6c-7d1f5d2f4a10")
 
 _NEW_KINDS = frozenset(
     {
@@ -131,6 +136,12 @@ class Counted:
     currency: str
     amount_minor: int
     limit_minor: int
+
+
+@functools.lru_cache(maxsize=4096)
+def binding_id(tenant_id: str, plugin_id: str) -> str:
+    """Returns the id of a tenant's binding to a plugin, `*` for the shared one: always the same."""
+    return str(uuid.uuid5(_IDS, f"{tenant_id}/{plugin_id}"))
 
 
 def wire_generation(own: Binding | None, shared: Binding | None) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from payment_service.db import customers as customer_rows
 from payment_service.db import idempotency, operations, outbox
-from payment_service.domain import customers, model
-from payment_service.provider_client import registry, requests
+from payment_service.domain import bindings, customers, model
+from payment_service.provider_client import requests
 from payment_service.usecases import changing, context, events, intents, refusals, settling
 from servicekit import errors, storage
 
@@ -57,7 +57,7 @@ class Customers:
             tenant_id=caller.tenant_id,
             profile=wanted.profile,
             provider=route.plugin_id,
-            binding_id=registry.binding_id(caller.tenant_id, route.plugin_id),
+            binding_id=bindings.binding_id(caller.tenant_id, route.plugin_id),
             created_us=now_us,
             updated_us=now_us,
         )

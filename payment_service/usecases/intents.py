@@ -13,7 +13,6 @@ from payhub.plugin.v1 import capability_pb2
 
 from payment_service.db import idempotency
 from payment_service.domain import bindings, model, routing
-from payment_service.provider_client import registry
 from payment_service.usecases import context, refusals
 from servicekit import errors
 
@@ -174,7 +173,7 @@ def operation(
         currency=currency,
         request=body,
         provider=provider_name,
-        binding_id=registry.binding_id(caller.tenant_id, provider_name),
+        binding_id=bindings.binding_id(caller.tenant_id, provider_name),
         cause=caller.cause(key),
         not_after_us=not_after_us,
         next_check_us=not_after_us + round(ctx.schedule.grace_s * 1_000_000),

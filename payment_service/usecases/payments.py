@@ -12,7 +12,7 @@ from payhub.plugin.v1 import capability_pb2
 
 from payment_service.db import idempotency, operations, outbox, payments
 from payment_service.domain import actions, bindings, changes, commands, model
-from payment_service.provider_client import registry, requests
+from payment_service.provider_client import requests
 from payment_service.usecases import (
     asked,
     beginning,
@@ -74,7 +74,7 @@ class Payments:
             currency=wanted.currency,
             capture_method=wanted.capture_method,
             provider=route.plugin_id,
-            binding_id=registry.binding_id(caller.tenant_id, route.plugin_id),
+            binding_id=bindings.binding_id(caller.tenant_id, route.plugin_id),
             references=wanted.references,
             description=wanted.description,
             payment_method_id=wanted.payment_method_id if wanted.confirm else "",

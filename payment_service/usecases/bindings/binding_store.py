@@ -16,7 +16,6 @@ from payment_service.db import default_providers as default_rows
 from payment_service.db import outbox
 from payment_service.db import plugins as plugin_rows
 from payment_service.domain import bindings, model
-from payment_service.provider_client import registry
 from payment_service.usecases import context, events
 from payment_service.usecases.bindings import binding_snapshots, default_providers, secrets
 from payment_service.usecases.plugins import plugin_events
@@ -47,11 +46,6 @@ class Write:
     event_type: str
     why: plugin_events.Why
     now_us: int
-
-
-def binding_id(tenant_id: str, plugin_id: str) -> str:
-    """Returns the id of a tenant's binding, `*` for the shared one: always the same."""
-    return registry.binding_id(tenant_id, plugin_id)
 
 
 def write(conn: storage.Connection, wanted: Write, ids: plugin_events.Ids) -> rows.Stored | None:
@@ -100,7 +94,7 @@ def _next(wanted: Write, current: rows.Stored | None, changed_us: int) -> rows.S
     former = current.binding if current else None
     anew = former is None or former.deleted
     binding = bindings.Binding(
-        id=binding_id(wanted.tenant_id, wanted.plugin_id),
+        id=bindings.binding_id(wanted.tenant_id, wanted.plugin_id),
         tenant_id=wanted.tenant_id,
         plugin_id=wanted.plugin_id,
         generation=former.generation + 1 if former else 1,
@@ -212,7 +206,7 @@ class Environment:
         """
         ids = plugin_events.fresh_ids(self._ctx.new_id)
         now_us = self._ctx.clock.now_us()
-        own_id = binding_id(bindings.SHARED, plugin_id)
+        own_id = bindings.binding_id(bindings.SHARED, plugin_id)
         given = [secrets.Given(slot=slot, value=text.encode()) for slot, text in values.items()]
         content = replace(EMPTY, config_json=binding_snapshots.json_text(dict(config)))
         why = plugin_events.Why(actor=ENVIRONMENT, reason="PAYMENT_SERVICE_PROVIDERS")

@@ -350,7 +350,7 @@ class Bindings:
         Raises:
             errors.RpcError: CONFIG_INVALID, if the configuration is no JSON object.
         """
-        binding_id = binding_store.binding_id(tenant_id, plugin_id)
+        binding_id = bindings.binding_id(tenant_id, plugin_id)
         former = before.content if before else binding_store.EMPTY
         config = former.config_json if wanted.config_json is None else wanted.config_json
         content = schema_check.read_object(config)

@@ -12,12 +12,12 @@ from payhub.admin.v1 import binding_admin_service_pb2 as pb
 from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.db import bindings as rows
+from payment_service.domain import bindings as domain_bindings
 from payment_service.usecases import context
 from payment_service.usecases.bindings import (
     binding_reading,
     binding_refusals,
     binding_snapshots,
-    binding_store,
     bindings,
     gates,
     schema_check,
@@ -150,7 +150,7 @@ class Exports:
         *,
         overwrite: bool,
     ) -> "_Plan":
-        binding_id = binding_store.binding_id(each.tenant_id, each.plugin_id)
+        binding_id = domain_bindings.binding_id(each.tenant_id, each.plugin_id)
         result = pb.ImportResult(
             tenant_id=each.tenant_id, plugin_id=each.plugin_id, binding_id=binding_id
         )

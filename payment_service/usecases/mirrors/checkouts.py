@@ -14,7 +14,7 @@ from payment_service.db import customers as customer_rows
 from payment_service.db import mirrors
 from payment_service.domain import bindings, model, routing
 from payment_service.domain.mirrors import base, checkouts, kinds, objects
-from payment_service.provider_client import checkout_requests, registry
+from payment_service.provider_client import checkout_requests
 from payment_service.usecases import context, customers, intents, refusals, settling
 from payment_service.usecases.mirrors import beginning, payment_methods
 from servicekit import errors, storage
@@ -129,7 +129,7 @@ class Checkouts:
             tenant_id=caller.tenant_id,
             place=base.Place(
                 provider=route.plugin_id,
-                binding_id=registry.binding_id(caller.tenant_id, route.plugin_id),
+                binding_id=bindings.binding_id(caller.tenant_id, route.plugin_id),
             ),
             customer_id=customer.id if customer is not None else "",
             user_id=customer.profile.user_id if customer is not None else "",

@@ -11,7 +11,7 @@ from payhub.plugin.v1 import capability_pb2
 from payment_service.db import mirrors, provider_objects
 from payment_service.domain import bindings, model
 from payment_service.domain.mirrors import base, objects, plans
-from payment_service.provider_client import fetching, registry, requests
+from payment_service.provider_client import fetching, requests
 from payment_service.usecases import context, intents, settling
 from payment_service.usecases.mirrors import beginning
 from servicekit import errors, storage
@@ -196,7 +196,7 @@ class Plans:
             return None
         price = plans.Price(
             provider=route.plugin_id,
-            binding_id=registry.binding_id(caller.tenant_id, route.plugin_id),
+            binding_id=bindings.binding_id(caller.tenant_id, route.plugin_id),
         )
         if not provider_price_id:
             return price

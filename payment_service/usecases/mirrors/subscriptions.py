@@ -11,7 +11,7 @@ from payment_service.db import customers as customer_rows
 from payment_service.db import mirrors
 from payment_service.domain import bindings, model
 from payment_service.domain.mirrors import base, payment_methods, plans, subscriptions
-from payment_service.provider_client import registry, requests
+from payment_service.provider_client import requests
 from payment_service.usecases import context, intents, settling
 from payment_service.usecases.mirrors import beginning
 from payment_service.usecases.mirrors import payment_methods as method_cases
@@ -93,7 +93,7 @@ class Subscriptions:
             tenant_id=caller.tenant_id,
             place=base.Place(
                 provider=customer.provider,
-                binding_id=registry.binding_id(caller.tenant_id, customer.provider),
+                binding_id=bindings.binding_id(caller.tenant_id, customer.provider),
             ),
             customer_id=customer.id,
             user_id=wanted.user_id or customer.profile.user_id,

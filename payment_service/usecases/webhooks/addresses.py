@@ -7,8 +7,7 @@ back. Called by `receiving`. Never trusts what a request says of itself.
 import asyncio
 
 from payment_service.db import keys
-from payment_service.domain import catalog
-from payment_service.provider_client import registry
+from payment_service.domain import bindings, catalog
 from payment_service.usecases import context
 
 # Who asks for unknown addresses makes us look for new tenants at most this often.
@@ -30,7 +29,7 @@ class Addresses:
     def __init__(self, ctx: context.Context) -> None:
         self._ctx = ctx
         self._tenants: frozenset[str] = frozenset()
-        self._bindings: object = None
+        self._bound: object = None
         # By provider: tenants by their binding's id.
         self._known: dict[str, dict[str, str]] = {}
         self._looked_s = float("-inf")
@@ -52,10 +51,10 @@ class Addresses:
         if now_s - self._looked_s >= REFRESH_S:
             tenants |= frozenset(await self._ctx.db.read(keys.tenants))
             self._looked_s = now_s
-        bindings = self._ctx.catalog.view.bindings
-        if bindings is not self._bindings:
-            self._bindings = bindings
-            tenants |= {tenant for tenant, _ in bindings}
+        bound = self._ctx.catalog.view.bindings
+        if bound is not self._bound:
+            self._bound = bound
+            tenants |= {tenant for tenant, _ in bound}
         if tenants is not self._tenants:
             self._tenants = tenants - {catalog.SHARED}
 
@@ -65,7 +64,7 @@ class Addresses:
         if len(known) < len(self._tenants):
             fresh = self._tenants.difference(known.values())
             for number, tenant in enumerate(fresh, 1):
-                known[registry.binding_id(tenant, provider)] = tenant
+                known[bindings.binding_id(tenant, provider)] = tenant
                 if not number % NAMED_AT_ONCE:
                     await asyncio.sleep(0)
         return known

@@ -16,8 +16,8 @@ from payhub.payments.v1 import payment_method_service_pb2 as methods_pb
 from payhub.payments.v1 import plan_service_pb2 as plans_pb
 from payhub.payments.v1 import subscription_service_pb2 as subscriptions_pb
 
-from payment_service.domain import model
-from payment_service.provider_client import registry, seeing
+from payment_service.domain import bindings, model
+from payment_service.provider_client import seeing
 from payment_service.usecases.mirrors import fetching
 from tests.integration.payment_service import inside, records, rehearsing, rig, upstream
 
@@ -165,7 +165,7 @@ class Billing:
             "mock",
             [seeing.read(one) for one in told],
             tenant_id=self.caller.tenant,
-            binding_id=registry.binding_id(self.caller.tenant, "mock"),
+            binding_id=bindings.binding_id(self.caller.tenant, "mock"),
             cause=model.Cause(actor="webhook"),
             fetched=fetched,
         )

@@ -23,7 +23,7 @@ from payhub.provider.v1 import notice_provider_service_pb2 as nps
 from payhub.provider.v1 import operation_pb2, provider_object_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from payment_service.provider_client import registry
+from payment_service.domain import bindings
 from servicekit import http, metrics
 from tests import shells
 from tests.integration.payment_service import billing, inside, records, rehearsing, rig, upstream
@@ -106,7 +106,7 @@ class Hooks:
     @property
     def binding_id(self) -> str:
         """The binding whose address the webhooks come to."""
-        return registry.binding_id("t-inside", "mock")
+        return bindings.binding_id("t-inside", "mock")
 
     def signature(self, body: bytes, secret: bytes = SECRET) -> str:
         """Returns what signs a body."""

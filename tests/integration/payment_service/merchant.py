@@ -27,9 +27,8 @@ from payhub.provider.v1 import (
     provider_object_pb2,
 )
 
-from payment_service.domain import model
+from payment_service.domain import bindings, model
 from payment_service.domain.mirrors import objects
-from payment_service.provider_client import registry
 from payment_service.usecases.mirrors import absorbing, fetching
 from tests.integration.payment_service import inside, paying, records, rehearsing, rig
 
@@ -187,7 +186,7 @@ class Merchant(paying.Paying):
             "mock",
             [objects.Reference(kind=kind, provider_object_id=identity)],
             tenant_id=tenant,
-            binding_id=registry.binding_id(tenant, "mock"),
+            binding_id=bindings.binding_id(tenant, "mock"),
             cause=model.Cause(actor="webhook"),
         )
         return list(known.absorbed)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pydantic
 
-from payment_service.provider_client import registry
+from payment_service.domain import bindings
 from servicekit import http, metrics
 from tests import starting
 from tests.integration.payment_service import inside, records, rig
@@ -108,7 +108,7 @@ async def running(database_url: str, folder: pathlib.Path, **changes: Any) -> As
         stop = asyncio.Event()
         daemon = asyncio.create_task(service.parts.webhook_daemon.run(stop, idle_s=0.05))
         stored = records.Records(database_url)
-        place = f"webhooks/stripe/{registry.binding_id('t-inside', 'stripe')}"
+        place = f"webhooks/stripe/{bindings.binding_id('t-inside', 'stripe')}"
         site = Site(service=service, records=stored, double=address, sidecar=sidecar)
         await site.order(
             "webhooks", url=f"http://127.0.0.1:{server.port}/{place}", secrets=[WEBHOOK_SECRET]

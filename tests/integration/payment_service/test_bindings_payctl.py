@@ -12,7 +12,7 @@ from typer import testing
 
 from deploy import stack
 from payctl import commands
-from payment_service.provider_client import registry
+from payment_service.domain import bindings
 from tests import shells
 from tests.integration.payment_service import conftest
 
@@ -59,11 +59,11 @@ def test_the_address_of_webhooks_is_found_without_a_payment(
     service: conftest.Service, shell: Shell, tenant: str
 ) -> None:
     """Of a tenant's own binding, and of one that the shared binding serves; the same for both."""
-    path = f"/webhooks/mock/{registry.binding_id(tenant, 'mock')}"
+    path = f"/webhooks/mock/{bindings.binding_id(tenant, 'mock')}"
     assert shell("address", f"{tenant}/mock").stdout.strip() == path
     found = shell.json("address", f"{tenant}/mock")
     assert found == {
-        "binding_id": registry.binding_id(tenant, "mock"),
+        "binding_id": bindings.binding_id(tenant, "mock"),
         "served_by": "*",
         "webhook_path": path,
     }

@@ -15,7 +15,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as pps
 from payhub.provider.v1 import provider_object_pb2 as objects
 
 from deploy import stack
-from payment_service.provider_client import registry
+from payment_service.domain import bindings
 from tests.integration.payment_service import billing, hooking, killable, rig
 
 POINTS = (
@@ -57,7 +57,7 @@ class Bank(hooking.Bank):
 async def _send(processes: stack.Stack, told: Any) -> int:
     """Sends a webhook as the provider does; 0 if nobody answered."""
     body = json_format.MessageToJson(told).encode()
-    place = f"webhooks/mock/{registry.binding_id('default', 'mock')}"
+    place = f"webhooks/mock/{bindings.binding_id('default', 'mock')}"
     url = f"{processes.http_url(stack.PAYMENTS)}/{place}"
     headers = {"X-Signature": hooking.sign(body)}
     try:

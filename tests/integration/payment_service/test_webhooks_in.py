@@ -17,7 +17,7 @@ from payhub.provider.v1 import notice_provider_service_pb2 as nps
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import provider_object_pb2 as objects
 
-from payment_service.provider_client import registry
+from payment_service.domain import bindings
 from payment_service.usecases.webhooks import receiving, replaying
 from payment_service.webhooks import endpoint
 from tests.integration.payment_service import billing, hooking, inside, rig
@@ -127,8 +127,8 @@ async def test_who_is_not_believed_changes_nothing(hooks: hooking.Hooks) -> None
         (401, hooks.send(told, secret=b"whsec_wrong")),
         (401, hooks.send(told, secret=b"whsec_wrong")),
         (400, hooks.send(None, body=b"no json")),
-        (404, hooks.send(told, path=f"mock/{registry.binding_id('t-nobody', 'mock')}")),
-        (404, hooks.send(told, path=f"other/{registry.binding_id('t-inside', 'mock')}")),
+        (404, hooks.send(told, path=f"mock/{bindings.binding_id('t-nobody', 'mock')}")),
+        (404, hooks.send(told, path=f"other/{bindings.binding_id('t-inside', 'mock')}")),
         (404, hooks.send(told, path="mock/not-a-uuid")),
         (413, hooks.send(None, body=b"x" * 1_048_577)),
     ):

@@ -7,8 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from payment_service.domain import catalog
-from payment_service.provider_client import registry
+from payment_service.domain import bindings, catalog
 from payment_service.usecases import context
 from payment_service.usecases.webhooks import addresses
 from servicekit import clock
@@ -34,13 +33,13 @@ async def test_an_address_costs_nothing_once_its_tenant_is_known(
 ) -> None:
     """Anybody may ask for addresses that are nobody's, and payments share the process."""
     named: list[str] = []
-    name = registry.binding_id
+    name = bindings.binding_id
 
     def counted(tenant_id: str, provider: str) -> str:
         named.append(tenant_id)
         return name(tenant_id, provider)
 
-    monkeypatch.setattr(registry, "binding_id", counted)
+    monkeypatch.setattr(bindings, "binding_id", counted)
     keys, time = Keys(), clock.FakeClock()
     store = types.SimpleNamespace(view=catalog.View())
     ctx = types.SimpleNamespace(db=keys, clock=time, catalog=store)
@@ -72,7 +71,7 @@ async def test_an_unknown_address_copies_no_list_of_tenants() -> None:
     store = types.SimpleNamespace(view=catalog.View())
     ctx = types.SimpleNamespace(db=Keys(), clock=clock.FakeClock(), catalog=store)
     found = addresses.Addresses(cast(context.Context, ctx))
-    nobody = registry.binding_id("nobody", "mock")
+    nobody = bindings.binding_id("nobody", "mock")
     assert await found.tenant("mock", nobody) == ""
     tracemalloc.start()
     try:
