@@ -4,7 +4,7 @@ Owns one function per kind of object, each of plain mappings as the SDK or a web
 them. Called by operations, fetches and webhooks alike, so that all three say the same. Pure.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from payhub.provider.v1 import operation_pb2
@@ -211,15 +211,6 @@ def _set_time(field: Any, epoch_s: Any) -> None:
         field.FromSeconds(int(epoch_s))
 
 
-OF_TYPE: Mapping[str, Callable[[Json, float], pb.ProviderObject]] = {
-    "payment_intent": payment,
-    "payment_method": payment_method,
-    "price": plan,
-    "subscription": subscription,
-    "invoice": invoice,
-    "checkout.session": checkout,
-    "dispute": dispute,
-}
 KINDS: Mapping[str, pb.ObjectKind] = {
     "payment_intent": pb.OBJECT_KIND_PAYMENT,
     "payment_method": pb.OBJECT_KIND_PAYMENT_METHOD,

@@ -28,9 +28,6 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FLUSH_INTERVAL_S = 0.05
 BUFFER_LINES_MAX = 4_096
 
-sanitize_message = sanitizer.sanitize_message
-strip_sensitive = sanitizer.strip_sensitive
-
 _NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 _bound: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
     "log_fields", default=_NOTHING
@@ -303,9 +300,6 @@ def _timestamp() -> str:
         _clock_text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
         _clock_second = second
     return f"{_clock_text}{now_ns % 1_000_000_000 // 1_000:06d}Z"
-
-
-ExcInfo = tuple[type[BaseException], BaseException, types.TracebackType | None]
 
 
 def _traceback(exc_info: Any, unshown: tuple[str, ...]) -> str:

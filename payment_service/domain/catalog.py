@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from payment_service.domain import bindings as rules
 from payment_service.domain import plugins as lifecycle
 
-# The tenant whose binding serves every tenant without one of its own.
-SHARED = "*"
 _OUT = frozenset({lifecycle.PluginState.DISABLED, lifecycle.PluginState.UNINSTALLED})
 
 
@@ -64,7 +62,7 @@ class View:
 
     def binding(self, tenant_id: str, plugin_id: str) -> rules.Binding | None:
         """Returns a tenant's own binding, else the shared one, else None."""
-        for tenant in (tenant_id, SHARED):
+        for tenant in (tenant_id, rules.SHARED):
             found = self.bindings.get((tenant, plugin_id))
             if found is not None and not found.deleted:
                 return found

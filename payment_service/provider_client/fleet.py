@@ -23,9 +23,7 @@ from payment_service.provider_client import (
     probing,
     roster,
 )
-from servicekit import logs, loop
-
-_log = logs.get_logger(__name__)
+from servicekit import loop
 
 # How long calls under way may go on over a connection that is no longer wanted.
 CLOSE_GRACE_S = 60.0

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from starlette import requests, responses, routing
 
 from payment_service.usecases.webhooks import receiving
-from servicekit import errors, logs, storage, turns
-
-_log = logs.get_logger(__name__)
+from servicekit import errors, storage, turns
 
 READ_TIMEOUT_S = 10.0
 # Anybody may send slowly, and keep others out no longer than this.

@@ -144,10 +144,6 @@ _SELECT_OF_CUSTOMER = storage.Statement(
 _SELECT_OF_PARENT = storage.Statement(
     f"select {_COLUMNS} from objects where parent_id = :parent_id order by created_us, object_id"
 )
-_SELECT_OF_OPERATION = storage.Statement(
-    f"select {_COLUMNS} from objects where operation_id = :operation_id "
-    "order by created_us, object_id"
-)
 _INSERT_LINK = storage.Statement(
     "insert into payment_links (payment_id, customer_id, invoice_id, checkout_id, method_id) "
     "values (:payment_id, :customer_id, :invoice_id, :checkout_id, :method_id) "
@@ -214,12 +210,6 @@ def of_customer(conn: storage.Connection, customer_id: str, kind: str) -> Iterat
 def of_parent(conn: storage.Connection, parent_id: str) -> list[Kept]:
     """Returns the invoices of a subscription or the disputes of a payment, oldest first."""
     return [_kept(columns) for columns in conn.all(_SELECT_OF_PARENT, {"parent_id": parent_id})]
-
-
-def of_operation(conn: storage.Connection, operation_id: str) -> list[Kept]:
-    """Returns what an operation of core made."""
-    key = {"operation_id": operation_id}
-    return [_kept(columns) for columns in conn.all(_SELECT_OF_OPERATION, key)]
 
 
 def put_link(conn: storage.Connection, link: Link) -> None:

@@ -19,8 +19,6 @@ from provider_sdk.conformance import checks, refusal
 from provider_sdk.conformance import run as runs
 from provider_sdk.conformance import upstream as upstreams
 
-State = operation_pb2.Operation
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:

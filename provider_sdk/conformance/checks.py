@@ -16,7 +16,6 @@ from payhub.plugin.v1 import capability_pb2
 if TYPE_CHECKING:
     from provider_sdk.conformance import run as runs
 
-Capability = capability_pb2.Capability
 Function = Callable[["runs.Run"], Awaitable[None]]
 
 TIMEOUT_S = 60.0

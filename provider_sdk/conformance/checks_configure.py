@@ -16,7 +16,6 @@ from provider_sdk.conformance import run as runs
 
 CALLS = 50
 WORKERS = 10
-SLOW_S = 0.5
 
 _NOT_CONFIGURED = "BINDING_NOT_CONFIGURED"
 _PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION

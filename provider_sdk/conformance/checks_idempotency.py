@@ -17,8 +17,6 @@ from provider_sdk.conformance import attempts, checks, checks_lookup, refusal
 from provider_sdk.conformance import binding as bindings
 from provider_sdk.conformance import run as runs
 
-State = operation_pb2.Operation
-
 MANUAL_CAPTURE = capability_pb2.CAPABILITY_MANUAL_CAPTURE
 SALE = capability_pb2.CAPABILITY_SALE
 PARTIAL_REFUND = capability_pb2.CAPABILITY_PARTIAL_REFUND

@@ -16,7 +16,6 @@ from provider_sdk.conformance import binding as bindings
 from provider_sdk.conformance import run as runs
 
 State = operation_pb2.Operation
-Capability = capability_pb2.Capability
 
 MANUAL_CAPTURE = capability_pb2.CAPABILITY_MANUAL_CAPTURE
 SALE = capability_pb2.CAPABILITY_SALE

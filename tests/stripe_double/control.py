@@ -23,7 +23,6 @@ from tests.stripe_double import (
 )
 
 Json = dict[str, Any]
-Action = Callable[[Json, Json], Any]
 
 ADVANCE_MAX_S = 10 * 366 * 86_400
 _KEY_STATES = ("active", "expired", "revoked", "restricted")

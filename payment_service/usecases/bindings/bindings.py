@@ -23,9 +23,7 @@ from payment_service.usecases.bindings import (
     secrets,
 )
 from payment_service.usecases.plugins import plugin_events, plugin_refusals
-from servicekit import logs, storage
-
-_log = logs.get_logger(__name__)
+from servicekit import storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,6 @@ from servicekit import errors, logs, storage
 
 _log = logs.get_logger(__name__)
 
-BindingConfig = plugin_service_pb2.BindingConfig
 # Texts of up to 256 KiB each.
 _FITTED_MAX = 256
 # Configurations judged in one go, and asked of the plugin at once.

@@ -7,7 +7,7 @@ back. Called by `receiving`. Never trusts what a request says of itself.
 import asyncio
 
 from payment_service.db import keys
-from payment_service.domain import bindings, catalog
+from payment_service.domain import bindings
 from payment_service.usecases import context
 
 # Who asks for unknown addresses makes us look for new tenants at most this often.
@@ -56,7 +56,7 @@ class Addresses:
             self._bound = bound
             tenants |= {tenant for tenant, _ in bound}
         if tenants is not self._tenants:
-            self._tenants = tenants - {catalog.SHARED}
+            self._tenants = tenants - {bindings.SHARED}
 
     async def _named(self, provider: str) -> dict[str, str]:
         """Returns the tenants by the ids of their bindings to *provider*."""

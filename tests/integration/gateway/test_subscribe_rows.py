@@ -20,7 +20,6 @@ from event_gateway import cursor
 from tests.integration.gateway import harness
 from tests.integration.gateway.harness import event
 
-POLICY = pb.StartPoint.ExpiredPolicy
 # One response is taken from the wire at a time, as slow as the reader is.
 SLOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
 

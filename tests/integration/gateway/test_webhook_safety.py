@@ -10,14 +10,10 @@ from typing import Any
 import aiohttp.abc
 import grpc
 import pytest
-from payhub.events.v1 import webhook_pb2
 
 from event_gateway.webhooks_out import sender, signing
 from servicekit import clock
 from tests.integration.gateway import harness, hooks, receiving
-
-State = webhook_pb2.WebhookEndpoint
-Delivery = webhook_pb2.WebhookDelivery
 
 
 async def test_rotation_signs_with_both_for_a_while(

@@ -35,7 +35,6 @@ from tests.integration.payment_service import inside, paying, records, rehearsin
 _P = provider_object_pb2
 _checkouts = checkout_provider_service_pb2
 _disputes = dispute_provider_service_pb2
-_K = objects.ObjectKind
 Checkout = checkout_service_pb2.Checkout
 Dispute = dispute_service_pb2.Dispute
 CAPABILITIES = (

@@ -28,9 +28,6 @@ from payhub.provider.v1 import payment_provider_service_pb2 as pps
 from tests.integration.provider import rig
 
 DAY_S = 86_400
-ProviderObject = provider_object_pb2.ProviderObject
-SubscriptionState = provider_object_pb2.SubscriptionObject.State
-InvoiceState = provider_object_pb2.InvoiceObject.State
 
 
 class Stubs:

@@ -19,7 +19,6 @@ from tests.integration.provider import further, rig
 from tests.stripe_double import running, store
 
 WEBHOOK_SECRET = b"whsec_of_the_tests"
-Operation = rig.Operation
 
 
 def secret(slot: str, value: bytes, version: int = 1) -> plugin_service_pb2.SecretValue:

@@ -13,8 +13,6 @@ import stripe
 
 from tests.stripe_double import running, shapes, store
 
-Json = dict[str, Any]
-
 
 @pytest.fixture
 async def double() -> AsyncIterator[running.Double]:

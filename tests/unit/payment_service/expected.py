@@ -10,7 +10,6 @@ from payment_service.domain import model, outcomes
 P = model.PaymentState
 S = model.OperationState
 K = model.Kind
-O = outcomes.Outcome  # noqa: E741 - the tables read best with one letter per enum
 V = outcomes.Verdict
 
 # Rows: the operation's state. Columns: a report on its current version. A state

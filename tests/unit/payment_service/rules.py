@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from payment_service.domain import changes, model
 
-P = model.PaymentState
 S = model.OperationState
 K = model.Kind
 

@@ -59,10 +59,10 @@ async def test_an_address_costs_nothing_once_its_tenant_is_known(
     time.advance(1.1)
     assert await found.tenant("mock", nobody) == "nobody"
     assert named == ["nobody"]
-    bound: Any = {("bound", "mock"): object(), (catalog.SHARED, "mock"): object()}
+    bound: Any = {("bound", "mock"): object(), (bindings.SHARED, "mock"): object()}
     store.view = catalog.View(bindings=bound)
     assert await found.tenant("mock", name("bound", "mock")) == "bound"
-    assert await found.tenant("mock", name(catalog.SHARED, "mock")) == ""
+    assert await found.tenant("mock", name(bindings.SHARED, "mock")) == ""
     assert keys.reads == 2
 
 

@@ -21,7 +21,6 @@ from tests.unit.payment_service import build, expected, mirrored
 K = model.Kind
 S = model.OperationState
 O = outcomes.Outcome  # noqa: E741
-V = base.Verdict
 Y = model.SyncState
 Sub = subscriptions.State
 NOW_US = build.NOW_US
