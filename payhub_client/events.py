@@ -4,6 +4,7 @@ Owns the shape of these calls for Python and the decoding of payloads. Called by
 through `Client.events`. Never keeps a subscriber's place: cursors are theirs to store.
 """
 
+import typing
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -52,23 +53,7 @@ Payload = (
     | consumer_events_pb2.ConsumerEvent
 )
 
-_KINDS: tuple[type[Payload], ...] = (
-    payment_events_pb2.PaymentEvent,
-    payment_events_pb2.CustomerEvent,
-    billing_events_pb2.PaymentMethodEvent,
-    billing_events_pb2.PlanEvent,
-    billing_events_pb2.SubscriptionEvent,
-    billing_events_pb2.InvoiceEvent,
-    billing_events_pb2.CheckoutEvent,
-    billing_events_pb2.DisputeEvent,
-    billing_events_pb2.WebhookEvent,
-    plugin_events_pb2.PluginEvent,
-    plugin_events_pb2.BindingEvent,
-    key_events_pb2.KeyEvent,
-    retry_policy_events_pb2.RetryPolicyEvent,
-    default_provider_events_pb2.DefaultProviderEvent,
-    consumer_events_pb2.ConsumerEvent,
-)
+_KINDS: tuple[type[Payload], ...] = typing.get_args(Payload)
 _PAYLOADS: dict[str, type[Payload]] = {kind.DESCRIPTOR.full_name: kind for kind in _KINDS}
 
 
