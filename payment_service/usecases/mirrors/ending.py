@@ -47,8 +47,8 @@ def settle_in(
 ) -> Ended:
     """Applies *report* and its objects to the entity of *operation*, with their events.
 
-    The caller schedules the next look at an operation that stays open, and keeps a report
-    that is ILLEGAL.
+    The caller schedules the next look at an operation that the report was not applied to, and
+    keeps a report that is ILLEGAL.
 
     Raises:
         LookupError: The operation is on no mirrored entity.
@@ -66,9 +66,7 @@ def settle_in(
         rules, before, current, report, scope.now_us, is_newest=is_newest
     )
     if verdict is outcomes.Verdict.APPLIED:
-        check_us = context.next_check_us(scope.schedule, settled, scope.now_us)
-        settled = replace(settled, next_check_us=check_us)
-        conn.run(operations.UPDATE, operations.update_params(settled))
+        settled = _kept(conn, scope, settled)
     # A doubt that stays one waits for an operator from now on.
     stays = verdict is outcomes.Verdict.APPLIED and current.state is settled.state
     if stays or verdict is outcomes.Verdict.ILLEGAL:
@@ -77,11 +75,7 @@ def settle_in(
         return Ended(verdict=verdict, operation=settled, entity=written)
     refetch: list[objects.Reference] = []
     if main is not None and report.seen:
-        found = linking.resolve(conn, scope, main)
-        seen, after = base.absorb(rules, after, scope.provider, main, found.links)
-        refetch += found.wanted
-        if seen is base.Verdict.AMBIGUOUS:
-            refetch.append(main.reference)
+        after, refetch = _absorbed(conn, scope, rules, after, main)
         if settled.state is _S.SUCCEEDED and operation.kind in _MAKES_DEFAULT:
             after = _newest_default(after, locked.siblings)
     elif settled.state is _S.SUCCEEDED and verdict is outcomes.Verdict.APPLIED:
@@ -91,13 +85,12 @@ def settle_in(
     written = writing.finish(conn, scope, rules, before, after, locked.siblings, fetch_us=soon_us)
     for absorbed in absorbing.absorb_all_in(conn, scope, others, final=True):
         refetch += absorbed.refetch
-    refetch = [
-        one
-        for one in refetch
-        if (main is not None and one == main.reference)
-        or not provider_objects.find(conn, scope.owner, one)
-    ]
-    return Ended(verdict=verdict, operation=settled, entity=written, refetch=tuple(refetch))
+    return Ended(
+        verdict=verdict,
+        operation=settled,
+        entity=written,
+        refetch=_unknown(conn, scope, main, refetch),
+    )
 
 
 def _current(conn: storage.Connection, operation: model.Operation) -> tuple[model.Operation, bool]:
@@ -150,6 +143,45 @@ def _claimed(
             return report
         text = f"the answer names {main.provider_object_id[:64]}, which is {owner}"
     return replace(reading.mismatch(report.operation_version, text), seen=())
+
+
+def _kept(
+    conn: storage.Connection, scope: scopes.Scope, settled: model.Operation
+) -> model.Operation:
+    """Writes an operation with the time of its next look; returns it."""
+    check_us = context.next_check_us(scope.schedule, settled, scope.now_us)
+    settled = replace(settled, next_check_us=check_us)
+    conn.run(operations.UPDATE, operations.update_params(settled))
+    return settled
+
+
+def _absorbed(
+    conn: storage.Connection,
+    scope: scopes.Scope,
+    rules: base.AnyRules,
+    entity: Any,
+    main: objects.Seen,
+) -> tuple[Any, list[objects.Reference]]:
+    """Returns the entity after its own snapshot, and what must be fetched to know all of it."""
+    found = linking.resolve(conn, scope, main)
+    seen, entity = base.absorb(rules, entity, scope.provider, main, found.links)
+    wanted = list(found.wanted)
+    if seen is base.Verdict.AMBIGUOUS:
+        wanted.append(main.reference)
+    return entity, wanted
+
+
+def _unknown(
+    conn: storage.Connection,
+    scope: scopes.Scope,
+    main: objects.Seen | None,
+    wanted: list[objects.Reference],
+) -> tuple[objects.Reference, ...]:
+    """Returns those of *wanted* that are of no entity yet; the main object stays in any case."""
+    own = main.reference if main is not None else None
+    return tuple(
+        one for one in wanted if one == own or not provider_objects.find(conn, scope.owner, one)
+    )
 
 
 def _newest_default(entity: Any, siblings: tuple[Any, ...]) -> Any:
