@@ -1,21 +1,19 @@
 """A provider that does as a test tells it, behind a real socket in the test's process.
 
-Owns its class and the way it is served. Called by the tests of this folder.
+Owns its class and its configuration. Called by the tests of this folder.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-import grpc.aio
 import pydantic
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk import errors, host, provider, serve
-from servicekit import clock, metrics
-from tests.integration.provider import rig
+from provider_sdk import errors, provider
+from tests.integration.provider import rig, serving
 
 State = operation_pb2.Operation
 
@@ -93,19 +91,10 @@ class Odd(provider.Provider[Config]):
 async def served() -> AsyncIterator[tuple[Odd, rig.Core]]:
     """Serves one, and connects core to it."""
     plugin = Odd()
-    state = host.Host(plugin, clock=clock.SystemClock())
-    pipeline = serve.pipeline(state, registry=metrics.Metrics())
-    server = grpc.aio.server(interceptors=[pipeline])
-    for register in serve.registrars(state):
-        register(server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    state.ready = True
-    await server.start()
-    core = rig.Core(f"127.0.0.1:{port}")
-    key = rig.ps.SecretValue(slot="api_key", version=1, value=b"k")
-    await core.configure("{}", secrets=[key])
-    yield plugin, core
-    plugin.gate.set()
-    await core.close()
-    await server.stop(1)
-    await state.drain(5)
+    async with serving.served(plugin) as core:
+        key = rig.ps.SecretValue(slot="api_key", version=1, value=b"k")
+        await core.configure("{}", secrets=[key])
+        try:
+            yield plugin, core
+        finally:
+            plugin.gate.set()

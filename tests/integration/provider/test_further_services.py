@@ -18,9 +18,8 @@ from payhub.provider.v1 import operation_pb2, provider_object_pb2
 from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk import errors, host, provider, serve, soundness
-from servicekit import clock, metrics
-from tests.integration.provider import further, rig
+from provider_sdk import errors, provider, soundness
+from tests.integration.provider import further, rig, serving
 
 Operation = operation_pb2.Operation
 ProviderObject = provider_object_pb2.ProviderObject
@@ -145,21 +144,11 @@ class Keeper(provider.Provider[Config]):
 async def keeper() -> AsyncIterator[tuple[Keeper, rig.Core, further.Stubs]]:
     """The provider above behind a real socket, in this process."""
     plugin = Keeper()
-    state = host.Host(plugin, clock=clock.SystemClock())
-    pipeline = serve.pipeline(state, registry=metrics.Metrics())
-    server = grpc.aio.server(interceptors=[pipeline])
-    for register in serve.registrars(state):
-        register(server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    core = rig.Core(f"127.0.0.1:{port}")
-    secrets = [_secret(1, b"gone", -3600), _secret(2, b"old", 3600), _secret(3, b"new", None)]
-    await core.configure("{}", secrets=secrets)
-    yield plugin, core, further.Stubs(core.channel)
-    plugin.gate.set()
-    await core.close()
-    await server.stop(1)
-    await state.drain(5)
+    async with serving.served(plugin) as core:
+        secrets = [_secret(1, b"gone", -3600), _secret(2, b"old", 3600), _secret(3, b"new", None)]
+        await core.configure("{}", secrets=secrets)
+        yield plugin, core, further.Stubs(core.channel)
+        plugin.gate.set()
 
 
 def _secret(version: int, value: bytes, expires_in_s: int | None) -> rig.ps.SecretValue:

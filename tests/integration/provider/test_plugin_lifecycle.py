@@ -15,8 +15,8 @@ from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 from provider_sdk import errors, host, plugin_servicer, provider, serve
-from servicekit import clock, metrics
-from tests.integration.provider import rig
+from servicekit import clock
+from tests.integration.provider import rig, serving
 
 Change = rig.ps.NotifyLifecycleRequest
 Probe = rig.ps.ProbeResponse
@@ -113,19 +113,9 @@ class Talkative(provider.Provider[Config]):
 async def talkative() -> AsyncIterator[tuple[Talkative, rig.Core]]:
     """The provider above behind a real socket, in this process."""
     plugin = Talkative()
-    state = host.Host(plugin, clock=clock.SystemClock())
-    pipeline = serve.pipeline(state, registry=metrics.Metrics())
-    server = grpc.aio.server(interceptors=[pipeline])
-    for register in serve.registrars(state):
-        register(server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    state.ready = True
-    await server.start()
-    core = rig.Core(f"127.0.0.1:{port}")
-    await core.configure("{}", secrets=[_key()])
-    yield plugin, core
-    await core.close()
-    await server.stop(1)
+    async with serving.served(plugin) as core:
+        await core.configure("{}", secrets=[_key()])
+        yield plugin, core
 
 
 def _key(value: bytes = b"right", *, version: int = 1) -> Any:
