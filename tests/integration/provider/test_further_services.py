@@ -7,7 +7,6 @@ from typing import Any
 
 import grpc
 import grpc.aio
-import pydantic
 import pytest
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import billing_provider_service_pb2 as bps
@@ -18,144 +17,19 @@ from payhub.provider.v1 import operation_pb2, provider_object_pb2
 from payhub.provider.v1 import payment_method_provider_service_pb2 as mps
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from provider_sdk import errors, provider, soundness
-from tests.integration.provider import further, rig, serving
+from provider_sdk import provider, soundness
+from tests.integration.provider import further, keeper, rig
 
 Operation = operation_pb2.Operation
 ProviderObject = provider_object_pb2.ProviderObject
 SUCCEEDED = operation_pb2.Operation.STATE_SUCCEEDED
 
-DECLARED = frozenset(
-    {
-        capability_pb2.CAPABILITY_SALE,
-        capability_pb2.CAPABILITY_CUSTOMERS,
-        capability_pb2.CAPABILITY_OPERATION_LOOKUP,
-        capability_pb2.CAPABILITY_PAYMENT_METHODS,
-        capability_pb2.CAPABILITY_WEBHOOKS,
-        capability_pb2.CAPABILITY_OBJECT_FETCH,
-    }
-)
-
-
-class Config(pydantic.BaseModel):
-    """Configuration of the provider below."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
-
-
-class Keeper(provider.Provider[Config]):
-    """Keeps payment methods as told, waits while its gate is shut, and notes what it got."""
-
-    plugin_id, plugin_version = "keeper", "1.0.0"
-    config_model = Config
-    currencies = frozenset({"EUR"})
-    capabilities = DECLARED
-    secret_slots = (provider.SecretSlot(slot="signing", description="Of webhooks."),)
-
-    def __init__(self) -> None:
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.calls: list[provider.Call[Config]] = []
-        self.hints: list[pps.OperationHints] = []
-        self.secrets: list[bytes] = []
-        self.tolerances_s: list[int] = []
-        self.answer: provider.Result = Operation(state=SUCCEEDED)
-        self.verdict = nps.VerifyWebhookResponse()
-        self.fetched = nps.FetchObjectResponse()
-
-    async def authorize(
-        self, request: pps.AuthorizePaymentRequest, call: provider.Call[Config]
-    ) -> Operation:
-        """Sells."""
-        return Operation(state=SUCCEEDED)
-
-    async def create_customer(
-        self, request: pps.CreateCustomerRequest, call: provider.Call[Config]
-    ) -> Operation:
-        """Makes one."""
-        return Operation(state=SUCCEEDED, provider_object_id="cus_1")
-
-    async def update_customer(
-        self, request: pps.UpdateCustomerRequest, call: provider.Call[Config]
-    ) -> Operation:
-        """Changes one."""
-        return Operation(state=SUCCEEDED)
-
-    async def look_up(
-        self,
-        operation_id: str,
-        binding: provider.Binding[Config],
-        *,
-        hints: pps.OperationHints,
-        timeout_s: float,
-    ) -> provider.Result:
-        """Finds nothing, but what it was told to."""
-        self.hints.append(hints)
-        if hints.provider_object_id:
-            return self.answer
-        raise errors.NotFound("no such operation")
-
-    async def attach_payment_method(
-        self, request: mps.AttachPaymentMethodRequest, call: provider.Call[Config]
-    ) -> provider.Result:
-        """Answers what the test put there."""
-        self.calls.append(call)
-        await self.gate.wait()
-        return self.answer
-
-    async def detach_payment_method(
-        self, request: mps.DetachPaymentMethodRequest, call: provider.Call[Config]
-    ) -> provider.Result:
-        """Answers what the test put there."""
-        return self.answer
-
-    async def set_default_payment_method(
-        self, request: mps.SetDefaultPaymentMethodRequest, call: provider.Call[Config]
-    ) -> provider.Result:
-        """Answers what the test put there."""
-        return self.answer
-
-    async def parse_webhook(self, request: nps.WebhookRequest) -> nps.ParseWebhookResponse:
-        """Reads the whole body as the event's id."""
-        return nps.ParseWebhookResponse(provider_event_id=request.body.decode())
-
-    async def verify_webhook(
-        self, request: nps.VerifyWebhookRequest, binding: provider.Binding[Config]
-    ) -> nps.VerifyWebhookResponse:
-        """Says what the test wants and notes the secrets."""
-        self.secrets = [secret.reveal() for secret in binding.secrets["signing"]]
-        self.tolerances_s.append(request.tolerance.seconds)
-        return self.verdict
-
-    async def fetch_object(
-        self,
-        reference: provider_object_pb2.ObjectReference,
-        binding: provider.Binding[Config],
-        *,
-        timeout_s: float,
-    ) -> nps.FetchObjectResponse:
-        """Answers what the test put there."""
-        if reference.provider_object_id == "pm_none":
-            raise errors.NotFound("no such object")
-        return self.fetched
-
 
 @pytest.fixture
-async def keeper() -> AsyncIterator[tuple[Keeper, rig.Core, further.Stubs]]:
-    """The provider above behind a real socket, in this process."""
-    plugin = Keeper()
-    async with serving.served(plugin) as core:
-        secrets = [_secret(1, b"gone", -3600), _secret(2, b"old", 3600), _secret(3, b"new", None)]
-        await core.configure("{}", secrets=secrets)
-        yield plugin, core, further.Stubs(core.channel)
-        plugin.gate.set()
-
-
-def _secret(version: int, value: bytes, expires_in_s: int | None) -> rig.ps.SecretValue:
-    secret = rig.ps.SecretValue(slot="signing", version=version, value=value)
-    if expires_in_s is not None:
-        secret.expire_time.FromSeconds(int(time.time()) + expires_in_s)
-    return secret
+async def served() -> AsyncIterator[tuple[keeper.Keeper, rig.Core, further.Stubs]]:
+    """A provider that keeps payment methods, core's binding to it and its further services."""
+    async with keeper.served() as running:
+        yield running
 
 
 def _method(core_id: str = "", *, object_id: str = "pm_1") -> ProviderObject:
@@ -181,10 +55,10 @@ def _webhook(body: bytes = b"evt_1", *, age_s: int = 0) -> nps.WebhookRequest:
 
 
 async def test_objects_travel_with_operations_and_look_ups(
-    keeper: tuple[Keeper, rig.Core, further.Stubs],
+    served: tuple[keeper.Keeper, rig.Core, further.Stubs],
 ) -> None:
     """An answer carries objects, gets core's id where upstream has none; hints reach look-ups."""
-    plugin, core, stubs = keeper
+    plugin, core, stubs = served
     plugin.answer = provider.Answer(Operation(state=SUCCEEDED), [_method()])
     request = _attach(core)
     answer = await core.call(stubs.methods.AttachPaymentMethod, request)
@@ -206,10 +80,10 @@ async def test_objects_travel_with_operations_and_look_ups(
 
 
 async def test_what_another_instance_may_still_send_is_not_ruled_out(
-    keeper: tuple[Keeper, rig.Core, further.Stubs],
+    served: tuple[keeper.Keeper, rig.Core, further.Stubs],
 ) -> None:
     """Not found is a promise only when no request that began in time can be under way."""
-    plugin, core, _ = keeper
+    plugin, core, _ = served
     plugin.upstream_request_max_s = 600.0
     find = pps.GetOperationRequest(
         binding_id=core.binding_id, operation_id=rig.new_operation_id(), hints=pps.OperationHints()
@@ -227,10 +101,10 @@ async def test_what_another_instance_may_still_send_is_not_ruled_out(
 
 
 async def test_cores_id_goes_to_the_object_that_has_it(
-    keeper: tuple[Keeper, rig.Core, further.Stubs],
+    served: tuple[keeper.Keeper, rig.Core, further.Stubs],
 ) -> None:
     """Whatever else changed with it, such as the default before, stays nobody's."""
-    plugin, core, stubs = keeper
+    plugin, core, stubs = served
     told = [_method(object_id="pm_old_default"), _method("pmt_1", object_id="pm_new")]
     plugin.answer = provider.Answer(Operation(state=SUCCEEDED, provider_object_id="pm_new"), told)
     answer = await core.call(stubs.methods.AttachPaymentMethod, _attach(core))
@@ -250,10 +124,10 @@ async def test_cores_id_goes_to_the_object_that_has_it(
     ],
 )
 async def test_a_success_without_its_object_is_unknown(
-    keeper: tuple[Keeper, rig.Core, further.Stubs], objects: list[ProviderObject]
+    served: tuple[keeper.Keeper, rig.Core, further.Stubs], objects: list[ProviderObject]
 ) -> None:
     """No object, another's, one without a time, too many: PLUGIN_BUG, effect unknown."""
-    plugin, core, stubs = keeper
+    plugin, core, stubs = served
     plugin.answer = provider.Answer(Operation(state=SUCCEEDED), objects)
     with pytest.raises(rig.Refused) as refused:
         await core.call(stubs.methods.AttachPaymentMethod, _attach(core))
@@ -261,10 +135,10 @@ async def test_a_success_without_its_object_is_unknown(
 
 
 async def test_one_flight_per_operation_id_whatever_the_service(
-    keeper: tuple[Keeper, rig.Core, further.Stubs],
+    served: tuple[keeper.Keeper, rig.Core, further.Stubs],
 ) -> None:
     """Duplicates wait for the first; other parameters, or another RPC, are a mismatch."""
-    plugin, core, stubs = keeper
+    plugin, core, stubs = served
     plugin.answer = provider.Answer(Operation(state=SUCCEEDED), [_method()])
     plugin.gate.clear()
     request = _attach(core)
@@ -288,10 +162,10 @@ async def test_one_flight_per_operation_id_whatever_the_service(
 
 
 async def test_undeclared_services_refuse_with_nothing_done(
-    keeper: tuple[Keeper, rig.Core, further.Stubs],
+    served: tuple[keeper.Keeper, rig.Core, further.Stubs],
 ) -> None:
     """The handshake lists what is served; what is not says NOT_SUPPORTED, effect none."""
-    plugin, core, stubs = keeper
+    plugin, core, stubs = served
     told = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
     assert [name.rsplit(".", 1)[1] for name in told.services] == [
         "PluginService",
@@ -322,12 +196,12 @@ async def test_undeclared_services_refuse_with_nothing_done(
 
 
 async def test_a_webhook_is_held_against_the_secrets_of_its_time(
-    keeper: tuple[Keeper, rig.Core, further.Stubs],
+    served: tuple[keeper.Keeper, rig.Core, further.Stubs],
 ) -> None:
     """Every version in force at the receipt, highest first; nothing of a forgery gets through,
     and nothing of a secret.
     """
-    plugin, core, stubs = keeper
+    plugin, core, stubs = served
     plugin.verdict = nps.VerifyWebhookResponse(
         authenticity=nps.AUTHENTICITY_AUTHENTIC, provider_event_id="evt_1", objects=[_method()]
     )
@@ -363,10 +237,10 @@ async def test_a_webhook_is_held_against_the_secrets_of_its_time(
 
 
 async def test_a_fetch_answers_with_the_object_asked_for(
-    keeper: tuple[Keeper, rig.Core, further.Stubs],
+    served: tuple[keeper.Keeper, rig.Core, further.Stubs],
 ) -> None:
     """The one asked for or NOT_FOUND; another one is a bug of the plugin."""
-    plugin, core, stubs = keeper
+    plugin, core, stubs = served
 
     async def fetch(object_id: str) -> nps.FetchObjectResponse:
         reference = provider_object_pb2.ObjectReference(
@@ -387,7 +261,7 @@ async def test_a_fetch_answers_with_the_object_asked_for(
 def test_a_provider_is_checked_both_ways_before_it_is_served() -> None:
     """A capability needs its methods and other capabilities; a method needs its capability."""
 
-    class Boastful(Keeper):
+    class Boastful(keeper.Keeper):
         plugin_id = "boastful"
         capabilities = frozenset(
             {
@@ -411,4 +285,4 @@ def test_a_provider_is_checked_both_ways_before_it_is_served() -> None:
         "the method create_customer needs CAPABILITY_CUSTOMERS",
     ):
         assert problem in str(refused.value)
-    soundness.require_sound(Keeper())
+    soundness.require_sound(keeper.Keeper())
