@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from deploy import stack
 from tests import postgres, spread
-from tests.integration.payment_service import records, rig
+from tests.integration.payment_service import binding_rig, records, rig
 
 SKEW_S = 0.2
 # Look-ups soon after a call and often, so that no test waits for the resolver.
@@ -235,3 +235,10 @@ async def join() -> AsyncIterator[Join]:
 async def caller(service: Service, join: Join) -> rig.Caller:
     """A caller of `service`."""
     return await join(service)
+
+
+@pytest_asyncio.fixture
+async def admin(service: Service) -> AsyncIterator[binding_rig.Admin]:
+    """Somebody who may change bindings of `service`."""
+    async with service.admin() as caller:
+        yield binding_rig.Admin(caller)

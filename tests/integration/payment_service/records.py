@@ -76,6 +76,21 @@ class Records:
         rows = self.rows("select envelope from outbox where entity_id = ? order by id", entity_id)
         return [event_pb2.Event.FromString(bytes(row[0])) for row in rows]
 
+    def of_binding(self, binding_id: str) -> bytes:
+        """Returns every value that is kept of bindings, and every event about one."""
+        rows = [
+            *self.rows("select * from bindings"),
+            *self.rows("select * from binding_versions"),
+            *self.rows("select * from plugin_history"),
+            *self.rows("select * from outbox where entity_id = ?", binding_id),
+            *self.rows("select * from outbox where tenant_id = 'system'"),
+        ]
+        return b"".join(
+            bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
+            for row in rows
+            for value in row
+        )
+
     def all_events(self) -> list[event_pb2.Event]:
         """Returns everything the outbox holds, in the order it was written."""
         rows = self.rows("select envelope from outbox order by id")

@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import pytest_asyncio
 from google.protobuf import duration_pb2
 from payhub.admin.v1 import default_provider_events_pb2
 from payhub.events.v1 import event_pb2
@@ -37,13 +36,6 @@ OLD_DEFAULT = storage.Statement(
     "on conflict (tenant_id) do update set plugin_id = excluded.plugin_id"
 )
 OLD_CLEAR = storage.Statement("delete from provider_defaults where tenant_id = :tenant_id")
-
-
-@pytest_asyncio.fixture
-async def admin(service: conftest.Service) -> AsyncIterator[binding_rig.Admin]:
-    """Somebody who may change bindings of `service`."""
-    async with service.admin() as caller:
-        yield binding_rig.Admin(caller)
 
 
 async def put(caller: rig.Caller, *delays_s: int) -> retries_pb.RetryPolicy:
