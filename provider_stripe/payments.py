@@ -87,7 +87,7 @@ async def capture(
 ) -> operation_pb2.Operation:
     """Captures; Stripe releases the remainder, so an operation that is not final is refused."""
     if not request.final:
-        intent = await _retrieve(account, call, request.provider_payment_id)
+        intent = await _retrieve(account, request.provider_payment_id)
         if money.to_stripe(request.amount) < int(intent.told.get("amount_capturable") or 0):
             raise errors.NotSupported("Stripe releases what a capture leaves; make it final")
     amount = money.to_stripe(request.amount)
@@ -333,7 +333,7 @@ def declined_operation(
     return operation
 
 
-async def _retrieve(account: transport.Account, call: Call, intent_id: str) -> calling.Reply:
+async def _retrieve(account: transport.Account, intent_id: str) -> calling.Reply:
     return await calling.read(
         account,
         calling.Deadline(calling.REQUEST_MAX_S),

@@ -18,7 +18,7 @@ FakePayments = fake_payments.FakePayments
 
 
 def test_methods_plans_and_subscriptions_from_first_to_last(
-    shell: shells.Shell, payments: FakePayments, tmp_path: pathlib.Path
+    shell: shells.Shell, payments: FakePayments
 ) -> None:
     """Every command reaches its RPC, writes tables for people and JSON for programs."""
     billing = payments.billing

@@ -313,9 +313,7 @@ async def test_a_filter_may_be_an_iterator(
     assert all(page.states == [Payment.STATE_SUCCEEDED] for page in pages)
 
 
-async def test_customers_change_only_what_is_given(
-    client: payhub_client.Client, payments: FakePayments
-) -> None:
+async def test_customers_change_only_what_is_given(client: payhub_client.Client) -> None:
     """An update names its fields in the mask; nothing given is refused before sending."""
     made = await client.customers.create(name="Ada", email="ada@example.com")
     changed = await client.customers.update(made.id, email="", metadata={"k": "v"})
@@ -327,7 +325,7 @@ async def test_customers_change_only_what_is_given(
 
 
 async def test_refunds_and_captures_take_an_amount_with_its_currency(
-    client: payhub_client.Client, payments: FakePayments
+    client: payhub_client.Client,
 ) -> None:
     """Amounts travel as minor units with a currency; a currency alone is refused."""
     held = await client.payments.create(**PAY_10, manual_capture=True)
@@ -388,9 +386,7 @@ async def test_cancellation_goes_through(
         await call
 
 
-async def test_many_tasks_share_a_client(
-    client: payhub_client.Client, payments: FakePayments
-) -> None:
+async def test_many_tasks_share_a_client(client: payhub_client.Client) -> None:
     """Concurrent calls go over one connection and do not mix."""
     made = await asyncio.gather(*(client.payments.create(**PAY_10) for _ in range(50)))
     assert len({payment.id for payment in made}) == 50

@@ -23,7 +23,7 @@ Fault = fake_payments.Fault
 Code = grpc.StatusCode
 
 
-def test_a_payment_is_paid_shown_and_listed(shell: shells.Shell, payments: FakePayments) -> None:
+def test_a_payment_is_paid_shown_and_listed(shell: shells.Shell) -> None:
     """`pay` takes major units; `show` and `list` write them back with the currency's decimals."""
     paid = shell.json("pay", "12.50", "eur", "--order", "o-1", "--user", "u", "--meta", "a=b")
     assert paid["state"] == "STATE_SUCCEEDED"
@@ -201,9 +201,7 @@ def test_keys_are_made_listed_and_revoked(shell: shells.Shell, payments: FakePay
     assert len(shell.json("keys", "list")["keys"]) == 2
 
 
-def test_status_shows_both_processes(
-    shell: shells.Shell, payments: FakePayments, log: FakeLog
-) -> None:
+def test_status_shows_both_processes(shell: shells.Shell, payments: FakePayments) -> None:
     """`status` exits with 0 if all is well, and with 1, still showing the rest, if not. A count
     that ended says so.
     """

@@ -155,9 +155,7 @@ async def test_a_bug_in_the_gateway_is_not_hidden_for_ever(
     assert 2 < len(log.opened) < 10
 
 
-async def test_closing_wakes_a_reader_that_waits(
-    client: payhub_client.Client, log: FakeLog
-) -> None:
+async def test_closing_wakes_a_reader_that_waits(client: payhub_client.Client) -> None:
     """`close` from another task ends the iteration without an error."""
     started = asyncio.Event()
     subscription = client.events.subscribe(on_notice=lambda _: started.set())
@@ -256,9 +254,7 @@ async def test_a_read_that_was_given_up_loses_nothing(
     assert reading.numbers(got) == [1, 2, 3, 4]
 
 
-async def test_a_canceled_reader_sees_its_cancellation(
-    client: payhub_client.Client, log: FakeLog
-) -> None:
+async def test_a_canceled_reader_sees_its_cancellation(client: payhub_client.Client) -> None:
     """Canceling the reading task raises CancelledError in it."""
     started = asyncio.Event()
     subscription = client.events.subscribe(on_notice=lambda _: started.set())

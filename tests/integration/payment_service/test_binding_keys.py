@@ -240,7 +240,7 @@ async def test_backups_are_written_kept_and_can_be_imported(
         assert [each.slot for each in back.binding.secrets] == (["api_key"] if passphrase else [])
 
 
-async def test_a_ciphertext_of_another_binding_is_not_used(run: Run, database_url: str) -> None:
+async def test_a_ciphertext_of_another_binding_is_not_used(run: Run) -> None:
     """Copied from row to row it opens for nobody: the start says so."""
     async with run(encryption_keys=OLD) as service:
         admin = binding_rig.Admin(service.caller)

@@ -329,9 +329,7 @@ async def test_a_draining_instance_gets_nothing_new_and_answers_look_ups(
         assert len(one.charged) == charged
 
 
-async def test_health_tells_each_provider_and_the_whole(
-    fragile: conftest.Service, join: conftest.Join
-) -> None:
+async def test_health_tells_each_provider_and_the_whole(fragile: conftest.Service) -> None:
     """In `grpc.health.v1` and in the status; a provider that is gone degrades it."""
     async with grpc.aio.insecure_channel(fragile.target) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)

@@ -27,7 +27,7 @@ def _slow(stretch: float = 1.0, latency_ms: float = SLOW_MS) -> str:
     return f'{{"latency_ms": {latency_ms * stretch:.0f}}}'
 
 
-async def test_a_call_after_its_fence_is_refused(core: rig.Core, bank: rig.MockProcess) -> None:
+async def test_a_call_after_its_fence_is_refused(core: rig.Core) -> None:
     """TOO_LATE with effect none, even for an operation that is known."""
     paid = await core.authorize()
     for operation_id in (rig.new_operation_id(), paid.operation_id):

@@ -161,7 +161,7 @@ async def test_voids_can_be_repeated_and_never_touch_what_is_captured(core: rig.
 
 @pytest.mark.parametrize("token", ["tok_pending_then_settled", "tok_action_required"])
 async def test_a_void_ends_an_authorization_that_has_not_taken_effect(
-    core: rig.Core, bank: rig.MockProcess, token: str
+    core: rig.Core, token: str
 ) -> None:
     """The authorization becomes VOIDED for good and nothing was ever held."""
     waiting = await core.authorize(token)

@@ -276,9 +276,7 @@ async def _is_known(core: rig.Core, operation_id: str) -> bool:
     return known
 
 
-async def test_a_severed_connection_takes_every_call_on_it(
-    core: rig.Core, bank: rig.MockProcess
-) -> None:
+async def test_a_severed_connection_takes_every_call_on_it(core: rig.Core) -> None:
     """`sever_after_commit` shuts the TCP connection, so its other calls lose their answers too."""
     generations = itertools.count(2)
 
