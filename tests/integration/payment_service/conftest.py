@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from deploy import stack
 from tests import postgres, spread
-from tests.integration.payment_service import binding_rig, records, rig
+from tests.integration.payment_service import billing, binding_rig, records, rig
 
 SKEW_S = 0.2
 # Look-ups soon after a call and often, so that no test waits for the resolver.
@@ -242,3 +242,10 @@ async def admin(service: Service) -> AsyncIterator[binding_rig.Admin]:
     """Somebody who may change bindings of `service`."""
     async with service.admin() as caller:
         yield binding_rig.Admin(caller)
+
+
+@pytest_asyncio.fixture
+async def bill(database_url: str) -> AsyncIterator[billing.Billing]:
+    """A service of its own, in this process, with a provider that bills and keeps methods."""
+    async with billing.running(database_url) as running:
+        yield running

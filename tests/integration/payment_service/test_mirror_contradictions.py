@@ -1,8 +1,5 @@
 """Answers and snapshots that can't be true: kept, raised, never applied."""
 
-from collections.abc import AsyncIterator
-
-import pytest_asyncio
 from payhub.payments.v1 import mirror_pb2, payment_pb2
 
 from payment_service.db import operations
@@ -12,13 +9,6 @@ from tests.integration.payment_service import billing, rig
 
 IN_DOUBT = mirror_pb2.SYNC_STATE_IN_DOUBT
 DISCREPANCY = "reconciliation.discrepancy"
-
-
-@pytest_asyncio.fixture
-async def bill(database_url: str) -> AsyncIterator[billing.Billing]:
-    """A service with a provider that bills."""
-    async with billing.running(database_url) as running:
-        yield running
 
 
 async def test_an_answer_that_is_not_what_was_asked_for_waits_for_an_operator(

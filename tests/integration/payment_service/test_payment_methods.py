@@ -1,25 +1,16 @@
 """Payment methods: kept here and at the provider, for payments to come."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from payhub.payments.v1 import payment_pb2
 
 from payment_service.usecases import intents
 from tests.integration.payment_service import billing, rig
 
 SECRET = "tok_very_secret_41"
-
-
-@pytest_asyncio.fixture
-async def bill(database_url: str) -> AsyncIterator[billing.Billing]:
-    """A service with a provider that keeps payment methods."""
-    async with billing.running(database_url) as running:
-        yield running
 
 
 async def test_a_payment_method_is_kept_made_default_and_taken_away(

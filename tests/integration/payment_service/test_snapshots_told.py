@@ -2,9 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 
-import pytest_asyncio
 from payhub.payments.v1 import invoice_service_pb2 as invoices_pb
 from payhub.provider.v1 import operation_pb2, provider_object_pb2
 
@@ -12,13 +10,6 @@ from tests.integration.payment_service import billing, rig
 
 _S = provider_object_pb2.SubscriptionObject
 _I = provider_object_pb2.InvoiceObject
-
-
-@pytest_asyncio.fixture
-async def bill(database_url: str) -> AsyncIterator[billing.Billing]:
-    """A service with a provider that bills."""
-    async with billing.running(database_url) as running:
-        yield running
 
 
 def _declined() -> operation_pb2.Decline:

@@ -1,12 +1,10 @@
 """Plans and subscriptions: asked for here, made and billed by the provider."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from payhub.payments.v1 import subscription_service_pb2 as pb
 from payhub.provider.v1 import provider_object_pb2
 
@@ -14,13 +12,6 @@ from payment_service.usecases import intents
 from tests.integration.payment_service import billing, rig, upstream
 
 Plan = billing.Plan
-
-
-@pytest_asyncio.fixture
-async def bill(database_url: str) -> AsyncIterator[billing.Billing]:
-    """A service with a provider that bills."""
-    async with billing.running(database_url) as running:
-        yield running
 
 
 async def test_a_plan_has_a_price_at_its_provider_until_it_is_archived(
