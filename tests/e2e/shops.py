@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import payhub_client
@@ -311,6 +311,18 @@ def milestones(story: list[str]) -> list[str]:
     more when its answer comes after the webhook that has told what came of it.
     """
     return [told for told in story if not told.endswith(".updated")]
+
+
+async def becomes(
+    get: Callable[[], Awaitable[Any]], state: str, *, also: Callable[[Any], Any] = lambda _: True
+) -> Any:
+    """Returns what *get* returns once it is in a state and *also* holds of it."""
+
+    async def there() -> Any:
+        found = await get()
+        return found if rig.state(found) == state and also(found) else None
+
+    return await rig.until(there)
 
 
 def admin(town: Town) -> payhub_client.Client:

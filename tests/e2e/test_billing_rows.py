@@ -4,6 +4,7 @@ Each moves its provider's clock, which never goes back: rows that need today's a
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -43,12 +44,8 @@ async def becomes(
     shop: shops.Shop, subscription: Any, state: str, also: Callable[[Any], Any] = lambda _: True
 ) -> Any:
     """Returns a subscription once it is in a state and *also* holds of it."""
-
-    async def there() -> Any:
-        found = await shop.client.subscriptions.get(subscription.id)
-        return found if rig.state(found) == state and also(found) else None
-
-    return await rig.until(there)
+    get = functools.partial(shop.client.subscriptions.get, subscription.id)
+    return await shops.becomes(get, state, also=also)
 
 
 async def invoices(shop: shops.Shop, subscription: Any, state: Any, count: int) -> list[Any]:

@@ -3,7 +3,6 @@
 import datetime
 import functools
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -17,18 +16,6 @@ from tests.integration.payment_service import rig
 from tests.stripe_double import running as doubles
 
 SHOP = "https://shop.example/back"
-
-
-async def becomes(
-    get: Callable[[], Awaitable[Any]], state: str, *, also: Callable[[Any], Any] = lambda _: True
-) -> Any:
-    """Returns what *get* returns once it is in a state and *also* holds of it."""
-
-    async def there() -> Any:
-        found = await get()
-        return found if rig.state(found) == state and also(found) else None
-
-    return await rig.until(there)
 
 
 async def test_customers_are_made_read_and_changed(shop: shops.Shop) -> None:
@@ -130,7 +117,7 @@ async def test_payers_are_asked_by_their_bank(shop: shops.Shop) -> None:
         assert rig.state(asked) == "REQUIRES_ACTION"
         assert asked.action.redirect_url or asked.action.client_secret
         await shop.authenticate(asked, agreed=agreed)
-        done = await becomes(functools.partial(payments.get, asked.id), state)
+        done = await shops.becomes(functools.partial(payments.get, asked.id), state)
         assert not done.HasField("action")
         assert await shop.story(done) == ["payment.created", "payment.requires_action", told]
         if not agreed:
@@ -144,7 +131,7 @@ async def test_a_failed_payment_is_confirmed_again(shop: shops.Shop) -> None:
         amount_minor=1500, currency="EUR", payment_method=shop.card("asks"), return_url=SHOP
     )
     await shop.authenticate(asked, agreed=False)
-    await becomes(lambda: payments.get(asked.id), "FAILED")
+    await shops.becomes(lambda: payments.get(asked.id), "FAILED")
     paid = await payments.confirm(asked.id, payment_method=shop.card("good"))
     assert rig.state(paid) == "SUCCEEDED"
     assert paid.provider_payment_id not in ("", asked.provider_payment_id)
@@ -237,7 +224,7 @@ async def test_kept_methods_pay_without_their_payers(shop: shops.Shop) -> None:
     assert refused.HasField("next_retry_time")
     await shop.refuse(kept, refused=False)
     await shop.make_due()
-    again = await becomes(lambda: client.payments.get(refused.id), "SUCCEEDED")
+    again = await shops.becomes(lambda: client.payments.get(refused.id), "SUCCEEDED")
     assert [state for _, state in rig.operations(again)] == ["DECLINED", "SUCCEEDED"]
     assert again.amounts.captured_minor == 700
     assert (await shop.story(again))[-1] == "payment.succeeded"
@@ -289,10 +276,12 @@ async def test_checkouts_make_customers_and_sell_plans(shop: shops.Shop) -> None
     customer = await client.customers.get(made.customer_id)
     assert (rig.state(customer), customer.profile.user_id) == ("SYNCED", user)
     await shop.pay_checkout(made)
-    done = await becomes(
+    done = await shops.becomes(
         lambda: client.checkouts.get(made.id), "COMPLETED", also=lambda it: it.subscription_id
     )
-    subscription = await becomes(lambda: client.subscriptions.get(done.subscription_id), "ACTIVE")
+    subscription = await shops.becomes(
+        lambda: client.subscriptions.get(done.subscription_id), "ACTIVE"
+    )
     assert (subscription.plan_id, subscription.customer_id) == (plan.id, customer.id)
     assert subscription.user_id == user
     assert (await shop.story(made))[0] == "checkout.created"
@@ -315,10 +304,10 @@ async def test_checkouts_take_an_amount_or_expire(shop: shops.Shop) -> None:
         success_url="https://shop.example/done",
     )
     await shop.pay_checkout(made)
-    done = await becomes(
+    done = await shops.becomes(
         lambda: client.checkouts.get(made.id), "COMPLETED", also=lambda it: it.payment_id
     )
-    payment = await becomes(lambda: client.payments.get(done.payment_id), "SUCCEEDED")
+    payment = await shops.becomes(lambda: client.payments.get(done.payment_id), "SUCCEEDED")
     assert (payment.amounts.captured_minor, payment.checkout_id) == (1300, made.id)
     assert (payment.references.order_id, payment.references.user_id) == ("o-3", "u-3")
     refund = await client.refunds.create(payment.id)
@@ -362,7 +351,7 @@ async def test_disputes_hold_money_until_they_end(shop: shops.Shop, won: bool | 
         )
         assert (rig.state(sent), sent.has_evidence) == ("UNDER_REVIEW", True)
         await shop.decide(dispute, won=won)
-    ended = await becomes(lambda: client.disputes.get(dispute.id), "WON" if won else "LOST")
+    ended = await shops.becomes(lambda: client.disputes.get(dispute.id), "WON" if won else "LOST")
     story = shops.milestones(await shop.story(ended))
     assert (story[0], story[-1]) == ("dispute.opened", "dispute.closed")
     after = await client.payments.get(paid.id)
