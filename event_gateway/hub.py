@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import groups, matching, problems, window
+from event_gateway import matching, problems, stream_groups, window
 from event_gateway.db import read
 from servicekit import auth, errors
 
@@ -48,7 +48,7 @@ class Stream:
     principal: auth.Principal
     key_digest: bytes
     tenants: tuple[str, ...]
-    group: groups.Group
+    group: stream_groups.Group
     heartbeat_s: float
     expires_s: float
     written_s: float
@@ -125,7 +125,7 @@ class Hub:
         self.monotonic_s = monotonic_s or self._loop.time
         self._tick_s = tick_s
         self._limit = streams_per_tenant_max
-        self._paces: dict[float, groups.Pace] = {}
+        self._paces: dict[float, stream_groups.Pace] = {}
         self._per_tenant: collections.Counter[str] = collections.Counter()
         self._expiring = 0
 
@@ -140,7 +140,7 @@ class Hub:
         age_max_s: float,
         delay_s: float | None = None,
         thin: bool = False,
-        checkpoint_every: int = groups.CHECKPOINT_EVERY,
+        checkpoint_every: int = stream_groups.CHECKPOINT_EVERY,
     ) -> Stream:
         """Takes in a stream; `leave` must follow.
 
@@ -259,16 +259,16 @@ class Hub:
         if stream.blocked_s:
             self._loop.call_later(_LAST_WORD_S, self._give_up, stream)
 
-    def _pace(self, delay_s: float) -> groups.Pace:
+    def _pace(self, delay_s: float) -> stream_groups.Pace:
         """Returns the pace for a wished delay: rounded down, but never below the set one."""
         floor_s = max((one for one in PACES_S if one <= delay_s), default=0.0)
         delay_s = max(floor_s, self._tick_s)
         pace = self._paces.get(delay_s)
         if pace is None:
-            pace = self._paces[delay_s] = groups.Pace(self.window, delay_s)
+            pace = self._paces[delay_s] = stream_groups.Pace(self.window, delay_s)
         return pace
 
-    def _on_tick(self, pace: groups.Pace) -> None:
+    def _on_tick(self, pace: stream_groups.Pace) -> None:
         pace.tick = None
         pace.ticked_s = self.monotonic_s()
         for group in pace.judge():

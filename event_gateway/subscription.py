@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import cursor, cutting, groups, splice
+from event_gateway import cursor, cutting, splice, stream_groups
 from servicekit import clock
 
 # One response. A larger event comes alone: with at most 256 KiB of data it stays
@@ -44,7 +44,7 @@ class Limits:
 
     events_max: int = 256
     bytes_max: int = RESPONSE_BYTES_MAX
-    checkpoint_every: int = groups.CHECKPOINT_EVERY
+    checkpoint_every: int = stream_groups.CHECKPOINT_EVERY
 
 
 class Subscription:
@@ -66,7 +66,7 @@ class Subscription:
         self,
         *,
         subscription_id: str,
-        group: groups.Group,
+        group: stream_groups.Group,
         epoch: int,
         position: int,
         stop_position: int | None,

@@ -17,12 +17,12 @@ from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from event_gateway import (
     grants,
-    groups,
     hub,
     matching,
     places,
     problems,
     readahead,
+    stream_groups,
     subscription,
 )
 from event_gateway.api import queries
@@ -335,7 +335,7 @@ def delay_s(request: pb.SubscribeRequest) -> float | None:
 def checkpoint_every(request: pb.SubscribeRequest) -> int:
     """Returns how many places the stream may pass without hearing of it."""
     if not request.checkpoint_every:
-        return groups.CHECKPOINT_EVERY
+        return stream_groups.CHECKPOINT_EVERY
     return min(max(request.checkpoint_every, CHECKPOINT_MIN), CHECKPOINT_MAX)
 
 

@@ -7,7 +7,7 @@ the cursor rule with every response.
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import cursor, groups, matching, splice, subscription, window
+from event_gateway import cursor, matching, splice, stream_groups, subscription, window
 from event_gateway.db import read
 from servicekit import clock
 
@@ -23,7 +23,7 @@ class Log:
         self.entries: list[read.Entry] = []
         self.window = window.Window(bytes_max=window_bytes, head=0)
         self.matcher = matching.Matcher(["one"], event_pb2.Filter(types=types or []))
-        self.pace = groups.Pace(self.window, 0.0)
+        self.pace = stream_groups.Pace(self.window, 0.0)
         self.group = self.pace.group(self.matcher, thin=False)
         self.group.members = 2
         self.time = clock.FakeClock()
