@@ -19,7 +19,7 @@ from payment_service.provider_client import (
     probing,
 )
 from payment_service.settings import Settings
-from payment_service.usecases import context, daily
+from payment_service.usecases import context, daily_limits
 from payment_service.usecases.bindings import (
     backup,
     binding_store,
@@ -179,7 +179,7 @@ def make(
             seeds.run,
             leased.run,
             upgrading.run,
-            lambda stop: daily.prune_forever(ctx, stop),
+            lambda stop: daily_limits.prune_forever(ctx, stop),
             *_backups(settings, ctx, exports, registry),
         ),
     )

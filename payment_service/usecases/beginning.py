@@ -50,7 +50,7 @@ async def begin(
         takes: What the operation takes from a daily limit.
 
     Raises:
-        daily.DayIsFull: The day's limit does not hold it; nothing is written.
+        daily_limits.DayIsFull: The day's limit does not hold it; nothing is written.
     """
     now_us = ctx.clock.now_us()
     ids = context.fresh_ids(ctx.new_id)

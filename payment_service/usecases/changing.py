@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from payment_service.db import customers as customer_rows
 from payment_service.db import operations, outbox, payments, refunds
 from payment_service.domain import bindings, changes, customers
-from payment_service.usecases import daily
+from payment_service.usecases import daily_limits
 from servicekit import storage
 
 Batch = list[tuple[storage.Statement, storage.Params]]
@@ -30,7 +30,7 @@ def batch(change: changes.Change, entries: Sequence[outbox.Entry]) -> Batch:
         statements.append((refunds.INSERT, refunds.params(change.new_refund)))
     if change.refund is not None:
         statements.append((refunds.UPDATE, refunds.update_params(change.refund)))
-    statements += daily.gives_back(change.operations)
+    statements += daily_limits.gives_back(change.operations)
     if entries:
         statements.append(outbox.append(entries))
     return statements
@@ -71,16 +71,16 @@ def write_if_first(
     *takes* is what they take from a daily limit, beside.
 
     Raises:
-        daily.DayIsFull: The day's limit does not hold it. Rolls back.
+        daily_limits.DayIsFull: The day's limit does not hold it. Rolls back.
         AssertionError: The first wrote and another did not. Rolls back, but for a lone
             statement on PostgreSQL, which has committed by then: a guard on the first
             that does not imply the others is a bug.
     """
     if takes is not None:
-        statements = [*statements, daily.statement(takes)]
+        statements = [*statements, daily_limits.statement(takes)]
     counts = conn.run_all(statements, first_decides=True)
     if takes is not None and counts[0] and not counts[-1]:
-        raise daily.DayIsFull(takes)
+        raise daily_limits.DayIsFull(takes)
     if counts[0] and not all(counts):
         raise AssertionError(f"a guarded write found no row: {counts}")
     return bool(counts[0])

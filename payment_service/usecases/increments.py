@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from payment_service.domain import bindings, changes, commands, model, money, routing
 from payment_service.provider_client import requests
-from payment_service.usecases import asked, context, daily, intents, payments, refusals
+from payment_service.usecases import asked, context, daily_limits, intents, payments, refusals
 from servicekit import errors
 
 
@@ -52,7 +52,7 @@ class Increments:
             amount_minor=wanted.amount_minor,
             currency=before.currency,
         )
-        takes = daily.counted(route, operation) if route is not None else None
+        takes = daily_limits.counted(route, operation) if route is not None else None
         if takes is not None:
             operation = replace(operation, counted_day=takes.day)
 

@@ -18,7 +18,7 @@ from payment_service.usecases import (
     beginning,
     changing,
     context,
-    daily,
+    daily_limits,
     events,
     instruments,
     intents,
@@ -92,7 +92,7 @@ class Payments:
                 provider_customer_id=means.provider_customer_id,
             )
             operation = self._initial(caller, wanted.request, payment, now_us, body)
-        takes = daily.counted(route, operation)
+        takes = daily_limits.counted(route, operation)
         if takes is not None and operation is not None:
             operation = replace(operation, counted_day=takes.day)
         change = commands.create(payment, operation)
@@ -128,8 +128,8 @@ class Payments:
                 lambda conn: changing.write_if_first(conn, batch, takes),
                 one_statement=takes is None,
             )
-        except daily.DayIsFull as full:
-            raise await daily.refusal(self._ctx, full) from None
+        except daily_limits.DayIsFull as full:
+            raise await daily_limits.refusal(self._ctx, full) from None
         if not written:
             return await self._repeat(caller, request)
         self._ctx.outbox_written.set()
@@ -169,7 +169,7 @@ class Payments:
             raise
         now_us = self._ctx.clock.now_us()
         operation = self._initial(caller, wanted.request, before, now_us)
-        takes = daily.counted(route, operation)
+        takes = daily_limits.counted(route, operation)
         if takes is not None:
             operation = replace(operation, counted_day=takes.day)
 
@@ -335,8 +335,8 @@ class Payments:
             begun = await beginning.begin(
                 self._ctx, caller, request, before.id, operation_id, decide, takes=takes
             )
-        except daily.DayIsFull as full:
-            raise await daily.refusal(self._ctx, full) from None
+        except daily_limits.DayIsFull as full:
+            raise await daily_limits.refusal(self._ctx, full) from None
         if begun.refusal is not None:
             refusals.refuse(begun.refusal)
         if begun.payment is None:

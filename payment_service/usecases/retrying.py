@@ -11,7 +11,7 @@ from payment_service.db import mirrors, payments, retry_policies
 from payment_service.domain import changes, commands, model, retries, routing
 from payment_service.domain.mirrors import payment_methods
 from payment_service.provider_client import requests
-from payment_service.usecases import changing, context, daily, events, intents, settling
+from payment_service.usecases import changing, context, daily_limits, events, intents, settling
 from servicekit import errors, logs, storage
 
 _log = logs.get_logger(__name__)
@@ -64,7 +64,7 @@ class Retrying:
             return False
         try:
             operation = await self._begin(before, last, route, slot_us)
-        except daily.DayIsFull:
+        except daily_limits.DayIsFull:
             await self._put_off(before, slot_us, "LIMIT_EXCEEDED")
             return False
         if operation is None:
@@ -100,7 +100,7 @@ class Retrying:
             # The same payment method of the same customer, for the same amount.
             body=last.request,
         )
-        takes = daily.counted(route, operation)
+        takes = daily_limits.counted(route, operation)
         if takes is not None:
             operation = replace(operation, counted_day=takes.day)
 
