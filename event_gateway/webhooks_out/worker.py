@@ -161,13 +161,7 @@ class Worker:
     ) -> None:
         """Logs an attempt, and disables the endpoint if it is time for that."""
         now_us = self._around.time.now_us()
-        state, next_us = _State.STATE_DELIVERED, 0
-        if not answer.delivered:
-            state = _State.STATE_FAILED
-            if delivery.attempt <= len(endpoint.retry_schedule) and not answer.gone:
-                state = _State.STATE_PENDING
-                wait_us = endpoint.retry_schedule[delivery.attempt - 1].ToMicroseconds()
-                next_us = now_us + max(wait_us, round(answer.retry_after_s * 1e6))
+        state, next_us = _after(delivery, endpoint, answer, now_us)
         logged = webhook_log.Delivery(
             position=delivery.event.position,
             event_id=delivery.event.id,
@@ -249,3 +243,18 @@ class Worker:
     def _pause(self, seconds: float) -> None:
         """Sends nothing more to this endpoint for a while."""
         self._resume_s = max(self._resume_s, self._around.time.monotonic_s() + seconds)
+
+
+def _after(
+    delivery: consumer_pb2.Delivery,
+    endpoint: definition.Endpoint,
+    answer: sender.Answer,
+    now_us: int,
+) -> tuple[int, int]:
+    """Returns the state of a delivery after an answer, and when it is tried next; 0 for never."""
+    if answer.delivered:
+        return _State.STATE_DELIVERED, 0
+    if answer.gone or delivery.attempt > len(endpoint.retry_schedule):
+        return _State.STATE_FAILED, 0
+    wait_us = endpoint.retry_schedule[delivery.attempt - 1].ToMicroseconds()
+    return _State.STATE_PENDING, now_us + max(wait_us, round(answer.retry_after_s * 1e6))
