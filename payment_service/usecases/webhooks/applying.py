@@ -261,22 +261,9 @@ class Applier:
                 schedule=self._ctx.schedule,
                 cause=telling.cause(webhook),
             )
-            settled = [
-                self._settler.settle_in(
-                    conn, operation, report, now_us=now_us, new_id=new_id, actor=telling.ACTOR
-                )
-                for operation, report in told.operations
-            ]
-            absorbed = absorbing.absorb_all_in(conn, scope, told.hints, final=final)
-            absorbed += absorbing.absorb_all_in(
-                conn, scope, told.fetched, fetched=True, final=final
+            settled, entities = self._apply_in(
+                conn, scope, told, is_first=claim is rows.Claim.NEW, final=final
             )
-            _require_complete(told, settled, absorbed, final=final)
-            entities = [one.entity_id for one in absorbed if one.entity_id]
-            # A replay tells what is new only: the notice and the event are of the first time.
-            for event_type in told.notices if claim is rows.Claim.NEW else ():
-                noting.note_in(conn, scope, entities, event_type)
-            entities += [operation.entity_id for operation, _ in told.operations]
             state = webhooks.State.APPLIED if entities else webhooks.State.IGNORED
             done = webhooks.ended(current, state, now_us, tuple(dict.fromkeys(entities)))
             rows.update(conn, done)
@@ -292,6 +279,40 @@ class Applier:
             self._settler.after(one)
         self._ctx.outbox_written.set()
         return done
+
+    def _apply_in(
+        self,
+        conn: storage.Connection,
+        scope: scopes.Scope,
+        told: _Told,
+        *,
+        is_first: bool,
+        final: bool,
+    ) -> tuple[list[settling.Settled], list[str]]:
+        """Applies all that a webhook tells; returns what was settled, and whom it is about.
+
+        Raises:
+            _Incomplete, _NotNow: See `_require_complete`.
+        """
+        settled = [
+            self._settler.settle_in(
+                conn,
+                operation,
+                report,
+                now_us=scope.now_us,
+                new_id=scope.new_id,
+                actor=telling.ACTOR,
+            )
+            for operation, report in told.operations
+        ]
+        absorbed = absorbing.absorb_all_in(conn, scope, told.hints, final=final)
+        absorbed += absorbing.absorb_all_in(conn, scope, told.fetched, fetched=True, final=final)
+        _require_complete(told, settled, absorbed, final=final)
+        entities = [one.entity_id for one in absorbed if one.entity_id]
+        # A replay tells what is new only: the notice and the event are of the first time.
+        for event_type in told.notices if is_first else ():
+            noting.note_in(conn, scope, entities, event_type)
+        return settled, entities + [operation.entity_id for operation, _ in told.operations]
 
 
 def _known(webhook: webhooks.Webhook, notices: Iterable[str]) -> tuple[str, ...]:
