@@ -11,69 +11,121 @@ from tests.unit.gateway import consumer_store
 
 V = policy.Verdict
 
+END = 80
+VERDICTS = (V.ACK, V.ACK, V.ACK, V.REJECT, V.PARK, V.RELEASE)
+
+
+class Consumer:
+    """A consumer with two members on a log of some entities, and what was seen of it.
+
+    Args:
+        chance: Chooses the log, and what happens.
+        ordering: Of the consumer.
+    """
+
+    def __init__(self, chance: random.Random, ordering: policy.Ordering) -> None:
+        self.chance, self.ordering = chance, ordering
+        places = sorted(chance.sample(range(1, END), 30))
+        self.log = [(at, f"k{chance.randrange(4)}") for at in places]
+        self.store, self.members = consumer_store.Store(self.log), members.Members()
+        self.rules = dataclasses.replace(consumer_store.RULES, ordering=ordering)
+        self.machine = self.store.load(self.rules, self.members)
+        self.sessions = [self.members.join(name, 50) for name in ("a", "b")]
+        self.now_us = 0
+        self.held: dict[int, records.Handout] = {}
+        self.durable: set[int] = set()
+        self.settled: set[int] = set()
+
+    def passes(self, longest_us: int) -> None:
+        """Lets time pass, and with it leases."""
+        self.now_us += self.chance.randrange(longest_us)
+        self.machine.expire(self.now_us)
+
+    def read(self) -> None:
+        """Reads on in the log."""
+        upto = min(self.machine.read_upto + self.chance.randrange(9), END)
+        self.store.feed(self.machine, upto, self.now_us)
+
+    def deliver(self) -> None:
+        """Hands some events out, none before an earlier one of its entity was settled."""
+        most = self.chance.randrange(1, 5)
+        for handed in self.machine.deliver(self.now_us, self.sessions, most):
+            at, key = handed.entry.position, handed.entry.key
+            assert at not in self.durable
+            if self.ordering is policy.Ordering.PER_ENTITY:
+                earlier = {p for p, k in self.log if k == key and p < at}
+                assert earlier <= self.settled
+            self.held[at] = handed
+            handed.session.grant(1)
+
+    def settle(self) -> None:
+        """Settles one of the events that were handed out, if there is one."""
+        if not self.held:
+            return
+        at = self.chance.choice(sorted(self.held))
+        verdict = self.chance.choice(VERDICTS)
+        lease = self.held.pop(at).lease
+        failed = self.machine.settle(lease.token, verdict, self.now_us, reason="r")
+        if failed is None and verdict is V.ACK:
+            self.settled.add(at)
+
+    def save(self) -> None:
+        """Writes down what was decided."""
+        self.store.flush(self.machine)
+        self.durable = {at for at in self.settled if at not in self.store.parked}
+
+    def fail_to_save(self) -> None:
+        """Takes what could not be written back."""
+        self.machine.restore(self.machine.changes())
+
+    def redrive(self) -> None:
+        """Has an operator send one of the parked events again, if there is one."""
+        if roots := self.parked():
+            self.store.redrive(self.chance.choice(roots))
+            self.machine.refresh(self.rules, self.store.known(), self.now_us, rescan=False)
+
+    def restart(self) -> None:
+        """Begins anew from what is on disk, in three of ten cases."""
+        if self.chance.random() < 0.3:
+            self.machine = self.store.load(self.rules, self.members)
+            self.held, self.settled = {}, set(self.durable)
+
+    def parked(self) -> list[int]:
+        """Returns the places of the parked events that hold others up."""
+        return [at for at, park in self.store.parked.items() if not park.blocked]
+
+    def finish(self) -> None:
+        """Reads, acknowledges and redrives until everything is settled, or long enough."""
+        for _ in range(400):
+            self.now_us += 40_000_000
+            self.machine.expire(self.now_us)
+            self.store.feed(self.machine, END, self.now_us)
+            for handed in self.machine.deliver(self.now_us, self.sessions, 50):
+                handed.session.grant(1)
+                assert self.machine.settle(handed.lease.token, V.ACK, self.now_us) is None
+                self.settled.add(handed.entry.position)
+            self.store.flush(self.machine)
+            for at in self.parked():
+                self.store.redrive(at)
+            self.machine.refresh(self.rules, self.store.known(), self.now_us, rescan=False)
+            if len(self.settled) == len(self.log):
+                break
+        self.store.flush(self.machine)
+
 
 @given(st.randoms(use_true_random=False), st.sampled_from(list(policy.Ordering)))
-def test_nothing_is_lost_or_overtakes_whatever_happens(  # noqa: C901
+def test_nothing_is_lost_or_overtakes_whatever_happens(
     chance: random.Random, ordering: policy.Ordering
 ) -> None:
     """Through rejections, lost leases, parking, redrives, failed writes and restarts each event
     is settled at least once, and no entity's event before an earlier one was.
     """
-    log = [(at, f"k{chance.randrange(4)}") for at in sorted(chance.sample(range(1, 80), 30))]
-    store, who = consumer_store.Store(log), members.Members()
-    rules = dataclasses.replace(consumer_store.RULES, ordering=ordering)
-    on = store.load(rules, who)
-    now = 0
-    held: dict[int, records.Handout] = {}
-    durable: set[int] = set()
-    settled: set[int] = set()
-    sessions = [who.join(name, 50) for name in ("a", "b")]
+    one = Consumer(chance, ordering)
+    steps = [one.save, one.fail_to_save, one.redrive, one.restart]
+    steps += 2 * [one.read] + 3 * [one.deliver] + 3 * [one.settle]
     for _ in range(150):
-        now += chance.randrange(4_000_000)
-        step = chance.randrange(12)
-        on.expire(now)
-        if step < 2:
-            store.feed(on, min(on.read_upto + chance.randrange(9), 80), now)
-        elif step < 5:
-            for handed in on.deliver(now, sessions, chance.randrange(1, 5)):
-                at, key = handed.entry.position, handed.entry.key
-                assert at not in durable
-                if ordering is policy.Ordering.PER_ENTITY:
-                    assert not [p for p, k in log if k == key and p < at and p not in settled]
-                held[at] = handed
-                handed.session.grant(1)
-        elif step < 8 and held:
-            at = chance.choice(sorted(held))
-            verdict = chance.choice([V.ACK, V.ACK, V.ACK, V.REJECT, V.PARK, V.RELEASE])
-            failed = on.settle(held.pop(at).lease.token, verdict, now, reason="r")
-            if failed is None and verdict is V.ACK:
-                settled.add(at)
-        elif step == 8:
-            store.flush(on)
-            durable = {at for at in settled if at not in store.parked}
-        elif step == 9:
-            on.restore(on.changes())
-        elif step == 10:
-            roots = [at for at, park in store.parked.items() if not park.blocked]
-            if roots:
-                store.redrive(chance.choice(roots))
-                on.refresh(rules, store.known(), now, rescan=False)
-        elif chance.random() < 0.3:
-            on, held, settled = store.load(rules, who), {}, set(durable)
-    for _ in range(400):
-        now += 40_000_000
-        on.expire(now)
-        store.feed(on, 80, now)
-        for handed in on.deliver(now, sessions, 50):
-            handed.session.grant(1)
-            assert on.settle(handed.lease.token, V.ACK, now) is None
-            settled.add(handed.entry.position)
-        store.flush(on)
-        for at in [at for at, park in store.parked.items() if not park.blocked]:
-            store.redrive(at)
-        on.refresh(rules, store.known(), now, rescan=False)
-        if len(settled) == len(log):
-            break
-    assert settled == {at for at, _ in log}
-    store.flush(on)
-    assert (store.floor, store.retries, store.parked) == (80, {}, {})
+        one.passes(4_000_000)
+        chance.choice(steps)()
+    one.finish()
+    assert one.settled == {at for at, _ in one.log}
+    assert (one.store.floor, one.store.retries, one.store.parked) == (END, {}, {})
