@@ -31,7 +31,7 @@ def status(ctx: typer.Context, as_json: session.JsonFlag = False) -> None:
     """Show how the installation is doing; exit code 1 if a part of it is not well."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         found: status_service_pb2.GetStatusResponse | errors.PayhubError
         log: event_stream_service_pb2.GetLogInfoResponse | errors.PayhubError
         try:
@@ -83,7 +83,7 @@ def create(
             name=name,
             plugin_id=plugin,
             publish_types=publish or (),
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(made))
@@ -120,7 +120,7 @@ def list_(
             tenant_id=tenant,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -154,7 +154,7 @@ def revoke(
     """Revoke an API key for good."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        key = await client.keys.revoke(key_id, timeout_s=session.connection_of(ctx).timeout_s)
+        key = await client.keys.revoke(key_id, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(key))
         else:

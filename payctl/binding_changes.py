@@ -94,7 +94,7 @@ def create(  # noqa: PLR0913  # one argument per option
             options=options,
             secrets=secrets,
             reason=reason,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         return _done(made, as_json=as_json)
 
@@ -134,7 +134,7 @@ def update(  # noqa: PLR0913  # one argument per option
     asked = any(each is not None for each in (limit, zone, off, on, disabled))
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         binding_id = await bindings.find(client, binding, timeout_s)
         now = (await client.bindings.get(binding_id, timeout_s=timeout_s)).binding
         options = None
@@ -185,7 +185,7 @@ def validate(
             secrets=secrets,
             version=version,
             check_credentials=check_credentials,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(found))
@@ -218,7 +218,7 @@ def rollback(
     """Make a new version with what an earlier one held, secrets included."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         binding_id = await bindings.find(client, binding, timeout_s)
         now = (await client.bindings.get(binding_id, timeout_s=timeout_s)).binding
         changed = await client.bindings.roll_back(
@@ -245,7 +245,7 @@ def delete(
     """Delete a binding with all its versions and destroy its secrets."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         binding_id = await bindings.find(client, binding, timeout_s)
         gone = await client.bindings.delete(
             binding_id, reason=reason, expected_generation=expect, timeout_s=timeout_s
@@ -278,7 +278,7 @@ def default(
         raise typer.BadParameter("--reason is needed to change it")
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         if plugin or unset:
             found = await client.bindings.set_default(
                 tenant, plugin or "", reason=reason, timeout_s=timeout_s
@@ -303,9 +303,7 @@ def rotate_key(
     """Encrypt all stored secrets with the newest encryption key of the service."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        done = await client.bindings.rotate_key(
-            reason=reason, timeout_s=session.connection_of(ctx).timeout_s
-        )
+        done = await client.bindings.rotate_key(reason=reason, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(done))
         else:

@@ -63,7 +63,7 @@ def export(
                 plugin_id=plugin,
                 passphrase=passphrase,
                 page_token=token,
-                timeout_s=session.connection_of(ctx).timeout_s,
+                timeout_s=session.timeout_s(ctx),
             )
             exported += [
                 json_format.MessageToDict(each, preserving_proto_field_name=True)
@@ -118,7 +118,7 @@ def import_(
                 dry_run=dry,
                 overwrite=overwrite,
                 reason=reason,
-                timeout_s=session.connection_of(ctx).timeout_s,
+                timeout_s=session.timeout_s(ctx),
             )
 
         # One call takes 50: with more, everything is checked before anything is changed.

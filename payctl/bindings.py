@@ -50,7 +50,7 @@ def list_(
             plugin_id=plugin,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -101,7 +101,7 @@ def show(
     """Show a binding with its configuration; secrets by slot and version only."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         binding_id = await find(client, binding, timeout_s)
         found = await client.bindings.get(binding_id, generation=generation, timeout_s=timeout_s)
         if as_json:
@@ -135,7 +135,7 @@ def address(
                 tenant_id=serving,
                 plugin_id=plugin,
                 page_size=1,
-                timeout_s=session.connection_of(ctx).timeout_s,
+                timeout_s=session.timeout_s(ctx),
             )
             if page.bindings:
                 break
@@ -173,7 +173,7 @@ def versions(
     """List the versions of a binding, newest first: who made each, and why."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         page = await client.bindings.versions_page(
             await find(client, binding, timeout_s),
             page_size=limit,
@@ -222,7 +222,7 @@ def diff(
     """Tell two versions of a binding apart, value by value; exit code 0 either way."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         binding_id = await find(client, binding, timeout_s)
         changes = await client.bindings.diff(
             binding_id, from_generation, to_generation, timeout_s=timeout_s
@@ -256,7 +256,7 @@ def schema(
 
     async def work(client: payhub_client.Client) -> session.Exit:
         found = await client.bindings.schema(
-            plugin_id, version=version, timeout_s=session.connection_of(ctx).timeout_s
+            plugin_id, version=version, timeout_s=session.timeout_s(ctx)
         )
         if as_json:
             content = render.to_dict(found)

@@ -37,7 +37,7 @@ def list_(
 
     async def work(client: payhub_client.Client) -> session.Exit:
         page = await client.consumers.list_page(
-            page_size=limit, page_token=page_token, timeout_s=_timeout_s(ctx)
+            page_size=limit, page_token=page_token, timeout_s=session.timeout_s(ctx)
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -78,7 +78,7 @@ def show(ctx: typer.Context, name: Name, as_json: session.JsonFlag = False) -> N
     """Show definition and status of a consumer."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        found = await client.consumers.get(name, timeout_s=_timeout_s(ctx))
+        found = await client.consumers.get(name, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(found))
         else:
@@ -143,7 +143,7 @@ def create(  # noqa: PLR0913
             retry_backoff_s=backoff or (),
             max_outstanding=max_outstanding,
             idle_expiry_s=idle_expiry,
-            timeout_s=_timeout_s(ctx),
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(made))
@@ -160,7 +160,7 @@ def delete(ctx: typer.Context, name: Name, as_json: session.JsonFlag = False) ->
     """Delete a consumer, its place and its parked events."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        await client.consumers.delete(name, timeout_s=_timeout_s(ctx))
+        await client.consumers.delete(name, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document({"deleted": name})
         else:
@@ -208,7 +208,7 @@ def seek(
             discard_parked=discard_parked,
             dry_run=dry_run,
             key=key,
-            timeout_s=_timeout_s(ctx),
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(moved))
@@ -239,7 +239,7 @@ def resume(ctx: typer.Context, name: Name, as_json: session.JsonFlag = False) ->
 
 def _pause(ctx: typer.Context, name: str, *, paused: bool, as_json: bool) -> None:
     async def work(client: payhub_client.Client) -> session.Exit:
-        changed = await client.consumers.pause(name, paused, timeout_s=_timeout_s(ctx))
+        changed = await client.consumers.pause(name, paused, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(changed))
         else:
@@ -302,7 +302,3 @@ def _choice(given: str, *allowed: client_consumers.Ordering | client_consumers.P
         wrong = f"{given!r} is not one of {', '.join(allowed)}"
         raise typer.BadParameter(wrong)
     return given
-
-
-def _timeout_s(ctx: typer.Context) -> float | None:
-    return session.connection_of(ctx).timeout_s

@@ -46,7 +46,7 @@ def create(
             metadata=metadata,
             provider=provider,
             idempotency_key=once,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         _write(made, as_json=as_json)
         return _meaning(made)
@@ -59,9 +59,7 @@ def show(ctx: typer.Context, customer_id: CustomerId, as_json: session.JsonFlag 
     """Show a customer."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        found = await client.customers.get(
-            customer_id, timeout_s=session.connection_of(ctx).timeout_s
-        )
+        found = await client.customers.get(customer_id, timeout_s=session.timeout_s(ctx))
         _write(found, as_json=as_json)
         return session.Exit.OK
 
@@ -95,7 +93,7 @@ def update(
             user_id=user,
             metadata=metadata,
             idempotency_key=once,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         _write(changed, as_json=as_json)
         return _meaning(changed)

@@ -41,7 +41,7 @@ def list_(
             needs_operator=stuck,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -90,7 +90,7 @@ def settle(
             took_effect=took_effect,
             reason=reason,
             provider_payment_id=provider_payment,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         return payments.shown(payment, as_json=as_json, code=session.Exit.OK)
 

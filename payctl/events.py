@@ -112,7 +112,7 @@ def query(
                 after=after,
                 page_size=limit,
                 page_token=token,
-                timeout_s=session.connection_of(ctx).timeout_s,
+                timeout_s=session.timeout_s(ctx),
             )
             token = page.next_page_token
             # A page may be empty although more follow: one call reads a part of the log.
@@ -139,7 +139,7 @@ def show(
     """Show one event with its payload."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        found = await client.events.get(event_id, timeout_s=session.connection_of(ctx).timeout_s)
+        found = await client.events.get(event_id, timeout_s=session.timeout_s(ctx))
         event = found.event
         if as_json:
             render.document({"event": to_dict(event), "cursor": found.cursor})
@@ -174,7 +174,7 @@ def info(ctx: typer.Context, as_json: session.JsonFlag = False) -> None:
     """Show what the log holds."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        found = await client.events.log_info(timeout_s=session.connection_of(ctx).timeout_s)
+        found = await client.events.log_info(timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(found))
             return session.Exit.OK

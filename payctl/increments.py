@@ -23,7 +23,7 @@ def increment(
     once = key or payhub_client.new_key()
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         amount_minor, currency = await payments.amount_of(
             client, payment_id, amount, timeout_s=timeout_s
         )

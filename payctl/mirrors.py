@@ -134,7 +134,7 @@ class Kind(Generic[_T]):
         once = key or payhub_client.new_key()
 
         async def work(client: Client) -> session.Exit:
-            found = await call(client, once, session.connection_of(ctx).timeout_s)
+            found = await call(client, once, session.timeout_s(ctx))
             code = (meaning or self.meaning)(found)
             self.write(found, as_json=as_json)
             if not as_json:
@@ -153,7 +153,7 @@ class Kind(Generic[_T]):
         """Run a read of one thing and write it."""
 
         async def work(client: Client) -> session.Exit:
-            found = await call(client, session.connection_of(ctx).timeout_s)
+            found = await call(client, session.timeout_s(ctx))
             self.write(found, as_json=as_json)
             return session.Exit.OK
 
@@ -170,7 +170,7 @@ class Kind(Generic[_T]):
         """Run the read of one page and write it, with how to get the next one."""
 
         async def work(client: Client) -> session.Exit:
-            page = await call(client, session.connection_of(ctx).timeout_s)
+            page = await call(client, session.timeout_s(ctx))
             if as_json:
                 assert isinstance(page, message.Message)
                 render.document(render.to_dict(page))

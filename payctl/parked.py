@@ -43,7 +43,7 @@ def list_(
             events.filter_of(types, None, None),
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             content = render.to_dict(page)
@@ -108,7 +108,7 @@ def _resolve(
                 positions,
                 all_of_them=every,
                 discard=discard,
-                timeout_s=session.connection_of(ctx).timeout_s,
+                timeout_s=session.timeout_s(ctx),
             )
             resolved += done.resolved
             released += done.released

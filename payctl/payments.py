@@ -84,7 +84,7 @@ def pay(  # noqa: PLR0913  # one argument per option
             description=description,
             provider=provider,
             idempotency_key=once,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         return shown(payment, as_json=as_json, code=outcomes.of_state(payment))
 
@@ -95,9 +95,7 @@ def show(ctx: typer.Context, payment_id: PaymentId, as_json: session.JsonFlag = 
     """Show a payment, its operations and what may be done now."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        payment = await client.payments.get(
-            payment_id, timeout_s=session.connection_of(ctx).timeout_s
-        )
+        payment = await client.payments.get(payment_id, timeout_s=session.timeout_s(ctx))
         return shown(payment, as_json=as_json, code=session.Exit.OK)
 
     session.run(ctx, work, as_json=as_json)
@@ -137,7 +135,7 @@ def list_(  # noqa: PLR0913  # one argument per option
             where,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -172,7 +170,7 @@ def confirm(
             payment_method=token,
             payment_method_id=method_id,
             idempotency_key=once,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         return shown(payment, as_json=as_json, code=outcomes.of_state(payment))
 
@@ -197,7 +195,7 @@ def capture(
     once = key or payhub_client.new_key()
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         amount_minor, currency = await amount_of(client, payment_id, amount, timeout_s=timeout_s)
         payment = await client.payments.capture(
             payment_id,
@@ -230,7 +228,7 @@ def cancel(
             payment_id,
             reason=reason,
             idempotency_key=once,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         return shown(payment, as_json=as_json, code=outcomes.of_cancellation(payment))
 

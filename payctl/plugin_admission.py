@@ -68,7 +68,7 @@ def allow(  # noqa: PLR0913  # one argument per option
     }
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         allowance = plugin_pb2.PluginAllowance(
             plugin_id=plugin_id, kind=plugin_service_pb2.PLUGIN_KIND_PROVIDER
         )
@@ -116,7 +116,7 @@ def report(
             schema_digest=str(content.get("schema_digest", "")),
             report_json=text,
             reason=reason,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(stored))

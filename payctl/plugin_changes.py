@@ -223,7 +223,7 @@ def kill(
             reason=reason,
             tenant_id=tenant,
             operation=kind,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(switch))
@@ -253,7 +253,7 @@ def unkill(
             reason=reason,
             tenant_id=tenant,
             operation=kind,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document({"cleared": cleared})
@@ -272,7 +272,7 @@ def _run(
     """Make one call and show what it answers."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        found = await call(client, {"timeout_s": session.connection_of(ctx).timeout_s})
+        found = await call(client, {"timeout_s": session.timeout_s(ctx)})
         return shown(found, as_json)
 
     session.run(ctx, work, as_json=as_json)

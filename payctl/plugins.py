@@ -52,7 +52,7 @@ def list_(
             active_only=active,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -83,7 +83,7 @@ def show(ctx: typer.Context, plugin_id: PluginId, as_json: session.JsonFlag = Fa
     """Show a plugin, its allowance, its conditions, its versions and what they can do."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        found = await client.plugins.get(plugin_id, timeout_s=session.connection_of(ctx).timeout_s)
+        found = await client.plugins.get(plugin_id, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(found))
             return session.Exit.OK
@@ -112,9 +112,7 @@ def health(ctx: typer.Context, plugin_id: PluginId, as_json: session.JsonFlag = 
     """Show how a plugin is doing now; exit code 1 if it is degraded."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        found = await client.plugins.health(
-            plugin_id, timeout_s=session.connection_of(ctx).timeout_s
-        )
+        found = await client.plugins.health(plugin_id, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(found))
         else:
@@ -141,7 +139,7 @@ def history(
             plugin_id,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -188,7 +186,7 @@ def kills(
             tenant_id=tenant,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))

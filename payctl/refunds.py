@@ -45,7 +45,7 @@ def refund(
     once = key or payhub_client.new_key()
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         amount_minor, currency = await payments.amount_of(
             client, payment_id, amount, timeout_s=timeout_s
         )
@@ -92,7 +92,7 @@ def refunds(
             payment_id=payment_id,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))

@@ -22,7 +22,7 @@ def show(ctx: typer.Context, as_json: session.JsonFlag = False) -> None:
     """Show the policy."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        found = await client.retry_policy.get(timeout_s=session.connection_of(ctx).timeout_s)
+        found = await client.retry_policy.get(timeout_s=session.timeout_s(ctx))
         _write(found, as_json=as_json)
         return session.Exit.OK
 
@@ -47,7 +47,7 @@ def set_(
     lengths = [durations.parsed(each) for each in delays or []]
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         found = await client.retry_policy.set(lengths, timeout_s=timeout_s)
         _write(found, as_json=as_json)
         return session.Exit.OK

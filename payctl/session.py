@@ -115,7 +115,7 @@ def run(
     `key` is the idempotency key of a mutation: whoever interrupts it learns how to find out
     what became of it. `look` is the command that errors advise to look with.
     """
-    connection = connection_of(ctx)
+    connection = _connection(ctx)
 
     async def connected() -> Exit:
         async with connection.client() as client:
@@ -179,8 +179,12 @@ def _unwritten(failure: OSError, key: str) -> Exception:
     return typer.Exit(Exit.UNDECIDED)
 
 
-def connection_of(ctx: typer.Context) -> Connection:
-    """Return the connection that the top-level options described."""
+def timeout_s(ctx: typer.Context) -> float | None:
+    """Return the time that every call of a command may take, as `--timeout` says."""
+    return _connection(ctx).timeout_s
+
+
+def _connection(ctx: typer.Context) -> Connection:
     connection = ctx.obj
     assert isinstance(connection, Connection)
     return connection

@@ -31,7 +31,7 @@ def streams(
             tenant_id=tenant,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -70,7 +70,7 @@ def erase(
             entity_type=entity_type,
             entity_id=entity_id,
             reason=reason,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document({"erased_events": erased})

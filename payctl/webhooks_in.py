@@ -50,7 +50,7 @@ def list_(
             provider_event_id=event,
             page_size=limit,
             page_token=page_token,
-            timeout_s=session.connection_of(ctx).timeout_s,
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -76,7 +76,7 @@ def show(
     """Show one webhook and what it changed."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         found = await client.inbound_webhooks.get(webhook_id, timeout_s=timeout_s)
         if as_json:
             content = render.to_dict(found)
@@ -97,7 +97,7 @@ def replay(ctx: typer.Context, webhook_id: WebhookId, *, as_json: session.JsonFl
     """Apply a stored webhook again; what it tells is applied once all the same."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.connection_of(ctx).timeout_s
+        timeout_s = session.timeout_s(ctx)
         found = await client.inbound_webhooks.replay(webhook_id, timeout_s=timeout_s)
         if as_json:
             render.document(render.to_dict(found))

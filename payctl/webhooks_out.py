@@ -40,7 +40,7 @@ def list_(
 
     async def work(client: payhub_client.Client) -> session.Exit:
         page = await client.webhooks.list_page(
-            page_size=limit, page_token=page_token, timeout_s=_timeout_s(ctx)
+            page_size=limit, page_token=page_token, timeout_s=session.timeout_s(ctx)
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -71,7 +71,7 @@ def show(ctx: typer.Context, endpoint: EndpointId, as_json: session.JsonFlag = F
     """Show an endpoint and how it does."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        found = await client.webhooks.get(endpoint, timeout_s=_timeout_s(ctx))
+        found = await client.webhooks.get(endpoint, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(found))
             return session.Exit.OK
@@ -130,7 +130,7 @@ def create(  # one argument per option
             thin=thin,
             max_in_flight=in_flight,
             key=key,
-            timeout_s=_timeout_s(ctx),
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(made))
@@ -190,7 +190,7 @@ def delete(ctx: typer.Context, endpoint: EndpointId, as_json: session.JsonFlag =
     """Delete an endpoint, its secrets and its log."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        await client.webhooks.delete(endpoint, timeout_s=_timeout_s(ctx))
+        await client.webhooks.delete(endpoint, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document({"deleted": endpoint})
         else:
@@ -219,7 +219,7 @@ def rotate_secret(
 
     async def work(client: payhub_client.Client) -> session.Exit:
         made = await client.webhooks.rotate_secret(
-            endpoint, overlap_s=overlap, key=key, timeout_s=_timeout_s(ctx)
+            endpoint, overlap_s=overlap, key=key, timeout_s=session.timeout_s(ctx)
         )
         if as_json:
             render.document(render.to_dict(made))
@@ -236,7 +236,7 @@ def send_test(ctx: typer.Context, endpoint: EndpointId, as_json: session.JsonFla
     """Send a synthetic event now; exit code 3 if it is not taken."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
-        done = await client.webhooks.test(endpoint, timeout_s=_timeout_s(ctx))
+        done = await client.webhooks.test(endpoint, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(done))
         else:
@@ -276,7 +276,7 @@ def deliveries(
             event_id=event,
             page_size=limit,
             page_token=page_token,
-            timeout_s=_timeout_s(ctx),
+            timeout_s=session.timeout_s(ctx),
         )
         if as_json:
             render.document(render.to_dict(page))
@@ -341,7 +341,7 @@ def retry(
                 replay_after=after,
                 replay_all=from_start,
                 key=once,
-                timeout_s=_timeout_s(ctx),
+                timeout_s=session.timeout_s(ctx),
             )
             queued += count
             if failed is None or count < webhooks.FAILED_AT_ONCE:
@@ -363,7 +363,7 @@ def _change(
     ctx: typer.Context, change: _Endpoint, fields: list[str], done: str, *, as_json: bool
 ) -> None:
     async def work(client: payhub_client.Client) -> session.Exit:
-        changed = await client.webhooks.update(change, fields, timeout_s=_timeout_s(ctx))
+        changed = await client.webhooks.update(change, fields, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document(render.to_dict(changed))
         else:
@@ -379,7 +379,3 @@ def _state(endpoint: _Endpoint) -> str:
 
 def _answer(attempt: webhook_pb2.WebhookAttempt) -> str:
     return attempt.transport_error or f"HTTP {attempt.status_code}"
-
-
-def _timeout_s(ctx: typer.Context) -> float | None:
-    return session.connection_of(ctx).timeout_s
