@@ -96,7 +96,8 @@ def check(
         if process is not None:
             processes[name] = process
     for name, service in services.items():
-        problems += [f"{name}: {text}" for text in _links(service, services, processes)]
+        problems += [f"{name}: {text}" for text in _dependencies(service, services, processes)]
+        problems += [f"{name}: {text}" for text in _endpoints(service, services, processes)]
         problems += [f"{name}: {text}" for text in _volumes(service, content.get("volumes") or {})]
         if name in processes and processes[name].settings is not None:
             problems += [f"{name}: {text}" for text in _listening(service, processes[name])]
@@ -170,12 +171,12 @@ def _listening(service: Mapping[str, Any], process: Process) -> list[str]:
     return problems
 
 
-def _links(
+def _dependencies(
     service: Mapping[str, Any],
     services: Mapping[str, Mapping[str, Any]],
     processes: Mapping[str, Process],
 ) -> Iterable[str]:
-    """Yields problems of the other services that a service names."""
+    """Yields problems of the other services that a service waits for."""
     for needed, how in (service.get("depends_on") or {}).items():
         if needed not in services:
             yield f"depends on {needed}, which is not a service"
@@ -185,6 +186,14 @@ def _links(
             needed in processes and processes[needed].serves
         ):
             yield f"waits until {needed} has ended, but that goes on serving"
+
+
+def _endpoints(
+    service: Mapping[str, Any],
+    services: Mapping[str, Mapping[str, Any]],
+    processes: Mapping[str, Process],
+) -> Iterable[str]:
+    """Yields problems of the addresses of other services that a service is given."""
     environment = service.get("environment") or {}
     if not isinstance(environment, Mapping):
         return
