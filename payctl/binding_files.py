@@ -6,6 +6,7 @@ sealed with a passphrase that comes from a file or the environment.
 
 import json
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ PassphraseEnvOption = Annotated[
     str | None, typer.Option("--passphrase-env", help="Variable that holds the passphrase.")
 ]
 _Result = pb.ImportResult
+_Send = Callable[..., Awaitable[pb.ImportBindingsResponse]]
 
 
 @bindings.app.command("export")
@@ -121,31 +123,43 @@ def import_(
                 timeout_s=session.timeout_s(ctx),
             )
 
-        # One call takes 50: with more, everything is checked before anything is changed.
-        results: list[pb.ImportResult] = []
-        if dry_run or len(parts) > 1:
-            for part in parts:
-                results += (await send(part, dry=True)).results
-        refused = any(each.outcome == _Result.OUTCOME_REFUSED for each in results)
-        stored = 0
-        if not dry_run and not refused:
-            results = []
-            for part in parts:
-                try:
-                    answer = await send(part, dry=False)
-                except errors.PayhubError:
-                    if stored:
-                        render.note(_told(stored, len(exported)))
-                    raise
-                results += answer.results
-                if not answer.applied:
-                    break
-                stored += len(part)
-        refused = any(each.outcome == _Result.OUTCOME_REFUSED for each in results)
+        results, stored = await _imported(send, parts, dry_run=dry_run)
         _show(results, stored=stored, of=len(exported), as_json=as_json)
-        return session.Exit.ERROR if refused else session.Exit.OK
+        return session.Exit.ERROR if _any_refused(results) else session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
+
+
+async def _imported(
+    send: _Send, parts: list[list[pb.ExportedBinding]], *, dry_run: bool
+) -> tuple[list[pb.ImportResult], int]:
+    """Return what became of each binding, and how many are stored.
+
+    One call takes 50: with more, everything is checked before anything is changed.
+    """
+    results: list[pb.ImportResult] = []
+    if dry_run or len(parts) > 1:
+        for part in parts:
+            results += (await send(part, dry=True)).results
+    if dry_run or _any_refused(results):
+        return results, 0
+    results, stored = [], 0
+    for part in parts:
+        try:
+            answer = await send(part, dry=False)
+        except errors.PayhubError:
+            if stored:
+                render.note(_told(stored, sum(map(len, parts))))
+            raise
+        results += answer.results
+        if not answer.applied:
+            break
+        stored += len(part)
+    return results, stored
+
+
+def _any_refused(results: list[pb.ImportResult]) -> bool:
+    return any(each.outcome == _Result.OUTCOME_REFUSED for each in results)
 
 
 def _show(results: list[pb.ImportResult], *, stored: int, of: int, as_json: bool) -> None:
