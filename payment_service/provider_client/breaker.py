@@ -1,7 +1,7 @@
 """Circuit breakers: a provider that can't be reached upstream is left alone for a while.
 
 Owns when one opens, that it lets one call through from time to time, and that it closes
-by itself. Kept by `fleet` per binding and class of call; look-ups never ask it. Pure: time
+by itself. Kept by `pool` per binding and class of call; look-ups never ask it. Pure: time
 is passed in.
 """
 

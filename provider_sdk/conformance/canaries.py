@@ -1,7 +1,7 @@
 """Secret values that must never come back.
 
 Owns the values handed to the provider during a run and the search for them in
-everything it says. Called by `calls` for each answer and by the last check for
+everything it says. Called by `channels` for each answer and by the last check for
 logs and metrics. Never shows a value: a leak names the slot and the place.
 """
 

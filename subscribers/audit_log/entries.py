@@ -1,7 +1,7 @@
 """What one line of the audit log says, and how it is chained to the line before.
 
 Pure: owns the form of an entry, its hash and the check of one. Called by the writer and by
-`verify`; never touches a file.
+`verifying`; never touches a file.
 """
 
 import dataclasses

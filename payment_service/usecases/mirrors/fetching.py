@@ -1,7 +1,8 @@
 """Fetching objects and absorbing them: how core comes to know without being told.
 
 Owns the rounds of asking for what is missing and committing what came. Called by the
-settler, the resolver and webhooks, never inside a transaction.
+settler and by `renewing`, never inside a transaction; `webhooks.applying` has rounds of
+its own, since a webhook and all it leads to commit together.
 """
 
 import functools

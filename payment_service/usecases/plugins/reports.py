@@ -1,7 +1,7 @@
 """Conformance reports: what a plugin has proven, by version and schema.
 
-Owns reading and storing them. Called by the API; the lifecycle asks for them before it
-enables. Never runs a check.
+Owns reading and storing them. Called by the API; what is stored is looked at before a
+version is enabled. Never runs a check.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Asking a plugin whether a webhook is the provider's, and what it tells.
 
-Owns that call and everything that can come of it. Called by `receiving`, `applying` and
-`replaying`, never inside a transaction. Never believes more than the plugin says.
+Owns that call and everything that can come of it. Called by `receiving` and `replaying`,
+never inside a transaction. Never believes more than the plugin says.
 """
 
 from dataclasses import dataclass
