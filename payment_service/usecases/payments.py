@@ -65,24 +65,7 @@ class Payments:
             if await intents.is_used(ctx, caller, wanted.request):
                 return await self._repeat(caller, wanted.request)
             raise
-        now_us = ctx.clock.now_us()
-        payment = model.Payment(
-            id=ctx.new_id("pay"),
-            tenant_id=caller.tenant_id,
-            state=model.PaymentState.CREATED,
-            amount_minor=wanted.amount_minor,
-            currency=wanted.currency,
-            capture_method=wanted.capture_method,
-            provider=route.plugin_id,
-            binding_id=bindings.binding_id(caller.tenant_id, route.plugin_id),
-            references=wanted.references,
-            description=wanted.description,
-            payment_method_id=wanted.payment_method_id if wanted.confirm else "",
-            off_session=wanted.off_session,
-            saves_method=wanted.saves_method,
-            created_us=now_us,
-            updated_us=now_us,
-        )
+        payment = _new(ctx, caller, wanted, route.plugin_id)
         operation = None
         if wanted.confirm:
             body = requests.authorize(
@@ -91,7 +74,7 @@ class Payments:
                 return_url=wanted.return_url,
                 provider_customer_id=means.provider_customer_id,
             )
-            operation = self._initial(caller, wanted.request, payment, now_us, body)
+            operation = self._initial(caller, wanted.request, payment, payment.created_us, body)
         takes = daily_limits.counted(route, operation)
         if takes is not None and operation is not None:
             operation = replace(operation, counted_day=takes.day)
@@ -380,6 +363,29 @@ class Payments:
         if abandoned:
             await self._settler.hurry(payment.id)
         return payment
+
+
+def _new(
+    ctx: context.Context, caller: context.Caller, wanted: asked.Create, plugin_id: str
+) -> model.Payment:
+    now_us = ctx.clock.now_us()
+    return model.Payment(
+        id=ctx.new_id("pay"),
+        tenant_id=caller.tenant_id,
+        state=model.PaymentState.CREATED,
+        amount_minor=wanted.amount_minor,
+        currency=wanted.currency,
+        capture_method=wanted.capture_method,
+        provider=plugin_id,
+        binding_id=bindings.binding_id(caller.tenant_id, plugin_id),
+        references=wanted.references,
+        description=wanted.description,
+        payment_method_id=wanted.payment_method_id if wanted.confirm else "",
+        off_session=wanted.off_session,
+        saves_method=wanted.saves_method,
+        created_us=now_us,
+        updated_us=now_us,
+    )
 
 
 def _initial_kind(method: model.CaptureMethod) -> model.Kind:
