@@ -7,6 +7,7 @@ a failure.
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -91,6 +92,16 @@ def new_request_id() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    """An attempt that brought no answer to the request."""
+
+    failure: errors.PayhubError
+    reached: bool = False
+    """Whether the target was reached; if not, it was waited for already, or the client closed."""
+    may_have_acted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Makes the unary calls of one client to one target."""
 
@@ -134,34 +145,39 @@ class Caller:
             once_only = method.effects is contract.Effects.EACH_TIME
             attempt_s = method.longest_s if once_only else method.deadline_s
         unsettled = False
-        attempts = 0
-        while True:
-            attempts += 1
-            reached = True
-            failure: errors.PayhubError
+        for attempts in itertools.count(1):
             try:
                 return await self._attempt(rpc, request, ends_s, attempt_s, request_id)
-            except grpc.aio.AioRpcError as error:
-                failure = errors.from_rpc(error, request_id=request_id, idempotency_key=key)
-                unsettled = unsettled or _may_have_acted(method, failure)
-            except errors.Unavailable as error:
-                reached, failure = False, error
-                failure.idempotency_key = key
-            except asyncio.CancelledError:
-                # Closing the client cancels its calls, and not the tasks that wait for them.
-                if channel.task_is_canceled() or not self.link.closed:
-                    raise
-                reached, failure = False, _closed(request_id, key)
-                unsettled = unsettled or method.effects is not contract.Effects.NONE
+            except (grpc.aio.AioRpcError, errors.Unavailable, asyncio.CancelledError) as error:
+                ended = self._ended(method, error, request_id, key)
+            unsettled = unsettled or ended.may_have_acted
             wait_s = self.backoff.wait_s(
-                attempts, chance=self.timing.chance(), asked_s=failure.retry_after_s
+                attempts, chance=self.timing.chance(), asked_s=ended.failure.retry_after_s
             )
             in_time = self.timing.monotonic_s() + wait_s < ends_s
-            if not (reached and in_time and _may_repeat(method, failure)):
-                raise _verdict(method, failure, unsettled=unsettled)
+            if not (ended.reached and in_time and _may_repeat(method, ended.failure)):
+                raise _verdict(method, ended.failure, unsettled=unsettled)
             await self.link.unless_closed(self.timing.sleep(wait_s))
             if self.link.closed:
                 raise _verdict(method, _closed(request_id, key), unsettled=unsettled)
+        raise AssertionError("a call ends with an answer or an error")
+
+    def _ended(
+        self, method: contract.Method, error: BaseException, request_id: str, key: str
+    ) -> "_Ended":
+        """Return what an attempt without an answer came to; raise a cancellation that is meant."""
+        if isinstance(error, grpc.aio.AioRpcError):
+            failure = errors.from_rpc(error, request_id=request_id, idempotency_key=key)
+            acted = _may_have_acted(method, failure)
+            return _Ended(failure=failure, reached=True, may_have_acted=acted)
+        if isinstance(error, errors.Unavailable):
+            error.idempotency_key = key
+            return _Ended(failure=error)
+        # Closing the client cancels its calls, and not the tasks that wait for them.
+        if channel.task_is_canceled() or not self.link.closed:
+            raise error
+        acted = method.effects is not contract.Effects.NONE
+        return _Ended(failure=_closed(request_id, key), may_have_acted=acted)
 
     async def _attempt(
         self,
