@@ -13,7 +13,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
@@ -93,6 +94,20 @@ def main(options: argparse.Namespace) -> None:
         for number in range(options.connections)
     ]
     reader = wire.Reader(connections)
+    began_s = time.monotonic()
+    _subscribe(options, connections, reader)
+    while not all(stream.bytes for stream in reader.streams):
+        reader.read(1.0)
+    sys.stdout.write(f"{time.monotonic() - began_s:.3f}\n")
+    sys.stdout.flush()
+    last_s = _read_until_over(reader, replay=options.replay)
+    json.dump(_figures(reader, seen, replay_s=last_s - began_s), sys.stdout)
+
+
+def _subscribe(
+    options: argparse.Namespace, connections: Sequence[wire.Connection], reader: wire.Reader
+) -> None:
+    """Opens the streams, and reads on the way: a server that is waited for sends to the others."""
     request = pb.SubscribeRequest(max_batch_events=1000, client_name="bench")
     request.max_batch_bytes = 2 * 1024 * 1024
     request.max_batch_delay.FromMilliseconds(options.tick_ms)
@@ -100,46 +115,45 @@ def main(options: argparse.Namespace) -> None:
     if options.replay:
         request.start.anchor = pb.StartPoint.ANCHOR_OLDEST
         request.stop_at_head = True
-    began_s = time.monotonic()
     for number in range(options.first, options.first + options.streams):
         request.filter.CopyFrom(filter_of(number, options.filters, options.types))
         watched = options.parse or (number % WATCHED_ONE_IN == 0 and not options.replay)
         connections[number % len(connections)].subscribe(request, watched=watched)
         if number % 50 == 0:
             reader.read(0)
-    while not all(stream.bytes for stream in reader.streams):
-        reader.read(1.0)
-    sys.stdout.write(f"{time.monotonic() - began_s:.3f}\n")
-    sys.stdout.flush()
+
+
+def _read_until_over(reader: wire.Reader, *, replay: bool) -> float:
+    """Reads until the log was replayed, or until SIGTERM and quiet; returns when it read last."""
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     last_s = time.monotonic()
     give_up_s = 0.0
-    while not (reader.ended if options.replay else stopping and _quiet(last_s, give_up_s)):
+    while not (reader.ended if replay else stopping and _quiet(last_s, give_up_s)):
         if reader.read(0.2):
             last_s = time.monotonic()
         if stopping and not give_up_s:
             give_up_s = last_s + GIVE_UP_S
-    replay_s = last_s - began_s
+    return last_s
+
+
+def _figures(reader: wire.Reader, seen: Seen, *, replay_s: float) -> dict[str, Any]:
     seen.latencies_ms.sort()
-    json.dump(
-        {
-            "bytes": sum(stream.bytes for stream in reader.streams),
-            "ended": sum(stream.ended for stream in reader.streams),
-            "places": sorted({wire.last_cursor(stream) for stream in reader.streams}),
-            "head": wire.head_cursor(reader.streams[0]),
-            "replay_s": replay_s,
-            "watched": sum(stream.watched for stream in reader.streams),
-            "watched_events": seen.events,
-            "first_s": seen.first_s,
-            "last_s": seen.last_s,
-            "gaps": seen.gaps,
-            "fell_behind": seen.fell_behind,
-            "p50_ms": quantile(seen.latencies_ms, 0.5),
-            "p99_ms": quantile(seen.latencies_ms, 0.99),
-        },
-        sys.stdout,
-    )
+    return {
+        "bytes": sum(stream.bytes for stream in reader.streams),
+        "ended": sum(stream.ended for stream in reader.streams),
+        "places": sorted({wire.last_cursor(stream) for stream in reader.streams}),
+        "head": wire.head_cursor(reader.streams[0]),
+        "replay_s": replay_s,
+        "watched": sum(stream.watched for stream in reader.streams),
+        "watched_events": seen.events,
+        "first_s": seen.first_s,
+        "last_s": seen.last_s,
+        "gaps": seen.gaps,
+        "fell_behind": seen.fell_behind,
+        "p50_ms": quantile(seen.latencies_ms, 0.5),
+        "p99_ms": quantile(seen.latencies_ms, 0.99),
+    }
 
 
 def _quiet(last_s: float, give_up_s: float) -> bool:
