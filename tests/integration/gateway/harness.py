@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -43,13 +43,15 @@ from payhub.events.v1 import (
 )
 
 from servicekit import auth, ids
-from tests import starting
+from tests import polling, starting
 
 READY = re.compile(r"event_gateway ready grpc=(\S+) http=(\S+)")
 ALL = ("events:read", "events:publish", "admin")
 TIMEOUT_S = 20.0
 # Calls under way have 20 s alone.
 ENDED_WITHIN_S = 40.0
+
+until = polling.until
 
 
 class Keys(key_service_pb2_grpc.KeyServiceServicer):
@@ -335,16 +337,6 @@ def detail(error: Any, message: Any) -> bool:
     """Fills *message* from the details of a failed call; False if there is none."""
     status = rpc_status.from_call(error)
     return status is not None and any(packed.Unpack(message) for packed in status.details)
-
-
-async def until(condition: Callable[[], Awaitable[bool] | bool], timeout_s: float = 15.0) -> None:
-    """Polls *condition* until it holds."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            answer = condition()
-            if (await answer) if isinstance(answer, Awaitable) else answer:
-                return
-            await asyncio.sleep(0.01)
 
 
 async def take_until(call: Any, enough: Callable[[list[Any]], bool]) -> list[Any]:

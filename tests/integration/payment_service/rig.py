@@ -8,7 +8,7 @@ import asyncio
 import json
 import urllib.request
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Self
 
 import grpc
@@ -38,8 +38,11 @@ from payhub.payments.v1 import payment_service_pb2 as payments_pb
 from payhub.payments.v1 import refund_service_pb2 as refunds_pb
 from payhub.type.v1 import money_pb2
 
+from tests import polling
+
 PAY = ("payments:read", "payments:write")
 TIMEOUT_S = 20.0
+until = polling.until
 
 Payment = payment_pb2.Payment
 Refund = refunds_pb.Refund
@@ -82,15 +85,6 @@ async def refusal(call: Awaitable[Any]) -> Refused:
     except Refused as refused:
         return refused
     raise AssertionError(f"not refused: {answer}")
-
-
-async def until(holds: Callable[[], Awaitable[Any]], *, timeout_s: float = TIMEOUT_S) -> Any:
-    """Returns what *holds* returns once that is true; fails after *timeout_s*."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            if held := await holds():
-                return held
-            await asyncio.sleep(0.02)
 
 
 def money(amount_minor: int, currency: str = "EUR") -> money_pb2.Money:

@@ -3,7 +3,6 @@
 Owns starting, killing and asking it. Called by the tests of this folder.
 """
 
-import asyncio
 import contextlib
 import os
 import pathlib
@@ -15,7 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -27,7 +26,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as pps
 from payhub.type.v1 import money_pb2
 
 from provider_mock import oracle
-from tests import starting
+from tests import polling, starting
 from tests.integration.provider import patience
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -37,6 +36,7 @@ _READY = re.compile(r"ready grpc=(\S+) http=(\S+)")
 
 ps = plugin_service_pb2
 Operation = operation_pb2.Operation
+until = polling.until
 
 
 class Sidecar:
@@ -174,16 +174,6 @@ class Refused(Exception):
             return "UNKNOWN"
         name = failure_pb2.Failure.Effect.Name(self.failures[0].effect)
         return name.removeprefix("EFFECT_")
-
-
-async def until(holds: Callable[[], bool | Awaitable[bool]], *, timeout_s: float = 10.0) -> None:
-    """Waits until *holds* returns true, or fails after *timeout_s*."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            held = holds()
-            if held if isinstance(held, bool) else await held:
-                return
-            await asyncio.sleep(0.01)
 
 
 def new_operation_id() -> str:

@@ -10,7 +10,7 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from payhub.events.v1 import event_pb2
@@ -19,10 +19,13 @@ import payment_service.db
 from payment_service import relay
 from payment_service.db import outbox
 from servicekit import clock, ids, metrics, storage
+from tests import polling
 from tests.integration.relay import fake_log
 
 MIGRATIONS = pathlib.Path(payment_service.db.__file__).parent / "migrations"
 TENANT = "default"
+
+until = polling.until
 
 
 def event(entity_id: str, version: int, *, data: bytes = b"{}", **over: Any) -> event_pb2.Event:
@@ -154,13 +157,3 @@ def start_process(url: str, target: str, *, fail_point: str = "") -> subprocess.
         env={**os.environ, "PAYHUB_FAIL_POINTS": fail_point},
         stderr=subprocess.DEVNULL,
     )
-
-
-async def until(condition: Callable[[], Awaitable[bool] | bool], timeout_s: float = 30.0) -> None:
-    """Polls *condition* until it holds."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            answer = condition()
-            if (await answer) if isinstance(answer, Awaitable) else answer:
-                return
-            await asyncio.sleep(0.01)

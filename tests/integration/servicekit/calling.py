@@ -3,7 +3,6 @@
 Owns the stubs and reading refusals. Called by the tests of the pipeline, which serve it.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +14,11 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from servicekit import metrics
+from tests import polling
 from tests.integration.servicekit import echo
 
 Text = echo.Text
+until = polling.until
 
 
 class Rig:
@@ -59,10 +60,3 @@ async def refusal(call: Any) -> tuple[grpc.aio.AioRpcError, error_details_pb2.Er
         packed.Unpack(info)
         packed.Unpack(bad_request)
     return failed.value, info, [violation.field for violation in bad_request.field_violations]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds, at most 10 s."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)

@@ -1,24 +1,14 @@
 """Requests that most tests of the double make."""
 
-import asyncio
-import time
-from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 import stripe
 
+from tests import polling
+
 Json = dict[str, Any]
-
-DEADLINE_S = 10
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Waits until something holds; fails when it takes too long."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < deadline, "took too long"
-        await asyncio.sleep(0.01)
+until = polling.until
 
 
 def payment(method: str | None = "pm_card_visa", **more: Any) -> Json:

@@ -1,0 +1,28 @@
+"""Waiting for what other tasks, threads and processes do.
+
+Owns polling with a limit, so that no test sleeps for a time that it guessed. Called by tests of
+all folders, mostly through their rigs. Never waits for what the test could do itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+POLL_S = 0.01
+LONGEST_S = 30.0
+
+
+async def until(holds: Callable[[], Any], timeout_s: float = LONGEST_S) -> Any:
+    """Returns what *holds* returns, or what that is awaited for, once it is true.
+
+    Raises:
+        TimeoutError: It is not within *timeout_s* seconds.
+    """
+    async with asyncio.timeout(timeout_s):
+        while True:
+            held = holds()
+            if isinstance(held, Awaitable):
+                held = await held
+            if held:
+                return held
+            await asyncio.sleep(POLL_S)
