@@ -24,79 +24,106 @@ Handler = Callable[[requests.Request], Awaitable[responses.Response]]
 
 def routes(mock: bank.Bank, sending: sender.Sender | None) -> list[routing.BaseRoute]:
     """Returns the switches that act on *mock*."""
-    acting = commands.Commands(mock)
+    switches = _Switches(commands.Commands(mock), sending)
+    return [
+        routing.Route(
+            "/control/payments/{id:str}/dispute", _safe(switches.dispute), methods=["POST"]
+        ),
+        routing.Route(
+            "/control/payments/{id:str}/refund", _safe(switches.refund), methods=["POST"]
+        ),
+        routing.Route(
+            "/control/disputes/{id:str}/{verdict:str}", _safe(switches.decide), methods=["POST"]
+        ),
+        routing.Route(
+            "/control/subscriptions/{id:str}/{switch:str}", _safe(switches.pause), methods=["POST"]
+        ),
+        routing.Route("/control/invoices/{id:str}/pay", _safe(switches.pay), methods=["POST"]),
+        routing.Route("/control/payment_methods/{id:str}", _safe(switches.spend), methods=["POST"]),
+        routing.Route("/control/webhooks", _safe(switches.webhooks), methods=["GET", "POST"]),
+        routing.Route("/control/webhooks/{id:str}/send", _safe(switches.send), methods=["POST"]),
+        routing.Route("/control/effects", _safe(switches.effects), methods=["GET"]),
+        routing.Route(
+            "/checkouts/{token:str}/complete", _safe(switches.complete), methods=["POST"]
+        ),
+    ]
 
-    async def dispute(request: requests.Request) -> dict[str, Any]:
+
+class _Switches:
+    """What each switch does; the answers are for whoever pressed it."""
+
+    def __init__(self, acting: commands.Commands, sending: sender.Sender | None) -> None:
+        self._acting = acting
+        self._sending = sending
+
+    async def dispute(self, request: requests.Request) -> dict[str, Any]:
+        """Has the payer's bank open a dispute."""
         query = request.query_params
-        return await acting.open_dispute(
+        return await self._acting.open_dispute(
             request.path_params["id"],
             amount_minor=int(query["amount_minor"]) if "amount_minor" in query else None,
             reason=query.get("reason", "fraudulent"),
             inquiry=query.get("inquiry", "") == "1",
         )
 
-    async def decide(request: requests.Request) -> dict[str, Any]:
+    async def decide(self, request: requests.Request) -> dict[str, Any]:
+        """Has the bank decide one."""
         won = {"win": True, "lose": False}[request.path_params["verdict"]]
-        return await acting.decide_dispute(request.path_params["id"], won=won)
+        return await self._acting.decide_dispute(request.path_params["id"], won=won)
 
-    async def refund(request: requests.Request) -> dict[str, Any]:
+    async def refund(self, request: requests.Request) -> dict[str, Any]:
+        """Refunds in the dashboard."""
         amount_minor = int(request.query_params["amount_minor"])
-        return await acting.refund_elsewhere(request.path_params["id"], amount_minor)
+        return await self._acting.refund_elsewhere(request.path_params["id"], amount_minor)
 
-    async def pause(request: requests.Request) -> dict[str, Any]:
+    async def pause(self, request: requests.Request) -> dict[str, Any]:
+        """Pauses a subscription, or resumes it."""
         paused = {"pause": True, "resume": False}[request.path_params["switch"]]
-        return await acting.pause(request.path_params["id"], paused=paused)
+        return await self._acting.pause(request.path_params["id"], paused=paused)
 
-    async def pay(request: requests.Request) -> dict[str, Any]:
-        return await acting.pay_invoice(request.path_params["id"])
+    async def pay(self, request: requests.Request) -> dict[str, Any]:
+        """Pays an open invoice."""
+        return await self._acting.pay_invoice(request.path_params["id"])
 
-    async def spend(request: requests.Request) -> dict[str, Any]:
+    async def spend(self, request: requests.Request) -> dict[str, Any]:
+        """Has a kept method behave like another token from now on."""
         token = request.query_params["token"]
-        return await acting.change_method(request.path_params["id"], token)
+        return await self._acting.change_method(request.path_params["id"], token)
 
-    async def complete(request: requests.Request) -> dict[str, Any]:
+    async def complete(self, request: requests.Request) -> dict[str, Any]:
+        """Has the payer complete a checkout."""
         token = request.query_params.get("token", "tok_approve")
-        return await acting.complete_checkout(request.path_params["token"], token)
+        return await self._acting.complete_checkout(request.path_params["token"], token)
 
-    async def webhooks(request: requests.Request) -> dict[str, Any]:
-        if sending is None:
+    async def webhooks(self, request: requests.Request) -> dict[str, Any]:
+        """Shows the webhooks, and how they are sent; sets that first if it is asked to."""
+        if self._sending is None:
             raise errors.NotFound("PROVIDER_MOCK_WEBHOOK_URL is not set")
         if request.method == "POST":
-            sending.behave(**_manners(request))
-        events = await acting.webhooks(EVENTS_MAX)
+            self._sending.behave(**_manners(request))
+        events = await self._acting.webhooks(EVENTS_MAX)
         return {
-            "manners": dataclasses.asdict(sending.manners),
-            "waiting": await acting.waiting(),
+            "manners": dataclasses.asdict(self._sending.manners),
+            "waiting": await self._acting.waiting(),
             "events": [_told(event) for event in events],
         }
 
-    async def send(request: requests.Request) -> dict[str, Any]:
-        event = await acting.webhook(request.path_params["id"])
-        if event is None or sending is None:
+    async def send(self, request: requests.Request) -> dict[str, Any]:
+        """Sends one webhook again, so many times, with a right signature or a wrong one."""
+        event = await self._acting.webhook(request.path_params["id"])
+        if event is None or self._sending is None:
             raise errors.NotFound("no such event")
         forged = request.query_params.get("wrong_signature", "") == "1"
         times = min(int(request.query_params.get("times", "1")), 100)
         return {
-            "statuses": [await sending.send(event, wrong_signature=forged) for _ in range(times)]
+            "statuses": [
+                await self._sending.send(event, wrong_signature=forged) for _ in range(times)
+            ]
         }
 
-    async def effects(request: requests.Request) -> dict[str, Any]:
-        return await acting.effects()
-
-    return [
-        routing.Route("/control/payments/{id:str}/dispute", _safe(dispute), methods=["POST"]),
-        routing.Route("/control/payments/{id:str}/refund", _safe(refund), methods=["POST"]),
-        routing.Route("/control/disputes/{id:str}/{verdict:str}", _safe(decide), methods=["POST"]),
-        routing.Route(
-            "/control/subscriptions/{id:str}/{switch:str}", _safe(pause), methods=["POST"]
-        ),
-        routing.Route("/control/invoices/{id:str}/pay", _safe(pay), methods=["POST"]),
-        routing.Route("/control/payment_methods/{id:str}", _safe(spend), methods=["POST"]),
-        routing.Route("/control/webhooks", _safe(webhooks), methods=["GET", "POST"]),
-        routing.Route("/control/webhooks/{id:str}/send", _safe(send), methods=["POST"]),
-        routing.Route("/control/effects", _safe(effects), methods=["GET"]),
-        routing.Route("/checkouts/{token:str}/complete", _safe(complete), methods=["POST"]),
-    ]
+    async def effects(self, request: requests.Request) -> dict[str, Any]:
+        """Counts operations and objects, by kind and state."""
+        return await self._acting.effects()
 
 
 def _safe(act: Callable[[requests.Request], Awaitable[dict[str, Any]]]) -> Handler:
