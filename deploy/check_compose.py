@@ -69,7 +69,6 @@ COMMAND_TIMEOUT_S = 30.0
 class Process:
     """One of our processes in a compose file, as far as it could be resolved."""
 
-    name: str
     module: str
     arguments: tuple[str, ...]
     settings: kit_settings.ServiceSettings | None
@@ -138,7 +137,7 @@ def _process(
     ]
     settings, wrong = kit_settings.check(cls, texts)
     problems += [f"{name}: {text}" for text in wrong]
-    return Process(name=name, module=module, arguments=arguments, settings=settings)
+    return Process(module=module, arguments=arguments, settings=settings)
 
 
 def _listening(service: Mapping[str, Any], process: Process) -> list[str]:
