@@ -96,6 +96,7 @@ async def make(client: harness.Client) -> None:
         "CreateConsumer",
         consumer={
             "name": "ledger",
+            "filter": consuming.PUBLISHED,
             "start": {"anchor": "ANCHOR_OLDEST"},
             "retry_backoff": [{"nanos": 50_000_000}],
             "max_deliveries": 100,
