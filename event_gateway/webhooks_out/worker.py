@@ -114,6 +114,7 @@ class Worker:
             await self._deliver(delivery)
         except errors.RpcError as failure:
             # The consumer moved or its secrets can't be read: somebody else tries it, or later.
+            self._around.counter.labels(failure.reason).inc()
             _log.warning(
                 "a webhook was not sent", endpoint_id=self.endpoint_id, problem=failure.reason
             )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
+import aiohttp
 import aiohttp.abc
 import grpc
 import pytest
@@ -148,6 +149,47 @@ async def test_encryption_keys_rotate(tmp_path: Any, hook: receiving.Receiver) -
     assert broken.returncode == 1
     assert "EVENT_GATEWAY_ENCRYPTION_KEYS" in broken.stderr
     assert "Traceback" not in broken.stderr
+
+
+@pytest.mark.timeout(120)
+async def test_a_lost_encryption_key_is_told_and_survived(
+    tmp_path: Any, hook: receiving.Receiver
+) -> None:
+    """Nothing is sent without the key, and the count of attempts says so; a secret that is made
+    anew without an overlap signs what waited.
+    """
+    url = f"sqlite:///{tmp_path}/events.db"
+    keys = harness.Keys()
+    keys.start()
+    old, new = (run("new-encryption-key").stdout.strip() for _ in range(2))
+    env = {**hooks.SETTINGS, "EVENT_GATEWAY_ENCRYPTION_KEYS": old}
+    gateway = harness.Gateway(keys, url, **env)
+    try:
+        gateway.start()
+        key = keys.add("one", hooks.ALL)
+        made = await hooks.make(gateway.client(key), hook.url)
+        gateway.stop_process()
+        gateway.start(EVENT_GATEWAY_ENCRYPTION_KEYS=new)
+        client = gateway.client(key)
+        await client.publish(harness.event("one"))
+        count = 'payhub_gateway_webhook_attempts_total{outcome="ENCRYPTION_KEY_MISSING"} '
+
+        async def is_counted() -> bool:
+            address = f"http://{gateway.http}/metrics"
+            async with aiohttp.ClientSession() as session, session.get(address) as page:
+                return count in await page.text()
+
+        await harness.until(is_counted, 30)
+        rotate = {"id": made.endpoint.id, "idempotency_key": "k1"}
+        with pytest.raises(grpc.RpcError) as refused:
+            await client.hook("RotateWebhookSecret", **rotate)
+        assert harness.reason(refused.value) == "ENCRYPTION_KEY_MISSING"
+        fresh = await client.hook("RotateWebhookSecret", **rotate, overlap={})
+        await client.hook("SendTestWebhook", id=made.endpoint.id)
+        assert hook.got[0].verified(fresh.secret)
+    finally:
+        gateway.stop()
+        keys.stop()
 
 
 def run(command: str, **env: str) -> "subprocess.CompletedProcess[str]":
