@@ -129,13 +129,18 @@ class Appender:
     async def _append(self, joined: Sequence[_Waiting]) -> None:
         candidates = [candidate for waiting in joined for candidate in waiting.candidates]
         now_us = self._time.now_us()
+        seen = self._window.head
         try:
             result = await self._database.write(
-                lambda conn: append.append(conn, candidates, now_us, origin=self._origin)
+                lambda conn: append.append(conn, candidates, now_us, origin=self._origin, seen=seen)
             )
         except storage.CommitUnknown:
             self._on_hole()
             raise
+        except append.WentBack as failure:
+            # Who follows the log ends this process.
+            self._on_hole()
+            raise storage.StorageUnavailable(str(failure)) from failure
         failpoints.hit("event_gateway.after_append_commit")
         if result.entries:
             if self._window.extend(

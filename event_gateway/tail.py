@@ -6,9 +6,11 @@ background of the gateway. Never appends.
 
 import asyncio
 import functools
+import secrets
 from collections.abc import Callable
 
 from event_gateway import window
+from event_gateway.db import epoch as epochs
 from event_gateway.db import read
 from servicekit import logs, storage
 
@@ -105,12 +107,7 @@ class Tail:
         before = log.head
         state = await self._database.read(read.state)
         if state.epoch != self._epoch or state.head < before:
-            advice = ""
-            if state.epoch == self._epoch:
-                advice = (
-                    "; stop all gateways and run `python -m event_gateway new-epoch`, or readers "
-                    "that were further miss what takes the lost places"
-                )
+            advice = await self._begin_epoch(before) if state.epoch == self._epoch else ""
             raise LogReplaced(
                 f"the log was at {before} in epoch {self._epoch:08x} and is at {state.head} "
                 f"in epoch {state.epoch:08x}: it was restored or rebuilt{advice}"
@@ -143,3 +140,17 @@ class Tail:
         log.head_us = max(log.head_us, state.head_append_us)
         if log.head > before:
             self._on_growth()
+
+    async def _begin_epoch(self, before: int) -> str:
+        """Tells readers and producers that the log lost events; returns what to say of it.
+
+        Without a new epoch, readers that were further would miss what takes the lost places.
+        """
+        fresh = secrets.randbits(32)
+        try:
+            begun = await self._database.write(
+                lambda conn: epochs.begin_if_lost(conn, fresh, epoch=self._epoch, head=before)
+            )
+        except storage.StorageError as failure:
+            return f"; stop all gateways and run `python -m event_gateway new-epoch` ({failure})"
+        return f"; epoch {fresh:08x} has begun" if begun else ""

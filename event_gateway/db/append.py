@@ -56,6 +56,10 @@ class Result:
     append_us: int
 
 
+class WentBack(Exception):
+    """The log is shorter than it was: what it had has been lost."""
+
+
 _LOCK_HEAD = storage.Statement(
     "select epoch, head, head_append_us from log_head where log = 'main'",
     postgresql="select epoch, head, head_append_us from log_head where log = 'main' for update",
@@ -106,7 +110,12 @@ _Version = tuple[str, str, str, int]
 
 
 def append(
-    conn: storage.Connection, candidates: Sequence[rows.Candidate], now_us: int, *, origin: str = ""
+    conn: storage.Connection,
+    candidates: Sequence[rows.Candidate],
+    now_us: int,
+    *,
+    origin: str = "",
+    seen: int = 0,
 ) -> Result:
     """Appends what is new of *candidates*, in their order, each by itself.
 
@@ -115,10 +124,17 @@ def append(
         candidates: May be empty, to learn where the log is.
         now_us: The gateway's clock, epoch microseconds.
         origin: Names this process in the notice to the others.
+        seen: The head that the log is known to have had.
+
+    Raises:
+        WentBack: It does not reach *seen*: what is appended would take places that readers
+            have passed. Nothing was.
     """
     row = conn.one(_LOCK_HEAD)
     assert row is not None, "the migration that makes log_head fills it"
     epoch, head_before, head_append_us = row
+    if head_before < seen:
+        raise WentBack(f"the log was at {seen} and is at {head_before}")
     append_us = max(now_us, head_append_us)
     judge = _Judge(conn, candidates, head=head_before, append_us=append_us)
     verdicts = [judge.decide(candidate) for candidate in candidates]

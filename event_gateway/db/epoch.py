@@ -1,22 +1,68 @@
 """The life of the log: begins a new one when an older state was restored.
 
-Owns the one statement that changes the epoch. Called by the operator's command
-only; the first epoch comes with the migration.
+Owns changing the epoch, and bringing consumers back to a log that is shorter than their
+places. Called by the operator's command, and by a gateway that sees its log go back; the
+first epoch comes with the migration.
 """
 
+from collections.abc import Iterable
+
+from event_gateway.consumers import place
 from servicekit import storage
 
 _CURRENT = storage.Statement(
-    "select epoch from log_head where log = 'main'",
-    postgresql="select epoch from log_head where log = 'main' for update",
+    "select epoch, head from log_head where log = 'main'",
+    postgresql="select epoch, head from log_head where log = 'main' for update",
 )
 _BEGIN = storage.Statement("update log_head set epoch = :epoch where log = 'main'")
+_PLACES = storage.Statement(
+    "select tenant_id, name, floor, runs from consumer order by tenant_id, name",
+    postgresql="select tenant_id, name, floor, runs from consumer order by tenant_id, name "
+    "for update",
+)
+# Of every consumer: who runs one reads it anew, and writes nothing of what it has in memory.
+_MOVE = storage.Statement(
+    "update consumer set floor = :floor, runs = :runs, generation = generation + 1, "
+    "change_count = change_count + 1 where tenant_id = :tenant_id and name = :name"
+)
+_FORGET_RETRIES = storage.Statement("delete from consumer_retry where position > :head")
 
 
 def begin(conn: storage.Connection, fresh: int) -> int:
     """Makes *fresh* (a random number below 2**32) the epoch, and returns what it is now."""
+    return _begin(conn, fresh, conn.all(_PLACES), *_log(conn))
+
+
+def begin_if_lost(conn: storage.Connection, fresh: int, *, epoch: int, head: int) -> bool:
+    """Begins an epoch if the log is still the one of *epoch* and does not reach *head*."""
+    # In the order of those who write down the progress of consumers.
+    places = conn.all(_PLACES)
+    current, reached = _log(conn)
+    if current != epoch or reached >= head:
+        return False
+    _begin(conn, fresh, places, current, reached)
+    return True
+
+
+def _log(conn: storage.Connection) -> tuple[int, int]:
     row = conn.one(_CURRENT)
     assert row is not None, "the migration that makes log_head fills it"
-    epoch = fresh if fresh != row[0] else fresh ^ 1
+    return row[0], row[1]
+
+
+def _begin(
+    conn: storage.Connection, fresh: int, places: Iterable[storage.Row], current: int, head: int
+) -> int:
+    epoch = fresh if fresh != current else fresh ^ 1
     conn.run(_BEGIN, {"epoch": epoch})
+    conn.run(_FORGET_RETRIES, {"head": head})
+    for tenant_id, name, floor, runs in places:
+        kept = place.decode(floor, bytes(runs))
+        if floor > head or any(upto > head for _, upto in kept.runs):
+            # What was settled above it comes again, if it does, at other positions.
+            kept = place.Place(min(floor, head))
+        conn.run(
+            _MOVE,
+            {"tenant_id": tenant_id, "name": name, "floor": kept.floor, "runs": kept.encode()},
+        )
     return epoch
