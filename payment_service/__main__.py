@@ -12,6 +12,7 @@ from payhub.options.v1 import options_pb2
 
 from payment_service import composition, plugging, settings
 from payment_service.api import access
+from payment_service.recovery import following, taking
 from payment_service.usecases import keys
 from payment_service.usecases.bindings import rotation, secrets
 from servicekit import clock, health, http, logs, metrics, server, storage
@@ -25,6 +26,11 @@ def main() -> int:
     commands.add_parser("serve", help="serve gRPC and run resolver and relay (the default)")
     commands.add_parser("migrate", help="bring the database to the newest schema")
     commands.add_parser("relay", help="run the outbox relay alone")
+    commands.add_parser(
+        "recover",
+        help="after restoring an older database, and before serving: take back from the event log "
+        "what it tells of the time since, and exit",
+    )
     create = commands.add_parser("create-key", help="make an API key directly in the database")
     create.add_argument("--tenant", required=True)
     create.add_argument("--scope", action="append", required=True, choices=keys.SCOPES)
@@ -75,6 +81,8 @@ def run(configured: settings.Settings, options: argparse.Namespace) -> int:
             return server.run(create_key(configured, options))
         case "relay":
             return server.run(relay_alone(configured))
+        case "recover":
+            return server.run(recover(configured))
         case "rotate-encryption-key":
             return server.run(rotate_encryption_key(configured, options))
         case _:
@@ -215,6 +223,49 @@ async def create_key(configured: settings.Settings, options: argparse.Namespace)
         await db.close()
     sys.stdout.write(secret + "\n")
     return 0
+
+
+async def recover(configured: settings.Settings) -> int:
+    """Takes back from the event log what a restored database has forgotten; tells what.
+
+    Serves nothing meanwhile but what the gateway asks of keys.
+    """
+    db = await open_database(configured)
+    metrics_ = metrics.Metrics()
+    time, background = await storage.shared_clock(db)
+    parts = composition.assemble(configured, db, metrics_, clock=time)
+    # What the environment names goes on from where the log has it, as all else does.
+    await make_keys(configured, parts.keys)
+    await plugging.plant(configured, parts.ctx, parts.plugins)
+    ended = asyncio.Event()
+    lines: list[str] = []
+
+    async def work(stop: asyncio.Event) -> None:
+        try:
+            found = await taking.take_back(
+                parts.ctx,
+                parts.keys,
+                endpoint=configured.gateway_endpoint,
+                owner=plugging.owner(configured),
+            )
+            lines.append(taking.text(found))
+        except (following.LogProblem, taking.InUse) as problem:
+            sys.stderr.write(f"{problem}\n")
+        ended.set()
+
+    status = await server.serve(
+        settings=configured,
+        service_name=f"{composition.SERVICE} recover",
+        servicers=(parts.key_servicer,),
+        interceptors=[parts.pipeline],
+        background=[*background, work],
+        closing=[parts.ctx.providers.close, db.close],
+        registry=metrics_,
+        ready_checks=ready_checks(db),
+        asked=ended,
+    )
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return status if lines else 1
 
 
 async def rotate_encryption_key(configured: settings.Settings, options: argparse.Namespace) -> int:

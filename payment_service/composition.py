@@ -104,6 +104,7 @@ class Parts:
     webhooks: endpoint.Endpoint
     webhook_cases: replaying.Webhooks
     webhook_daemon: webhook_applier.Daemon
+    key_servicer: server.Registrar
     servicers: tuple[server.Registrar, ...]
 
 
@@ -166,6 +167,9 @@ def assemble(
         max_deadline=access.max_deadline_s,
         translate=translate,
     )
+    key_servicer = _registrar(
+        key_service_pb2_grpc.add_KeyServiceServicer_to_server, admin.KeyServicer(keys_, cache)
+    )
     return Parts(
         ctx=ctx,
         plugins=plugins_,
@@ -185,14 +189,12 @@ def assemble(
         webhooks=_endpoint(settings, ctx, applier),
         webhook_cases=webhooks_,
         webhook_daemon=webhook_applier.Daemon(webhooks_, applier, metrics_.registry),
+        key_servicer=key_servicer,
         servicers=(
             *_of_payments(ctx, payments_, refunds_, customers_),
             *_of_mirrors(ctx, settler, customers_),
             *_of_plugins(plugins_),
-            _registrar(
-                key_service_pb2_grpc.add_KeyServiceServicer_to_server,
-                admin.KeyServicer(keys_, cache),
-            ),
+            key_servicer,
             _registrar(
                 status_service_pb2_grpc.add_StatusServiceServicer_to_server,
                 admin.StatusServicer(status.Status(ctx, plugins_.health)),

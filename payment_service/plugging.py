@@ -217,6 +217,16 @@ async def prepare(settings: Settings, ctx: context.Context, made: Plugins) -> No
     Raises:
         secrets.KeyProblem: Stored secrets can't be read with the keys at hand.
     """
+    await plant(settings, ctx, made)
+    ctx.providers.start()
+
+
+async def plant(settings: Settings, ctx: context.Context, made: Plugins) -> None:
+    """Reads the catalog and plants what the environment names; connects to nothing.
+
+    Raises:
+        secrets.KeyProblem: Stored secrets can't be read with the keys at hand.
+    """
     await secrets.check(ctx.db, made.vault)
     await ctx.catalog.refresh()
     await made.seeds.plant(
@@ -225,4 +235,3 @@ async def prepare(settings: Settings, ctx: context.Context, made: Plugins) -> No
         settings.default_plugin,
         settings.provider_secret_values,
     )
-    ctx.providers.start()

@@ -54,6 +54,9 @@ _PRUNE = storage.Statement(
          and m.kind = 7 and m.id = old.resource_id and m.state not in (4, 5, 6)))"""
 )
 
+# Of a key that was taken back from the event log, which does not tell what was asked for.
+UNKNOWN = b""
+
 # (tenant, RPC, key): where a walk over the table is.
 Place = tuple[str, str, str]
 FROM_THE_FIRST: Place = ("", "", "")
@@ -81,6 +84,10 @@ class Found:
     resource_id: str
     operation_id: str
     leased: bool
+
+    def is_of(self, fingerprint: bytes) -> bool:
+        """Whether it was used for the same request, as far as that is known."""
+        return self.fingerprint in (fingerprint, UNKNOWN)
 
 
 def params(claim: Claim) -> storage.Params:

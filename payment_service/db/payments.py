@@ -118,6 +118,11 @@ def insert(payment: model.Payment) -> tuple[storage.Statement, storage.Params]:
     keeps = payment.payment_method_id or payment.off_session or payment.saves_method
     if not keeps and not payment.is_adopted:
         return INSERT, params(payment)
+    return insert_whole(payment)
+
+
+def insert_whole(payment: model.Payment) -> tuple[storage.Statement, storage.Params]:
+    """Returns what inserts a payment, whatever has happened to it."""
     whole = {
         **params(payment),
         **_changing_seldom(payment),

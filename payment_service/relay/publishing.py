@@ -26,6 +26,11 @@ _MAY_BE_ONE_EVENT = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
 _TEXT_MAX = 500
+_CONFLICT = "ENTITY_VERSION_CONFLICT"
+_RESTORED_HINT = (
+    "the log has other events of this entity, so this database was restored or lost commits: stop "
+    "payment_service and run `python -m payment_service recover`"
+)
 _DISCREPANCY = "reconciliation.discrepancy"
 # As it stands in an envelope: to parse each of them would cost more than to publish it.
 _AS_BYTES = event_pb2.Event(type=_DISCREPANCY).SerializeToString()
@@ -261,6 +266,7 @@ class Publisher:
                     entity_id=row.entity_id,
                     entity_version=row.entity_version,
                     problem=one.refused,
+                    hint=_RESTORED_HINT if one.refused.startswith(_CONFLICT) else "",
                 )
         return postponed
 

@@ -215,7 +215,7 @@ def check_repeat(
     Raises:
         errors.RpcError: IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_KEY_IN_FLIGHT.
     """
-    if found.fingerprint != request.fingerprint:
+    if not found.is_of(request.fingerprint):
         raise refusals.key_reused(found.resource_id)
     if operation_ is None or operation_.state is not model.OperationState.IN_FLIGHT:
         return False

@@ -154,7 +154,7 @@ class Refunds:
                 return None, None
             return refund, payments.load(conn, caller.tenant_id, refund.payment_id)
 
-        if found.fingerprint != request.fingerprint:
+        if not found.is_of(request.fingerprint):
             raise refusals.key_reused(found.resource_id)
         refund, payment = await self._ctx.db.read(look)
         if refund is None or payment is None:

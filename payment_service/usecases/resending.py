@@ -44,6 +44,9 @@ def may_help(
     """
     if operation.state is not model.OperationState.IN_DOUBT or operation.failure is not None:
         return False
+    if not operation.request:
+        # It was taken back from the event log, which does not tell what was sent.
+        return False
     if report.outcome is not outcomes.Outcome.UNKNOWN or report.needs_operator:
         return False
     if not provider.lacks(capability_pb2.CAPABILITY_OPERATION_LOOKUP):

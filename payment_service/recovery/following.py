@@ -1,0 +1,138 @@
+"""Reading the event log from the time of a back-up to its head, tenant by tenant.
+
+Owns the calls to the gateway, where reading begins, and patience while the gateway finds its
+way to this process, which it asks what the key may do. Called by the command. What is read is
+written down by `writing`.
+"""
+
+import asyncio
+import functools
+import time
+from collections.abc import Sequence
+
+import grpc
+import grpc.aio
+from payhub.events.v1 import event_pb2, event_stream_service_pb2_grpc
+from payhub.events.v1 import event_stream_service_pb2 as pb
+
+from payment_service.db import keys, recovering
+from payment_service.domain import model
+from payment_service.recovery import counting, writing
+from payment_service.usecases import context, events, snapshots
+from payment_service.usecases import keys as key_cases
+from servicekit import logs, server
+
+# The clocks of who made an event and of who accepted it need not agree better than this.
+SLACK_US = 86_400_000_000
+# Tenants of one filter.
+TENANTS_MAX = 64
+# A back-up's newest event may be as old as the installation; a page is quickly written.
+PAGE_EVENTS = 200
+PATIENCE_S = 60.0
+ACTOR = "recovery"
+
+_log = logs.get_logger(__name__)
+
+
+class LogProblem(Exception):
+    """The event log can't be read."""
+
+
+class Following:
+    """Takes in what the log holds; see the module.
+
+    Args:
+        ctx: What lies outside.
+        endpoint: Of the gateway.
+        key: May read the events of every tenant.
+    """
+
+    def __init__(self, ctx: context.Context, endpoint: str, key: str) -> None:
+        self._ctx = ctx
+        self._channel = grpc.aio.insecure_channel(endpoint, options=list(server.CHANNEL_OPTIONS))
+        stub = event_stream_service_pb2_grpc.EventStreamServiceStub(self._channel)
+        self._subscribe = stub.Subscribe
+        self._metadata = (("authorization", f"Bearer {key}"),)
+        self.tally = counting.Tally()
+        self.passed_over = False
+
+    async def run(self) -> None:
+        """Takes everything in, the events of the installation first: they name the tenants.
+
+        Raises:
+            LogProblem: The log can't be read. What was taken in stays; the next run goes on.
+        """
+        try:
+            since_us = await self._ctx.db.read(recovering.newest_us) - SLACK_US
+            await self._follow((key_cases.SYSTEM_TENANT,), since_us)
+            found = await self._ctx.db.read(keys.tenants)
+            tenants = sorted({*found, *self.tally.tenants} - {key_cases.SYSTEM_TENANT})
+            for start in range(0, len(tenants), TENANTS_MAX):
+                await self._follow(tenants[start : start + TENANTS_MAX], since_us)
+            await self._tell_both()
+        finally:
+            await self._channel.close()
+
+    async def _follow(self, tenants: Sequence[str], since_us: int) -> None:
+        start = pb.StartPoint(
+            expired_policy=pb.StartPoint.EXPIRED_POLICY_OLDEST, anchor=pb.StartPoint.ANCHOR_OLDEST
+        )
+        if since_us > 0:
+            start.from_time.CopyFrom(snapshots.timestamp(since_us))
+        request = pb.SubscribeRequest(
+            start=start,
+            filter=event_pb2.Filter(tenant_ids=tenants),
+            max_batch_events=PAGE_EVENTS,
+            stop_at_head=True,
+            client_name=ACTOR,
+        )
+        until_s = time.monotonic() + PATIENCE_S
+        epoch = ""
+        while True:
+            try:
+                async for response in self._subscribe(request, metadata=self._metadata):
+                    notice = response.notice
+                    if notice.HasField("started"):
+                        epoch = notice.started.log_epoch
+                    self.passed_over |= notice.HasField("skipped")
+                    await self._write(epoch, response.events)
+                    request.start.CopyFrom(pb.StartPoint(after_cursor=response.cursor))
+                    until_s = time.monotonic() + PATIENCE_S
+                    if notice.HasField("closing") and _is_end(notice.closing):
+                        return
+            except grpc.aio.AioRpcError as failure:
+                if failure.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > until_s:
+                    text = f"{failure.code().name}: {failure.details()}"
+                    raise LogProblem(f"the event log can't be read: {text}") from failure
+                _log.info("waiting for the event gateway", problem=failure.details())
+            await asyncio.sleep(1.0)
+
+    async def _write(self, epoch: str, page: Sequence[event_pb2.Event]) -> None:
+        own = [event for event in page if event.source == events.SOURCE]
+        if not own:
+            return
+        now_us = self._ctx.clock.now_us()
+        timeout_us = round(self._ctx.provider_timeout_s * 1_000_000)
+        self.tally.add(
+            await self._ctx.db.write(
+                lambda conn: writing.write(
+                    conn, own, epoch=epoch, now_us=now_us, timeout_us=timeout_us
+                )
+            )
+        )
+
+    async def _tell_both(self) -> None:
+        for payment_id, tenant_id in self.tally.both.items():
+            tell = functools.partial(
+                writing.tell_both,
+                tenant_id=tenant_id,
+                payment_id=payment_id,
+                cause=model.Cause(actor=ACTOR),
+                now_us=self._ctx.clock.now_us(),
+                event_id=self._ctx.new_id("evt"),
+            )
+            await self._ctx.db.write(tell)
+
+
+def _is_end(closing: pb.Notice.Closing) -> bool:
+    return closing.reason == pb.Notice.Closing.REASON_END_REACHED
