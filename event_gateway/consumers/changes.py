@@ -57,7 +57,7 @@ def make(
         return None
     stored = consumers.get(conn, tenant_id, made.name)
     assert stored is not None, "it was made just now"
-    _tell(conn, Change.CREATED, stored, Event(), by, version=_next_version(conn, stored))
+    _tell(conn, Change.CREATED, stored, Event(), by)
     return stored
 
 
@@ -79,7 +79,7 @@ def change(
         else:
             told.changed.paths.append(field.name)
     now = dataclasses.replace(stored, definition=encoded, revision=stored.revision + 1)
-    _tell(conn, Change.UPDATED, now, told, by, version=_next_version(conn, stored))
+    _tell(conn, Change.UPDATED, now, told, by)
     return now
 
 
@@ -94,13 +94,12 @@ def seek(
     """Moves the place of a consumer that was locked. It is a change wherever it stood: what is in
     flight is void, and what was settled above the floor comes again.
     """
-    version = _next_version(conn, stored)
     told = _dropped(conn, stored) if discard_parked else Event()
     consumers.seek(conn, stored, floor, discard_parked=discard_parked)
     told.previous_cursor = cursor.encode(read.state(conn).epoch, stored.floor)
     told.previous_position = stored.floor
     now = dataclasses.replace(stored, floor=floor)
-    _tell(conn, Change.SOUGHT, now, told, by, version=version)
+    _tell(conn, Change.SOUGHT, now, told, by)
 
 
 def resolve(
@@ -112,7 +111,6 @@ def resolve(
     by: telling.By,
 ) -> progress.Resolved:
     """Puts parked events of a consumer that was locked back (*again*), or drops them."""
-    version = _next_version(conn, stored)
     done = progress.resolve(conn, stored, chosen, again=again)
     if done.positions or done.released:
         told = Event(
@@ -121,16 +119,15 @@ def resolve(
             released=done.released,
         )
         kind = Change.PARKED_REDRIVEN if again else Change.PARKED_DISCARDED
-        _tell(conn, kind, stored, told, by, version=version)
+        _tell(conn, kind, stored, told, by)
     return done
 
 
 def delete(conn: storage.Connection, stored: consumers.Stored, *, by: telling.By) -> None:
     """Deletes a consumer that was locked, with everything about it."""
-    version = _next_version(conn, stored)
     told = _dropped(conn, stored)
     consumers.delete(conn, stored.tenant_id, stored.name)
-    _tell(conn, Change.DELETED, stored, told, by, version=version)
+    _tell(conn, Change.DELETED, stored, told, by)
 
 
 def delete_idle(conn: storage.Connection, *, by: telling.By) -> list[tuple[str, str]]:
@@ -139,14 +136,6 @@ def delete_idle(conn: storage.Connection, *, by: telling.By) -> list[tuple[str, 
     for stored in gone:
         delete(conn, stored, by=by)
     return [(stored.tenant_id, stored.name) for stored in gone]
-
-
-def _next_version(conn: storage.Connection, stored: consumers.Stored) -> int:
-    """Returns the version of the consumer's next event, also of one whose name was used before.
-
-    It locks the log: erasure does so before it touches what is parked, so others must as well.
-    """
-    return append.next_version(conn, stored.tenant_id, ENTITY, stored.name)
 
 
 def _dropped(
@@ -166,8 +155,6 @@ def _tell(
     stored: consumers.Stored,
     told: consumer_events_pb2.ConsumerEvent,
     by: telling.By,
-    *,
-    version: int,
 ) -> None:
     told.consumer.CopyFrom(definition.shown(stored))
     told.cursor = cursor.encode(read.state(conn).epoch, stored.floor)
@@ -178,6 +165,8 @@ def _tell(
             # Nothing else is long.
             if one.filter.entity_ids:
                 one.filter.ClearField("entity_ids")
+    # Last, since nobody else appends from here on. The name may have been used before.
+    version = append.next_version(conn, stored.tenant_id, ENTITY, stored.name)
     entity = telling.Entity(
         tenant_id=stored.tenant_id, kind=ENTITY, id=stored.name, version=version
     )

@@ -9,7 +9,7 @@ import dataclasses
 import json
 
 from event_gateway.consumers import place
-from event_gateway.db import read
+from event_gateway.db import copies, read
 from servicekit import storage
 
 # Rows looked at to tell how far behind a consumer is.
@@ -249,6 +249,7 @@ def seek(conn: storage.Connection, stored: Stored, floor: int, *, discard_parked
     """Moves the place of a consumer that `lock` returned; nothing is delivered again but by
     reading on from there.
     """
+    copies.keep_erasure_out(conn)
     conn.run(_SEEK, {"floor": floor, "runs": b"", **_name(stored)})
     conn.run(_FORGET_RETRIES, {"floor": floor, **_name(stored)})
     if discard_parked:
@@ -257,6 +258,7 @@ def seek(conn: storage.Connection, stored: Stored, floor: int, *, discard_parked
 
 def delete(conn: storage.Connection, tenant_id: str, name: str) -> None:
     """Deletes a consumer and everything about it."""
+    copies.keep_erasure_out(conn)
     params = {"tenant_id": tenant_id, "name": name}
     for statement in (_DELETE, _DELETE_RETRIES, _DELETE_PARKED):
         conn.run(statement, params)

@@ -13,12 +13,11 @@ from collections.abc import Collection, Iterable
 
 from event_gateway import splice
 from event_gateway.consumers import records
-from event_gateway.db import consumers, read
+from event_gateway.db import consumers, copies, read
 from servicekit import failpoints, storage
 
 # Parked events that are forgotten in one transaction.
 FORGOTTEN_MAX = 1_000
-_COPIES_LOCK = 7_291_046_558
 
 
 class Written(enum.Enum):
@@ -157,14 +156,6 @@ _REPLACE_PARKED = storage.Statement(
 _REPLACE_RETRY = storage.Statement(
     f"update consumer_retry set event = :event where {_ONE} and position = :position"
 )
-
-
-# Held to the end of a transaction. Each sees all that the others of the other kind did: a copy of
-# an event that is not committed yet is seen by no erasure, nor is that by who copies the event.
-_COPYING = storage.Statement(
-    "select 1", postgresql=f"select pg_advisory_xact_lock_shared({_COPIES_LOCK})"
-)
-_ERASING = storage.Statement("select 1", postgresql=f"select pg_advisory_xact_lock({_COPIES_LOCK})")
 _FORGET_REASONS = tuple(
     storage.Statement(
         f"update {table} set reason = '' where entity_key = :entity_key and reason <> ''"
@@ -220,7 +211,7 @@ def write(
         return Written.CHANGED
     said = any(park.reason for park in made.parks) or any(one.reason for one in made.retries)
     if said or made.parks:
-        conn.one(_COPYING)
+        copies.keep_erasure_out(conn)
     if said and read.state(conn).erasures != erasures:
         return Written.ERASED
     which = {"tenant_id": mine.tenant_id, "name": mine.name}
@@ -284,6 +275,7 @@ def resolve(
     conn: storage.Connection, stored: consumers.Stored, chosen: Iterable[Parked], *, again: bool
 ) -> Resolved:
     """Puts parked events back (*again*) or drops them, and puts back what they held up."""
+    copies.keep_erasure_out(conn)
     which = {"tenant_id": stored.tenant_id, "name": stored.name}
     gone: list[Parked] = []
     asked: dict[str, list[int]] = collections.defaultdict(list)
@@ -337,14 +329,9 @@ def forget_parked(
     return len(gone)
 
 
-def stop_copying(conn: storage.Connection) -> None:
-    """Waits for who copies events and reasons, and lets others wait until the transaction ends."""
-    conn.one(_ERASING)
-
-
 def erase(conn: storage.Connection, entity_key: str) -> int:
     """Erases what the copies of an entity's events and the reasons of members say of a person;
-    returns how many did. `stop_copying` must come first.
+    returns how many did. `copies.keep_others_out` must come first.
     """
     changed = 0
     for forget in _FORGET_REASONS:

@@ -8,7 +8,7 @@ deletes what readers were not told of.
 import dataclasses
 
 from event_gateway import splice
-from event_gateway.db import progress, read, webhook_log
+from event_gateway.db import copies, progress, read, webhook_log
 from servicekit import storage
 
 # One transaction: short enough that nobody notices who appends.
@@ -180,7 +180,7 @@ def erase(
         How many were changed, and the place to go on after; 0 when that was the last.
     """
     # Before the log is locked, so that nobody who appends waits for who copies.
-    progress.stop_copying(conn)
+    copies.keep_others_out(conn)
     conn.one(_LOCK)
     rows = _of_entity(conn, wanted, after or _erased_upto(conn, wanted), ERASED_MAX)
     changed = []
@@ -193,9 +193,9 @@ def erase(
     if changed:
         conn.run_many(_REPLACE, changed)
     # After the events: whoever keeps something of one looks at it first (`webhook_log.record`).
-    copies = progress.erase(conn, wanted.entity_key)
+    copied = progress.erase(conn, wanted.entity_key)
     webhook_log.forget_excerpts(conn, wanted.tenant_id, [row[0] for row in rows])
-    if changed or copies:
+    if changed or copied:
         conn.run(_COUNT_ERASURE, {"size_bytes": freed})
         record = dataclasses.asdict(wanted)
         del record["entity_key"]

@@ -5,7 +5,7 @@ Called by the API and by workers with a connection. Never decides whether to.
 """
 
 from event_gateway import telling
-from event_gateway.db import consumers, read, webhooks
+from event_gateway.db import consumers, copies, read, webhooks
 from event_gateway.webhooks_out import definition
 from servicekit import storage
 
@@ -84,6 +84,8 @@ def change(
 
 def delete(conn: storage.Connection, stored: webhooks.Endpoint, *, by: telling.By) -> None:
     """Deletes an endpoint, its secrets, its log and its consumer."""
+    # What it answered is erased, too.
+    copies.keep_erasure_out(conn)
     webhooks.delete(conn, stored)
     consumers.delete(conn, stored.tenant_id, stored.endpoint_id)
     _tell(

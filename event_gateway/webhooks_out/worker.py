@@ -15,7 +15,7 @@ from payhub.events.v1 import consumer_service_pb2 as service_pb
 
 from event_gateway import telling
 from event_gateway.consumers import group, policy
-from event_gateway.db import webhook_log, webhooks
+from event_gateway.db import copies, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, payload, secrets, sender, signing
 from servicekit import auth, clock, errors, logs, storage
 
@@ -183,6 +183,12 @@ class Worker:
             stored = webhooks.lock(conn, self.tenant_id, self.endpoint_id)
             if stored is None:
                 return False
+            found = definition.read(stored)
+            why = self._why_disable(stored, answer, now_us)
+            disabling = bool(why) and found.state == found.STATE_ENABLED
+            if disabling:
+                # Erasure waits for what is locked from here on, and this for the log.
+                copies.keep_erasure_out(conn)
             webhook_log.record(
                 conn,
                 self.endpoint_id,
@@ -198,18 +204,15 @@ class Worker:
                 delivered=answer.delivered,
                 now_us=now_us,
             )
-            why = self._why_disable(stored, answer, now_us)
-            found = definition.read(stored)
-            if not why or found.state != found.STATE_ENABLED:
-                return False
-            changes.change(
-                conn,
-                stored,
-                definition.disabled(found, why),
-                verb="disabled",
-                by=telling.By(actor=_ACTOR, now_us=now_us),
-            )
-            return True
+            if disabling:
+                changes.change(
+                    conn,
+                    stored,
+                    definition.disabled(found, why),
+                    verb="disabled",
+                    by=telling.By(actor=_ACTOR, now_us=now_us),
+                )
+            return disabling
 
         if await self._around.database.write(record):
             _log.warning("a webhook endpoint was disabled", endpoint_id=self.endpoint_id)

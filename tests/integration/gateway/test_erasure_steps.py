@@ -4,13 +4,17 @@ import asyncio
 import dataclasses
 import functools
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from payhub.events.v1 import consumer_pb2, webhook_pb2
 
-from event_gateway import gateway
+from event_gateway import gateway, telling
 from event_gateway.api import ingest
-from event_gateway.consumers import records
-from event_gateway.db import append, consumers, progress, read, retain
+from event_gateway.consumers import changes, definition, records
+from event_gateway.db import append, consumers, progress, read, retain, webhooks
+from event_gateway.webhooks_out import changes as endpoint_changes
 from servicekit import storage
 from tests.integration.gateway import harness
 
@@ -181,3 +185,128 @@ async def test_erasure_reaches_what_is_being_parked(database_url: str) -> None:
         await database.close()
         if other is not database:
             await other.close()
+
+
+BY = telling.By(actor="test", now_us=1)
+PARK = storage.Statement(
+    "insert into consumer_parked (tenant_id, name, position, entity_key, event, attempts, reason, "
+    "parked_us, blocked, skipped) select 'one', :name, position, :key, event, 1, 'private', 1, 0, "
+    "0 from event_log where position = 1"
+)
+PUT_BACK = storage.Statement("select event, reason from consumer_retry")
+
+
+class Pausing:
+    """A transaction that stands still after a statement, until it may go on.
+
+    Args:
+        conn: The transaction.
+        after: How the statement begins.
+        stands: Set while it stands.
+        goes_on: Waited for.
+    """
+
+    def __init__(
+        self, conn: Any, *, after: str, stands: threading.Event, goes_on: threading.Event
+    ) -> None:
+        self._conn, self._after = conn, after
+        self._stands, self._goes_on = stands, goes_on
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._conn, name)
+
+    def run(self, sql: storage.Statement, params: Any = ()) -> int:
+        """Runs a statement."""
+        done: int = self._conn.run(sql, params)
+        self._pause(sql)
+        return done
+
+    def run_many(self, sql: storage.Statement, params: Any) -> None:
+        """Runs a statement for each."""
+        self._conn.run_many(sql, params)
+        self._pause(sql)
+
+    def _pause(self, sql: storage.Statement) -> None:
+        if sql.sqlite.startswith(self._after):
+            self._stands.set()
+            assert self._goes_on.wait(60.0)
+
+
+def put_back(conn: Any) -> None:
+    """Sends what an endpoint had given up once more."""
+    behind = consumers.lock(conn, "one", "a")
+    assert behind is not None
+    progress.resolve(conn, behind, progress.parked_at(conn, "one", "a", [1]), again=True)
+
+
+def delete(conn: Any) -> None:
+    """Deletes a consumer."""
+    stored = consumers.lock(conn, "one", "a")
+    assert stored is not None
+    changes.delete(conn, stored, by=BY)
+
+
+def delete_endpoint(conn: Any) -> None:
+    """Deletes an endpoint."""
+    stored = webhooks.lock(conn, "one", "whe_1")
+    assert stored is not None
+    endpoint_changes.delete(conn, stored, by=BY)
+
+
+@pytest.mark.parametrize(
+    ("name", "do", "after"),
+    [
+        ("a", put_back, "insert into consumer_retry"),
+        ("a", delete, "delete from consumer_parked"),
+        ("whe_1", delete_endpoint, "delete from consumer_parked"),
+    ],
+)
+async def test_erasure_and_who_moves_copies_wait_for_each_other(
+    new_postgres_database: Callable[[], str], name: str, do: Callable[[Any], None], after: str
+) -> None:
+    """Nothing of a copy is left that is being moved, and neither has to begin anew because each
+    has what the other waits for; who publishes waits for nobody that drops what was parked.
+    """
+    url = new_postgres_database()
+    await asyncio.to_thread(storage.migrate, url, gateway.MIGRATIONS)
+    database = await storage.open_database(url, pool_size=6)
+    made = [ingest.candidate(harness.event("one", entity_id="p1", data=b"private"))]
+    plain = definition.complete(consumer_pb2.Consumer(name="a"))
+    endpoint = webhook_pb2.WebhookEndpoint(url="https://shop.example/")
+    stands, goes_on = threading.Event(), threading.Event()
+    begun: list[str] = []
+
+    def begin(conn: storage.Connection) -> None:
+        append.append(conn, made, 1)
+        changes.make(conn, "one", plain, floor=1, by=BY)
+        endpoint_changes.make(conn, "one", "whe_1", endpoint, secrets=b"", floor=1, by=BY)
+        conn.run(PARK, {"name": name, "key": WANTED.entity_key})
+        retain.delete(conn, 1)
+
+    def work(conn: storage.Connection) -> None:
+        begun.append("work")
+        do(Pausing(conn, after=after, stands=stands, goes_on=goes_on))
+
+    def erase(conn: storage.Connection) -> None:
+        begun.append("erase")
+        retain.erase(conn, WANTED, 1)
+
+    try:
+        await database.write(begin)
+        working = asyncio.create_task(database.write(work))
+        assert await asyncio.to_thread(stands.wait, 30.0)
+        another = [ingest.candidate(harness.event("one", entity_id="p2"))]
+        await database.write(lambda conn: append.append(conn, another, 1))
+        erasing = asyncio.create_task(database.write(erase))
+        await asyncio.wait({erasing}, timeout=0.5)
+        goes_on.set()
+        await working
+        await erasing
+        left = await database.read(lambda conn: conn.all(PUT_BACK))
+        assert begun == ["work", "erase"]
+        assert [(b"private" in bytes(row[0]), row[1]) for row in left] == (
+            [(False, "")] if do is put_back else []
+        )
+    finally:
+        goes_on.set()
+        await database.close()
