@@ -131,7 +131,9 @@ def delete(conn: storage.Connection, stored: consumers.Stored, *, by: telling.By
 
 
 def delete_idle(conn: storage.Connection, *, by: telling.By) -> list[tuple[str, str]]:
-    """Deletes consumers that no member asked for in time; returns tenants and names."""
+    """Deletes up to `consumers.IDLE_MAX` consumers that no member asked for in time; returns
+    tenants and names.
+    """
     gone = consumers.lock_idle(conn)
     for stored in gone:
         delete(conn, stored, by=by)

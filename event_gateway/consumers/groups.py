@@ -15,6 +15,8 @@ from event_gateway.db import commands, consumers, progress, read
 from servicekit import clock, errors, logs, storage
 
 TIDY_EVERY_S = 60.0
+# Transactions of one tidying.
+TIDIED_MAX = 20
 # Consumers that are given back at a time.
 LEAVING_MAX = 32
 # Who deletes a consumer that nobody uses, in its event.
@@ -206,11 +208,14 @@ class Groups:
 
     async def _tidy(self) -> None:
         by = telling.By(actor=ACTOR, now_us=self._time.now_us())
-        gone = await self._around.database.write(lambda conn: changes.delete_idle(conn, by=by))
-        for tenant_id, name in gone:
-            _log.info("deleted a consumer that nobody used", consumer=name, tenant_id=tenant_id)
-        if gone:
-            self._on_event()
+        for _ in range(TIDIED_MAX):
+            gone = await self._around.database.write(lambda conn: changes.delete_idle(conn, by=by))
+            for tenant_id, name in gone:
+                _log.info("deleted a consumer that nobody used", consumer=name, tenant_id=tenant_id)
+            if gone:
+                self._on_event()
+            if len(gone) < consumers.IDLE_MAX:
+                break
         await self._around.database.write(commands.forget_old)
         for tenant_id, name in await self._around.database.read(consumers.nearly_overtaken):
             _log.warning(

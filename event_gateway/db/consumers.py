@@ -16,6 +16,8 @@ from servicekit import storage
 BACKLOG_ROWS_MAX = 10_000
 # The same for each of many.
 BACKLOG_ROWS_EACH = 1_000
+# Idle consumers of one transaction, whose events keep the log from others.
+IDLE_MAX = 10
 # Kind of a consumer that events pass by: what it has not dealt with, it never will.
 PASSED_BY = "webhook_disabled"
 
@@ -139,7 +141,7 @@ _ORPHANS = storage.Statement(
 )
 _IDLE_ROWS = (
     f"{_COLUMNS} where idle_expiry_us > 0 and lease_until_us <= {{now_us}} "
-    "and active_us + idle_expiry_us <= {now_us} limit 100"
+    f"and active_us + idle_expiry_us <= {{now_us}} limit {IDLE_MAX}"
 )
 # What another gateway deletes at this moment, or a member takes, is not idle any more.
 _LOCK_IDLE = storage.Statement(_IDLE_ROWS, postgresql=f"{_IDLE_ROWS} for update skip locked")
@@ -319,7 +321,7 @@ def adopt_orphans(conn: storage.Connection) -> None:
 
 
 def lock_idle(conn: storage.Connection) -> list[Stored]:
-    """Returns up to 100 consumers that no member asked for in time, as `lock` does."""
+    """Returns up to IDLE_MAX consumers that no member asked for in time, as `lock` does."""
     return [_stored(row) for row in conn.all(_LOCK_IDLE)]
 
 

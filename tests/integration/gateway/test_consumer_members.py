@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from payhub.events.v1 import consumer_pb2
 
-from event_gateway import gateway
-from event_gateway.consumers import definition as consumer_definition
+from event_gateway import gateway, telling
 from event_gateway.consumers import (
+    changes,
     group,
     groups,
     machine,
@@ -20,6 +20,7 @@ from event_gateway.consumers import (
     supplying,
     unsettled,
 )
+from event_gateway.consumers import definition as consumer_definition
 from event_gateway.db import consumers, retain
 from servicekit import logs, storage
 from tests.integration.gateway import harness, one_group
@@ -202,6 +203,31 @@ async def test_giving_back_holds_up_no_lease(
     await task
     await running.drain()
     assert running.count == 0
+
+
+async def test_what_idles_is_deleted_a_few_at_a_time(on: one_group.Running) -> None:
+    """Who publishes waits for a few of them, as each is told; one look deletes them all."""
+    told = 0
+
+    def count() -> None:
+        nonlocal told
+        told += 1
+
+    running = groups.Groups(on.around, owner="x", lease_s=6.0, on_event=count)
+    made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer(name="a")))
+
+    def begin(conn: storage.Connection) -> None:
+        fields = {"kind": "consumer", "definition": made, "idle_expiry_us": 1, "now_us": 1}
+        for number in range(25):
+            consumers.create(conn, "one", f"c{number}", floor=0, **fields)  # type: ignore[arg-type]
+
+    await on.database.write(begin)
+    by = telling.By(actor="test", now_us=1)
+    gone = await on.database.write(lambda conn: changes.delete_idle(conn, by=by))
+    assert len(gone) == 10
+    await running._tidy()
+    assert await on.database.read(lambda conn: consumers.count(conn, "one")) == 0
+    assert told == 2
 
 
 async def test_what_a_consumer_logs_is_no_part_of_the_call_that_began_it(
