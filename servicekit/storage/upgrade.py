@@ -17,7 +17,7 @@ from servicekit.storage import errors
 
 # Any number, the same for every Payhub process: migrations of one server run
 # one after the other.
-_ADVISORY_LOCK = 0x7061_7968
+ADVISORY_LOCK = 0x7061_7968
 _MAY_NOT = "42501"
 
 
@@ -26,6 +26,7 @@ def run(url: str, script_location: pathlib.Path) -> None:
 
     Raises:
         MigrationRefused: It did not take one.
+        StorageUnavailable: It went away; nobody knows whether it took the last one.
     """
     config = alembic.config.Config()
     config.set_main_option("script_location", str(script_location))
@@ -39,21 +40,25 @@ def run(url: str, script_location: pathlib.Path) -> None:
         with engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(
-                    sqlalchemy.text("select pg_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}
+                    sqlalchemy.text("select pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK}
                 )
                 connection.commit()
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
             connection.commit()
     except sqlalchemy.exc.DBAPIError as error:
-        raise _refused(error) from error
+        raise _failure(error) from error
     finally:
         engine.dispose()
 
 
-def _refused(error: sqlalchemy.exc.DBAPIError) -> errors.MigrationRefused:
+def _failure(error: sqlalchemy.exc.DBAPIError) -> errors.StorageError:
     text = str(error.orig).partition("\n")[0]
-    if getattr(error.orig, "sqlstate", "") == _MAY_NOT:
+    # None where a connection failed and PostgreSQL did not say why.
+    state = getattr(error.orig, "sqlstate", "")
+    if error.connection_invalidated or state is None:
+        return errors.StorageUnavailable(f"the database went away while it was migrated: {text}")
+    if state == _MAY_NOT:
         text += ": make the user owner of the database, `alter database … owner to …`"
     return errors.MigrationRefused(
         f"the database refused a migration, of which nothing is left behind: {text}"

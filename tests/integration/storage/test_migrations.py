@@ -1,10 +1,12 @@
 """Schemas of both services on both databases: brought up to date, and left alone then."""
 
+import concurrent.futures
 import contextlib
 import pathlib
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.parse
 from collections.abc import Callable
 
@@ -18,7 +20,7 @@ import sqlalchemy
 from event_gateway import gateway
 from payment_service import composition
 from servicekit import storage
-from servicekit.storage import revisions
+from servicekit.storage import revisions, upgrade
 from tests import postgres
 
 SERVICES = {"payment_service": composition.MIGRATIONS, "event_gateway": gateway.MIGRATIONS}
@@ -132,6 +134,30 @@ def test_a_user_that_may_not_migrate_is_told_what_is_missing(
     finally:
         with psycopg.connect(postgres_url, autocommit=True) as server:
             server.execute("drop role guest")
+
+
+def test_a_database_that_goes_away_meanwhile_is_unavailable(
+    new_postgres_database: Callable[[], str], location: pathlib.Path
+) -> None:
+    """It refused nothing, and nobody knows whether the last migration was taken."""
+    url = new_postgres_database()
+    ours = "datname = current_database() and pid <> pg_backend_pid() and wait_event = 'advisory'"
+    with (
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+        psycopg.connect(url, autocommit=True) as server,
+    ):
+        server.execute("select pg_advisory_lock(%s)", (upgrade.ADVISORY_LOCK,))
+        migrating = pool.submit(storage.migrate, url, location)
+        ended: list[tuple[bool]] = []
+        until_s = time.monotonic() + 60
+        while not ended and time.monotonic() < until_s:
+            ended = server.execute(
+                f"select pg_terminate_backend(pid) from pg_stat_activity where {ours}"
+            ).fetchall()
+            time.sleep(0.02)
+        assert ended
+        with pytest.raises(storage.StorageUnavailable):
+            migrating.result(60)
 
 
 def test_a_database_that_cannot_be_read_is_unavailable(
