@@ -5,9 +5,10 @@ places. Called by the operator's command, and by a gateway that sees its log go 
 first epoch comes with the migration.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from event_gateway.consumers import place
+from event_gateway.db import copies
 from servicekit import storage
 
 _CURRENT = storage.Statement(
@@ -30,18 +31,25 @@ _FORGET_RETRIES = storage.Statement("delete from consumer_retry where position >
 
 def begin(conn: storage.Connection, fresh: int) -> int:
     """Makes *fresh* (a random number below 2**32) the epoch, and returns what it is now."""
-    return _begin(conn, fresh, conn.all(_PLACES), *_log(conn))
+    places = _places(conn)
+    return _begin(conn, fresh, places, *_log(conn))
 
 
 def begin_if_lost(conn: storage.Connection, fresh: int, *, epoch: int, head: int) -> bool:
     """Begins an epoch if the log is still the one of *epoch* and does not reach *head*."""
-    # In the order of those who write down the progress of consumers.
-    places = conn.all(_PLACES)
+    places = _places(conn)
     current, reached = _log(conn)
     if current != epoch or reached >= head:
         return False
     _begin(conn, fresh, places, current, reached)
     return True
+
+
+def _places(conn: storage.Connection) -> Sequence[storage.Row]:
+    """Locks in the order of those who write down the progress of consumers."""
+    places = conn.all(_PLACES)
+    copies.keep_erasure_out(conn)
+    return places
 
 
 def _log(conn: storage.Connection) -> tuple[int, int]:
