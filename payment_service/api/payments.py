@@ -134,7 +134,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             before_id=before_id,
         )
         found = await self._cases.list_newest_first(reading.caller(), wanted, size + 1)
-        shown, token = reading.page(request, found, snapshots.payment)
+        shown, token = reading.page(request, found, snapshots.listed)
         return pb.ListPaymentsResponse(payments=shown, next_page_token=token)
 
 

@@ -169,6 +169,25 @@ def newest(conn: storage.Connection, entity_id: str, most: int) -> tuple[model.O
     return tuple(from_row(row) for row in reversed(found))
 
 
+def deciding(
+    conn: storage.Connection, entity_ids: Sequence[str], many: int
+) -> dict[str, tuple[model.Operation, ...]]:
+    """Returns the operations of those entities that have one which is open, or *many* of them:
+    what is allowed follows from the entities alone for all others.
+    """
+    values: dict[str, object] = {f"id_{n}": one for n, one in enumerate(entity_ids)}
+    text = (
+        f"select {', '.join(COLUMNS)} from operations where entity_id in (select entity_id "
+        f"from operations where entity_id in ({', '.join(f':{name}' for name in values)}) "
+        "group by entity_id having min(state) <= 4 or count(*) >= :many) order by id"
+    )
+    raw = conn.query(text, {**values, "many": many}) if values else ()
+    found: dict[str, tuple[model.Operation, ...]] = {}
+    for one in rows.readable(raw, from_row, table="operations", id_at=0):
+        found[one.entity_id] = (*found.get(one.entity_id, ()), one)
+    return found
+
+
 def load(conn: storage.Connection, entity_id: str, operation_id: str) -> model.Operation | None:
     """Returns an operation of an entity, or None."""
     row = conn.one(_ONE, {"entity_id": entity_id, "id": operation_id})

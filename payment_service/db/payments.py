@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from payment_service.db import operations, rows
-from payment_service.domain import model
+from payment_service.domain import actions, model
 from servicekit import ids, storage
 
 # Of every payment, and those that most payments leave at the table's defaults.
@@ -277,7 +277,9 @@ class ListFilter:
 def list_newest_first(
     conn: storage.Connection, tenant_id: str, wanted: ListFilter, most: int
 ) -> list[model.Payment]:
-    """Returns at most *most* payments without their operations, newest first."""
+    """Returns at most *most* payments, newest first, with their operations where these decide
+    what is allowed.
+    """
     clauses = ["tenant_id = :tenant_id"]
     values: dict[str, object] = {"tenant_id": tenant_id, "most": most}
     for name in ("customer_id", "user_id", "order_id", "provider"):
@@ -307,4 +309,6 @@ def list_newest_first(
         f"select {', '.join(COLUMNS)} from payments where {' and '.join(clauses)} "
         "order by id desc limit :most"
     )
-    return [from_row(row) for row in conn.query(text, values)]
+    found = conn.query(text, values)
+    own = operations.deciding(conn, [row[0] for row in found], actions.OPERATIONS_MAX)
+    return [from_row(row, own.get(row[0], ())) for row in found]

@@ -246,7 +246,9 @@ class Payments:
     async def list_newest_first(
         self, caller: context.Caller, wanted: payments.ListFilter, most: int
     ) -> list[model.Payment]:
-        """Returns at most *most* payments without their operations, newest first."""
+        """Returns at most *most* payments, newest first, with operations only where these
+        decide what is allowed.
+        """
         return await self._ctx.db.read(
             lambda conn: payments.list_newest_first(conn, caller.tenant_id, wanted, most)
         )

@@ -109,6 +109,13 @@ def payment(value: model.Payment) -> payment_pb2.Payment:
     return message
 
 
+def listed(value: model.Payment) -> payment_pb2.Payment:
+    """Returns a payment as lists show it: without its operations."""
+    message = _payment(value)
+    message.ClearField("operations")
+    return message
+
+
 def _payment(value: model.Payment) -> payment_pb2.Payment:
     references = value.references
     message = payment_pb2.Payment(

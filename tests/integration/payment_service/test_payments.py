@@ -308,6 +308,20 @@ async def test_lists_are_filtered(caller: rig.Caller) -> None:
         assert await ids(states=wanted) == [waits.id]
 
 
+async def test_lists_tell_what_may_be_done_as_get_does(caller: rig.Caller) -> None:
+    """Operations are left out, and yet nothing is offered that an open one forbids."""
+    idle = await caller.create(manual=True)
+    capturing = await caller.create("tok_capture.wrong_amount", manual=True)
+    # It stays in doubt until an operator ends it.
+    await caller.capture(capturing.id, 400, more=True)
+    listed = (await caller.list()).payments
+    assert [rig.actions(one) for one in listed] == [{}, rig.actions(idle)]
+    shown = [await caller.get(one.id) for one in listed]
+    for one in shown:
+        one.ClearField("operations")
+    assert list(listed) == shown
+
+
 async def test_a_provider_that_is_not_set_up_is_refused_by_name(caller: rig.Caller) -> None:
     """The refusal lists those that are."""
     refused = await rig.refusal(caller.create(provider="stripe"))
