@@ -132,12 +132,17 @@ class Cancellations:
 
 
 def is_known(payment: model.Payment) -> bool:
-    """Whether the outcome of the payment's authorization or sale is known."""
+    """Whether the outcome of the payment's authorization or sale is known, and there is
+    something to return or nothing left of it.
+    """
     initial = payment.open_operation(*model.INITIAL_KINDS)
     unknown = (model.OperationState.IN_FLIGHT, model.OperationState.IN_DOUBT)
     if initial is not None and initial.state in unknown:
         return False
     if payment.state is model.PaymentState.SUCCEEDED:
-        return actions.refundable_minor(payment) > 0
+        # Refunds under way and disputes may still fail, and leave something to return.
+        returned_minor = payment.refunded_minor + payment.foreign_refunded_minor
+        is_met = returned_minor >= payment.captured_minor
+        return is_met or actions.refundable_minor(payment) > 0
     busy = (model.Kind.CAPTURE, model.Kind.VOID, model.Kind.INCREMENT)
     return not payment.open_operation(*busy)

@@ -103,6 +103,10 @@ class Payer(upstream.Upstream):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         return pb.AuthorizePaymentResponse(operation=operation, objects=told)
 
+    def made_by(self, operation_id: str) -> str:
+        """Returns the identifier of what an operation has made."""
+        return self._done[operation_id][0].provider_object_id
+
     def _keep(self, request: pb.AuthorizePaymentRequest) -> Any:
         return self.put(
             self.new_id("pm"),

@@ -8,7 +8,8 @@ from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 from deploy import stack
 from payment_service import resolver
 from payment_service.db import payments
-from tests.integration.payment_service import inside, paying, rig, sidecars
+from payment_service.domain.mirrors import objects
+from tests.integration.payment_service import inside, merchant, paying, rig, sidecars
 
 
 async def test_wishes_that_can_not_be_met_keep_no_other_waiting(
@@ -91,3 +92,31 @@ async def test_a_wish_that_does_not_reach_the_provider_is_carried_out_later(
         ]
         shop.records.story(after)
     assert [name for name, _ in bank.effects] == ["AuthorizePayment", "RefundPayment"]
+
+
+async def test_a_wish_is_met_by_what_was_returned_elsewhere(database_url: str) -> None:
+    """Somebody refunded the whole in the provider's dashboard before its outcome was known."""
+    slow: dict[str, Any] = {"resolver_doubt_first_s": 3600, "resolver_longest_s": 3600}
+    async with merchant.running(database_url, **slow) as shop:
+        shop.bank.script["AuthorizePayment"] = ["drop"]
+        doubt = await shop.caller.create()
+        assert (await shop.caller.cancel(doubt.id)).cancel_requested
+        (request,) = shop.bank.asked_for
+        identity = shop.bank.has_payment(
+            shop.bank.made_by(request.context.operation_id),
+            1000,
+            core_id=doubt.id,
+            refunded_minor=1000,
+        )
+        await shop.hears(objects.ObjectKind.PAYMENT, identity)
+        # Whoever asks for it has it looked up.
+        await shop.caller.becomes(doubt.id, "SUCCEEDED")
+
+        async def met() -> rig.Payment | None:
+            payment = await shop.caller.get(doubt.id)
+            return None if payment.cancel_requested else payment
+
+        paid: rig.Payment = await rig.until(met)
+        assert rig.operations(paid) == [("SALE", "SUCCEEDED")]
+        assert paid.amounts.foreign_refunded_minor == 1000
+        shop.records.story(paid)
