@@ -166,7 +166,7 @@ def from_row(row: storage.Row) -> model.Operation:
 def newest(conn: storage.Connection, entity_id: str, most: int) -> tuple[model.Operation, ...]:
     """Returns the newest operations of an entity, oldest first."""
     found = conn.all(_NEWEST, {"entity_id": entity_id, "most": most})
-    return tuple(from_row(row) for row in reversed(found))
+    return tuple(sorted(map(from_row, found), key=model.turn))
 
 
 def deciding(
@@ -179,7 +179,7 @@ def deciding(
     text = (
         f"select {', '.join(COLUMNS)} from operations where entity_id in (select entity_id "
         f"from operations where entity_id in ({', '.join(f':{name}' for name in values)}) "
-        "group by entity_id having min(state) <= 4 or count(*) >= :many) order by id"
+        "group by entity_id having min(state) <= 4 or count(*) >= :many)"
     )
     raw = conn.query(text, {**values, "many": many}) if values else ()
     found: dict[str, tuple[model.Operation, ...]] = {}

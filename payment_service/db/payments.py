@@ -63,7 +63,7 @@ _SELECT = (
     f"select {', '.join(f'p.{name}' for name in COLUMNS)}, "
     f"{', '.join(f'o.{name}' for name in operations.COLUMNS)} "
     "from payments p left join operations o on o.entity_id = p.id "
-    "where p.tenant_id = :tenant_id and p.id = :id order by o.id"
+    "where p.tenant_id = :tenant_id and p.id = :id"
 )
 _LOAD = storage.Statement(_SELECT)
 _LOCK = storage.Statement(
@@ -246,8 +246,8 @@ def load(
     found = conn.all(_LOAD, key)
     if not found:
         return None
-    own = tuple(operations.from_row(row[_WIDTH:]) for row in found if row[_WIDTH] is not None)
-    return from_row(found[0], own)
+    own = [operations.from_row(row[_WIDTH:]) for row in found if row[_WIDTH] is not None]
+    return from_row(found[0], tuple(sorted(own, key=model.turn)))
 
 
 def to_cancel(

@@ -72,6 +72,7 @@ def increment(
     most = money.AMOUNT_MINOR_MAX - payment.amount_minor
     if operation.amount_minor > most:
         return exceeded(payment, "increment", most)
+    operation = model.after(operation, payment.operations)
     after = copies.replace(payment, updated_us=now_us, operations=(*payment.operations, operation))
     return changes.Change(payment=after, new_operation=operation)
 
@@ -98,6 +99,7 @@ def capture(
         return exceeded(payment, "capture", most)
     # A final capture releases the remainder, so nothing else may take it meanwhile.
     reserved = most if operation.final else amount
+    operation = model.after(operation, payment.operations)
     intent = copies.replace(operation, amount_minor=amount, reserved_minor=reserved)
     after = copies.replace(
         payment,
@@ -140,6 +142,7 @@ def cancel(
 def start_void(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
     """Reserves the whole remainder for a VOID."""
     rest = payment.authorized_minor - payment.captured_minor - payment.capture_reserved_minor
+    operation = model.after(operation, payment.operations)
     intent = copies.replace(operation, amount_minor=rest, reserved_minor=rest)
     after = copies.replace(
         payment,
@@ -170,6 +173,7 @@ def refund(
     amount = most if amount_minor is None else amount_minor
     if amount > most:
         return exceeded(payment, "refund", most)
+    operation = model.after(operation, payment.operations)
     intent = copies.replace(operation, amount_minor=amount, reserved_minor=amount)
     new_refund = copies.replace(refund_, amount_minor=amount)
     after = copies.replace(

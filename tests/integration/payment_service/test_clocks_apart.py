@@ -91,3 +91,22 @@ async def test_a_later_operation_says_whether_the_provider_is_in_step(
     known = await shop.caller.update_customer(customer.id, ("name",), name="Grace")
     assert rig.state(known) == "SYNCED"
     shop.records.story(known)
+
+
+async def test_operations_are_shown_in_the_order_they_were_made(
+    shop: paying.Paying, two: Two
+) -> None:
+    """The newest is the last one, by whichever process it was begun."""
+    paid = await shop.caller.create()
+    two.behind()
+    await shop.caller.refund(paid.id, 300)
+    two.ahead()
+    shown = await shop.caller.get(paid.id)
+    assert [kind for kind, _ in rig.operations(shown)] == ["SALE", "REFUND"]
+    failed = await shop.caller.create(token="", confirm=False)
+    shop.bank.script["AuthorizePayment"] = ["hard"]
+    await shop.caller.confirm(failed.id)
+    two.behind()
+    confirmed = await shop.caller.confirm(failed.id)
+    assert [state for _, state in rig.operations(confirmed)] == ["DECLINED", "SUCCEEDED"]
+    assert (await shop.caller.get(failed.id)).operations == confirmed.operations
