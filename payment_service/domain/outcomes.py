@@ -62,6 +62,9 @@ class Verdict(enum.Enum):
 _S = model.OperationState
 _O = Outcome
 
+# Why an operation counts as never sent that an operator found to have had no effect.
+FOUND_BY_OPERATOR = "SETTLED_BY_OPERATOR"
+
 # Facts that a provider never takes back: they count whatever was known when
 # the question was asked. The others count only for the version they answer.
 FINAL_FACTS = frozenset({_O.SUCCEEDED, _O.DECLINED, _O.VOIDED})
@@ -136,11 +139,19 @@ def judge(operation: model.Operation, report: Report) -> tuple[Verdict, model.Op
         return Verdict.APPLIED, _S.IN_DOUBT
     if pair in _APPLIED:
         return Verdict.APPLIED, _APPLIED[pair]
-    if pair in _REPEATS:
+    if pair in _REPEATS or _is_what_was_found(operation, report):
         return Verdict.REPEAT, operation.state
     if pair in _ILLEGAL:
         return Verdict.ILLEGAL, operation.state
     return Verdict.STALE, operation.state
+
+
+def _is_what_was_found(operation: model.Operation, report: Report) -> bool:
+    """Whether an operator has seen that nothing was taken, which a refusal says as well."""
+    if operation.state is not _S.NOT_SENT or operation.failure is None:
+        return False
+    found = operation.failure.reason == FOUND_BY_OPERATOR
+    return found and report.outcome in (_O.DECLINED, _O.VOIDED)
 
 
 def _is_contradicted(operation: model.Operation) -> bool:

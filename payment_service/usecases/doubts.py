@@ -19,7 +19,6 @@ _log = logs.get_logger(__name__)
 # From the fence of the newest attempt until nothing of it can arrive: clocks that differ, and
 # a request that a provider's process has on its way.
 SETTLEABLE_AFTER_S = 60.0
-REASON = "SETTLED_BY_OPERATOR"
 _MAKING = frozenset({model.Kind.AUTHORIZE, model.Kind.SALE})
 _MAY_ARRIVE = "a request may still arrive at the provider; look there again after settleable_time"
 _PAYMENT_KINDS = _MAKING | {
@@ -94,7 +93,9 @@ class Doubts:
         """
         failure = None
         if not took_effect:
-            failure = model.Failure(kind=model.FailureKind.NOT_SENT, reason=REASON)
+            failure = model.Failure(
+                kind=model.FailureKind.NOT_SENT, reason=outcomes.FOUND_BY_OPERATOR
+            )
         report = outcomes.Report(
             outcome=outcomes.Outcome.SUCCEEDED if took_effect else outcomes.Outcome.NOT_SENT,
             operation_version=version,

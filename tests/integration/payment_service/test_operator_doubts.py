@@ -132,7 +132,7 @@ async def test_a_refund_that_was_not_made_gives_its_amount_back(desk: Desk) -> N
     after = await desk.settle(await desk.one(payment), NO_EFFECT)
     assert rig.amounts(after) == (1000, 1000, 0, 0, 0)
     failed = await desk.caller.get_refund(refund.id)
-    assert (rig.state(failed), failed.failure.reason) == ("FAILED", doubts.REASON)
+    assert (rig.state(failed), failed.failure.reason) == ("FAILED", outcomes.FOUND_BY_OPERATOR)
     assert (await desk.caller.refund(payment.id, 400)).id
 
 

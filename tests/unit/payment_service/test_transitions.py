@@ -352,3 +352,19 @@ def test_another_amount_than_asked_for_is_told_whatever_was_known(
     rules.check_sums(story.payment)
     story.then(O.SUCCEEDED)
     assert story.payment.state is P.SUCCEEDED
+
+
+@pytest.mark.parametrize("told", [O.DECLINED, O.VOIDED])
+def test_a_refusal_is_no_news_of_what_an_operator_found_without_effect(
+    told: outcomes.Outcome,
+) -> None:
+    """What the provider's records show may be a decline; of what core took for never sent, it
+    says that something has arrived all the same.
+    """
+    story = build.Story(K.SALE).confirm().then(O.UNKNOWN)
+    found = model.Failure(kind=model.FailureKind.NOT_SENT, reason=outcomes.FOUND_BY_OPERATOR)
+    story.then(O.NOT_SENT, failure=found)
+    assert story.report(told) == transitions.Applied(verdict=V.REPEAT)
+    assert story.report(O.SUCCEEDED).verdict is V.ILLEGAL
+    unsent = build.Story(K.SALE).confirm().then(O.UNKNOWN).then(O.NOT_SENT)
+    assert unsent.report(told).verdict is V.ILLEGAL
