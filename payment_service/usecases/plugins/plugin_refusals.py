@@ -4,7 +4,8 @@ Owns the mapping to error reasons of the contract; each names the way out. Calle
 use cases of plugins. Never decides.
 """
 
-from collections.abc import Iterable
+import types
+from collections.abc import Iterable, Mapping
 
 import grpc
 
@@ -18,13 +19,15 @@ _RPCS = {
     plugins.Transition.STOP: "StopPlugin",
     plugins.Transition.UNINSTALL: "UninstallPlugin",
 }
+_NOBODY: Mapping[str, plugins.Plugin] = types.MappingProxyType({})
 _PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 _DENIED = grpc.StatusCode.PERMISSION_DENIED
 
 
-def unknown(plugin_id: str, known: Iterable[str] = ()) -> errors.RpcError:
-    """No plugin of that id is on the allowlist."""
-    listed = ", ".join(sorted(known)[:20]) or "none"
+def unknown(plugin_id: str, known: Mapping[str, plugins.Plugin] = _NOBODY) -> errors.RpcError:
+    """No plugin of that id is on the allowlist; *known* also has those that were taken off it."""
+    allowed = sorted(name for name, one in known.items() if one.entry.allowed)
+    listed = ", ".join(allowed[:20]) or "none"
     return errors.RpcError(
         grpc.StatusCode.NOT_FOUND,
         "PLUGIN_UNKNOWN",

@@ -330,6 +330,9 @@ async def test_an_uninstalled_plugin_leaves_no_secret_and_comes_back_empty(
         refused = await rig.refusal(admin.caller.create(provider="other"))
         assert refused.reason == "PROVIDER_UNKNOWN"
         assert (await admin.story("other"))[-1] == "plugin.uninstalled"
+        gone = await rig.refusal(admin.call("EnablePlugin", "other"))
+        assert gone.reason == "PLUGIN_UNKNOWN"
+        assert "is on the allowlist (mock); allow it first" in str(gone)
 
         await admin.registered(other)
         unbound = await rig.refusal(admin.call("InitializePlugin", "other"))
