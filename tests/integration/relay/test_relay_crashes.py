@@ -44,7 +44,7 @@ async def test_a_relay_that_is_told_to_stop_ends_in_order(
     ids = await rig.fill(db, ["pay_1"])
     await db.close()
     process = rig.start_process(outbox_url, log.target)
-    await rig.until(lambda: log.ids == ids)
+    await rig.until(lambda: log.ids == ids, 30)
     process.terminate()
     assert await asyncio.to_thread(process.wait, 40) == 0
     db = await storage.open_database(outbox_url)
@@ -80,7 +80,7 @@ async def test_the_real_gateway_ends_with_the_full_log_again(
         async with rig.running(rig.make(db, gateway.target, key=key, check_s=0.2)):
             ids += await rig.fill(db, [f"pay_{n}" for n in range(400)])
             old += await rig.fill(db, ["old"])
-            await rig.until(arrived)
+            await rig.until(arrived, 30)
             before = await rig.marks(db)
             gateway.signal(signal.SIGKILL)
             gateway.ended()
@@ -90,7 +90,7 @@ async def test_the_real_gateway_ends_with_the_full_log_again(
             gateway.start(EVENT_GATEWAY_GRPC_PORT=port)
             ids += await rig.fill(db, [f"pay_{n}" for n in range(400)], [5])
             old += await rig.fill(db, ["old"], [4, 5])
-            await rig.until(arrived)
+            await rig.until(arrived, 30)
         found = await _log(gateway.client(reader))
         assert sorted(found) == sorted(ids + old)
         assert [one for one in found if one in old] == old

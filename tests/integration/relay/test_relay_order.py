@@ -45,7 +45,7 @@ async def test_nothing_is_missed_while_others_write(
         async with asyncio.TaskGroup() as writers:
             for n in range(60):
                 writers.create_task(pay(f"pay_{n}"))
-        await rig.until(lambda: len(log.events) == 240)
+        await rig.until(lambda: len(log.events) == 240, 30)
     assert log.rejected == []
     await rig.assert_in_log(db, log)
 
