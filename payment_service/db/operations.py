@@ -46,6 +46,8 @@ _CLAIM_DUE = storage.Statement(
     "next_check_us <= :now_us order by next_check_us limit :most for update skip locked) "
     f"returning {', '.join(COLUMNS)}",
 )
+# States by their numbers: 1 is IN_FLIGHT, 4 IN_DOUBT, and those up to 4 are open. `state <= 4`
+# stands also where it follows: the index of open operations serves who says its condition.
 _SCHEDULE = storage.Statement(
     "update operations set next_check_us = :next_check_us "
     "where entity_id = :entity_id and id = :id and state <= 4 and version = :version"

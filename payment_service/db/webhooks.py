@@ -89,12 +89,14 @@ _OF_EVENT = storage.Statement(
     "and provider_event_id = :provider_event_id"
 )
 # In bounded steps: a long delete would keep everybody waiting. Ids are ordered by time, so what
-# is young is not looked at. What waits is kept, but not what a crash left unjudged.
+# is young is not looked at. What waits (1, RECEIVED, and 6, PARKED) is kept, but not what a crash
+# left unjudged.
 _PRUNE = storage.Statement(
     "delete from inbound_webhooks where id in (select id from inbound_webhooks where "
     "id < :before_id and (state not in (1, 6) or next_attempt_us = 0) "
     "and received_us < :before_us order by id limit :most)"
 )
+# 5 is REJECTED.
 _PRUNE_REJECTED = storage.Statement(
     "delete from inbound_webhooks where id in (select id from inbound_webhooks where state = 5 "
     "and id < (select id from inbound_webhooks where state = 5 order by id desc limit 1 "
