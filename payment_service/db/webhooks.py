@@ -99,7 +99,7 @@ _PRUNE = storage.Statement(
 # 5 is REJECTED.
 _PRUNE_REJECTED = storage.Statement(
     "delete from inbound_webhooks where id in (select id from inbound_webhooks where state = 5 "
-    "and id < (select id from inbound_webhooks where state = 5 order by id desc limit 1 "
+    "and id <= (select id from inbound_webhooks where state = 5 order by id desc limit 1 "
     "offset :keep) order by id limit :most)"
 )
 _PRUNE_EVENTS = storage.Statement(

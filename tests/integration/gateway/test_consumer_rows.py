@@ -12,10 +12,7 @@ from payhub.events.v1 import consumer_pb2, webhook_pb2
 from event_gateway import gateway, telling, watching
 from event_gateway.consumers import changes as consumer_changes
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.consumers import (
-    policy,
-    records,
-)
+from event_gateway.consumers import policy, records
 from event_gateway.db import consumers, progress, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
 from servicekit import clock, metrics, storage

@@ -86,13 +86,11 @@ async def test_a_pending_payment_ends_by_its_webhook(hooks: hooking.Hooks) -> No
         provider_object_id="pay_1",
         amount=payment.amount,
     )
-    before = rig.state(payment)
+    assert rig.state(payment) == "PROCESSING"
     status, webhook_id = await hooks.send(hooks.told(operations=[report]))
     assert status == 200
     assert rig.state((await hooks.get(webhook_id)).webhook) == "APPLIED"
-    after = await hooks.bill.caller.get(payment.id)
-    assert rig.state(after) == "SUCCEEDED"
-    assert before in ("PROCESSING", "SUCCEEDED")
+    assert rig.state(await hooks.bill.caller.get(payment.id)) == "SUCCEEDED"
 
 
 async def test_a_webhook_that_leaves_out_what_matters_is_only_a_hint(
@@ -214,7 +212,7 @@ async def test_what_no_database_takes_is_no_answer(
 
 
 async def test_what_is_not_known_yet_waits_and_is_tried_again(hooks: hooking.Hooks) -> None:
-    """An unknown operation parks its webhook; a replay applies it once it is known."""
+    """An unknown operation parks its webhook, and a replay does so again while it is unknown."""
     report = _O(operation_id=f"op_{'0' * 32}", state=_O.STATE_SUCCEEDED)
     status, webhook_id = await hooks.send(hooks.told(operations=[report]))
     assert status == 200
@@ -405,7 +403,7 @@ async def test_old_webhooks_are_forgotten(
             await hooks.send(hooks.told(), secret=b"whsec_wrong")
         _, kept = await hooks.send(hooks.told(irrelevant=True))
         await hooks.service.parts.webhook_cases.prune()
-        assert hooks.records.rows("select count(*) from inbound_webhooks where state = 5") == [(4,)]
+        assert hooks.records.rows("select count(*) from inbound_webhooks where state = 5") == [(3,)]
         whole = await hooks.get(kept)
         assert rig.state(whole.webhook) == "IGNORED"
         assert "authorization" not in whole.headers
