@@ -164,7 +164,7 @@ class Caller:
 
     def _ended(
         self, method: contract.Method, error: BaseException, request_id: str, key: str
-    ) -> "_Ended":
+    ) -> _Ended:
         """Return what an attempt without an answer came to; raise a cancellation that is meant."""
         if isinstance(error, grpc.aio.AioRpcError):
             failure = errors.from_rpc(error, request_id=request_id, idempotency_key=key)

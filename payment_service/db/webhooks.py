@@ -202,11 +202,12 @@ def claim_due(
     longer with each further one up to the ninth. What this version can't read loses no try,
     and is due again after *lease_us*.
     """
-    lists = {"busy": list(busy), "held": list(held)}
+    is_sqlite = conn.dialect == "sqlite"
     values = {
         "now_us": now_us,
         "lease_us": lease_us,
-        **({k: json.dumps(v) for k, v in lists.items()} if conn.dialect == "sqlite" else lists),
+        "busy": json.dumps(busy) if is_sqlite else list(busy),
+        "held": json.dumps(held) if is_sqlite else list(held),
         "most": most,
     }
     found = conn.all(_CLAIM_DUE, values)
@@ -219,8 +220,8 @@ def claim_due(
 
 
 def give_back(conn: storage.Connection, taken: Sequence[webhooks.Webhook], *, now_us: int) -> None:
-    """Makes what `claim_due` returned, and nobody came to an end with, due at once, without a
-    try less. It is looked at no more in this process.
+    """Makes those due at once that `claim_due` returned and nobody came to an end with; no try
+    of theirs is lost. Called when this process works on none of them any more.
     """
     if taken:
         conn.run_many(
