@@ -44,33 +44,32 @@ def covers(granted: Iterable[str], wanted: str) -> bool:
     )
 
 
-def publish_problem(principal: auth.Principal, type_name: str) -> str:
-    """Returns why a key may not publish events of that type, or ''.
-
-    A plugin publishes what it is granted, a service what its key names. Administrators and
-    the relay publish what they like.
+def publishes_anything(principal: auth.Principal) -> bool:
+    """Whether a key publishes what it likes, as administrators and the relay do. A plugin
+    publishes what it is granted, a service what its key names.
     """
-    if _unrestricted(principal) or covers(principal.publish_types, type_name):
+    if principal.plugin_id:
+        return False
+    return principal.tenant_id == access.RELAY_TENANT or access.ADMIN in principal.scopes
+
+
+def publish_problem(principal: auth.Principal, type_name: str) -> str:
+    """Returns why a key that does not publish anything may not publish that type, or ''."""
+    if covers(principal.publish_types, type_name):
         return ""
     listed = ", ".join(principal.publish_types) or "none"
     whose = f"plugin {principal.plugin_id}" if principal.plugin_id else "this key"
     return f"{whose} may not publish {type_name}; what it may: {listed}"
 
 
-def counting_problem(principal: auth.Principal, event: event_pb2.Event) -> str:
-    """Returns why a key may not give an event of that entity a version, or ''."""
-    if not event.entity_version or event.entity_type not in COUNTED or _unrestricted(principal):
+def counting_problem(event: event_pb2.Event) -> str:
+    """Returns why such a key may not give an event of that entity a version, or ''."""
+    if not event.entity_version or event.entity_type not in COUNTED:
         return ""
     return (
         f"entity_version: must be 0 for the entity type {event.entity_type}, whose versions Payhub "
         "counts; to number events yourself, give them an entity type of your own"
     )
-
-
-def _unrestricted(principal: auth.Principal) -> bool:
-    if principal.plugin_id:
-        return False
-    return principal.tenant_id == access.RELAY_TENANT or access.ADMIN in principal.scopes
 
 
 def readable(principal: auth.Principal, spec: event_pb2.Filter) -> event_pb2.Filter:
