@@ -6,6 +6,7 @@ everything else gets what it needs.
 
 import argparse
 import asyncio
+import datetime
 import sys
 
 from payhub.options.v1 import options_pb2
@@ -26,10 +27,18 @@ def main() -> int:
     commands.add_parser("serve", help="serve gRPC and run resolver and relay (the default)")
     commands.add_parser("migrate", help="bring the database to the newest schema")
     commands.add_parser("relay", help="run the outbox relay alone")
-    commands.add_parser(
+    recovering = commands.add_parser(
         "recover",
         help="after restoring an older database, and before serving: take back from the event log "
         "what it tells of the time since, and exit",
+    )
+    recovering.add_argument(
+        "--since",
+        type=moment_us,
+        default=0,
+        metavar="TIME",
+        help="a moment before the back-up was made, with its zone (2026-05-04T03:00:00Z): reads a "
+        "shorter part of the log. Absent: all that the log keeps",
     )
     create = commands.add_parser("create-key", help="make an API key directly in the database")
     create.add_argument("--tenant", required=True)
@@ -82,7 +91,7 @@ def run(configured: settings.Settings, options: argparse.Namespace) -> int:
         case "relay":
             return server.run(relay_alone(configured))
         case "recover":
-            return server.run(recover(configured))
+            return server.run(recover(configured, options.since))
         case "rotate-encryption-key":
             return server.run(rotate_encryption_key(configured, options))
         case _:
@@ -225,7 +234,15 @@ async def create_key(configured: settings.Settings, options: argparse.Namespace)
     return 0
 
 
-async def recover(configured: settings.Settings) -> int:
+def moment_us(text: str) -> int:
+    """Returns a time of the command line as epoch microseconds."""
+    found = datetime.datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("without a zone")
+    return round(found.timestamp() * 1_000_000)
+
+
+async def recover(configured: settings.Settings, since_us: int) -> int:
     """Takes back from the event log what a restored database has forgotten; tells what.
 
     Serves nothing meanwhile but what the gateway asks of keys.
@@ -247,6 +264,7 @@ async def recover(configured: settings.Settings) -> int:
                 parts.keys,
                 endpoint=configured.gateway_endpoint,
                 owner=plugging.owner(configured),
+                since_us=since_us,
             )
             lines.append(taking.text(found))
         except (following.LogProblem, taking.InUse) as problem:

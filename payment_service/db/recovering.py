@@ -71,7 +71,6 @@ _RECORD = storage.Statement(
     "created_us, log_epoch, log_position) values (:event_id, :tenant_id, :entity_type, "
     ":entity_id, :entity_version, :envelope, :created_us, :epoch, :position)"
 )
-_NEWEST = storage.Statement("select created_us from outbox order by id desc limit 1")
 _REVOKED = storage.Statement(
     "update api_keys set revoked_us = :revoked_us where id = :id and revoked_us = 0"
 )
@@ -102,12 +101,6 @@ def known(
     """Returns which events are here, by (tenant, id): their row, and whether it is marked."""
     ids = json.dumps(list(event_ids)) if conn.dialect == "sqlite" else list(event_ids)
     return {(row[2], row[1]): (row[0], row[3] != "") for row in conn.all(_KNOWN, {"ids": ids})}
-
-
-def newest_us(conn: storage.Connection) -> int:
-    """Returns when the newest event here was made, 0 if there is none."""
-    row = conn.one(_NEWEST)
-    return int(row[0]) if row else 0
 
 
 def version(conn: storage.Connection, entity: Entity) -> int | None:

@@ -11,7 +11,8 @@ class Tally:
     """What was found, for the operator. Ids are kept in the order of the log.
 
     Attributes:
-        newest_us: When the newest event of core in the log was made; 0 for none.
+        oldest_us: When the oldest event of core that was read was made; 0 for none.
+        newest_us: Likewise, the newest.
         events: Of core, that were not known here.
         payments: Taken back.
         customers: Likewise.
@@ -26,6 +27,7 @@ class Tally:
         tenants: That keys of the log belong to.
     """
 
+    oldest_us: int = 0
     newest_us: int = 0
     events: int = 0
     payments: dict[str, None] = field(default_factory=dict)
@@ -42,8 +44,15 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Adds what another transaction found."""
-        self.newest_us = max(self.newest_us, other.newest_us)
+        self.see(other.oldest_us)
+        self.see(other.newest_us)
         self.events += other.events
         for name in self.__slots__:
-            if name not in ("newest_us", "events"):
+            if name not in ("oldest_us", "newest_us", "events"):
                 getattr(self, name).update(getattr(other, name))
+
+    def see(self, made_us: int) -> None:
+        """Notes when an event was made; 0 for none."""
+        if made_us:
+            self.oldest_us = min(self.oldest_us or made_us, made_us)
+            self.newest_us = max(self.newest_us, made_us)

@@ -15,7 +15,7 @@ import grpc.aio
 from payhub.events.v1 import event_pb2, event_stream_service_pb2_grpc
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from payment_service.db import keys, recovering
+from payment_service.db import keys
 from payment_service.domain import model
 from payment_service.recovery import counting, writing
 from payment_service.usecases import context, events, snapshots
@@ -26,7 +26,6 @@ from servicekit import logs, server
 SLACK_US = 86_400_000_000
 # Tenants of one filter.
 TENANTS_MAX = 64
-# A back-up's newest event may be as old as the installation; a page is quickly written.
 PAGE_EVENTS = 200
 PATIENCE_S = 60.0
 ACTOR = "recovery"
@@ -45,10 +44,13 @@ class Following:
         ctx: What lies outside.
         endpoint: Of the gateway.
         key: May read the events of every tenant.
+        since_us: When the back-up was made, epoch microseconds; 0 reads all that is kept. What
+            this database holds can't tell: it may have been used since, by an earlier run, too.
     """
 
-    def __init__(self, ctx: context.Context, endpoint: str, key: str) -> None:
+    def __init__(self, ctx: context.Context, endpoint: str, key: str, *, since_us: int) -> None:
         self._ctx = ctx
+        self._since_us = since_us - SLACK_US
         self._channel = grpc.aio.insecure_channel(endpoint, options=list(server.CHANNEL_OPTIONS))
         stub = event_stream_service_pb2_grpc.EventStreamServiceStub(self._channel)
         self._subscribe = stub.Subscribe
@@ -63,22 +65,21 @@ class Following:
             LogProblem: The log can't be read. What was taken in stays; the next run goes on.
         """
         try:
-            since_us = await self._ctx.db.read(recovering.newest_us) - SLACK_US
-            await self._follow((key_cases.SYSTEM_TENANT,), since_us)
+            await self._follow((key_cases.SYSTEM_TENANT,))
             found = await self._ctx.db.read(keys.tenants)
             tenants = sorted({*found, *self.tally.tenants} - {key_cases.SYSTEM_TENANT})
             for start in range(0, len(tenants), TENANTS_MAX):
-                await self._follow(tenants[start : start + TENANTS_MAX], since_us)
+                await self._follow(tenants[start : start + TENANTS_MAX])
             await self._tell_both()
         finally:
             await self._channel.close()
 
-    async def _follow(self, tenants: Sequence[str], since_us: int) -> None:
+    async def _follow(self, tenants: Sequence[str]) -> None:
         start = pb.StartPoint(
             expired_policy=pb.StartPoint.EXPIRED_POLICY_OLDEST, anchor=pb.StartPoint.ANCHOR_OLDEST
         )
-        if since_us > 0:
-            start.from_time.CopyFrom(snapshots.timestamp(since_us))
+        if self._since_us > 0:
+            start.from_time.CopyFrom(snapshots.timestamp(self._since_us))
         request = pb.SubscribeRequest(
             start=start,
             filter=event_pb2.Filter(tenant_ids=tenants),

@@ -5,6 +5,7 @@ Owns its order and the text for the operator. Called by `python -m payment_servi
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Iterable
 
@@ -25,14 +26,23 @@ class InUse(Exception):
 
 
 async def take_back(
-    ctx: context.Context, cases: keys.Keys, *, endpoint: str, owner: str
+    ctx: context.Context, cases: keys.Keys, *, endpoint: str, owner: str, since_us: int = 0
 ) -> following.Following:
     """Takes in what the log of the gateway at *endpoint* holds; returns what was found.
+
+    Args:
+        ctx: What lies outside.
+        cases: Make the key that the log is read with.
+        endpoint: Of the gateway.
+        owner: Names processes of this service here, in the lease of those who publish.
+        since_us: When the back-up was made; 0 takes in all that the log keeps.
 
     Raises:
         InUse: A payment_service runs.
         following.LogProblem: The log can't be read.
     """
+    # A relay of its own beside this has the same name.
+    owner = f"{owner} recover {os.getpid()}"
     await _be_alone(ctx, owner)
     staying = asyncio.create_task(_stay_alone(ctx, owner))
     try:
@@ -40,7 +50,7 @@ async def take_back(
             tenant_id=keys.SYSTEM_TENANT, scopes=SCOPES, name=following.ACTOR
         )
         try:
-            reader = following.Following(ctx, endpoint, secret)
+            reader = following.Following(ctx, endpoint, secret, since_us=since_us)
             await reader.run()
             return reader
         finally:
@@ -76,7 +86,8 @@ def text(found: following.Following) -> str:
     """Returns what an operator has to know of a recovery, without an end of line."""
     tally = found.tally
     lines = [
-        f"events: {tally.events}, the newest in the log of {_moment(tally.newest_us)}",
+        f"events: {tally.events}; the oldest that was read is of {_moment(tally.oldest_us)}, "
+        f"the newest of {_moment(tally.newest_us)}",
         f"payments: {len(tally.payments)}, customers: {len(tally.customers)}",
         f"of what providers keep and bill: {len(tally.mirrors)}",
     ]

@@ -61,7 +61,7 @@ def write(
     page = _Page(conn, epoch=epoch, now_us=now_us, timeout_us=timeout_us)
     known = recovering.known(conn, [event.id for event in events])
     for event in events:
-        page.tally.newest_us = max(page.tally.newest_us, rebuilding.us(event.occur_time))
+        page.tally.see(rebuilding.us(event.occur_time))
         row_id, is_marked = known.get((event.tenant_id, event.id), (0, False))
         if not row_id:
             page.take(event)
