@@ -116,6 +116,7 @@ def make_log(
     around = source.Surroundings(
         database=database,
         log=seen,
+        epoch=state.epoch,
         time=time,
         reads=asyncio.Semaphore(settings.catch_up_reads_max),
     )

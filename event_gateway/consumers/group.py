@@ -69,6 +69,7 @@ class Group:
         self._supply = supplying.Supply(around)
         self._erasures = known.erasures
         self.used_s = around.time.monotonic_s()
+        self._check_epoch(known)
         self._task = tasks.detached(self._run())
 
     @property
@@ -241,6 +242,14 @@ class Group:
         self._saver.fail(error)
         self.wake()
 
+    def _check_epoch(self, known: records.Known) -> None:
+        """Ends the group if the log in memory is not the stored one: this process is about to
+        end, and places of lost events would pass what takes their positions.
+        """
+        if known.epoch != self._around.epoch:
+            text = "the event log was restored; this gateway starts again"
+            self.end(errors.unavailable(text, retry_after_s=1.0))
+
     def _dismiss(self) -> None:
         """Ends the members that may not read what the consumer selects now."""
         for each in self.members:
@@ -356,6 +365,9 @@ class Group:
         except storage.StorageError:
             self._stale = True
             raise
+        self._check_epoch(known)
+        if self.error is not None:
+            return
         if known.erasures != self._erasures:
             self._erasures = known.erasures
             self._drop_copies()

@@ -80,12 +80,15 @@ class Changes:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What storage knows besides the place. `erasures`: how often stored events were changed."""
+    """What storage knows besides the place. `erasures`: how often stored events were changed;
+    `epoch`: which life of the log that is.
+    """
 
     retries: Sequence[Retry]
     blocked_keys: Collection[str]
     parked: int
     erasures: int = 0
+    epoch: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,12 +25,14 @@ class Surroundings:
     """What every group of a process uses.
 
     Attributes:
+        epoch: Which life of the log `log` is of.
         reads: Bounds reads of history, for all groups together.
         chance: A random number from 0 to 1.
     """
 
     database: storage.Database
     log: window.Window
+    epoch: int
     time: clock.Clock
     reads: asyncio.Semaphore
     chance: Callable[[], float] = random.random

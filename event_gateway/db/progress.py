@@ -168,6 +168,7 @@ def known(conn: storage.Connection, tenant_id: str, name: str) -> records.Known:
     """Returns what is stored about a consumer besides its place."""
     which = {"tenant_id": tenant_id, "name": name}
     count = conn.one(_PARKED_COUNT, which)
+    state = read.state(conn)
     return records.Known(
         retries=[
             records.Retry(
@@ -182,7 +183,8 @@ def known(conn: storage.Connection, tenant_id: str, name: str) -> records.Known:
         ],
         blocked_keys={row[0] for row in conn.all(_BLOCKED_KEYS, which)},
         parked=count[0] if count else 0,
-        erasures=read.state(conn).erasures,
+        erasures=state.erasures,
+        epoch=state.epoch,
     )
 
 

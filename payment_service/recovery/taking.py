@@ -86,8 +86,8 @@ def text(found: following.Following) -> str:
     """Returns what an operator has to know of a recovery, without an end of line."""
     tally = found.tally
     lines = [
-        f"events: {tally.events}; the oldest that was read is of {_moment(tally.oldest_us)}, "
-        f"the newest of {_moment(tally.newest_us)}",
+        f"events: {tally.events}, of those read from {_moment(tally.oldest_us)} on",
+        f"the newest in the log: of {_moment(tally.newest_us)}",
         f"payments: {len(tally.payments)}, customers: {len(tally.customers)}",
         f"of what providers keep and bill: {len(tally.mirrors)}",
     ]

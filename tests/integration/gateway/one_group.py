@@ -18,7 +18,7 @@ from event_gateway.consumers import (
     records,
     source,
 )
-from event_gateway.db import append, consumers, retain
+from event_gateway.db import append, consumers, read, retain
 from servicekit import auth, clock, storage
 from tests.integration.gateway import harness
 
@@ -28,12 +28,16 @@ LEASE_US = 60_000_000
 class Running:
     """A consumer of one tenant's events, in this process."""
 
-    def __init__(self, database: storage.Database) -> None:
+    def __init__(self, database: storage.Database, epoch: int) -> None:
         self.database = database
         self.time = clock.SystemClock()
         self.log = window.Window(bytes_max=1 << 20, head=0)
         self.around = source.Surroundings(
-            database=database, log=self.log, time=self.time, reads=asyncio.Semaphore(1)
+            database=database,
+            log=self.log,
+            epoch=epoch,
+            time=self.time,
+            reads=asyncio.Semaphore(1),
         )
 
     async def publish(self, *entity_ids: str) -> list[str]:
@@ -64,7 +68,7 @@ class Running:
         return group.Group(
             self.around,
             await self.database.write(begin),
-            records.Known(retries=(), blocked_keys=(), parked=0),
+            records.Known(retries=(), blocked_keys=(), parked=0, epoch=self.around.epoch),
             lease_until_s=self.time.monotonic_s() + LEASE_US / 1e6,
         )
 
@@ -82,6 +86,11 @@ class Running:
         erased, _ = await self.database.write(lambda conn: retain.erase(conn, wanted, 1))
         assert erased == events
         self.log.reset(self.log.head)
+
+
+async def on(database: storage.Database) -> Running:
+    """Returns the surroundings of a consumer of the log in a database."""
+    return Running(database, (await database.read(read.state)).epoch)
 
 
 def join(running: group.Group, credit: int = 10) -> member.Member:

@@ -1,6 +1,7 @@
 """A consumer and its members in one process: what waits for whom, and what is lost to none."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -21,9 +22,14 @@ from event_gateway.consumers import (
     unsettled,
 )
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.db import consumers, retain
-from servicekit import logs, storage
+from event_gateway.db import consumers, epoch, read, retain
+from servicekit import errors, logs, storage
 from tests.integration.gateway import harness, one_group
+
+_LOSE_TWO = (
+    storage.Statement("delete from event_log where position > 1"),
+    storage.Statement("update log_head set head = 1"),
+)
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ async def on(database_url: str) -> AsyncIterator[one_group.Running]:
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
     try:
-        yield one_group.Running(database)
+        yield await one_group.on(database)
     finally:
         await database.close()
 
@@ -246,3 +252,38 @@ async def test_what_a_consumer_logs_is_no_part_of_the_call_that_began_it(
     told = capfd.readouterr().err
     assert "a consumer failed" in told
     assert "req_of_the_first" not in told
+
+
+async def test_an_old_window_moves_no_consumer_of_a_new_log(on: one_group.Running) -> None:
+    """A gateway that has not seen yet that the log went back hands out none of the lost events
+    once another has begun a new epoch: the place would pass what takes their positions.
+    """
+    await on.publish("p1", "p2", "p3")
+    running = await on.start()
+    joined = one_group.join(running, credit=100)
+
+    def lose(conn: storage.Connection) -> bool:
+        for statement in _LOSE_TWO:
+            conn.run(statement)
+        return epoch.begin_if_lost(conn, 7, epoch=read.state(conn).epoch, head=3)
+
+    async def floor() -> int:
+        stored = await on.database.read(lambda conn: consumers.get(conn, "one", "a"))
+        assert stored is not None
+        return stored.floor
+
+    await harness.until(lambda: running.outstanding == 3)
+    assert await on.database.write(lose)
+
+    def settled() -> bool:
+        for each in one_group.taken(joined):
+            running.settle(each.lease, policy.Verdict.ACK)
+        return running.error is not None or not running.outstanding
+
+    for _ in range(3):
+        await harness.until(settled)
+        with contextlib.suppress(errors.RpcError):
+            await running.durable()
+    assert await floor() <= 1
+    running.leave(joined)
+    await running.close()

@@ -191,7 +191,7 @@ async def test_erasure_reaches_what_members_said(database_url: str) -> None:
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
-    on = one_group.Running(database)
+    on = await one_group.on(database)
 
     async def said() -> dict[int, str]:
         rows = await database.read(lambda conn: progress.parked(conn, "one", "a", after=-1, rows=9))
@@ -244,7 +244,7 @@ async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> Non
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
-    on = one_group.Running(database)
+    on = await one_group.on(database)
     given = webhook_pb2.WebhookEndpoint(url="https://example.com/")
     endpoint = definition.complete(given, plain_http=False, private=False)
     by = telling.By(actor="test", now_us=1)
@@ -288,7 +288,7 @@ async def test_one_event_is_found_among_many_given_up(
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
     monkeypatch.setattr(replay, "RETRIED_MAX", 1)
-    on = one_group.Running(database)
+    on = await one_group.on(database)
 
     def give_up(conn: storage.Connection, last: str) -> list[int]:
         made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer()))
