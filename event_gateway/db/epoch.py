@@ -26,7 +26,11 @@ _MOVE = storage.Statement(
     "update consumer set floor = :floor, runs = :runs, generation = generation + 1, "
     "change_count = change_count + 1 where tenant_id = :tenant_id and name = :name"
 )
-_FORGET_RETRIES = storage.Statement("delete from consumer_retry where position > :head")
+# Of lost events: other ones take their positions.
+_FORGET = tuple(
+    storage.Statement(f"delete from {table} where position > :head")
+    for table in ("consumer_retry", "consumer_parked", "webhook_delivery", "webhook_attempt")
+)
 
 
 def begin(conn: storage.Connection, fresh: int) -> int:
@@ -63,7 +67,8 @@ def _begin(
 ) -> int:
     epoch = fresh if fresh != current else fresh ^ 1
     conn.run(_BEGIN, {"epoch": epoch})
-    conn.run(_FORGET_RETRIES, {"head": head})
+    for forget in _FORGET:
+        conn.run(forget, {"head": head})
     for tenant_id, name, floor, runs in places:
         kept = place.decode(floor, bytes(runs))
         if floor > head or any(upto > head for _, upto in kept.runs):

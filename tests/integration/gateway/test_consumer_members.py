@@ -16,13 +16,14 @@ from event_gateway.consumers import (
     machine,
     member,
     policy,
+    records,
     saving,
     source,
     supplying,
     unsettled,
 )
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.db import consumers, epoch, read, retain
+from event_gateway.db import consumers, epoch, progress, read, retain, webhook_log
 from servicekit import errors, logs, storage
 from tests.integration.gateway import harness, one_group
 
@@ -287,3 +288,59 @@ async def test_an_old_window_moves_no_consumer_of_a_new_log(on: one_group.Runnin
     assert await floor() <= 1
     running.leave(joined)
     await running.close()
+
+
+async def test_a_lost_parked_event_hides_no_new_one(on: one_group.Running) -> None:
+    """What was parked of events that the log has lost is forgotten with them: an event that takes
+    the position of one is parked itself, and the new log's entity is not held up by the old one.
+    """
+    await on.publish("p1", "p2", "p3")
+    running = await on.start()
+    joined = one_group.join(running)
+
+    def park(wanted: str) -> bool:
+        for each in one_group.taken(joined):
+            verdict = policy.Verdict.PARK if each.event.entity_id == wanted else policy.Verdict.ACK
+            running.settle(each.lease, verdict, reason=each.event.entity_id)
+        return not running.outstanding
+
+    await harness.until(lambda: running.outstanding == 3)
+    await harness.until(lambda: park("p2"))
+    await running.durable()
+    running.leave(joined)
+    await running.close()
+
+    def lose(conn: storage.Connection) -> records.Known:
+        for statement in _LOSE_TWO:
+            conn.run(statement)
+        assert epoch.begin_if_lost(conn, 7, epoch=read.state(conn).epoch, head=3)
+        return progress.known(conn, "one", "a")
+
+    known = await on.database.write(lose)
+    assert (known.parked, known.blocked_keys) == (0, set())
+
+
+async def test_a_lost_delivery_names_no_new_event(on: one_group.Running) -> None:
+    """What was sent to a webhook endpoint of an event that the log has lost is not told of the
+    event that takes its position.
+    """
+    attempt = webhook_log.Attempt(
+        number=0, sent_us=1, elapsed_us=1, status=500, problem="", excerpt=""
+    )
+
+    def record(conn: storage.Connection, event_id: str) -> None:
+        sent = webhook_log.Delivery(
+            position=2, event_id=event_id, event_type="a.b", state=1, next_us=0
+        )
+        webhook_log.record(conn, "whe_1", sent, attempt, redacted=False, now_us=1)
+
+    def lose(conn: storage.Connection) -> list[webhook_log.Delivery]:
+        record(conn, "lost")
+        for statement in _LOSE_TWO:
+            conn.run(statement)
+        assert epoch.begin_if_lost(conn, 7, epoch=read.state(conn).epoch, head=3)
+        record(conn, "new")
+        return webhook_log.deliveries(conn, "whe_1", state=0, event_id="", before=9, rows=9)
+
+    (found,) = await on.database.write(lose)
+    assert (found.event_id, len(found.attempts)) == ("new", 1)
