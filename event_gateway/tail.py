@@ -107,7 +107,7 @@ class Tail:
         before = log.head
         state = await self._database.read(read.state)
         if state.epoch != self._epoch or state.head < before:
-            advice = await self._begin_epoch(before) if state.epoch == self._epoch else ""
+            advice = await self._begin_epoch(state.head) if state.epoch == self._epoch else ""
             raise LogReplaced(
                 f"the log was at {before} in epoch {self._epoch:08x} and is at {state.head} "
                 f"in epoch {state.epoch:08x}: it was restored or rebuilt{advice}"
@@ -141,16 +141,17 @@ class Tail:
         if log.head > before:
             self._on_growth()
 
-    async def _begin_epoch(self, before: int) -> str:
+    async def _begin_epoch(self, head: int) -> str:
         """Tells readers and producers that the log lost events; returns what to say of it.
 
         Without a new epoch, readers that were further would miss what takes the lost places.
+
+        Raises:
+            storage.StorageError: Nothing has begun. This process must not end before: who starts
+                anew does not know what the log had.
         """
         fresh = secrets.randbits(32)
-        try:
-            begun = await self._database.write(
-                lambda conn: epochs.begin_if_lost(conn, fresh, epoch=self._epoch, head=before)
-            )
-        except storage.StorageError as failure:
-            return f"; stop all gateways and run `python -m event_gateway new-epoch` ({failure})"
+        begun = await self._database.write(
+            lambda conn: epochs.begin_if_lost(conn, fresh, epoch=self._epoch, head=head)
+        )
         return f"; epoch {fresh:08x} has begun" if begun else ""

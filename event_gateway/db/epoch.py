@@ -40,12 +40,15 @@ def begin(conn: storage.Connection, fresh: int) -> int:
 
 
 def begin_if_lost(conn: storage.Connection, fresh: int, *, epoch: int, head: int) -> bool:
-    """Begins an epoch if the log is still the one of *epoch* and does not reach *head*."""
+    """Begins an epoch if the log is still the one of *epoch*, which was seen to go back to *head*.
+
+    Others may have appended since: what was settled above *head* may be what was lost.
+    """
     places = _places(conn)
     current, reached = _log(conn)
-    if current != epoch or reached >= head:
+    if current != epoch:
         return False
-    _begin(conn, fresh, places, current, reached)
+    _begin(conn, fresh, places, current, min(head, reached))
     return True
 
 

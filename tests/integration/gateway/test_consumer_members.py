@@ -266,7 +266,7 @@ async def test_an_old_window_moves_no_consumer_of_a_new_log(on: one_group.Runnin
     def lose(conn: storage.Connection) -> bool:
         for statement in _LOSE_TWO:
             conn.run(statement)
-        return epoch.begin_if_lost(conn, 7, epoch=read.state(conn).epoch, head=3)
+        return epoch.begin_if_lost(conn, 7, epoch=read.state(conn).epoch, head=1)
 
     async def floor() -> int:
         stored = await on.database.read(lambda conn: consumers.get(conn, "one", "a"))
@@ -313,7 +313,7 @@ async def test_a_lost_parked_event_hides_no_new_one(on: one_group.Running) -> No
     def lose(conn: storage.Connection) -> records.Known:
         for statement in _LOSE_TWO:
             conn.run(statement)
-        assert epoch.begin_if_lost(conn, 7, epoch=read.state(conn).epoch, head=3)
+        assert epoch.begin_if_lost(conn, 7, epoch=read.state(conn).epoch, head=1)
         return progress.known(conn, "one", "a")
 
     known = await on.database.write(lose)
@@ -338,7 +338,7 @@ async def test_a_lost_delivery_names_no_new_event(on: one_group.Running) -> None
         record(conn, "lost")
         for statement in _LOSE_TWO:
             conn.run(statement)
-        assert epoch.begin_if_lost(conn, 7, epoch=read.state(conn).epoch, head=3)
+        assert epoch.begin_if_lost(conn, 7, epoch=read.state(conn).epoch, head=1)
         record(conn, "new")
         return webhook_log.deliveries(conn, "whe_1", state=0, event_id="", before=9, rows=9)
 

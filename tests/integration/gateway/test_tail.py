@@ -11,10 +11,15 @@ from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from event_gateway import appender, cursor, gateway, hub, places, problems, tail, window
 from event_gateway.api import ingest, queries, stream
-from event_gateway.db import append, read, retain
+from event_gateway.db import append, consumers, read, retain
 from servicekit import auth, clock, errors, metrics, rpc, storage
 from tests.integration.gateway import harness
 
+_LOSE = (
+    storage.Statement("delete from event_log where position > :upto"),
+    storage.Statement("delete from event_key where position > :upto"),
+    storage.Statement("update log_head set head = :upto"),
+)
 READER = auth.Principal(tenant_id="one", scopes=frozenset({"events:read"}), key_id="key")
 
 
@@ -293,3 +298,62 @@ async def test_who_begins_with_the_oldest_event_never_comes_too_late(
     with pytest.raises(errors.RpcError) as refused:
         await replica.query(after_cursor=first.cursor)
     assert refused.value.reason == problems.EXPIRED
+
+
+async def lose(replica: Replica, upto: int) -> None:
+    """Takes what lies behind *upto* from the log, as a failover does."""
+
+    def cut(conn: storage.Connection) -> None:
+        for statement in _LOSE:
+            conn.run(statement, {"upto": upto})
+
+    await replica.database.write(cut)
+
+
+async def test_lost_places_that_were_taken_already_begin_an_epoch_too(replica: Replica) -> None:
+    """A gateway that saw the log go back begins a new epoch also if another one has filled the
+    lost places before it could, and consumers go back to where the log was.
+    """
+    await replica.append(3)
+
+    def begin(conn: storage.Connection) -> None:
+        made = {"kind": "consumer", "definition": b"", "floor": 3, "idle_expiry_us": 0}
+        consumers.create(conn, "one", "a", now_us=1, **made)  # type: ignore[arg-type]
+
+    await replica.database.write(begin)
+    before = await replica.database.read(read.state)
+    await lose(replica, 1)
+    replica.held.go.clear()
+    refreshing = asyncio.create_task(replica.tail.refresh())
+    await harness.until(lambda: replica.held.reads == 1)
+    await replica.others_append(4)
+    replica.held.go.set()
+    with pytest.raises(tail.LogReplaced):
+        await refreshing
+    after = await replica.database.read(read.state)
+    assert after.epoch != before.epoch
+    stored = await replica.database.read(lambda conn: consumers.get(conn, "one", "a"))
+    assert stored is not None
+    assert stored.floor == 1
+
+
+async def test_an_epoch_that_can_not_begin_yet_is_tried_again(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the database can't be written to right after a failover the gateway does not end, as
+    it would go on in the same epoch then: it tries again.
+    """
+    await replica.append(3)
+    before = await replica.database.read(read.state)
+    await lose(replica, 1)
+
+    async def write(_: Any) -> None:
+        raise storage.StorageUnavailable("read-only")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(replica.held, "write", write)
+        with pytest.raises(storage.StorageUnavailable):
+            await replica.tail.refresh()
+    with pytest.raises(tail.LogReplaced):
+        await replica.tail.refresh()
+    assert (await replica.database.read(read.state)).epoch != before.epoch
