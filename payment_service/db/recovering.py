@@ -88,6 +88,11 @@ class Entity(NamedTuple):
     id: str
 
 
+def counts(kind: str) -> bool:
+    """Whether core numbers the events of entities of that kind, and nobody else does."""
+    return kind in _ROWS
+
+
 class Waiting(NamedTuple):
     """An event that no log has taken yet."""
 

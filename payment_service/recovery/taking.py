@@ -86,8 +86,9 @@ def text(found: following.Following) -> str:
     """Returns what an operator has to know of a recovery, without an end of line."""
     tally = found.tally
     lines = [
-        f"events: {tally.events}, of those read from {_moment(tally.oldest_us)} on",
-        f"the newest in the log: of {_moment(tally.newest_us)}",
+        f"events: {tally.events}",
+        f"the oldest that was read: {_moment(tally.oldest_us)}",
+        f"the newest in the log: {_moment(tally.newest_us)}",
         f"payments: {len(tally.payments)}, customers: {len(tally.customers)}",
         f"of what providers keep and bill: {len(tally.mirrors)}",
     ]
@@ -104,7 +105,7 @@ def text(found: following.Following) -> str:
 
 
 def _moment(us: int) -> str:
-    return snapshots.timestamp(us).ToJsonString()
+    return snapshots.timestamp(us).ToJsonString() if us else "none"
 
 
 def _lists(tally: counting.Tally) -> Iterable[tuple[str, Iterable[str]]]:

@@ -34,11 +34,25 @@ from payment_service.usecases.bindings import default_providers
 from servicekit import storage
 
 _EVENTS = {
-    kind.DESCRIPTOR.full_name: kind
-    for kind in (payment_events_pb2.PaymentEvent, payment_events_pb2.CustomerEvent)
+    kind.DESCRIPTOR.full_name: (kind, entity_type)
+    for kind, entity_type in (
+        (payment_events_pb2.PaymentEvent, "payment"),
+        (payment_events_pb2.CustomerEvent, "customer"),
+    )
 }
-# Told once, of what has a fresh id; nothing follows that could be refused.
-_ALONE = frozenset({"webhook"})
+
+
+def is_of_core(event: event_pb2.Event) -> bool:
+    """Whether an event is one of this service's own, of something that can be taken back.
+
+    Keys of tenants' services may name any source and schema; what they can't is number the events
+    of core's entities, which the gateway refuses.
+    """
+    return (
+        event.source == events_.SOURCE
+        and event.entity_version > 0
+        and recovering.counts(event.entity_type)
+    )
 
 
 def write(
@@ -53,7 +67,7 @@ def write(
 
     Args:
         conn: The transaction.
-        events: In the order of the log.
+        events: Of core, in the order of the log.
         epoch: Of the log.
         now_us: The time of the changes.
         timeout_us: How long an attempt at a provider may be under way.
@@ -104,7 +118,7 @@ class _Page:
             is_written = here is not None and self._take_other(event, entity)
             if here is None and entity.kind == "api_key":
                 self.tally.dead[entity.id] = None
-            elif here is None and entity.kind not in _ALONE:
+            elif here is None:
                 self.tally.missing[f"{entity.kind} {event.entity_id}"] = None
         self._claim(event, payload)
         if not is_written:
@@ -331,10 +345,10 @@ def _entity(event: event_pb2.Event) -> recovering.Entity:
 
 def _payload(event: event_pb2.Event) -> Message | None:
     """Returns what an event tells, if it is one that is taken in whole and is not erased."""
-    kind = _EVENTS.get(event.data_schema)
+    kind, entity_type = _EVENTS.get(event.data_schema, (None, ""))
     if event.data_schema in mirrors.PAYLOADS:
-        kind = mirrors.PAYLOADS[event.data_schema][0]
-    if kind is None or event.redacted:
+        kind, entity_type = mirrors.PAYLOADS[event.data_schema]
+    if kind is None or event.entity_type != entity_type or event.redacted:
         return None
     return kind.FromString(event.data)
 

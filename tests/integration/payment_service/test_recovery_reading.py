@@ -125,6 +125,28 @@ async def test_a_moment_shortens_what_is_read(ctx: Any, log: tuple[Log, str]) ->
     assert 0 < tally.oldest_us <= tally.newest_us
 
 
+@pytest.mark.parametrize("forged", [{"entity_type": "order"}, {"entity_version": 0}])
+async def test_what_a_tenants_key_published_is_not_believed(
+    ctx: Any, log: tuple[Log, str], forged: dict[str, Any]
+) -> None:
+    """Keys of services may publish what looks like a payment's event, but number no payment's
+    events: such a payment is not made, and its money never returned.
+    """
+    served, endpoint = log
+    sold = build.Story(model.Kind.SALE).confirm().then(O.SUCCEEDED)
+    await keys.Keys(ctx).create(tenant_id="default", scopes=("admin",), name="of the tenant")
+    served.events += told(sold, "default", ctx.clock.now_us())
+    for each in served.events:
+        each.MergeFrom(event_pb2.Event(type="order.paid"))
+        for name, value in forged.items():
+            setattr(each, name, value)
+
+    tally = (await recover(ctx, endpoint)).tally
+
+    assert await ctx.db.read(lambda conn: payments.load(conn, "default", sold.payment.id)) is None
+    assert (tally.events, tally.payments, tally.missing) == (0, {}, {})
+
+
 async def test_a_relay_of_its_own_is_in_the_way(
     ctx: Any, log: tuple[Log, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
