@@ -106,12 +106,7 @@ class Tail:
         log = self._window
         before = log.head
         state = await self._database.read(read.state)
-        if state.epoch != self._epoch or state.head < before:
-            advice = await self._begin_epoch(state.head) if state.epoch == self._epoch else ""
-            raise LogReplaced(
-                f"the log was at {before} in epoch {self._epoch:08x} and is at {state.head} "
-                f"in epoch {state.epoch:08x}: it was restored or rebuilt{advice}"
-            )
+        await self._check(state, before)
         if state.head - log.head > _FILL_MAX or state.erasures != self._erasures:
             # A larger hole is not worth filling; and what was erased in storage must not
             # live on in memory.
@@ -132,6 +127,7 @@ class Tail:
                     bytes_max=_PAGE_BYTES,
                 )
             )
+            await self._check(page.state, state.head)
             if page.state.oldest > after:
                 # Some were deleted before they were seen, which readers learn from storage.
                 log.reset(max(state.head, log.head))
@@ -140,6 +136,16 @@ class Tail:
         log.head_us = max(log.head_us, state.head_append_us)
         if log.head > before:
             self._on_growth()
+
+    async def _check(self, state: read.State, before: int) -> None:
+        """Ends the process if the log, which was at *before*, is not the same any more."""
+        if state.epoch == self._epoch and state.head >= before:
+            return
+        advice = await self._begin_epoch(state.head) if state.epoch == self._epoch else ""
+        raise LogReplaced(
+            f"the log was at {before} in epoch {self._epoch:08x} and is at {state.head} "
+            f"in epoch {state.epoch:08x}: it was restored or rebuilt{advice}"
+        )
 
     async def _begin_epoch(self, head: int) -> str:
         """Tells readers and producers that the log lost events; returns what to say of it.

@@ -357,3 +357,19 @@ async def test_an_epoch_that_can_not_begin_yet_is_tried_again(
     with pytest.raises(tail.LogReplaced):
         await replica.tail.refresh()
     assert (await replica.database.read(read.state)).epoch != before.epoch
+
+
+async def test_a_log_that_goes_back_while_it_is_read(replica: Replica) -> None:
+    """What was there when a gateway began to read on, and is lost before it has read it, is
+    noticed: it does not wait for it for ever.
+    """
+    await replica.append(1)
+    await replica.others_append(3)
+    replica.held.go.clear()
+    refreshing = asyncio.create_task(replica.tail.refresh())
+    await harness.until(lambda: replica.held.reads == 1)
+    await lose(replica, 2)
+    replica.held.go.set()
+    with pytest.raises(tail.LogReplaced):
+        async with asyncio.timeout(harness.TIMEOUT_S):
+            await refreshing

@@ -152,7 +152,8 @@ async def test_a_relay_of_its_own_is_in_the_way(
 ) -> None:
     """A relay on the same machine, with the same settings, is told from this process."""
     monkeypatch.setattr(taking, "LEASE_WAIT_S", 0.0)
-    held = {"name": daemon.LEASE_NAME, "owner": "host:1", "length_us": 60_000_000}
-    assert await ctx.db.write(lambda conn: leases.take(conn, **held))
+    assert await ctx.db.write(
+        lambda conn: leases.take(conn, name=daemon.LEASE_NAME, owner="host:1", length_us=60_000_000)
+    )
     with pytest.raises(taking.InUse):
         await recover(ctx, log[1])
