@@ -5,6 +5,7 @@ it. Called by `writing`. Pure. Secrets are in no event; the provider is asked fo
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -49,12 +50,17 @@ _TIMES = {
     "open_us": ("open_time",),
 }
 _AMOUNTS = {"amount_minor": "amount", "amount_due_minor": "amount_due"}
+# In no snapshot: whose a method is and since when the default, ids at the provider beside its own.
+_UNTOLD = ("user_id", "provider_payment_id", "provider_invoice_id", "default_us")
 # Marked sensitive: what is here stays.
 _SECRETS = ("redirect_url", "client_secret", "pdf_url", "hosted_url", "publishable_key")
 
 
-def entity(told: Any, tenant_id: str, here: Any) -> Any:
-    """Returns the entity of a snapshot; what no event tells stays as it is *here*, or is empty."""
+def entity(told: Any, tenant_id: str, here: Any, *, user_id: str) -> Any:
+    """Returns the entity of a snapshot; what no event tells stays as it is *here*, or is empty.
+
+    *user_id* is that of the event, which a snapshot need not hold.
+    """
     rules = kinds.BY_PREFIX[told.id.partition("_")[0]]
     known = told.DESCRIPTOR.fields_by_name
     values: dict[str, Any] = {"tenant_id": tenant_id}
@@ -83,10 +89,23 @@ def entity(told: Any, tenant_id: str, here: Any) -> Any:
         values["prices"] = [plans.Price(**_place(each)) for each in told.prices]
         values["withdrawn"] = values["state"] == plans.State.ARCHIVED
     made = pydantic.TypeAdapter(rules.entity).validate_python(values)
-    if here is None:
-        return made
-    kept = {name: getattr(here, name) for name in _SECRETS if getattr(here, name, "")}
-    return replace(made, revision=here.revision, **kept)
+    if here is not None:
+        kept = {name: getattr(here, name) for name in _SECRETS if getattr(here, name, "")}
+        made = replace(made, revision=here.revision, **kept)
+    return _untold(made, values, here, user_id)
+
+
+def _untold(made: Any, told: Mapping[str, Any], here: Any, user_id: str) -> Any:
+    """Fills in what snapshots leave out of an entity."""
+    names = [name for name in _UNTOLD if hasattr(made, name) and name not in told]
+    values = {name: getattr(here, name) for name in names} if here is not None else {}
+    if "user_id" in names:
+        values["user_id"] = user_id
+    if "default_us" in names:
+        # Who is told the default without a time would lose that with the next change of another.
+        since_us = values.get("default_us") or made.updated_us
+        values["default_us"] = since_us if made.is_default else 0
+    return replace(made, **values)
 
 
 def _us(told: Message, name: str) -> int:

@@ -1,8 +1,8 @@
 """Writing down events that the log holds and this database does not know, in their order.
 
-Owns what becomes of each of them. Called by `following`, a
-page of events to a transaction. Events that were made here since the back-up and that the log
-refuses, because it has others of the same versions, are moved behind those.
+Owns what becomes of each of them. Called by `following`, a page of events to a transaction.
+Events that were made here since the back-up and that the log refuses, because it has others of
+the same versions, are moved behind those.
 """
 
 from collections.abc import Sequence
@@ -255,7 +255,7 @@ class _Page:
             mirror_rows.fetch_at(conn, here, self._now_us)
             self.tally.older[f"{event.entity_type} {here.id}"] = None
             return True
-        after = mirrors.entity(told, tenant_id, here)
+        after = mirrors.entity(told, tenant_id, here, user_id=event.user_id)
         self.tally.mirrors[after.id] = None
         written = mirror_rows.INSERT if here is None else mirror_rows.UPDATE
         # It is asked for at its provider: the events leave out what is secret.
@@ -289,7 +289,7 @@ class _Page:
             self.tally.revoked[entity.id] = None
         return True
 
-    def _set_cause(self, event: event_pb2.Event, operation_id: str, *, entity_id: str = "") -> None:
+    def _set_cause(self, event: event_pb2.Event, operation_id: str) -> None:
         recovering.set_cause(
             self._conn,
             event.entity_id,

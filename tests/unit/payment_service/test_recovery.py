@@ -6,10 +6,12 @@ from typing import cast
 import pytest
 
 from payment_service.domain import model
+from payment_service.domain.mirrors import payment_methods
 from payment_service.provider_client import pool
-from payment_service.recovery import rebuilding
+from payment_service.recovery import mirrors, rebuilding
 from payment_service.usecases import resending, snapshots
-from tests.unit.payment_service import build
+from payment_service.usecases.mirrors import telling
+from tests.unit.payment_service import build, mirrored
 
 O = build.O  # noqa: E741 - the tables read best with one letter per enum
 K = model.Kind
@@ -91,6 +93,36 @@ def test_every_field_of_a_snapshot_is_read_back() -> None:
     assert {field.name for field, _ in told.ListFields()} | {"available_actions"} == names
     read = rebuilding.payment(told, "default", None, timeout_us=TIMEOUT_US)
     assert replace(read, operations=()) == replace(payment, operations=())
+
+
+@pytest.mark.parametrize("here", [None, 70])
+def test_a_default_payment_method_stays_the_default(here: int | None) -> None:
+    """The log tells that it is one, not since when: without that, the next change of another
+    method of the customer would take it away.
+    """
+    method = replace(
+        mirrored.METHOD,
+        state=payment_methods.State.ACTIVE,
+        user_id="user-1",
+        is_default=True,
+        default_us=70,
+        updated_us=90,
+    )
+    stored = replace(method, is_default=False, default_us=here) if here else None
+    told = telling.payment_method(method)
+    read = mirrors.entity(told, "t", stored, user_id="user-1")
+    assert read == replace(method, default_us=here or 90)
+    assert payment_methods.elect([read]) == []
+    told.is_default = False
+    assert mirrors.entity(told, "t", stored, user_id="user-1").default_us == 0
+
+
+def test_what_no_event_tells_of_an_invoice_stays() -> None:
+    """Which payment of the provider's it is paid by, if that is stored."""
+    stored = replace(mirrored.INVOICE, provider_payment_id="ch_1", pdf_url="there", revision=4)
+    after = replace(mirrored.INVOICE, number="A-1")
+    read = mirrors.entity(telling.invoice(after), "t", stored, user_id="")
+    assert read == replace(stored, number="A-1")
 
 
 def test_both_sides_are_added_up() -> None:
