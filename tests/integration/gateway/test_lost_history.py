@@ -133,7 +133,9 @@ async def test_a_log_replaced_under_a_running_gateway_ends_it(new_postgres_datab
         for _ in range(3):
             with pytest.raises(grpc.RpcError) as refused:
                 await client.publish(event("one"))
-            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+            # Or the process ends while it is asked.
+            ended = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+            assert refused.value.code() in ended
         assert await asyncio.to_thread(gateway.ended) == 1
         assert "it was restored or rebuilt; epoch" in gateway.log()
         gateway.start()
