@@ -6,7 +6,7 @@ import tempfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.audit_log import logs
+from tests.integration.audit_log import logs
 
 
 def test_a_change_anywhere_is_found() -> None:

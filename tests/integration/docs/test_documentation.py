@@ -3,6 +3,7 @@
 Of every page, what it names must exist, and what it lists must be complete.
 """
 
+import functools
 import json
 import pathlib
 import re
@@ -66,7 +67,7 @@ def test_every_command_on_a_page_exists(page: pathlib.Path) -> None:
     """No page names a command or an option that payctl has not."""
     if page.name == "CHANGELOG.md":
         return
-    root = main.get_command(commands.app)
+    root = _payctl()
     wrong = [
         (text, problem)
         for code in [*FENCED.findall(page.read_text()), *CODE.findall(page.read_text())]
@@ -86,7 +87,7 @@ def test_every_argument_and_option_says_what_it_is() -> None:
             found += silent(child, f"{path} {name}")
         return found
 
-    assert silent(main.get_command(commands.app), "payctl") == []
+    assert silent(_payctl(), "payctl") == []
 
 
 def test_every_name_on_a_page_exists() -> None:
@@ -154,6 +155,11 @@ def test_the_catalogue_has_every_type_of_event_and_no_other() -> None:
 
 def _parts(name: str) -> list[int]:
     return [0, *(at + 1 for at, letter in enumerate(name) if letter == "_")]
+
+
+@functools.cache
+def _payctl() -> Any:
+    return main.get_command(commands.app)
 
 
 def _problem(command: Any, text: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from subscribers.audit_log import __main__ as command
 from subscribers.audit_log import entries, verifying, writing
-from tests.unit.audit_log import logs
+from tests.integration.audit_log import logs
 
 
 def test_each_event_once_whatever_comes_again(tmp_path: pathlib.Path) -> None:

@@ -15,7 +15,7 @@ from payhub.payments.v1 import payment_service_pb2
 from deploy import check_compose
 from payment_service.domain import model, outcomes, webhooks
 from payment_service.provider_client import loading
-from tests.unit.deploy import exposed
+from tests.integration.deploy import exposed
 
 ROOT = check_compose.ROOT
 MONITORING = ROOT / "deploy" / "monitoring"
