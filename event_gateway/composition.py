@@ -278,6 +278,7 @@ def _consumer_api(log: Log, forward: forwarding.Forwarder) -> server.Registrar:
     members = consuming.Consuming(
         log.running,
         forward,
+        catch_up=log.tail.catch_up,
         time=log.time,
         members_per_tenant_max=settings.streams_per_tenant_max,
     )

@@ -57,10 +57,13 @@ class Tail:
         self._on_change = on_change
         self._erasures = erasures
         self._wake = asyncio.Event()
+        # How often it was kicked, and how often before a read that has ended well began.
+        self._kicks = self._answered = 0
         self._running: asyncio.Task[None] | None = None
 
     def kick(self) -> None:
         """Says that storage may hold more than the window."""
+        self._kicks += 1
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -102,8 +105,19 @@ class Tail:
             await asyncio.wait({self._running})
         await self.refresh()
 
+    async def catch_up(self) -> None:
+        """Returns once the window has what `kick` spoke of before; at once if it has.
+
+        Raises:
+            LogReplaced: As `refresh`.
+            storage.StorageError: Likewise.
+        """
+        wanted = self._kicks
+        while self._answered < wanted:
+            await self.refresh()
+
     async def _refresh(self) -> None:
-        log = self._window
+        log, kicks = self._window, self._kicks
         before = log.head
         state = await self._database.read(read.state)
         await self._check(state, before)
@@ -134,6 +148,7 @@ class Tail:
                 break
             log.extend(after, page.entries, page.upto)
         log.head_us = max(log.head_us, state.head_append_us)
+        self._answered = kicks
         if log.head > before:
             self._on_growth()
 

@@ -6,7 +6,7 @@ operators ask for is in `event_gateway.api.consumer_admin`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -40,6 +40,7 @@ class Consuming:
     Args:
         running: The consumers of this process.
         forward: To the processes that run the others.
+        catch_up: Returns once the window has what this process knows to be in the log.
         time: For `server_time`.
         members_per_tenant_max: Most members whose keys belong to one tenant.
     """
@@ -49,9 +50,11 @@ class Consuming:
         running: groups.Groups,
         forward: forwarding.Forwarder,
         *,
+        catch_up: Callable[[], Awaitable[None]],
         time: clock.Clock,
         members_per_tenant_max: int,
     ) -> None:
+        self._catch_up = catch_up
         self._groups = running
         self._forward = forward
         self._time = time
@@ -108,6 +111,10 @@ class Consuming:
             return await self._elsewhere(found, "Fetch", request)
         tenants = definition.check_access(principal, found.message)
         self._check_limit(principal)
+        wait_us = request.wait.ToMicroseconds()
+        if not wait_us:
+            # What was published here is there, also behind an event that was not read yet.
+            await self._catch_up()
         events_max = request.max_events or BATCH_EVENTS_DEFAULT
         joined = found.join(
             request.member,
@@ -119,7 +126,7 @@ class Consuming:
         )
         joined.asked = True
         try:
-            ends_s = self._time.monotonic_s() + request.wait.ToMicroseconds() / 1e6
+            ends_s = self._time.monotonic_s() + wait_us / 1e6
             while True:
                 left_s = ends_s - self._time.monotonic_s()
                 await joined.wait(max(left_s, _ASKED_S) if joined.asked else left_s)

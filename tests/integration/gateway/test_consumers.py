@@ -319,6 +319,23 @@ async def test_fetch_and_settle(gateway: harness.Gateway, tenant: str) -> None:
     assert (await consuming.status(client)).backlog == 0
 
 
+async def test_what_was_published_here_is_there(gateway: harness.Gateway, tenant: str) -> None:
+    """A Fetch that does not wait has what was published before through the same gateway, whatever
+    that itself put into the log in between.
+    """
+    client = gateway.tenant(tenant)
+    name = await consuming.make(client, ordering="ORDERING_NONE")
+    for count in range(1, 21):
+        made = event(tenant)
+        fields = {"name": name, "max_deliveries": count}
+        await client.ask(
+            "UpdateConsumer", consumer=fields, update_mask={"paths": ["max_deliveries"]}
+        )
+        await client.publish(made)
+        found = (await client.ask("Fetch", consumer=name, member="m")).deliveries
+        assert [one.event.id for one in found] == [made.id]
+
+
 async def test_over_retention(tmp_path: Any) -> None:
     """History that retention deleted before a consumer had read it leaves a marker among the
     parked events; one that keeps up loses nothing, and parked events keep what they say.

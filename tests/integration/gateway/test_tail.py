@@ -228,6 +228,28 @@ async def test_a_notice_during_a_read_is_not_lost(
     await asyncio.gather(reading, following)
 
 
+async def test_what_is_known_to_be_missing_can_be_waited_for(replica: Replica) -> None:
+    """Who wants what this gateway was told of waits for a read that began after that, and for none
+    if there is nothing.
+    """
+    await replica.append(1)
+    await replica.tail.catch_up()
+    assert replica.held.reads == 0
+    replica.held.go.clear()
+    too_early = asyncio.create_task(replica.tail.refresh())
+    await harness.until(lambda: replica.held.reads == 1)
+    await replica.others_append(1)
+    await replica.append(1)
+    assert replica.window.head == 1
+    waiting = [asyncio.create_task(replica.tail.catch_up()) for _ in range(2)]
+    replica.held.go.set()
+    await asyncio.gather(too_early, *waiting)
+    assert replica.window.head == 3
+    assert replica.held.reads == 3
+    await replica.tail.catch_up()
+    assert replica.held.reads == 3
+
+
 async def test_a_stream_that_stops_has_all_that_was_there(replica: Replica) -> None:
     """Its end is the log's head at its beginning, also of what this gateway had not heard of."""
     await replica.append(1)
