@@ -6,7 +6,6 @@ inside one transaction each. What a running consumer writes down is in
 """
 
 import dataclasses
-import json
 
 from event_gateway.consumers import place
 from event_gateway.db import copies, read
@@ -165,11 +164,8 @@ _PARKED = storage.Statement(
 _PASSED_BY = storage.Statement(f"select count(*) from consumer where kind = '{PASSED_BY}'")
 _BACKLOG = storage.Statement(
     "select position, tenant_id, type, entity_type, entity_id from event_log "
-    "where tenant_id in (select value from json_each(:tenants)) and position > :after "
-    "order by position limit :rows",
-    postgresql="select position, tenant_id, type, entity_type, entity_id from event_log "
     "where tenant_id = any(cast(:tenants as text[])) and position > :after "
-    "order by position limit :rows",
+    "order by position limit :rows"
 )
 
 
@@ -371,9 +367,8 @@ def backlog(
     """Counts what matches behind a place and is not settled; looks at *rows_max* events."""
     log = read.state(conn)
     skipped = at.unsettled(log.oldest)
-    tenants = list(selection.tenants)
     params: dict[str, object] = {
-        "tenants": json.dumps(tenants) if conn.dialect == "sqlite" else tenants,
+        "tenants": storage.array(conn, selection.tenants),
         "after": at.floor,
         "rows": rows_max,
     }

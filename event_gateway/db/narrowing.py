@@ -4,7 +4,6 @@ Owns the conditions and the order of each way on either database, and how far on
 Called by `event_gateway.db.read`, which owns what is made of the rows. Never reads itself.
 """
 
-import json
 from collections.abc import Sequence
 
 from servicekit import storage
@@ -13,10 +12,8 @@ from servicekit import storage
 SPAN_MAX = 10_000
 
 _RANGE = "position > :after and position <= :upto"
-_ENTITIES = (
-    "entity_id in (select value from json_each(:entity_ids))",
-    "entity_id = any(cast(:entity_ids as text[]))",
-)
+_TENANTS = "tenant_id = any(cast(:tenants as text[]))"
+_ENTITIES = "entity_id = any(cast(:entity_ids as text[]))"
 # How the rows looked at are narrowed down, on SQLite and on PostgreSQL.
 _WHERE = {
     "all": (_RANGE, _RANGE),
@@ -27,14 +24,8 @@ _WHERE = {
         f"tenant_id = :tenant and {_RANGE}",
         "(tenant_id, position) > (:tenant, :after) and (tenant_id, position) <= (:tenant, :upto)",
     ),
-    "tenants": (
-        f"tenant_id in (select value from json_each(:tenants)) and {_RANGE}",
-        f"tenant_id = any(cast(:tenants as text[])) and {_RANGE}",
-    ),
-    "entities": (
-        f"tenant_id in (select value from json_each(:tenants)) and {_ENTITIES[0]} and {_RANGE}",
-        f"tenant_id = any(cast(:tenants as text[])) and {_ENTITIES[1]} and {_RANGE}",
-    ),
+    "tenants": (f"{_TENANTS} and {_RANGE}",) * 2,
+    "entities": (f"{_TENANTS} and {_ENTITIES} and {_RANGE}",) * 2,
 }
 
 
@@ -81,19 +72,14 @@ def choose(
         name = "all"
     elif entity_ids:
         name = "entities"
-        params["tenants"] = array(conn, tenants)
-        params["entity_ids"] = array(conn, entity_ids)
+        params["tenants"] = storage.array(conn, tenants)
+        params["entity_ids"] = storage.array(conn, entity_ids)
     elif len(tenants) == 1:
         name = "tenant"
         params["tenant"] = tenants[0]
     else:
         name = "tenants"
-        params["tenants"] = array(conn, tenants)
+        params["tenants"] = storage.array(conn, tenants)
         upto = min(upto, after + SPAN_MAX)
     params["upto"] = upto
     return name, params, upto
-
-
-def array(conn: storage.Connection, values: Sequence[str] | Sequence[int]) -> object:
-    """Returns *values* as one parameter: a JSON text on SQLite, an array on PostgreSQL."""
-    return json.dumps(values) if conn.dialect == "sqlite" else list(values)

@@ -8,7 +8,6 @@ API of consumers, inside one transaction each.
 import collections
 import dataclasses
 import enum
-import json
 from collections.abc import Collection, Iterable
 
 from event_gateway import splice
@@ -117,8 +116,7 @@ _PARKED_OLDEST = storage.Statement(
     f"select position, parked_us from consumer_parked where {_ONE} order by position limit :rows"
 )
 _PARKED_SOME = storage.Statement(
-    f"{_BARE} and position in (select value from json_each(:positions)) order by position",
-    postgresql=f"{_BARE} and position = any(cast(:positions as bigint[])) order by position",
+    f"{_BARE} and position = any(cast(:positions as bigint[])) order by position"
 )
 _PARKED_SINCE = storage.Statement(
     f"{_BARE} and parked_us >= :since_us and skipped = 0 order by position limit :rows"
@@ -237,7 +235,7 @@ def events(
     params = {
         "tenant_id": tenant_id,
         "name": name,
-        "positions": _array(conn, positions),
+        "positions": storage.array(conn, positions),
     }
     rows = conn.all(_EVENTS, params)
     return {row[0]: splice.chunk(bytes(row[1])) for row in rows if row[1] is not None}
@@ -269,7 +267,7 @@ def parked_at(
     conn: storage.Connection, tenant_id: str, name: str, positions: Collection[int]
 ) -> list[Parked]:
     """Returns those of *positions* that are parked, not what they say."""
-    params = {"tenant_id": tenant_id, "name": name, "positions": _array(conn, positions)}
+    params = {"tenant_id": tenant_id, "name": name, "positions": storage.array(conn, positions)}
     return [_parked(row) for row in conn.all(_PARKED_SOME, params)]
 
 
@@ -384,7 +382,3 @@ def _parked(row: storage.Row) -> Parked:
         blocked=bool(row[6]),
         skipped=row[7],
     )
-
-
-def _array(conn: storage.Connection, values: Collection[int]) -> object:
-    return json.dumps(list(values)) if conn.dialect == "sqlite" else list(values)

@@ -141,10 +141,7 @@ _JOINED = narrowing.statements(
     "as blob) from (select {rows})",
 )
 _EVENTS = storage.Statement(
-    "select position, event from event_log "
-    "where position in (select value from json_each(:positions))",
-    postgresql="select position, event from event_log "
-    "where position = any(cast(:positions as bigint[]))",
+    "select position, event from event_log where position = any(cast(:positions as bigint[]))"
 )
 _BY_ID = storage.Statement(
     "select e.position, e.event from event_key k join event_log e on e.position = k.position "
@@ -285,7 +282,7 @@ def joined(
 
 def events_at(conn: storage.Connection, positions: list[int]) -> dict[int, bytes]:
     """Returns the chunks of the events at *positions*; those no longer kept are missing."""
-    rows = conn.all(_EVENTS, {"positions": narrowing.array(conn, positions)})
+    rows = conn.all(_EVENTS, {"positions": storage.array(conn, positions)})
     return {row[0]: splice.chunk(row[1]) for row in rows}
 
 
@@ -335,7 +332,7 @@ def _events(conn: storage.Connection, rows: list[storage.Row]) -> list[storage.R
     """Returns positions and events for the facts in *rows*, in their order."""
     if not rows:
         return []
-    return sorted(conn.all(_EVENTS, {"positions": narrowing.array(conn, [row[0] for row in rows])}))
+    return sorted(conn.all(_EVENTS, {"positions": storage.array(conn, [row[0] for row in rows])}))
 
 
 def _entries(conn: storage.Connection, rows: list[storage.Row]) -> list[Entry]:

@@ -5,7 +5,6 @@ erasure and by what tidies up, inside one transaction each. Never decides what i
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 
 from event_gateway import splice
@@ -94,10 +93,7 @@ _DROP_ATTEMPTS = storage.Statement(
 _FORGET_EXCERPTS = storage.Statement(
     "update webhook_attempt set excerpt = '' where endpoint_id in "
     "(select endpoint_id from webhook_endpoint where tenant_id = :tenant_id) "
-    "and position in (select value from json_each(:positions)) and excerpt <> ''",
-    postgresql="update webhook_attempt set excerpt = '' where endpoint_id in "
-    "(select endpoint_id from webhook_endpoint where tenant_id = :tenant_id) "
-    "and position = any(cast(:positions as bigint[])) and excerpt <> ''",
+    "and position = any(cast(:positions as bigint[])) and excerpt <> ''"
 )
 
 
@@ -205,8 +201,7 @@ def forget_old(conn: storage.Connection, before_us: int) -> int:
 
 def forget_excerpts(conn: storage.Connection, tenant_id: str, positions: Sequence[int]) -> None:
     """Empties what endpoints answered to some events: receivers like to repeat what they got."""
-    listed = list(positions)
-    chosen = json.dumps(listed) if conn.dialect == "sqlite" else listed
+    chosen = storage.array(conn, positions)
     conn.run(_FORGET_EXCERPTS, {"tenant_id": tenant_id, "positions": chosen})
 
 

@@ -72,6 +72,12 @@ _INSERT_REPORT = storage.Statement(
     "insert into reports (id, tenant_id, entity_id, operation_id, outcome, detail, created_us) "
     "values (:id, :tenant_id, :entity_id, :operation_id, :outcome, :detail, :created_us)"
 )
+_DECIDING = storage.Statement(
+    f"select {', '.join(COLUMNS)} from operations where entity_id in (select entity_id "
+    "from operations where entity_id = any(cast(:entity_ids as text[])) "
+    "group by entity_id having min(state) <= 4 or count(*) >= :many)",
+    prepared=False,
+)
 _OPEN_COUNTS = storage.Statement(
     "select state, count(*) from operations where state <= 4 group by state"
 )
@@ -177,15 +183,11 @@ def deciding(
     """Returns the operations of those entities that have one which is open, or *many* of them:
     what is allowed follows from the entities alone for all others.
     """
-    values: dict[str, object] = {f"id_{n}": one for n, one in enumerate(entity_ids)}
-    text = (
-        f"select {', '.join(COLUMNS)} from operations where entity_id in (select entity_id "
-        f"from operations where entity_id in ({', '.join(f':{name}' for name in values)}) "
-        "group by entity_id having min(state) <= 4 or count(*) >= :many)"
-    )
-    raw = conn.query(text, {**values, "many": many}) if values else ()
+    if not entity_ids:
+        return {}
+    values = {"entity_ids": storage.array(conn, entity_ids), "many": many}
     found: dict[str, tuple[model.Operation, ...]] = {}
-    for one in rows.readable(raw, from_row, table="operations", id_at=0):
+    for one in rows.readable(conn.all(_DECIDING, values), from_row, table="operations", id_at=0):
         found[one.entity_id] = (*found.get(one.entity_id, ()), one)
     return found
 

@@ -131,22 +131,21 @@ def params(entry: Entry) -> storage.Params:
 
 # Sizes are summed before envelopes are read, so that a batch never takes more
 # memory than it may.
-_TAKE = """select o.id, o.event_id, o.tenant_id, o.entity_type, o.entity_id, o.entity_version,
+_TAKE_WAITING = storage.Statement(
+    """select o.id, o.event_id, o.tenant_id, o.entity_type, o.entity_id, o.entity_version,
       o.envelope
     from (
       select id, size, sum(size) over (order by id rows unbounded preceding) as total
       from (
         select id, length(envelope) as size from outbox
-        where log_epoch = '' and retry_us <= :now_us and {not_skipped}
+        where log_epoch = '' and retry_us <= :now_us
+          and id <> all(cast(:skipped as bigint[]))
         order by id limit :rows_max
       ) as first
     ) as sized
     join outbox o on o.id = sized.id
     where total <= :bytes_max or total = size
     order by o.id"""
-_TAKE_WAITING = storage.Statement(
-    _TAKE.format(not_skipped="id not in (select value from json_each(:skipped))"),
-    postgresql=_TAKE.format(not_skipped="id <> all(cast(:skipped as bigint[]))"),
 )
 _MARK = storage.Statement(
     """update outbox set log_epoch = :epoch, log_position = json_extract(m.value, '$[1]'),
@@ -193,8 +192,6 @@ _NOT_IN_LOG = tuple(
 )
 _UNMARK = storage.Statement(
     """update outbox set log_epoch = '', log_position = 0
-       where id in (select value from json_each(:ids)) and log_epoch <> ''""",
-    postgresql="""update outbox set log_epoch = '', log_position = 0
        where id = any(cast(:ids as bigint[])) and log_epoch <> ''""",
 )
 _NEXT_BY_AGE = storage.Statement(
@@ -252,10 +249,14 @@ def take(
     At most *rows_max* rows whose envelopes take at most *bytes_max* together; one that
     alone takes more comes alone.
     """
-    ids = json.dumps(skipped) if conn.dialect == "sqlite" else list(skipped)
     found = conn.all(
         _TAKE_WAITING,
-        {"now_us": now_us, "skipped": ids, "rows_max": rows_max, "bytes_max": bytes_max},
+        {
+            "now_us": now_us,
+            "skipped": storage.array(conn, skipped),
+            "rows_max": rows_max,
+            "bytes_max": bytes_max,
+        },
     )
     return [Waiting._make(row) for row in found]
 
@@ -303,7 +304,7 @@ def not_in_log(conn: storage.Connection, *, epoch: str, head: int, most: int) ->
 
 def unmark(conn: storage.Connection, ids: Sequence[int]) -> int:
     """Makes marked rows wait again; returns how many."""
-    return conn.run(_UNMARK, {"ids": json.dumps(ids) if conn.dialect == "sqlite" else list(ids)})
+    return conn.run(_UNMARK, {"ids": storage.array(conn, ids)})
 
 
 def next_by_age(conn: storage.Connection, *, after_id: int, most: int) -> tuple[int, int, int]:

@@ -5,7 +5,6 @@ an entity is, and moving events that nobody has taken yet behind those that the 
 Called inside its transactions. Never decides.
 """
 
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -56,9 +55,7 @@ _BEGIN = {
 }
 _KNOWN = storage.Statement(
     "select id, event_id, tenant_id, log_epoch from outbox "
-    "where event_id in (select value from json_each(:ids))",
-    postgresql="select id, event_id, tenant_id, log_epoch from outbox "
-    "where event_id = any(cast(:ids as text[]))",
+    "where event_id = any(cast(:ids as text[]))"
 )
 _WAITING = storage.Statement(
     "select id, envelope from outbox where log_epoch = '' "
@@ -104,8 +101,8 @@ def known(
     conn: storage.Connection, event_ids: Sequence[str]
 ) -> dict[tuple[str, str], tuple[int, bool]]:
     """Returns which events are here, by (tenant, id): their row, and whether it is marked."""
-    ids = json.dumps(list(event_ids)) if conn.dialect == "sqlite" else list(event_ids)
-    return {(row[2], row[1]): (row[0], row[3] != "") for row in conn.all(_KNOWN, {"ids": ids})}
+    found = conn.all(_KNOWN, {"ids": storage.array(conn, event_ids)})
+    return {(row[2], row[1]): (row[0], row[3] != "") for row in found}
 
 
 def version(conn: storage.Connection, entity: Entity) -> int | None:

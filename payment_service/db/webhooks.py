@@ -50,23 +50,17 @@ _DUE = (
 )
 _DUE_OF_ONE = (
     "(select {columns} from inbound_webhooks where provider = names.name and next_attempt_us > 0 "
-    "and next_attempt_us <= :now_us and {unheld} order by next_attempt_us limit :most{locked})"
+    "and next_attempt_us <= :now_us and id <> all(cast(:held as text[])) "
+    "order by next_attempt_us limit :most{locked})"
 )
 _CLAIM_DUE = storage.Statement(
     _DUE.format(
-        due="cross join inbound_webhooks as due where names.name not in (select value "
-        "from json_each(:busy)) and due.id in "
-        + _DUE_OF_ONE.format(
-            columns="id", unheld="id not in (select value from json_each(:held))", locked=""
-        )
+        due="cross join inbound_webhooks as due where names.name <> all(cast(:busy as text[])) "
+        "and due.id in " + _DUE_OF_ONE.format(columns="id", locked="")
     ),
     postgresql=_DUE.format(
         due="cross join lateral "
-        + _DUE_OF_ONE.format(
-            columns="id, next_attempt_us",
-            unheld="id <> all(cast(:held as text[]))",
-            locked=" for update skip locked",
-        )
+        + _DUE_OF_ONE.format(columns="id, next_attempt_us", locked=" for update skip locked")
         + " as due where names.name <> all(cast(:busy as text[]))"
     ),
 )
@@ -202,12 +196,11 @@ def claim_due(
     longer with each further one up to the ninth. What this version can't read loses no try,
     and is due again after *lease_us*.
     """
-    is_sqlite = conn.dialect == "sqlite"
     values = {
         "now_us": now_us,
         "lease_us": lease_us,
-        "busy": json.dumps(busy) if is_sqlite else list(busy),
-        "held": json.dumps(held) if is_sqlite else list(held),
+        "busy": storage.array(conn, busy),
+        "held": storage.array(conn, held),
         "most": most,
     }
     found = conn.all(_CLAIM_DUE, values)

@@ -6,6 +6,7 @@ or `db.read(fn)` with a plain function of a `Connection`. Never knows a table.
 """
 
 from servicekit.storage.agreed import shared_clock
+from servicekit.storage.arrays import array
 from servicekit.storage.database import (
     Connection,
     Database,
@@ -43,6 +44,7 @@ __all__ = [
     "StorageError",
     "StorageOverloaded",
     "StorageUnavailable",
+    "array",
     "check_migrated",
     "head_revision",
     "migrate",

@@ -8,6 +8,8 @@ import re
 
 # A colon that starts a parameter, not a cast (`::`) and not inside a word.
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+# Comparisons with a list, which SQLite takes as a JSON text.
+_IN_LIST = re.compile(r"(= any|<> all)\(cast\((:[a-z_]+) as [a-z]+\[\]\)\)")
 
 _NOW_US = {
     "sqlite": "cast((julianday('now') - 2440587.5) * 86400000000 as integer)",
@@ -42,6 +44,8 @@ class Statement:
         sql: Text with `:name` parameters. `{now_us}` stands for the database's own
             clock, epoch microseconds; `{if_first}` is a condition that holds if the first
             statement of a `run_all` with `first_decides` wrote a row.
+            `= any(cast(:name as text[]))` and `<> all(cast(:name as text[]))`, or with
+            another type, compare with a list that `storage.array` made a parameter.
         postgresql: Other text for PostgreSQL, where the dialects differ.
         prepared: False: PostgreSQL plans it anew for the values of each call, because the
             plan that is best for some of them is far too slow for others.
@@ -50,7 +54,8 @@ class Statement:
     __slots__ = ("_text", "postgresql", "sqlite")
 
     def __init__(self, sql: str, *, postgresql: str | None = None, prepared: bool = True) -> None:
-        self.sqlite = sql.replace("{now_us}", _NOW_US["sqlite"]).replace("{if_first}", "1")
+        in_sqlite = _IN_LIST.sub(_in_json, sql)
+        self.sqlite = in_sqlite.replace("{now_us}", _NOW_US["sqlite"]).replace("{if_first}", "1")
         self._text = (postgresql or sql).replace("{now_us}", _NOW_US["postgresql"])
         self.postgresql = Native(self._text.replace("{if_first}", "true"), prepared=prepared)
 
@@ -60,3 +65,7 @@ class Statement:
 
     def __repr__(self) -> str:
         return f"Statement({' '.join(self.sqlite.split())[:80]!r})"
+
+
+def _in_json(match: re.Match[str]) -> str:
+    return f"{'in' if match[1] == '= any' else 'not in'} (select value from json_each({match[2]}))"

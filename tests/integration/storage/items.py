@@ -9,6 +9,10 @@ CREATE = "create table item (id text primary key, amount bigint not null check (
 INSERT = storage.Statement("insert into item (id, amount) values (:id, :amount)")
 SELECT = storage.Statement("select amount from item where id = :id")
 IDS = storage.Statement("select id from item order by id")
+AMONG = storage.Statement(
+    "select id from item where amount = any(cast(:amounts as bigint[])) "
+    "and id <> all(cast(:ids as text[])) order by id"
+)
 COUNT = storage.Statement("select count(*) from item")
 TAKE = storage.Statement("update item set amount = amount - :by where id = :id and amount >= :by")
 NOW = storage.Statement("select {now_us}")

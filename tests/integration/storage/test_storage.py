@@ -5,7 +5,7 @@ import pathlib
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Collection
 from typing import Any
 
 import pytest
@@ -44,6 +44,27 @@ async def test_rows_that_are_taken_one_by_one_outlive_other_statements(
         return seen
 
     assert await db.read(look) == ["a", "b", "c"]
+
+
+async def test_a_list_is_one_parameter(db: storage.Database) -> None:
+    """A statement compares with every element of a list, whatever it holds and however long."""
+    odd = """e'"],\\}ü"""
+    for key, amount in (("a", 1), ("b", 2), ("c", 3), (odd, 2**53 + 1)):
+        params = {"id": key, "amount": amount}
+        await db.write(lambda conn, params=params: conn.run(items.INSERT, params))  # type: ignore[misc]
+
+    async def among(amounts: Collection[int], ids: Collection[str]) -> list[str]:
+        def read(conn: storage.Connection) -> list[storage.Row]:
+            lists = {"amounts": storage.array(conn, amounts), "ids": storage.array(conn, ids)}
+            return conn.all(items.AMONG, lists)
+
+        return [row[0] for row in await db.read(read)]
+
+    assert await among([], []) == []
+    assert await among((1, 2), ()) == ["a", "b"]
+    assert await among({3: None}, ["b", odd]) == ["c"]
+    assert await among(range(2**53 - 1000, 2**53 + 1000), {"a"}) == [odd]
+    assert await among([2**53 + 1], [odd]) == []
 
 
 async def test_an_exception_rolls_back_its_caller_only(db: storage.Database) -> None:
