@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from google.protobuf import duration_pb2
 from payhub.plugin.v1 import capability_pb2, manifest_pb2, plugin_service_pb2_grpc
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
@@ -86,10 +85,12 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
                 status.enabled = False
                 reason = sanitizer.without(errors.whole(plugin.disabled[capability]), hidden)
                 status.disabled_reason = reason or "no reason is given"
-        if plugin.upstream_idempotency_retention_s:
-            retention = duration_pb2.Duration()
-            retention.FromMicroseconds(round(plugin.upstream_idempotency_retention_s * 1e6))
-            response.upstream_idempotency_retention.CopyFrom(retention)
+        for field, seconds in (
+            (response.upstream_idempotency_retention, plugin.upstream_idempotency_retention_s),
+            (response.upstream_request_max, plugin.upstream_request_max_s),
+        ):
+            if seconds:
+                field.FromMicroseconds(round(seconds * 1e6))
         return response
 
     async def GetConfigSchema(  # noqa: D102

@@ -133,9 +133,9 @@ class Provider(
     max_concurrent_calls: int = 1000
     upstream_idempotency_retention_s: float = 0.0
     upstream_request_max_s: float = 0.0
-    """Longest one of its requests may be under way upstream, seconds. So long after the newest
-    attempt's `not_after` a look-up's NotFound is LookupInconclusive: another instance may be
-    sending yet what upstream does not have."""
+    """Longest one of its requests may be under way upstream, seconds, at most 86,400. So long
+    after the newest attempt's `not_after` a look-up's NotFound is LookupInconclusive: another
+    instance may be sending yet what upstream does not have; and nobody ends the doubt by hand."""
 
     name: ClassVar[str] = ""
     """For people, at most 128 characters; so are `description` (1,024) and `author` (256)."""

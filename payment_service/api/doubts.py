@@ -33,7 +33,7 @@ class DoubtServicer(doubt_service_pb2_grpc.DoubtServiceServicer):
             after_id=after_id,
         )
         found = await self._cases.list_oldest_first(wanted, reading.page_size(request) + 1)
-        shown, token = reading.page(request, found, _message)
+        shown, token = reading.page(request, found, self._message)
         return pb.ListDoubtsResponse(doubts=shown, next_page_token=token)
 
     async def SettleDoubt(
@@ -50,25 +50,24 @@ class DoubtServicer(doubt_service_pb2_grpc.DoubtServiceServicer):
         )
         return pb.SettleDoubtResponse(payment=snapshots.payment(payment))
 
-
-def _message(operation: model.Operation) -> pb.Doubt:
-    message = pb.Doubt(
-        operation_id=operation.id,
-        tenant_id=operation.tenant_id,
-        entity_id=operation.entity_id,
-        kind=operation.kind.name,
-        provider=operation.provider,
-        version=operation.version,
-        create_time=snapshots.timestamp(operation.created_us),
-        update_time=snapshots.timestamp(operation.updated_us),
-        attempts=operation.attempts,
-        settleable_time=snapshots.timestamp(doubts.settleable_us(operation)),
-        settleable=doubts.is_settleable(operation),
-    )
-    if operation.currency:
-        message.amount.CopyFrom(snapshots.money(operation.amount_minor, operation.currency))
-    if operation.next_check_us:
-        message.next_look_time.CopyFrom(snapshots.timestamp(operation.next_check_us))
-    if operation.failure is not None:
-        message.failure.CopyFrom(snapshots.failure(operation.failure))
-    return message
+    def _message(self, operation: model.Operation) -> pb.Doubt:
+        message = pb.Doubt(
+            operation_id=operation.id,
+            tenant_id=operation.tenant_id,
+            entity_id=operation.entity_id,
+            kind=operation.kind.name,
+            provider=operation.provider,
+            version=operation.version,
+            create_time=snapshots.timestamp(operation.created_us),
+            update_time=snapshots.timestamp(operation.updated_us),
+            attempts=operation.attempts,
+            settleable_time=snapshots.timestamp(self._cases.settleable_us(operation)),
+            settleable=doubts.is_settleable(operation),
+        )
+        if operation.currency:
+            message.amount.CopyFrom(snapshots.money(operation.amount_minor, operation.currency))
+        if operation.next_check_us:
+            message.next_look_time.CopyFrom(snapshots.timestamp(operation.next_check_us))
+        if operation.failure is not None:
+            message.failure.CopyFrom(snapshots.failure(operation.failure))
+        return message

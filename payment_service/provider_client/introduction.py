@@ -73,6 +73,8 @@ class Known:
     calls_max: int = 0
     # How long the provider takes a repeat of an operation for the same one.
     remembers_s: float = 0.0
+    # How long one of its requests may be under way at the provider.
+    request_max_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,7 @@ def known_of(handshake: Handshake) -> Known:
         schema_digest=handshake.schema_digest,
         calls_max=handshake.max_concurrent_calls,
         remembers_s=handshake.upstream_idempotency_retention.ToMicroseconds() / 1_000_000,
+        request_max_s=handshake.upstream_request_max.ToMicroseconds() / 1_000_000,
     )
 
 

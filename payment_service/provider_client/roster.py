@@ -97,6 +97,12 @@ class Roster(asking.Asking):
             return 0.0
         return known.remembers_s
 
+    def request_max_s(self) -> float:
+        """Returns for how many seconds a request may be under way at the provider: the longest
+        of what runs, as far as is known.
+        """
+        return 0.0 if self._known is None else self._known.request_max_s
+
     def _takes(self, each: link.Link) -> bool:
         return each.ready and not each.draining and each.version not in self.situation.barred
 
@@ -138,4 +144,5 @@ class Roster(asking.Asking):
             capabilities=capabilities,
             currencies=currencies,
             remembers_s=min(known.remembers_s for known in all_known),
+            request_max_s=max(known.request_max_s for known in stated.values()),
         )

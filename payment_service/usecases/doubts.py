@@ -17,7 +17,7 @@ from servicekit import errors, logs, storage
 _log = logs.get_logger(__name__)
 
 # From the fence of the newest attempt until nothing of it can arrive: clocks that differ, and
-# a request that a provider's process has on its way.
+# a request that a provider's process has on its way, unless the plugin says that one takes longer.
 SETTLEABLE_AFTER_S = 60.0
 _MAKING = frozenset({model.Kind.AUTHORIZE, model.Kind.SALE})
 _MAY_ARRIVE = "a request may still arrive at the provider; look there again after settleable_time"
@@ -44,11 +44,6 @@ class _Refused:
     operation: model.Operation | None = None
 
 
-def settleable_us(operation: model.Operation) -> int:
-    """Returns after which time what a provider's records say is a fact, epoch microseconds."""
-    return operation.not_after_us + round(SETTLEABLE_AFTER_S * 1_000_000)
-
-
 def is_settleable(operation: model.Operation) -> bool:
     """Whether an operator can end a doubt about it: money moves by it, and nothing else."""
     return operation.kind in _PAYMENT_KINDS
@@ -60,6 +55,12 @@ class Doubts:
     def __init__(self, ctx: context.Context, settler: settling.Settler) -> None:
         self._ctx = ctx
         self._settler = settler
+
+    def settleable_us(self, operation: model.Operation) -> int:
+        """Returns after which time what a provider's records say is a fact, epoch microseconds."""
+        provider = self._ctx.providers.find(operation.provider)
+        longest_s = provider.request_max_s() if provider is not None else 0.0
+        return operation.not_after_us + round(max(SETTLEABLE_AFTER_S, longest_s) * 1_000_000)
 
     async def list_oldest_first(
         self, wanted: operations.DoubtFilter, most: int
@@ -116,7 +117,7 @@ class Doubts:
 
         found = await self._ctx.db.write(settle)
         if isinstance(found, _Refused):
-            raise _error(found, operation_id)
+            raise self._error(found, operation_id)
         if isinstance(found, model.Payment):
             return found
         self._settler.after(found)
@@ -158,7 +159,7 @@ class Doubts:
         if operation.state is not model.OperationState.IN_DOUBT or operation.version != version:
             state = f"{operation.state.name} at version {operation.version}"
             return _Refused(operation=operation, text=f"it is {state}; list doubts again")
-        if now_us <= settleable_us(operation):
+        if now_us <= self.settleable_us(operation):
             return _Refused(operation=operation, text=_MAY_ARRIVE)
         wrong = _wrong_id(payment, operation, report)
         if named and not wrong and (other := payments.already(conn, payment, named)):
@@ -183,6 +184,26 @@ class Doubts:
         )
         return settled
 
+    def _error(self, refused: _Refused, operation_id: str) -> errors.RpcError:
+        operation = refused.operation
+        if refused.field:
+            return errors.invalid_field(refused.field, refused.text)
+        if operation is None:
+            return errors.not_found("operation", operation_id)
+        return errors.RpcError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "STATE_CONFLICT",
+            f"{operation.id} can't be settled now: {refused.text}",
+            metadata={
+                "state": f"STATE_{operation.state.name}",
+                "version": str(operation.version),
+                "settleable_time": snapshots.timestamp(
+                    self.settleable_us(operation)
+                ).ToJsonString(),
+                "allowed_actions": "",
+            },
+        )
+
 
 def _wrong_id(payment: model.Payment, operation: model.Operation, report: outcomes.Report) -> str:
     """Returns what is wrong with the provider's id of the payment, '' if nothing is."""
@@ -192,25 +213,6 @@ def _wrong_id(payment: model.Payment, operation: model.Operation, report: outcom
     if report.provider_object_id and report.provider_object_id != payment.provider_payment_id:
         return "must be empty: it is known already, or nothing of the payment is there"
     return ""
-
-
-def _error(refused: _Refused, operation_id: str) -> errors.RpcError:
-    operation = refused.operation
-    if refused.field:
-        return errors.invalid_field(refused.field, refused.text)
-    if operation is None:
-        return errors.not_found("operation", operation_id)
-    return errors.RpcError(
-        grpc.StatusCode.FAILED_PRECONDITION,
-        "STATE_CONFLICT",
-        f"{operation.id} can't be settled now: {refused.text}",
-        metadata={
-            "state": f"STATE_{operation.state.name}",
-            "version": str(operation.version),
-            "settleable_time": snapshots.timestamp(settleable_us(operation)).ToJsonString(),
-            "allowed_actions": "",
-        },
-    )
 
 
 def _of_what_is_told(operation: model.Operation) -> str:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from payhub.admin.v1 import doubt_service_pb2 as pb
 from payhub.admin.v1 import doubt_service_pb2_grpc
+from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
 from deploy import stack
 from payment_service import composition
@@ -21,12 +22,32 @@ from payment_service.domain import outcomes
 from payment_service.usecases import doubts, settling
 from servicekit import storage
 from tests import shells
-from tests.integration.payment_service import billing, inside, paying, records, rehearsing, rig
+from tests.integration.payment_service import (
+    billing,
+    inside,
+    paying,
+    records,
+    rehearsing,
+    rig,
+    sidecars,
+)
 
 TOOK_EFFECT = pb.SettleDoubtRequest.FINDING_TOOK_EFFECT
 NO_EFFECT = pb.SettleDoubtRequest.FINDING_NO_EFFECT
 # Beyond every fence of this service.
 LATER_S = doubts.SETTLEABLE_AFTER_S + 30.0
+
+
+class Forgetful(sidecars.Sidecar):
+    """Takes the money and tells nobody."""
+
+    async def AuthorizePayment(
+        self, request: provider_pb.AuthorizePaymentRequest, context: Any
+    ) -> provider_pb.AuthorizePaymentResponse:
+        """Ends without an answer."""
+        self.charged.append(request.context.operation_id)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        raise AssertionError
 
 
 class Desk:
@@ -67,10 +88,16 @@ class Desk:
 @pytest.fixture
 async def desk(database_url: str, bank: stack.Stack) -> AsyncIterator[Desk]:
     """Returns a desk on an empty database."""
+    async with _desk(database_url, bank.target(stack.MOCK)) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def _desk(database_url: str, provider: str) -> AsyncIterator[Desk]:
     clock = paying.Clock()
     async with inside.running(
         database_url,
-        bank.target(stack.MOCK),
+        provider,
         clock=clock,
         wrap=rehearsing.Rehearsing,
         resolver_doubt_first_s=3600.0,
@@ -119,6 +146,23 @@ async def test_an_operator_ends_what_nothing_looks_at_any_more(desk: Desk) -> No
     assert report[1].endswith(": seen in the dashboard, ticket 4711")
     assert told.cause.actor.startswith("key:")
     assert report[1].startswith(told.cause.actor)
+
+
+async def test_a_request_that_takes_long_is_waited_for(database_url: str) -> None:
+    """Nobody ends a doubt while the plugin says that a request of it may be under way."""
+    bank = Forgetful("mock")
+    bank.handshake.upstream_request_max.FromSeconds(600)
+    async with bank, _desk(database_url, bank.target) as desk:
+        payment = await desk.caller.create("tok_any")
+        assert rig.state(payment) == "IN_DOUBT"
+        doubt = await desk.one(payment)
+        begun_s = payment.create_time.seconds
+        assert 600 <= doubt.settleable_time.seconds - begun_s <= 605
+        desk.clock.advance(LATER_S)
+        early = await rig.refusal(desk.settle(doubt, NO_EFFECT))
+        assert early.metadata["settleable_time"] == doubt.settleable_time.ToJsonString()
+        desk.clock.advance(600.0)
+        assert rig.state(await desk.settle(doubt, NO_EFFECT)) == "FAILED"
 
 
 async def test_a_refund_that_was_not_made_gives_its_amount_back(desk: Desk) -> None:

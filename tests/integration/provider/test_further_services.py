@@ -82,9 +82,13 @@ async def test_objects_travel_with_operations_and_look_ups(
 async def test_what_another_instance_may_still_send_is_not_ruled_out(
     served: tuple[keeper.Keeper, rig.Core, further.Stubs],
 ) -> None:
-    """Not found is a promise only when no request that began in time can be under way."""
+    """Not found is a promise only when no request that began in time can be under way, for as
+    long as the handshake says.
+    """
     plugin, core, _ = served
     plugin.upstream_request_max_s = 600.0
+    said = await core.call(core.plugin.Handshake, rig.ps.HandshakeRequest())
+    assert said.upstream_request_max.ToSeconds() == 600
     find = pps.GetOperationRequest(
         binding_id=core.binding_id, operation_id=rig.new_operation_id(), hints=pps.OperationHints()
     )

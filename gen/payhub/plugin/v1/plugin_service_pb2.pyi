@@ -42,7 +42,7 @@ class HandshakeRequest(_message.Message):
     def __init__(self, core_version: _Optional[str] = ..., services: _Optional[_Iterable[str]] = ..., core_capabilities: _Optional[_Iterable[_Union[CoreCapability, str]]] = ...) -> None: ...
 
 class HandshakeResponse(_message.Message):
-    __slots__ = ("identity", "services", "capabilities", "currency_codes", "schema_digest", "max_concurrent_calls", "upstream_idempotency_retention", "metadata", "dependencies", "requested_permissions", "config_schema_version")
+    __slots__ = ("identity", "services", "capabilities", "currency_codes", "schema_digest", "max_concurrent_calls", "upstream_idempotency_retention", "metadata", "dependencies", "requested_permissions", "config_schema_version", "upstream_request_max")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class HandshakeResponse(_message.Message):
     DEPENDENCIES_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
     CONFIG_SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_REQUEST_MAX_FIELD_NUMBER: _ClassVar[int]
     identity: PluginIdentity
     services: _containers.RepeatedScalarFieldContainer[str]
     capabilities: _containers.RepeatedCompositeFieldContainer[_capability_pb2.CapabilityStatus]
@@ -65,7 +66,8 @@ class HandshakeResponse(_message.Message):
     dependencies: _containers.RepeatedCompositeFieldContainer[_manifest_pb2.PluginDependency]
     requested_permissions: _containers.RepeatedScalarFieldContainer[str]
     config_schema_version: int
-    def __init__(self, identity: _Optional[_Union[PluginIdentity, _Mapping]] = ..., services: _Optional[_Iterable[str]] = ..., capabilities: _Optional[_Iterable[_Union[_capability_pb2.CapabilityStatus, _Mapping]]] = ..., currency_codes: _Optional[_Iterable[str]] = ..., schema_digest: _Optional[str] = ..., max_concurrent_calls: _Optional[int] = ..., upstream_idempotency_retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[_Union[_manifest_pb2.PluginMetadata, _Mapping]] = ..., dependencies: _Optional[_Iterable[_Union[_manifest_pb2.PluginDependency, _Mapping]]] = ..., requested_permissions: _Optional[_Iterable[str]] = ..., config_schema_version: _Optional[int] = ...) -> None: ...
+    upstream_request_max: _duration_pb2.Duration
+    def __init__(self, identity: _Optional[_Union[PluginIdentity, _Mapping]] = ..., services: _Optional[_Iterable[str]] = ..., capabilities: _Optional[_Iterable[_Union[_capability_pb2.CapabilityStatus, _Mapping]]] = ..., currency_codes: _Optional[_Iterable[str]] = ..., schema_digest: _Optional[str] = ..., max_concurrent_calls: _Optional[int] = ..., upstream_idempotency_retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[_Union[_manifest_pb2.PluginMetadata, _Mapping]] = ..., dependencies: _Optional[_Iterable[_Union[_manifest_pb2.PluginDependency, _Mapping]]] = ..., requested_permissions: _Optional[_Iterable[str]] = ..., config_schema_version: _Optional[int] = ..., upstream_request_max: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class PluginIdentity(_message.Message):
     __slots__ = ("plugin_id", "plugin_version", "instance_id", "kind")
