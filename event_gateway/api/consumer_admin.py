@@ -1,8 +1,7 @@
 """ConsumerService: definitions, status, seeking and parked events.
 
-Owns the checks of what operators ask for and the wording of answers. Called by
-gRPC behind the pipeline. The database decides; whoever runs the consumer takes
-over what changed.
+Owns the checks of what operators ask for. Called by gRPC behind the pipeline. The
+database decides; whoever runs the consumer takes over what changed.
 """
 
 from collections.abc import Callable
@@ -10,15 +9,15 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from payhub.events.v1 import consumer_pb2, event_pb2
+from payhub.events.v1 import consumer_pb2
 from payhub.events.v1 import consumer_service_pb2 as pb
 from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
-from event_gateway import cursor, grants, matching, places, problems, splice, telling
+from event_gateway import cursor, grants, places, problems, telling
+from event_gateway.api import consumer_views, pages, queries
 from event_gateway.api import consumers as consuming
-from event_gateway.api import pages, queries
 from event_gateway.consumers import changes, definition, groups
-from event_gateway.db import commands, consumers, progress, read
+from event_gateway.db import commands, consumers, progress
 from servicekit import auth, clock, errors, rpc, storage
 
 CONSUMERS_MAX = 1_000
@@ -244,8 +243,8 @@ class Administration:
             if room < 0 and last > after:
                 break
             last = each.position
-            shown = _parked(each)
-            if _selected(request.filter, shown):
+            shown = consumer_views.parked_event(each)
+            if consumer_views.selected(request.filter, shown):
                 response.parked_events.append(shown)
         if rows and last < rows[-1].position:
             response.next_page_token = cursor.encode_page(self._places.epoch, last, fingerprint)
@@ -298,32 +297,14 @@ class Administration:
         stored: consumers.Stored,
         rows_max: int = consumers.BACKLOG_ROWS_MAX,
     ) -> pb.GetConsumerResponse:
-        read_as = definition.read(stored)
-        retrying, extra, parked = progress.counts(conn, stored.tenant_id, stored.name)
-        backlog = consumers.backlog(
-            conn, read_as.matcher.selection, stored.place, retries=extra, rows_max=rows_max
+        return consumer_views.described(
+            conn,
+            stored,
+            epoch=self._places.epoch,
+            now_us=self._time.now_us(),
+            kept_us=self._kept_us,
+            rows_max=rows_max,
         )
-        status = consumer_pb2.ConsumerStatus(
-            ack_floor_cursor=cursor.encode(self._places.epoch, stored.floor),
-            backlog=backlog.count,
-            backlog_estimated=backlog.estimated,
-            outstanding=stored.outstanding if stored.owner else 0,
-            retrying=retrying,
-            parked=parked,
-            members=stored.members if stored.owner else 0,
-            owner=stored.owner,
-            skipped_entries=backlog.skipped,
-        )
-        if backlog.oldest:
-            found = read.events_at(conn, [backlog.oldest])
-            for chunk in found.values():
-                event = stream_pb.GetEventResponse.FromString(chunk).event
-                age_us = self._time.now_us() - event.append_time.ToMicroseconds()
-                status.oldest_unsettled_age.FromMicroseconds(max(age_us, 0))
-                if self._kept_us and age_us > 0.75 * self._kept_us:
-                    left_us = max(self._kept_us - age_us, 0)
-                    status.retention_headroom.FromMicroseconds(left_us)
-        return pb.GetConsumerResponse(consumer=definition.shown(stored), status=status)
 
 
 def register(server: grpc.aio.Server, members: consuming.Consuming, admin: Administration) -> None:
@@ -377,25 +358,3 @@ def _locked(conn: storage.Connection, principal: auth.Principal, name: str) -> c
 def _check_etag(given: str, stored: consumers.Stored) -> None:
     if given and given != str(stored.revision):
         raise problems.stale(given, str(stored.revision))
-
-
-def _parked(row: progress.Parked) -> consumer_pb2.ParkedEvent:
-    shown = consumer_pb2.ParkedEvent(
-        reason=row.reason,
-        attempts=row.attempts,
-        park_time=splice.timestamp(row.parked_us),
-        blocked=row.blocked,
-        position=row.position,
-        skipped_entries=row.skipped,
-    )
-    if row.event is not None:
-        shown.event.ParseFromString(row.event)
-    return shown
-
-
-def _selected(spec: event_pb2.Filter, parked: consumer_pb2.ParkedEvent) -> bool:
-    if not parked.HasField("event"):
-        return spec == event_pb2.Filter()
-    event = parked.event
-    matcher = matching.Matcher((event.tenant_id,), spec)
-    return matcher.matches(event.tenant_id, event.type, event.entity_type, event.entity_id)
