@@ -48,7 +48,8 @@ class Limits:
     """How long to wait, seconds.
 
     `connect_s` is the longest wait for a connection before an operation counts as not
-    sent; `skew_s` is added to `not_after` before NOT_FOUND counts.
+    sent; `skew_s`, or the time that the plugin gives its requests, is added to `not_after`
+    before NOT_FOUND counts.
     """
 
     connect_s: float = 1.0
@@ -234,7 +235,8 @@ class ProviderClient:
         conclusive = (
             known is not None and capability_pb2.CAPABILITY_OPERATION_LOOKUP in known.capabilities
         )
-        fence_us = operation.not_after_us + round(self._limits.skew_s * 1_000_000)
+        longest_s = max(self._limits.skew_s, known.request_max_s if known is not None else 0.0)
+        fence_us = operation.not_after_us + round(longest_s * 1_000_000)
         version = operation.version
         if not promised or not conclusive:
             report = reading.unknown(version, "NOT_FOUND, which is not conclusive here")

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from payhub.admin.v1 import doubt_service_pb2 as pb
 from payhub.admin.v1 import doubt_service_pb2_grpc
+from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
 from deploy import stack
@@ -20,6 +21,7 @@ from payment_service import composition
 from payment_service.db import operations
 from payment_service.domain import outcomes
 from payment_service.usecases import doubts, settling
+from provider_sdk import errors as plugin_errors
 from servicekit import storage
 from tests import shells
 from tests.integration.payment_service import (
@@ -39,7 +41,14 @@ LATER_S = doubts.SETTLEABLE_AFTER_S + 30.0
 
 
 class Forgetful(sidecars.Sidecar):
-    """Takes the money and tells nobody."""
+    """Takes the money and tells nobody, and knows nothing of it afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__("mock")
+        self.handshake.capabilities.add(
+            capability=capability_pb2.CAPABILITY_OPERATION_LOOKUP, enabled=True
+        )
+        self.handshake.upstream_request_max.FromSeconds(600)
 
     async def AuthorizePayment(
         self, request: provider_pb.AuthorizePaymentRequest, context: Any
@@ -48,6 +57,13 @@ class Forgetful(sidecars.Sidecar):
         self.charged.append(request.context.operation_id)
         await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         raise AssertionError
+
+    async def GetOperation(
+        self, request: provider_pb.GetOperationRequest, context: Any
+    ) -> provider_pb.GetOperationResponse:
+        """Says that there is none."""
+        none = plugin_errors.to_rpc(plugin_errors.NotFound("no such operation"), domain="mock")
+        await sidecars.fail(context, none)
 
 
 class Desk:
@@ -150,9 +166,7 @@ async def test_an_operator_ends_what_nothing_looks_at_any_more(desk: Desk) -> No
 
 async def test_a_request_that_takes_long_is_waited_for(database_url: str) -> None:
     """Nobody ends a doubt while the plugin says that a request of it may be under way."""
-    bank = Forgetful("mock")
-    bank.handshake.upstream_request_max.FromSeconds(600)
-    async with bank, _desk(database_url, bank.target) as desk:
+    async with Forgetful() as bank, _desk(database_url, bank.target) as desk:
         payment = await desk.caller.create("tok_any")
         assert rig.state(payment) == "IN_DOUBT"
         doubt = await desk.one(payment)
@@ -163,6 +177,25 @@ async def test_a_request_that_takes_long_is_waited_for(database_url: str) -> Non
         assert early.metadata["settleable_time"] == doubt.settleable_time.ToJsonString()
         desk.clock.advance(600.0)
         assert rig.state(await desk.settle(doubt, NO_EFFECT)) == "FAILED"
+
+
+async def test_not_found_proves_nothing_while_a_request_may_be_under_way(
+    database_url: str,
+) -> None:
+    """NOT_FOUND counts only after the time that the plugin gives its requests upstream."""
+    async with Forgetful() as bank, _desk(database_url, bank.target) as desk:
+        payment = await desk.caller.create("tok_any")
+        desk.clock.advance(LATER_S)
+
+        async def looked() -> bool:
+            now = await desk.caller.get(payment.id)
+            return now.operations[0].attempts > 1
+
+        await rig.until(looked)
+        assert rig.state(await desk.caller.get(payment.id)) == "IN_DOUBT"
+        desk.clock.advance(600.0)
+        failed = await desk.caller.becomes(payment.id, "FAILED")
+        assert failed.failure.reason == "NEVER_ARRIVED"
 
 
 async def test_a_refund_that_was_not_made_gives_its_amount_back(desk: Desk) -> None:
