@@ -4,7 +4,7 @@ Owns the counting and the latencies of what they receive. Run as `python -m
 benchmarks.sink`: prints a line when every stream is confirmed, reads until SIGTERM and
 until nothing has come for a second, then prints one JSON object. With `--parse` every
 event of every stream is decoded and its density checked, which costs more than the
-server; else one stream in fifty is, for latencies.
+server; else one stream in `--watch-one-in` is, for latencies.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from benchmarks import wire
 
-WATCHED_ONE_IN = 50
 QUIET_S = 1.0
 GIVE_UP_S = 60.0
 
@@ -117,7 +116,7 @@ def _subscribe(
         request.stop_at_head = True
     for number in range(options.first, options.first + options.streams):
         request.filter.CopyFrom(filter_of(number, options.filters, options.types))
-        watched = options.parse or (number % WATCHED_ONE_IN == 0 and not options.replay)
+        watched = options.parse or (number % options.watch_one_in == 0 and not options.replay)
         connections[number % len(connections)].subscribe(request, watched=watched)
         if number % 50 == 0:
             reader.read(0)
@@ -170,6 +169,7 @@ if __name__ == "__main__":
     parser.add_argument("--types", type=int, default=50)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--filters", default="none", choices=("none", "types", "entities"))
+    parser.add_argument("--watch-one-in", type=int, default=50)
     parser.add_argument("--replay", action="store_true")
     parser.add_argument("--parse", action="store_true")
     main(parser.parse_args())

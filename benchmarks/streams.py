@@ -25,6 +25,8 @@ from event_gateway import cursor
 from tests.integration.gateway import harness
 
 SINKS = 2
+# Latencies are those of as many subscribers: one that is written to early hears sooner than others.
+WATCHED = 20
 TYPES = 50
 
 
@@ -126,6 +128,7 @@ def sinks(key: str, target: str, load: Load) -> Iterator[list[Sink]]:
             "benchmarks.sink", key, target=target, streams=load.streams // SINKS,
             connections=load.connections, tick_ms=load.tick_ms, filters=load.filters,
             parse=load.parse, types=TYPES, first=number * (load.streams // SINKS),
+            watch_one_in=max(load.streams // WATCHED, 1),
         )
         for number in range(SINKS)
     ]  # fmt: skip
