@@ -59,6 +59,7 @@ from payment_service.usecases import (
     cancellations,
     catalog,
     context,
+    driving,
     forgetting,
     increments,
     keys,
@@ -153,8 +154,9 @@ def assemble(
     ctx = make_context(settings, db, metrics_, hooks, clock, new_id)
     plugins_ = plugging.make(settings, ctx, vault(settings), hooks, metrics_)
     settler = settling.Settler(ctx)
-    payments_ = payment_cases.Payments(ctx, settler)
-    refunds_ = refund_cases.Refunds(ctx, settler)
+    driver = driving.Driver(ctx, settler)
+    payments_ = payment_cases.Payments(ctx, settler, driver)
+    refunds_ = refund_cases.Refunds(ctx, settler, driver)
     customers_ = customer_cases.Customers(ctx, settler)
     applier = applying.Applier(ctx, settler)
     webhooks_ = _webhooks(settings, ctx, applier)
@@ -191,7 +193,7 @@ def assemble(
         webhook_daemon=webhook_applier.Daemon(webhooks_, applier, metrics_.registry),
         key_servicer=key_servicer,
         servicers=(
-            *_of_payments(ctx, payments_, refunds_, customers_),
+            *_of_payments(ctx, driver, payments_, refunds_, customers_),
             *_of_mirrors(ctx, settler, customers_),
             *_of_plugins(plugins_),
             key_servicer,
@@ -234,6 +236,7 @@ def _endpoint(
 
 def _of_payments(
     ctx: context.Context,
+    driver: driving.Driver,
     payments_: payment_cases.Payments,
     refunds_: refund_cases.Refunds,
     customers_: customer_cases.Customers,
@@ -241,7 +244,7 @@ def _of_payments(
     return (
         _registrar(
             payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
-            payments.PaymentServicer(payments_, increments.Increments(ctx, payments_)),
+            payments.PaymentServicer(payments_, increments.Increments(ctx, driver)),
         ),
         _registrar(
             refund_service_pb2_grpc.add_RefundServiceServicer_to_server,

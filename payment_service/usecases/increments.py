@@ -8,16 +8,16 @@ from dataclasses import replace
 
 from payment_service.domain import bindings, changes, commands, model, money, routing
 from payment_service.provider_client import requests
-from payment_service.usecases import asked, context, daily_limits, intents, payments, refusals
+from payment_service.usecases import asked, context, daily_limits, driving, intents, refusals
 from servicekit import errors
 
 
 class Increments:
     """The use case of increments."""
 
-    def __init__(self, ctx: context.Context, payments_: payments.Payments) -> None:
+    def __init__(self, ctx: context.Context, driver: driving.Driver) -> None:
         self._ctx = ctx
-        self._payments = payments_
+        self._driver = driver
 
     async def increment(self, caller: context.Caller, wanted: asked.Increment) -> model.Payment:
         """Raises what is authorized by an amount.
@@ -26,7 +26,7 @@ class Increments:
             errors.RpcError: STATE_CONFLICT, AMOUNT_EXCEEDED, CAPABILITY_MISSING,
                 LIMIT_EXCEEDED, RESOURCE_NOT_FOUND, idempotency conflicts.
         """
-        before = await self._payments.read(caller, wanted.payment_id)
+        before = await self._driver.read(caller, wanted.payment_id)
         if wanted.currency != before.currency:
             raise errors.invalid_field("amount.currency_code", f"must be {before.currency}")
         kind = model.Kind.INCREMENT
@@ -66,7 +66,7 @@ class Increments:
             request = requests.increment(payment, wanted.amount_minor)
             return commands.increment(payment, replace(operation, request=request), now_us)
 
-        return await self._payments.begin_and_drive(
+        return await self._driver.begin_and_drive(
             caller, wanted.request, before, operation.id, decide, takes
         )
 

@@ -15,25 +15,27 @@ from payment_service.domain import actions, bindings, changes, commands, model
 from payment_service.provider_client import requests
 from payment_service.usecases import (
     asked,
-    beginning,
     changing,
     context,
     daily_limits,
+    driving,
     events,
     instruments,
     intents,
-    refusals,
     settling,
 )
-from servicekit import errors, storage
+from servicekit import errors
 
 
 class Payments:
     """The use cases of payments."""
 
-    def __init__(self, ctx: context.Context, settler: settling.Settler) -> None:
+    def __init__(
+        self, ctx: context.Context, settler: settling.Settler, driver: driving.Driver
+    ) -> None:
         self._ctx = ctx
         self._settler = settler
+        self._driver = driver
 
     async def create(self, caller: context.Caller, wanted: asked.Create) -> model.Payment:
         """Creates a payment and, with `confirm`, sends it.
@@ -56,14 +58,14 @@ class Payments:
             more=instruments.needs(off_session=wanted.off_session, saves=wanted.saves_method),
         )
         if route is None:
-            return await self._repeat(caller, wanted.request)
+            return await self._driver.repeat(caller, wanted.request)
         try:
             means = await instruments.find(ctx, caller, wanted, wanted.references, route.plugin_id)
             if wanted.saves_method:
                 instruments.require_customer(means)
         except errors.RpcError:
             if await intents.is_used(ctx, caller, wanted.request):
-                return await self._repeat(caller, wanted.request)
+                return await self._driver.repeat(caller, wanted.request)
             raise
         payment = _new(ctx, caller, wanted, route.plugin_id)
         operation = None
@@ -114,7 +116,7 @@ class Payments:
         except daily_limits.DayIsFull as full:
             raise await daily_limits.refusal(self._ctx, full) from None
         if not written:
-            return await self._repeat(caller, request)
+            return await self._driver.repeat(caller, request)
         self._ctx.outbox_written.set()
         if operation is None:
             return payment
@@ -126,7 +128,7 @@ class Payments:
         Raises:
             errors.RpcError: as for create, and STATE_CONFLICT.
         """
-        before = await self.read(caller, wanted.payment_id)
+        before = await self._driver.read(caller, wanted.payment_id)
         route = await intents.way(
             self._ctx,
             caller,
@@ -139,7 +141,7 @@ class Payments:
             more=instruments.needs(off_session=before.off_session, saves=before.saves_method),
         )
         if route is None:
-            return await self._repeat(caller, wanted.request)
+            return await self._driver.repeat(caller, wanted.request)
         if before.off_session and not wanted.payment_method_id:
             raise errors.invalid_field("payment_method_id", "is required for one off session")
         try:
@@ -148,7 +150,7 @@ class Payments:
             )
         except errors.RpcError:
             if await intents.is_used(self._ctx, caller, wanted.request):
-                return await self._repeat(caller, wanted.request)
+                return await self._driver.repeat(caller, wanted.request)
             raise
         now_us = self._ctx.clock.now_us()
         operation = self._initial(caller, wanted.request, before, now_us)
@@ -166,7 +168,7 @@ class Payments:
             intent = replace(operation, request=request)
             return commands.confirm(payment, intent, now_us, wanted.payment_method_id)
 
-        return await self.begin_and_drive(
+        return await self._driver.begin_and_drive(
             caller, wanted.request, before, operation.id, decide, takes
         )
 
@@ -177,7 +179,7 @@ class Payments:
             errors.RpcError: STATE_CONFLICT, AMOUNT_EXCEEDED, CAPABILITY_MISSING,
                 RESOURCE_NOT_FOUND, idempotency conflicts.
         """
-        before = await self.read(caller, wanted.payment_id)
+        before = await self._driver.read(caller, wanted.payment_id)
         if wanted.currency and wanted.currency != before.currency:
             raise errors.invalid_field("amount.currency_code", f"must be {before.currency}")
         kind, needs = model.Kind.CAPTURE, _capture_needs(before, wanted)
@@ -205,7 +207,9 @@ class Payments:
                 payment, replace(operation, request=request), wanted.amount_minor, now_us
             )
 
-        return await self.begin_and_drive(caller, wanted.request, before, operation.id, decide)
+        return await self._driver.begin_and_drive(
+            caller, wanted.request, before, operation.id, decide
+        )
 
     async def cancel(self, caller: context.Caller, wanted: asked.Cancel) -> model.Payment:
         """Ends a payment without money, or releases what is not captured yet.
@@ -214,7 +218,7 @@ class Payments:
             errors.RpcError: STATE_CONFLICT, CAPABILITY_MISSING, RESOURCE_NOT_FOUND,
                 idempotency conflicts.
         """
-        before = await self.read(caller, wanted.payment_id)
+        before = await self._driver.read(caller, wanted.payment_id)
         if before.state not in (model.PaymentState.CREATED, model.PaymentState.FAILED):
             kind = model.Kind.VOID
             await intents.way(
@@ -229,7 +233,9 @@ class Payments:
                 return commands.cancel(payment, replace(operation, request=request), now_us)
             return commands.cancel(payment, operation, now_us)
 
-        return await self.begin_and_drive(caller, wanted.request, before, operation.id, decide)
+        return await self._driver.begin_and_drive(
+            caller, wanted.request, before, operation.id, decide
+        )
 
     async def get(self, caller: context.Caller, payment_id: str) -> model.Payment:
         """Returns a payment; for one in doubt, makes the resolver look now.
@@ -237,7 +243,7 @@ class Payments:
         Raises:
             errors.RpcError: RESOURCE_NOT_FOUND.
         """
-        payment = await self.read(caller, payment_id)
+        payment = await self._driver.read(caller, payment_id)
         unknown = (model.OperationState.IN_DOUBT, model.OperationState.IN_FLIGHT)
         if any(operation.state in unknown for operation in payment.operations):
             await self._settler.hurry(payment.id)
@@ -288,83 +294,6 @@ class Payments:
             currency=payment.currency,
             body=body,
         )
-
-    async def begin_and_drive(
-        self,
-        caller: context.Caller,
-        request: intents.Request,
-        before: model.Payment,
-        operation_id: str,
-        decide: beginning.Decide,
-        takes: bindings.Counted | None = None,
-    ) -> model.Payment:
-        """Commits an intent on *before* and drives it to its outcome, whoever gives up.
-
-        Raises:
-            errors.RpcError: What *decide* refuses, idempotency conflicts, LIMIT_EXCEEDED.
-        """
-        return await self._ctx.tracker.shielded(
-            self._drive(caller, request, before, operation_id, decide, takes)
-        )
-
-    async def _drive(
-        self,
-        caller: context.Caller,
-        request: intents.Request,
-        before: model.Payment,
-        operation_id: str,
-        decide: beginning.Decide,
-        takes: bindings.Counted | None,
-    ) -> model.Payment:
-        try:
-            begun = await beginning.begin(
-                self._ctx, caller, request, before.id, operation_id, decide, takes=takes
-            )
-        except daily_limits.DayIsFull as full:
-            raise await daily_limits.refusal(self._ctx, full) from None
-        if begun.refusal is not None:
-            refusals.refuse(begun.refusal)
-        if begun.payment is None:
-            return await self._repeat(caller, request)
-        self._ctx.outbox_written.set()
-        if begun.operation is None:
-            return begun.payment
-        return await self._settler.drive_payment(begun.operation, begun.payment)
-
-    async def read(self, caller: context.Caller, payment_id: str) -> model.Payment:
-        """Returns a payment with its operations.
-
-        Raises:
-            errors.RpcError: RESOURCE_NOT_FOUND.
-        """
-        payment = await self._ctx.db.read(
-            lambda conn: payments.load(conn, caller.tenant_id, payment_id)
-        )
-        if payment is None:
-            raise errors.not_found("payment", payment_id)
-        return payment
-
-    async def _repeat(self, caller: context.Caller, request: intents.Request) -> model.Payment:
-        """The key was used before: returns what it made, as it stands now."""
-
-        def look(
-            conn: storage.Connection,
-        ) -> tuple[idempotency.Found | None, model.Payment | None]:
-            found = idempotency.find(conn, caller.tenant_id, request.rpc, request.key)
-            if found is None:
-                return None, None
-            return found, payments.load(conn, caller.tenant_id, found.resource_id)
-
-        found, payment = await self._ctx.db.read(look)
-        if found is None:
-            raise errors.unavailable("the idempotency key is being written; repeat the call")
-        operation = payment.operation(found.operation_id) if payment else None
-        abandoned = intents.check_repeat(request, found, operation)
-        if payment is None:
-            raise LookupError(f"idempotency key points at {found.resource_id}, which is gone")
-        if abandoned:
-            await self._settler.hurry(payment.id)
-        return payment
 
 
 def _new(

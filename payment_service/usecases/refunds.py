@@ -13,7 +13,7 @@ from payment_service.db import idempotency, payments
 from payment_service.db import refunds as refund_rows
 from payment_service.domain import actions, changes, commands, model
 from payment_service.provider_client import requests
-from payment_service.usecases import beginning, context, intents, refusals, settling
+from payment_service.usecases import beginning, context, driving, intents, refusals, settling
 from servicekit import errors, storage
 
 
@@ -32,9 +32,12 @@ class Create:
 class Refunds:
     """The use cases of refunds."""
 
-    def __init__(self, ctx: context.Context, settler: settling.Settler) -> None:
+    def __init__(
+        self, ctx: context.Context, settler: settling.Settler, driver: driving.Driver
+    ) -> None:
         self._ctx = ctx
         self._settler = settler
+        self._driver = driver
 
     async def create(self, caller: context.Caller, wanted: Create) -> model.Refund:
         """Returns captured money.
@@ -44,7 +47,7 @@ class Refunds:
                 RESOURCE_NOT_FOUND, idempotency conflicts, and what keeps its provider or
                 binding from refunding.
         """
-        before = await self._payment(caller, wanted.payment_id)
+        before = await self._driver.read(caller, wanted.payment_id)
         if wanted.currency and wanted.currency != before.currency:
             raise errors.invalid_field("amount.currency_code", f"must be {before.currency}")
         partial = wanted.amount_minor is not None and wanted.amount_minor < before.captured_minor
@@ -132,14 +135,6 @@ class Refunds:
                 conn, caller.tenant_id, payment_id=payment_id, before_id=before_id, most=most
             )
         )
-
-    async def _payment(self, caller: context.Caller, payment_id: str) -> model.Payment:
-        payment = await self._ctx.db.read(
-            lambda conn: payments.load(conn, caller.tenant_id, payment_id)
-        )
-        if payment is None:
-            raise errors.not_found("payment", payment_id)
-        return payment
 
     async def _repeat(
         self, caller: context.Caller, request: intents.Request, found: idempotency.Found

@@ -12,7 +12,7 @@ from payhub.provider.v1 import failure_pb2, operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pb
 
 from payment_service.db import payments as rows
-from payment_service.usecases import payments
+from payment_service.usecases import driving
 from servicekit import errors
 from tests.integration.payment_service import (
     binding_rig,
@@ -163,7 +163,7 @@ async def test_no_increment_passes_by_what_was_held_before_another(
         async def stale(*_: Any) -> Any:
             return before
 
-        monkeypatch.setattr(payments.Payments, "read", stale)
+        monkeypatch.setattr(driving.Driver, "read", stale)
         refused = await rig.refusal(caller.increment(held.id, 150))
         assert (refused.reason, refused.metadata["amount_minor"]) == ("LIMIT_EXCEEDED", "1300")
         monkeypatch.undo()
