@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from payhub.plugin.v1 import plugin_service_pb2
 
+from payment_service.domain import model
 from payment_service.provider_client import (
     breaker,
     client,
@@ -39,6 +40,7 @@ from payment_service.usecases.plugins import (
     plugin_lists,
     reports,
     seeding,
+    takers,
     upgrades,
 )
 from servicekit import clock as clocks
@@ -79,6 +81,10 @@ class Hooks:
         """See `pool.Tools`."""
         self._made.leases.condemn(plugin_id, version, reason)
 
+    async def note_version(self, operation: model.Operation, version: str) -> bool:
+        """See `pool.Tools`."""
+        return await self._made.takers.note(operation, version)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugins:
@@ -99,6 +105,7 @@ class Plugins:
     lists: plugin_lists.Lists
     reports: reports.Reports
     kills: kills.Kills
+    takers: takers.Takers
     background: tuple[server.Background, ...]
 
 
@@ -133,6 +140,7 @@ def make_fleet(
         metrics=counting.Metrics(registry.registry),
         clock=clock,
         on_fault=hooks.condemn,
+        note_version=hooks.note_version,
     )
     return fleet.Fleet(
         tools,
@@ -173,6 +181,7 @@ def make(
         lists=plugin_lists.Lists(ctx),
         reports=reports.Reports(ctx),
         kills=kills.Kills(ctx),
+        takers=takers.Takers(ctx),
         background=(
             ctx.catalog.run,
             ctx.providers.run,

@@ -16,7 +16,7 @@ COLUMNS = (
     "id, tenant_id, entity_id, kind, state, amount_minor, currency, reserved_minor, final, "
     "refund_id, version, attempts, provider, binding_id, request, provider_operation_id, "
     "failure, correlation_id, idempotency_key, actor, not_after_us, next_check_us, created_us, "
-    "updated_us, counted_day"
+    "updated_us, counted_day, plugin_version"
 ).split(", ")
 
 _VALUES = ", ".join(f":{name}" for name in COLUMNS)
@@ -55,6 +55,10 @@ _SCHEDULE = storage.Statement(
 _HURRY = storage.Statement(
     "update operations set next_check_us = :now_us where entity_id = :entity_id and state in "
     "(1, 4) and next_check_us > :now_us and (state = 4 or not_after_us < :now_us)"
+)
+_NOTE_VERSION = storage.Statement(
+    "update operations set plugin_version = :plugin_version where entity_id = :entity_id "
+    "and id = :id and version = :version and state = 1"
 )
 _FENCE = storage.Statement(
     "update operations set not_after_us = :not_after_us where entity_id = :entity_id "
@@ -124,6 +128,7 @@ def params(operation: model.Operation) -> storage.Params:
         "created_us": operation.created_us,
         "updated_us": operation.updated_us,
         "counted_day": operation.counted_day,
+        "plugin_version": operation.plugin_version,
     }
 
 
@@ -168,6 +173,7 @@ def from_row(row: storage.Row) -> model.Operation:
         created_us=row[22],
         updated_us=row[23],
         counted_day=row[24],
+        plugin_version=row[25],
     )
 
 
@@ -223,6 +229,19 @@ def schedule(conn: storage.Connection, operation: model.Operation, next_check_us
             "version": operation.version,
         },
     )
+
+
+def note_version(conn: storage.Connection, operation: model.Operation, version: str) -> bool:
+    """Notes which version of its plugin an operation in flight goes to; False if it is not in
+    flight any more.
+    """
+    values = {
+        "plugin_version": version,
+        "entity_id": operation.entity_id,
+        "id": operation.id,
+        "version": operation.version,
+    }
+    return bool(conn.run(_NOTE_VERSION, values))
 
 
 def fence(conn: storage.Connection, operation: model.Operation) -> bool:

@@ -176,7 +176,8 @@ class Operation:
     `reserved_minor` is what it holds back until it ends; `version` rises with
     every change of state; `not_after_us` is when the newest attempt expires;
     `next_check_us` is when the resolver looks next, 0 for never. `counted_day` is the day
-    whose limit its amount was taken from, '' for none.
+    whose limit its amount was taken from, '' for none. `plugin_version` is the only version of
+    the plugin that can have had its first attempt, '' where nobody knows.
     """
 
     id: str
@@ -200,6 +201,7 @@ class Operation:
     not_after_us: int = 0
     next_check_us: int = 0
     counted_day: str = ""
+    plugin_version: str = ""
     created_us: int
     updated_us: int
 

@@ -44,6 +44,10 @@ class Instance(Protocol):
         """Calls of ours in progress."""
 
 
+# For so long after an operation was made, a version that is gone may come back: what restarts
+# processes waits no longer between two starts.
+RETURN_S = 300.0
+
 I = TypeVar("I", bound=Instance)  # noqa: E741
 
 
@@ -51,11 +55,13 @@ I = TypeVar("I", bound=Instance)  # noqa: E741
 class Plan:
     """Versions that take new operations: `current`, but for `percent` of 100 on `canary`.
 
-    Both are '' until a version has been seen; then the newest takes everything.
+    Both are '' until a version has been seen; then the newest takes everything. `previous`
+    stands by, to go back to.
     """
 
     current: str = ""
     canary: str = ""
+    previous: str = ""
     percent: int = 0
 
 
@@ -73,6 +79,24 @@ def version_for(plan: Plan, operation_id: str, kind: model.Kind) -> str:
     if plan.canary and kind in NEW_KINDS and in_canary(operation_id, plan.percent):
         return plan.canary
     return plan.current
+
+
+def may_return(plan: Plan, version: str, age_s: float) -> bool:
+    """Whether a version of which nobody is there is to be waited for by what it had *age_s* ago.
+
+    What is in no plan was redeployed in place, left or retired.
+    """
+    planned = (plan.current, plan.canary, plan.previous)
+    return bool(version) and version in planned and age_s < RETURN_S
+
+
+def asked_first(plan: Plan, version: str) -> str:
+    """Returns the version to ask what became of an operation that *version* had.
+
+    That is it as long as it takes new operations: on trial, it may keep something where the one
+    before does not look. What was left is not asked: its successor finds what it did.
+    """
+    return version if version and version == plan.canary else plan.current
 
 
 def preferred(instances: Iterable[I], plan: Plan, wanted: str) -> list[I]:

@@ -235,6 +235,7 @@ class Fleet:
         plan = choosing.Plan(
             current=plugin.current_version,
             canary=plugin.canary_version,
+            previous=plugin.previous_version,
             percent=plugin.canary_percent,
         )
         barred = {

@@ -9,7 +9,7 @@ an effect: another instance is tried only where it is certain that nothing was d
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,6 +64,8 @@ class Tools:
     """What every provider of a process shares.
 
     `on_fault` hears of versions that broke the contract too often, with the reason.
+    `note_version` stores that a version gets the first attempt of an operation; False if that is
+    not in flight any more.
     """
 
     limits: client.Limits
@@ -73,6 +75,7 @@ class Tools:
     metrics: counting.Metrics
     clock: clocks.Clock
     on_fault: Callable[[str, str, str], None]
+    note_version: Callable[[model.Operation, str], Awaitable[bool]]
 
 
 class Provider(roster.Roster):
@@ -99,11 +102,25 @@ class Provider(roster.Roster):
         """Operations in progress."""
         return self._active
 
-    async def execute(self, operation: model.Operation) -> outcomes.Report:
-        """Sends *operation* and returns what is known afterwards. Never raises."""
+    def version_for(self, operation_id: str, kind: model.Kind) -> str:
+        """Returns the version that gets a new operation as things stand; '' if none does."""
+        if self._only is not None:
+            return self._only.version
+        taking = [each for each in self.links.values() if self._takes(each)]
+        chosen = self._preferred(operation_id, kind, taking)
+        return chosen.version if chosen is not None else ""
+
+    async def execute(
+        self, operation: model.Operation, *, repeats: bool = False
+    ) -> outcomes.Report:
+        """Sends *operation* and returns what is known afterwards. Never raises.
+
+        The first time, the version that gets it is stored before. One that *repeats* goes to that
+        version, and only if no instance of it takes anything to another one; see `awaits`.
+        """
         started_s = time.perf_counter()
         try:
-            report = await self._admitted(operation)
+            report = await self._admitted(operation, repeats=repeats)
         except Exception:
             _log.exception("a provider call failed in core", operation_id=operation.id)
             report = reading.unknown(operation.version, "a fault in core")
@@ -188,7 +205,7 @@ class Provider(roster.Roster):
         seconds = time.perf_counter() - started_s
         self._tools.metrics.count(self.name, call, report.outcome.value, seconds)
 
-    async def _admitted(self, operation: model.Operation) -> outcomes.Report:
+    async def _admitted(self, operation: model.Operation, *, repeats: bool) -> outcomes.Report:
         version = operation.version
         if self._active >= self._tools.bounds.calls_max:
             detail = f"{self._active} calls of {self.name} are in progress, as many as allowed"
@@ -203,7 +220,7 @@ class Provider(roster.Roster):
         self._active += 1
         sign, reason = signs.Sign.NEUTRAL, ""
         try:
-            reply, used = await self._attempt(operation)
+            reply, used = await self._attempt(operation, repeats=repeats)
             sign, reason = reply.sign, reply.text
         finally:
             self._active -= 1
@@ -216,14 +233,31 @@ class Provider(roster.Roster):
             used.rejected.discard(operation.binding_id)
         return reply.report
 
-    async def _attempt(self, operation: model.Operation) -> tuple[signs.Reply, link.Link | None]:
+    async def _attempt(
+        self, operation: model.Operation, *, repeats: bool
+    ) -> tuple[signs.Reply, link.Link | None]:
         """Offers *operation* to instances, until one takes it or none is left to ask."""
         tried: list[link.Link] = []
+        version = operation.plugin_version if repeats else ""
+        only = version if version and self._has(version) else ""
         reply: signs.Reply | None = None
         end_s = 0.0
         while True:
-            chosen = self._next(operation, tried)
+            chosen = self._next(operation, tried, only)
             if chosen is not None:
+                if not repeats and chosen.version != operation.plugin_version:
+                    if not await self._noted(operation, chosen.version):
+                        return _not_noted(operation), None
+                    operation = replace(operation, plugin_version=chosen.version)
+                    # It may be gone again meanwhile.
+                    continue
+                if repeats and chosen.version != version:
+                    _log.warning(
+                        "sent again through another version",
+                        operation_id=operation.id,
+                        first=version,
+                        now=chosen.version,
+                    )
                 reply = await self._through(chosen, operation)
                 if reply.sign is not signs.Sign.ELSEWHERE:
                     return reply, chosen
@@ -249,16 +283,36 @@ class Provider(roster.Roster):
                 return
             await asyncio.sleep(WAIT_POLL_S)
 
-    def _next(self, operation: model.Operation, tried: list[link.Link]) -> link.Link | None:
+    async def _noted(self, operation: model.Operation, version: str) -> bool:
+        """Stores that *version* gets *operation*; False if that can't be, and nothing was sent."""
+        try:
+            return await self._tools.note_version(operation, version)
+        except Exception:
+            _log.exception("could not store who gets an operation", operation_id=operation.id)
+            return False
+
+    def _next(
+        self, operation: model.Operation, tried: list[link.Link], version: str
+    ) -> link.Link | None:
+        """Returns who is offered *operation* next, of one *version* only if it is named."""
         only = self._only
-        if only is not None:
-            return only if only.ready and not only.draining and not tried else None
+        if only is not None and not version:
+            return only if self._takes(only) and not tried else None
+        found = [
+            each
+            for each in self.links.values()
+            if self._takes(each) and each not in tried and version in ("", each.version)
+        ]
+        return self._preferred(operation.id, operation.kind, found)
+
+    def _preferred(
+        self, operation_id: str, kind: model.Kind, found: list[link.Link]
+    ) -> link.Link | None:
+        if len(found) < 2:
+            return found[0] if found else None
         plan = self.situation.plan
-        usable = [each for each in self.links.values() if self._takes(each) and each not in tried]
-        if len(usable) < 2:
-            return usable[0] if usable else None
-        wanted = choosing.version_for(plan, operation.id, operation.kind)
-        return choosing.preferred(usable, plan, wanted)[0]
+        wanted = choosing.version_for(plan, operation_id, kind)
+        return choosing.preferred(found, plan, wanted)[0]
 
     async def _through(self, chosen: link.Link, operation: model.Operation) -> signs.Reply:
         most = self._tools.bounds.instance_max
@@ -281,7 +335,7 @@ class Provider(roster.Roster):
         return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
 
     async def _look_up(self, operation: model.Operation, object_id: str) -> outcomes.Report:
-        chosen = await self._answering()
+        chosen = await self._answering(operation.plugin_version)
         if chosen is None:
             return reading.unknown(operation.version, self.detail or "no connection")
         reply = await chosen.client.look_up(operation, object_id)
@@ -289,15 +343,17 @@ class Provider(roster.Roster):
             self._fault(chosen, reply.text)
         return reply.report
 
-    async def _answering(self) -> link.Link | None:
-        """Returns the instance to ask what changes nothing, once there is one."""
+    async def _answering(self, version: str = "") -> link.Link | None:
+        """Returns the instance to ask what changes nothing, once there is one; about what
+        *version* had, if it is named.
+        """
         end_s = self._tools.clock.monotonic_s() + self._tools.limits.connect_s
         while not (found := [each for each in self.links.values() if self._answers(each)]):
             if self._tools.clock.monotonic_s() >= end_s or self._all_barred():
                 return None
             await asyncio.sleep(WAIT_POLL_S)
         plan = self.situation.plan
-        return choosing.preferred(found, plan, plan.current)[0]
+        return choosing.preferred(found, plan, choosing.asked_first(plan, version))[0]
 
     def _learn(
         self,
@@ -334,3 +390,10 @@ class Provider(roster.Roster):
             # At once here; other processes hear of it with their next view of the catalog.
             barred = {**self.situation.barred, version: f"quarantined: {why}"}
             self.settle(replace(self.situation, barred=barred))
+
+
+def _not_noted(operation: model.Operation) -> signs.Reply:
+    """Who had it must be known before anybody has it: a doubt goes to that version again."""
+    detail = "not sent: who gets it could not be stored"
+    report = reading.not_sent(operation.version, "NOT_STORED", detail)
+    return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from payhub.plugin.v1 import capability_pb2
 
+from payment_service.domain import model
 from payment_service.provider_client import asking, choosing, introduction, link
 
 NO_PLAN = choosing.Plan()
@@ -102,6 +103,20 @@ class Roster(asking.Asking):
         of what runs, as far as is known.
         """
         return 0.0 if self._known is None else self._known.request_max_s
+
+    def awaits(self, operation: model.Operation, now_us: int) -> bool:
+        """Whether a repeat of *operation* has to wait for the version that had it first.
+
+        One that is barred is not waited for: another version ends what it left.
+        """
+        version = operation.plugin_version
+        if version in self.situation.barred or self._has(version):
+            return False
+        age_s = (now_us - operation.created_us) / 1_000_000
+        return choosing.may_return(self.situation.plan, version, age_s)
+
+    def _has(self, version: str) -> bool:
+        return any(each.version == version and self._takes(each) for each in self.links.values())
 
     def _takes(self, each: link.Link) -> bool:
         return each.ready and not each.draining and each.version not in self.situation.barred

@@ -161,10 +161,16 @@ def operation(
     currency: str = "",
     body: bytes = b"",
 ) -> model.Operation:
-    """Returns a new operation in flight; *body* is its request to the provider."""
+    """Returns a new operation in flight; *body* is its request to the provider.
+
+    It names the version of the plugin that gets it as things stand; `pool` stores another one
+    before that is called.
+    """
     not_after_us = now_us + round(ctx.provider_timeout_s * 1_000_000)
+    operation_id = ctx.new_id("op")
+    provider = ctx.providers.find(provider_name)
     return model.Operation(
-        id=ctx.new_id("op"),
+        id=operation_id,
         tenant_id=caller.tenant_id,
         entity_id=entity_id,
         kind=kind,
@@ -177,6 +183,7 @@ def operation(
         cause=caller.cause(key),
         not_after_us=not_after_us,
         next_check_us=not_after_us + round(ctx.schedule.grace_s * 1_000_000),
+        plugin_version=provider.version_for(operation_id, kind) if provider else "",
         created_us=now_us,
         updated_us=now_us,
     )

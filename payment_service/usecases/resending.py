@@ -2,8 +2,9 @@
 
 Owns when that is safe, and noting the new fence before anything is sent. Called by the
 resolver for doubts only. Never sends another request than the stored one, never under another
-id, never when the provider may have forgotten the id, and never for a payment that is no
-longer wanted or an update that a later one has replaced.
+id, never when the provider may have forgotten the id, never through another version of the
+plugin while the one that had it is there or may return, and never for a payment that is no longer
+wanted or an update that a later one has replaced.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,8 @@ def may_help(
     """Whether sending a doubt again can end it, and can't do anything twice.
 
     It helps where the provider takes a repeat for the same operation and has no look-up that
-    would say for certain that it did not take place.
+    would say for certain that it did not take place. The version that had it is waited for a
+    while if nobody of it is there.
     """
     if operation.state is not model.OperationState.IN_DOUBT or operation.failure is not None:
         return False
@@ -50,6 +52,8 @@ def may_help(
     if report.outcome is not outcomes.Outcome.UNKNOWN or report.needs_operator:
         return False
     if not provider.lacks(capability_pb2.CAPABILITY_OPERATION_LOOKUP):
+        return False
+    if provider.awaits(operation, now_us):
         return False
     until_us = operation.created_us + round(SHARE * provider.remembers_s() * 1_000_000)
     # Before its fence the first attempt may still be on its way.
@@ -87,7 +91,7 @@ class Resender:
             return report
         _log.info("sending again", operation_id=operation.id, attempt=operation.attempts)
         failpoints.hit("payment_service.before_resend")
-        answered = await provider.execute(again)
+        answered = await provider.execute(again, repeats=True)
         if answered.outcome in _RESULTS:
             return answered
         detail = f"sent again: {answered.outcome.value}: {answered.detail}"

@@ -57,6 +57,7 @@ class Installation:
     bank: upstream.Upstream
     folder: pathlib.Path
     admin: rig.Caller
+    module: str = "provider_mock"
     running: dict[str, provider_rig.MockProcess] = field(default_factory=dict)
     # What each version printed, also after its end.
     logs: dict[str, pathlib.Path] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class Installation:
             "PLUGIN_CORE_ENDPOINT": self.processes.target(stack.PAYMENTS),
             "PLUGIN_KEY_FILE": str(self.processes.plugin_key_file),
         }
-        started = await asyncio.to_thread(provider_rig.MockProcess, self.folder, env)
+        started = await asyncio.to_thread(provider_rig.MockProcess, self.folder, env, self.module)
         self.running[version] = started
         self.logs[version] = started.log
 
@@ -129,9 +130,13 @@ class Installation:
 async def installed(
     request: pytest.FixtureRequest, tmp_path: pathlib.Path
 ) -> AsyncIterator[Installation]:
-    """An installation whose provider runs in its old version and is enabled."""
+    """An installation whose provider runs in its old version and is enabled; `<database> unsure`
+    if that is to be `unsure`.
+    """
+    database, _, kind = request.param.partition(" ")
+    module = f"tests.integration.payment_service.{kind}" if kind else "provider_mock"
     urls = {}
-    if request.param == "postgresql":
+    if database == "postgresql":
         new_url: Callable[[], str] = request.getfixturevalue("new_postgres_database")
         urls[stack.PAYMENTS] = new_url()
     processes = stack.Stack(tmp_path, env=_SETTINGS, databases=urls, names=(stack.PAYMENTS,))
@@ -144,7 +149,9 @@ async def installed(
         admin = await closing.enter_async_context(
             rig.Caller(processes.target(stack.PAYMENTS), processes.dev_key())
         )
-        made = Installation(processes=processes, bank=bank, folder=tmp_path, admin=admin)
+        made = Installation(
+            processes=processes, bank=bank, folder=tmp_path, admin=admin, module=module
+        )
 
         def kill() -> None:
             for each in made.running.values():
@@ -322,3 +329,24 @@ async def test_a_version_that_was_left_stands_by_and_is_then_retired(
     refused = await rig.refusal(installed.call("RollBackUpgrade", version=NEW))
     assert (refused.reason, refused.metadata["problem"]) == ("UPGRADE_REFUSED", "not_started")
     assert rig.state(await installed.admin.create(provider="mock")) == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("installed", ["sqlite unsure", "postgresql unsure"], indirect=True)
+async def test_a_doubt_is_sent_again_to_the_version_that_had_it(installed: Installation) -> None:
+    """Also when another one takes what is new, and would charge the payer once more: these two
+    derive other keys.
+    """
+    await installed.deploy(NEW)
+    await installed.call("StartUpgrade", version=NEW, percent=100)
+    installed.bank.close_after_reading(acts=True)
+    doubt = await installed.admin.create(provider="mock")
+    assert rig.state(doubt) == "IN_DOUBT"
+    await installed.call("RollBackUpgrade", version=NEW)
+    installed.bank.lift()
+    ended = await installed.admin.becomes_known(doubt.id)
+    assert rig.state(ended) == "SUCCEEDED"
+    (operation,) = ended.operations
+    assert installed.booked(operation.id) == ["sale"]
+    paid = await installed.admin.create(provider="mock")
+    keys = [each.key for each in installed.bank.effects()]
+    assert keys == [f"{NEW}/{operation.id}", f"{OLD}/{paid.operations[0].id}"]

@@ -107,12 +107,19 @@ class MockProcess(Sidecar):
     Args:
         folder: Where ledger and log go; the same folder is the same bank.
         env: Further variables.
+        module: What runs it in another way.
     """
 
-    def __init__(self, folder: pathlib.Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        env: Mapping[str, str] | None = None,
+        module: str = "provider_mock",
+    ) -> None:
         self.ledger = folder / "ledger.db"
+        ports = {"PROVIDER_MOCK_GRPC_PORT": "0", "PROVIDER_MOCK_HTTP_PORT": "0"}
         super().__init__(
-            "provider_mock", folder, {"PROVIDER_MOCK_LEDGER": str(self.ledger), **(env or {})}
+            module, folder, {**ports, "PROVIDER_MOCK_LEDGER": str(self.ledger), **(env or {})}
         )
 
     def books(self) -> dict[str, Any]:

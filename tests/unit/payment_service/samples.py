@@ -41,6 +41,7 @@ OPERATION = model.Operation(
     cause=model.Cause(correlation_id="req_1", idempotency_key="key-1", actor="key:abc"),
     not_after_us=build.NOW_US + 20_000_000,
     next_check_us=build.NOW_US + 30_000_000,
+    plugin_version="1.2.0",
     created_us=build.NOW_US + 1_000_001,
     updated_us=build.NOW_US + 2_000_002,
 )

@@ -62,6 +62,26 @@ def test_a_snapshot_is_read_back(name: str) -> None:
         assert made.not_after_us == (made.updated_us + TIMEOUT_US if made.is_open else 0)
 
 
+def test_what_no_event_tells_of_an_operation_stays() -> None:
+    """What was sent to the provider, under which version of its plugin, and where it counts."""
+    sent = sold().payment
+    (operation,) = sent.operations
+    own = replace(
+        operation,
+        state=model.OperationState.IN_FLIGHT,
+        request=b"sent",
+        plugin_version="1.2.0",
+        counted_day="2026-01-01",
+    )
+    here = replace(sent, operations=(own,))
+    read = rebuilding.payment(snapshots.payment(sent), "default", here, timeout_us=TIMEOUT_US)
+    (after,) = read.operations
+    assert after.state is operation.state
+    assert after.request == own.request
+    assert after.plugin_version == own.plugin_version
+    assert after.counted_day == own.counted_day
+
+
 def test_every_field_of_a_snapshot_is_read_back() -> None:
     """Nothing that an event tells is lost but what callers may do, which follows from the rest; a
     field that snapshots get is missed here until it is read back.
