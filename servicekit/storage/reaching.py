@@ -1,13 +1,38 @@
-"""Why PostgreSQL could not be reached, told without its password.
+"""How PostgreSQL is reached, and why it could not be, told without its password.
 
-Owns that one text. Called by whoever connects. Never quotes a URL.
+Owns what bounds every connection and that one text. Called by whoever connects. Never quotes
+a URL.
 """
+
+from typing import Any
 
 from servicekit.storage import errors
 
+# A server that vanished without a word answers none of these; the system's own take hours.
+_LIVENESS = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _UNREADABLE = (
     "its URL can't be read; percent-encode what is no letter or digit in user and password"
 )
+
+
+def options(url: str, *, connect_timeout_s: int) -> dict[str, Any]:
+    """Returns what to connect to *url* with; what the URL says itself is not among it.
+
+    A standby is passed over, or refused where the URL names no other server: it takes no
+    writes, and what it lets read may be old.
+
+    Raises:
+        psycopg.Error: The URL can't be read.
+    """
+    from psycopg import conninfo  # What a process on SQLite does not need.
+
+    ours = {
+        **_LIVENESS,
+        "connect_timeout": connect_timeout_s,
+        "target_session_attrs": "read-write",
+    }
+    given = conninfo.conninfo_to_dict(url)
+    return {name: value for name, value in ours.items() if name not in given}
 
 
 def failed(url: str, error: Exception) -> errors.StorageUnavailable:

@@ -81,7 +81,8 @@ def _applied_on_postgresql(url: str) -> set[str]:
     import psycopg  # What a process on SQLite does not need.
 
     try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=_TIMEOUT_S) as connection:
+        bounds = reaching.options(url, connect_timeout_s=_TIMEOUT_S)
+        with psycopg.connect(url, autocommit=True, **bounds) as connection:
             encoding = connection.info.parameter_status("server_encoding")
             if encoding != "UTF8":
                 raise errors.DatabaseUnsuitable(

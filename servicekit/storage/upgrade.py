@@ -13,12 +13,13 @@ import alembic.context
 import sqlalchemy
 import sqlalchemy.exc
 
-from servicekit.storage import errors
+from servicekit.storage import errors, reaching
 
 # Any number, the same for every Payhub process: migrations of one server run
 # one after the other.
 ADVISORY_LOCK = 0x7061_7968
 _MAY_NOT = "42501"
+_TIMEOUT_S = 10
 
 
 def run(url: str, script_location: pathlib.Path) -> None:
@@ -30,12 +31,7 @@ def run(url: str, script_location: pathlib.Path) -> None:
     """
     config = alembic.config.Config()
     config.set_main_option("script_location", str(script_location))
-    if not url.startswith("sqlite:///"):
-        url = url.replace("postgres://", "postgresql://").replace("://", "+psycopg://", 1)
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    if engine.dialect.name == "sqlite":
-        sqlalchemy.event.listen(engine, "connect", _leave_transactions_to_us)
-        sqlalchemy.event.listen(engine, "begin", _begin)
+    engine = _engine(url)
     try:
         with engine.connect() as connection:
             if connection.dialect.name == "postgresql":
@@ -50,6 +46,24 @@ def run(url: str, script_location: pathlib.Path) -> None:
         raise _failure(error) from error
     finally:
         engine.dispose()
+
+
+def _engine(url: str) -> sqlalchemy.Engine:
+    if not url.startswith("sqlite:///"):
+        import psycopg  # What a process on SQLite does not need.
+
+        # SQLAlchemy can't read all that libpq can, such as the names of several servers.
+        return sqlalchemy.create_engine(
+            "postgresql+psycopg://",
+            poolclass=sqlalchemy.NullPool,
+            creator=lambda: psycopg.connect(
+                url, **reaching.options(url, connect_timeout_s=_TIMEOUT_S)
+            ),
+        )
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    sqlalchemy.event.listen(engine, "connect", _leave_transactions_to_us)
+    sqlalchemy.event.listen(engine, "begin", _begin)
+    return engine
 
 
 def _failure(error: sqlalchemy.exc.DBAPIError) -> errors.StorageError:

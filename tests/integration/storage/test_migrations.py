@@ -136,6 +136,17 @@ def test_a_user_that_may_not_migrate_is_told_what_is_missing(
             server.execute("drop role guest")
 
 
+def test_a_url_may_name_several_servers(
+    new_postgres_database: Callable[[], str], location: pathlib.Path
+) -> None:
+    """As operators name a primary and its standby: that one is migrated which answers."""
+    url = new_postgres_database()
+    several = postgres.with_server_before(url, "127.0.0.1:1")
+    storage.migrate(several, location)
+    storage.check_migrated(several, location, command="migrate-me")
+    assert revisions.applied(url) == {storage.head_revision(location)}
+
+
 def test_a_database_that_goes_away_meanwhile_is_unavailable(
     new_postgres_database: Callable[[], str], location: pathlib.Path
 ) -> None:

@@ -95,23 +95,35 @@ async def test_what_an_operator_puts_into_the_url_holds(
 async def test_a_server_that_only_reads_can_not_be_used(
     new_postgres_database: Callable[[], str],
 ) -> None:
-    """As the former primary after a failover: the next write asks who is the primary now."""
+    """As a standby: it is no more reached than one that is away, for reading as little."""
     url = new_postgres_database()
     name = urllib.parse.urlsplit(url).path.lstrip("/")
-    mode = f'alter database "{name}" set default_transaction_read_only = '
     with psycopg.connect(url, autocommit=True) as other:
-        other.execute(items.CREATE)
-        other.execute(f"{mode} on")
-        db = await storage.open_database(url, pool_size=2)
-        try:
-            for one_statement in (True, False):
-                with pytest.raises(storage.StorageUnavailable):
-                    await _insert(db, "a", one_statement=one_statement)
-            other.execute(f"{mode} off")
-            for one_statement in (True, False):
-                assert await _insert(db, f"{one_statement}", one_statement=one_statement) == 1
-        finally:
-            await db.close()
+        other.execute(f'alter database "{name}" set default_transaction_read_only = on'.encode())
+    with pytest.raises(storage.StorageUnavailable, match="read-only"):
+        await storage.open_database(url)
+    with pytest.raises(storage.StorageUnavailable, match="read-only"):
+        revisions.applied(url)
+
+
+async def test_a_server_that_only_reads_from_now_on_is_left(
+    new_postgres_database: Callable[[], str],
+) -> None:
+    """As the former primary after a failover: the next write asks who is the primary now."""
+    url = new_postgres_database()
+    db = await storage.open_database(url, pool_size=2)
+    try:
+        await db.write(lambda conn: conn.query(items.CREATE))
+        for one_statement in (True, False):
+            await db.write(
+                lambda conn: conn.query("set default_transaction_read_only = on"),
+                one_statement=one_statement,
+            )
+            with pytest.raises(storage.StorageUnavailable, match="read-only"):
+                await _insert(db, "a", one_statement=one_statement)
+            assert await _insert(db, f"{one_statement}", one_statement=one_statement) == 1
+    finally:
+        await db.close()
 
 
 async def _insert(db: storage.Database, key: str, *, one_statement: bool) -> int:
