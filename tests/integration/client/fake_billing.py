@@ -96,9 +96,8 @@ class FakeBilling:
         (repeated,) = (f for f in answer.DESCRIPTOR.fields if f.message_type)
         kind = repeated.message_type.name
         found = [each for each in reversed(self.made.values()) if type(each).__name__ == kind]
-        begin, size = int(request.page_token or 0), request.page_size or 50
-        more = str(begin + size) if begin + size < len(found) else ""
-        return answer(**{repeated.name: found[begin : begin + size], "next_page_token": more})
+        shown, token = page(found, request.page_size, request.page_token)
+        return answer(**{repeated.name: shown, "next_page_token": token})
 
     def _answered(self, answer: Any, method: str, request: Any) -> Any:
         (field,) = answer.DESCRIPTOR.fields
@@ -270,3 +269,10 @@ _CHANGING: dict[str, Callable[[Any, Any], None]] = {
     "SubmitDisputeEvidence": _set(state=Dispute.STATE_UNDER_REVIEW, has_evidence=True),
     "AcceptDispute": _set(state=Dispute.STATE_LOST),
 }
+
+
+def page(found: list[Any], size: int, token: str) -> tuple[list[Any], str]:
+    """Return a page of what was found, and the token of the next one."""
+    begin, size = int(token or 0), size or 50
+    more = begin + size < len(found)
+    return found[begin : begin + size], str(begin + size) if more else ""

@@ -18,12 +18,6 @@ import uuid_utils
 from google.protobuf import any_pb2, duration_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from payhub.admin.v1 import (
-    key_service_pb2,
-    key_service_pb2_grpc,
-    status_service_pb2,
-    status_service_pb2_grpc,
-)
 from payhub.payments.v1 import (
     customer_service_pb2,
     customer_service_pb2_grpc,
@@ -35,7 +29,7 @@ from payhub.payments.v1 import (
 )
 from payhub.type.v1 import money_pb2
 
-from tests.integration.client import fake_billing
+from tests.integration.client import fake_admin, fake_billing
 
 Payment = payment_pb2.Payment
 Operation = payment_pb2.Operation
@@ -99,8 +93,6 @@ class FakePayments(
     payment_service_pb2_grpc.PaymentServiceServicer,
     refund_service_pb2_grpc.RefundServiceServicer,
     customer_service_pb2_grpc.CustomerServiceServicer,
-    key_service_pb2_grpc.KeyServiceServicer,
-    status_service_pb2_grpc.StatusServiceServicer,
 ):
     """The service; `faults` are used up by the calls in order."""
 
@@ -110,10 +102,9 @@ class FakePayments(
     payments: dict[str, payment_pb2.Payment] = field(default_factory=dict)
     refunds: dict[str, refund_service_pb2.Refund] = field(default_factory=dict)
     customers: dict[str, customer_service_pb2.Customer] = field(default_factory=dict)
-    keys: dict[str, key_service_pb2.Key] = field(default_factory=dict)
+    admin: fake_admin.FakeAdmin = field(default_factory=fake_admin.FakeAdmin)
     billing: fake_billing.FakeBilling = field(default_factory=fake_billing.FakeBilling)
     answer_bytes: int = 0
-    events_waiting: int = 0
     requests: list[Any] = field(default_factory=list)
     _by_key: dict[tuple[str, str], str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -268,7 +259,7 @@ class FakePayments(
     def ListPayments(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
             wanted = [p for p in self.payments.values() if p.state in (request.states or [p.state])]
-            page, token = _page(wanted, request.page_size, request.page_token)
+            page, token = fake_billing.page(wanted, request.page_size, request.page_token)
             return payment_service_pb2.ListPaymentsResponse(payments=page, next_page_token=token)
 
         return self._handle("ListPayments", request, context, effect)
@@ -303,7 +294,9 @@ class FakePayments(
 
     def ListRefunds(self, request: Any, context: Any) -> Any:  # noqa: D102
         def effect() -> message.Message:
-            page, token = _page([*self.refunds.values()], request.page_size, request.page_token)
+            page, token = fake_billing.page(
+                [*self.refunds.values()], request.page_size, request.page_token
+            )
             return refund_service_pb2.ListRefundsResponse(refunds=page, next_page_token=token)
 
         return self._handle("ListRefunds", request, context, effect)
@@ -339,45 +332,6 @@ class FakePayments(
 
         return self._handle("UpdateCustomer", request, context, effect)
 
-    # KeyService and StatusService
-
-    def CreateKey(self, request: Any, context: Any) -> Any:  # noqa: D102
-        def effect() -> message.Message:
-            key = key_service_pb2.Key(
-                id=f"k{len(self.keys)}",
-                tenant_id=request.tenant_id,
-                scopes=request.scopes,
-                name=request.name,
-            )
-            self.keys[key.id] = key
-            return key_service_pb2.CreateKeyResponse(key=key, secret="phk_made_once")
-
-        return self._handle("CreateKey", request, context, effect)
-
-    def ListKeys(self, request: Any, context: Any) -> Any:  # noqa: D102
-        def effect() -> message.Message:
-            page, token = _page([*self.keys.values()], request.page_size, request.page_token)
-            return key_service_pb2.ListKeysResponse(keys=page, next_page_token=token)
-
-        return self._handle("ListKeys", request, context, effect)
-
-    def RevokeKey(self, request: Any, context: Any) -> Any:  # noqa: D102
-        def effect() -> message.Message:
-            key = self.keys[request.key_id]
-            key.revoke_time.GetCurrentTime()
-            return key_service_pb2.RevokeKeyResponse(key=key)
-
-        return self._handle("RevokeKey", request, context, effect)
-
-    def GetStatus(self, request: Any, context: Any) -> Any:  # noqa: D102
-        def effect() -> message.Message:
-            mock = status_service_pb2.ProviderStatus(provider="mock", ready=True, default=True)
-            return status_service_pb2.GetStatusResponse(
-                version="0.1.0", providers=[mock], outbox={"waiting": self.events_waiting}
-            )
-
-        return self._handle("GetStatus", request, context, effect)
-
     def wait_for_calls(self, count: int) -> None:
         """Wait until `count` more calls have come in."""
         for _ in range(count):
@@ -396,8 +350,7 @@ def serving(port: int = 0) -> Iterator[FakePayments]:
     payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(fake, server)
     refund_service_pb2_grpc.add_RefundServiceServicer_to_server(fake, server)
     customer_service_pb2_grpc.add_CustomerServiceServicer_to_server(fake, server)
-    key_service_pb2_grpc.add_KeyServiceServicer_to_server(fake, server)
-    status_service_pb2_grpc.add_StatusServiceServicer_to_server(fake, server)
+    fake.admin.register(server, fake._handle)
     fake.billing.register(server, fake._handle)
     fake.target = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     server.start()
@@ -410,9 +363,3 @@ def serving(port: int = 0) -> Iterator[FakePayments]:
 
 def _id(prefix: str) -> str:
     return f"{prefix}_{uuid_utils.uuid7().hex}"
-
-
-def _page(found: list[Any], size: int, token: str) -> tuple[list[Any], str]:
-    begin, size = int(token or 0), size or 50
-    more = begin + size < len(found)
-    return found[begin : begin + size], str(begin + size) if more else ""

@@ -197,7 +197,7 @@ def test_keys_are_made_listed_and_revoked(shell: shells.Shell, payments: FakePay
     listed = shell("keys", "list")
     assert "shop" in listed.stdout
     assert "phk_" not in listed.stdout
-    payments.keys["k1"] = key_service_pb2.Key(id="k1", name="x")
+    payments.admin.keys["k1"] = key_service_pb2.Key(id="k1", name="x")
     assert len(shell.json("keys", "list")["keys"]) == 2
 
 
@@ -205,9 +205,9 @@ def test_status_shows_both_processes(shell: shells.Shell, payments: FakePayments
     """`status` exits with 0 if all is well, and with 1, still showing the rest, if not. A count
     that ended says so.
     """
-    payments.events_waiting = 99_999
+    payments.admin.events_waiting = 99_999
     assert "99999\n" in shell("status").stdout
-    payments.events_waiting = 100_000
+    payments.admin.events_waiting = 100_000
     assert "100000 or more\n" in shell("status").stdout
     well = shell("status").stdout
     assert "mock (default)" in well

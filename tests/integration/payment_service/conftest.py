@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from deploy import stack
 from tests import postgres, spread
-from tests.integration.payment_service import billing, binding_rig, records, rig
+from tests.integration.payment_service import billing, binding_rig, hooking, records, rig
 
 SKEW_S = 0.2
 # Look-ups soon after a call and often, so that no test waits for the resolver.
@@ -248,4 +248,11 @@ async def admin(service: Service) -> AsyncIterator[binding_rig.Admin]:
 async def bill(database_url: str) -> AsyncIterator[billing.Billing]:
     """A service of its own, in this process, with a provider that bills and keeps methods."""
     async with billing.running(database_url) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def hooks(database_url: str) -> AsyncIterator[hooking.Hooks]:
+    """A service with a provider that sends webhooks."""
+    async with hooking.running(database_url) as running:
         yield running

@@ -1,12 +1,10 @@
 """Webhooks that are worked on in the background: who waits for whom, and whose word counts."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from payhub.provider.v1 import operation_pb2
 
 from payment_service.db import webhooks as rows
@@ -22,13 +20,6 @@ _HEADERS = storage.Statement("update inbound_webhooks set headers = :headers whe
 # As long as a test lasts.
 NEVER_US = 2**52
 UNKNOWN = _O(operation_id=f"op_{'0' * 32}", state=_O.STATE_SUCCEEDED)
-
-
-@pytest_asyncio.fixture
-async def hooks(database_url: str) -> AsyncIterator[hooking.Hooks]:
-    """A service with a provider that sends webhooks."""
-    async with hooking.running(database_url) as running:
-        yield running
 
 
 async def stored(hooks: hooking.Hooks, webhook_id: str) -> webhooks.Webhook:
