@@ -82,6 +82,17 @@ def admit(
     return bindings.judge(options, kind, amount_minor, currency)
 
 
+def stopped(view: catalog.View, operation: model.Operation) -> bindings.Refusal | None:
+    """Returns why an operation that was begun must not be sent once more now, or None.
+
+    What it took from limits, and what its binding allowed, holds on.
+    """
+    found = follow(view, operation.tenant_id, operation.provider)
+    if isinstance(found, bindings.Refusal):
+        return found
+    return _killed(view, operation.tenant_id, operation.provider, operation.kind)
+
+
 def _killed(
     view: catalog.View, tenant_id: str, plugin_id: str, kind: model.Kind
 ) -> bindings.Refusal | None:

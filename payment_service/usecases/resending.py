@@ -3,8 +3,9 @@
 Owns when that is safe, and noting the new fence before anything is sent. Called by the
 resolver for doubts only. Never sends another request than the stored one, never under another
 id, never when the provider may have forgotten the id, never through another version of the
-plugin while the one that had it is there or may return, and never for a payment that is no longer
-wanted or an update that a later one has replaced.
+plugin while the one that had it is there or may return, never where an operator has stopped such
+operations, and never for a payment that is no longer wanted or an update that a later one has
+replaced.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from dataclasses import replace
 from payhub.plugin.v1 import capability_pb2
 
 from payment_service.db import operations, payments
-from payment_service.domain import customers, model, outcomes
+from payment_service.domain import customers, model, outcomes, routing
 from payment_service.provider_client import pool, reading
 from payment_service.usecases import context
 from servicekit import failpoints, logs, storage
@@ -76,8 +77,11 @@ class Resender:
         """Sends *operation* again and returns what is known then.
 
         Only a result counts. A failure speaks of this attempt alone: that it had no effect
-        says nothing of the one before, so the doubt stays.
+        says nothing of the one before, so the doubt stays. So does what an operator has stopped.
         """
+        if (refused := routing.stopped(self._ctx.catalog.view, operation)) is not None:
+            _log.info("not sent again", operation_id=operation.id, reason=refused.reason)
+            return report
         if operation.kind is model.Kind.UPDATE_CUSTOMER:
             later = await self._ctx.db.read(lambda conn: _later(conn, operation))
             if later:

@@ -8,6 +8,7 @@ import grpc
 import pytest
 import pytest_asyncio
 from google.protobuf import duration_pb2
+from payhub.payments.v1 import payment_pb2
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
@@ -22,6 +23,7 @@ LEASE_S = 600.0
 # A doubt is sent again after this; clocks are moved on.
 TIMEOUT_S = 20.0
 FENCED_S = TIMEOUT_S + 1.0
+SALE = payment_pb2.Operation.KIND_SALE
 LOOKS = 5
 _VERSION = storage.Statement("select plugin_version from operations where entity_id = :id")
 _FORGET = storage.Statement("update operations set plugin_version = '' where entity_id = :id")
@@ -310,3 +312,25 @@ async def test_what_can_not_be_stored_is_not_sent(
             failed = await desk.create()
             assert (rig.state(failed), failed.failure.reason) == ("FAILED", "NOT_STORED")
         assert not new.charged
+
+
+@pytest.mark.parametrize("how", ["disabled", "killed"])
+async def test_what_an_operator_has_stopped_is_not_sent_again(desk: Desk, how: str) -> None:
+    """A repeat may charge a payer like a first attempt; look-ups go on, and so does it later."""
+    async with Unsure(OLD) as old:
+        await registrant.enable(desk.admin, desk.plug, old)
+        await desk.ready(old)
+        doubt = await desk.doubt(old)
+        if how == "disabled":
+            await desk.admin.call("DisablePlugin", "other")
+        else:
+            await desk.admin.call("SetKillSwitch", "other", operation=SALE)
+        desk.clock.advance(FENCED_S)
+        await desk.looked_at(doubt)
+        assert old.charged == [doubt.operations[0].id]
+        if how == "disabled":
+            await desk.admin.call("EnablePlugin", "other")
+        else:
+            await desk.admin.call("ClearKillSwitch", "other", operation=SALE)
+        await desk.paid(doubt)
+        assert old.charged == doubt.operations[0].id.split() * 2
