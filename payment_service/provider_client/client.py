@@ -35,6 +35,8 @@ _log = logs.get_logger(__name__)
 
 LOOKUP_TIMEOUT_S = 10.0
 RETRY_HANDSHAKE_S = 1.0
+LOST_POLLS = 5
+LOST_POLL_S = 0.01
 
 Welcome = Callable[[introduction.Handshake], Awaitable[str]]
 
@@ -165,9 +167,9 @@ class ProviderClient:
             send = getattr(self._stubs[method.service], method.name)
             answer = await send(request, timeout=left_s, metadata=rpc.trace_onward())
         except grpc.aio.AioRpcError as error:
-            return self._failed(operation, error)
+            return await self._failed(operation, error)
         except asyncio.CancelledError:
-            return self._failed(operation, stubs.connection_closed())
+            return await self._failed(operation, stubs.connection_closed())
         failpoints.hit("payment_service.after_provider_call")
         return self._answered(operation, answer)
 
@@ -183,14 +185,25 @@ class ProviderClient:
         assert found is not None
         return signs.Reply(report=reading.result(operation, found, seen), sign=signs.Sign.GOOD)
 
-    def _failed(self, operation: model.Operation, error: grpc.aio.AioRpcError) -> signs.Reply:
+    async def _failed(self, operation: model.Operation, error: grpc.aio.AioRpcError) -> signs.Reply:
+        failure = reading.failure_of(error)
+        broke_off = failure is None and error.code() is grpc.StatusCode.UNAVAILABLE
         return signs.of_failure(
             operation,
             reading.failed_call(operation, error),
-            reading.failure_of(error),
+            failure,
             error.code(),
             self.known.capabilities if self.known else frozenset(),
+            is_lost=broke_off and await self._is_lost(),
         )
+
+    async def _is_lost(self) -> bool:
+        """Whether the connection is gone, which is known a moment later than what it broke off."""
+        for _ in range(LOST_POLLS):
+            if not self.ready:
+                return True
+            await asyncio.sleep(LOST_POLL_S)
+        return not self.ready
 
     async def look_up(self, operation: model.Operation, object_id: str) -> signs.Reply:
         """Asks what became of *operation* and returns what is known.

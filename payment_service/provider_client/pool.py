@@ -35,7 +35,7 @@ VERIFYING_MAX = 1_000
 # Webhooks that wait to ask: by default more than are at the door and in a batch together.
 WAITING_MAX = 256
 
-# Instances one operation is offered to.
+# Instances one operation is offered to, beside those that are about to stop.
 TRIED_MAX = 3
 WAIT_POLL_S = 0.01
 
@@ -262,7 +262,7 @@ class Provider(roster.Roster):
                 if reply.sign is not signs.Sign.ELSEWHERE:
                     return reply, chosen
                 tried.append(chosen)
-                if len(tried) >= TRIED_MAX:
+                if sum(not each.draining for each in tried) >= TRIED_MAX:
                     return reply, chosen
                 continue
             now_s = self._tools.clock.monotonic_s()

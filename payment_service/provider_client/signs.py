@@ -53,7 +53,8 @@ class Sign(enum.Enum):
 
     # It works, whatever the result.
     GOOD = enum.auto()
-    # Nothing can be told: core did not send it, or it is limited for the moment.
+    # Nothing can be told: core did not send it, the process is gone, or it is limited for the
+    # moment.
     NEUTRAL = enum.auto()
     # The provider behind it, or the plugin itself, does not get its work done.
     OUTAGE = enum.auto()
@@ -196,6 +197,8 @@ def of_failure(
     failure: failure_pb2.Failure | None,
     code: grpc.StatusCode,
     capabilities: frozenset[int],
+    *,
+    is_lost: bool = False,
 ) -> Reply:
     """Returns the reply that a status other than OK makes.
 
@@ -205,10 +208,14 @@ def of_failure(
         failure: The detail that came with it, if one did.
         code: The status.
         capabilities: What the instance claims to do.
+        is_lost: Whether the connection to it is gone. That is the end of one process, whose place
+            another one may take, and no outage of what is behind it.
     """
     if failure is None:
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return _lie(operation, report, capabilities)
+        if is_lost:
+            return Reply(report=report, sign=Sign.NEUTRAL)
         return Reply(report=report, sign=Sign.OUTAGE, text=code.name)
     reason = failure.reason
     if reason == _F.FAILURE_REASON_NOT_SUPPORTED:

@@ -215,6 +215,20 @@ class Sidecar(
         )
 
 
+class Failing(Sidecar):
+    """Refuses payments with `failure` for as long as that is set."""
+
+    failure: plugin_errors.ProviderError | None = None
+
+    async def AuthorizePayment(
+        self, request: provider_pb.AuthorizePaymentRequest, context: Any
+    ) -> provider_pb.AuthorizePaymentResponse:
+        """Fails as it was told, or takes the money."""
+        if self.failure is not None:
+            await fail(context, plugin_errors.to_rpc(self.failure, domain="other"))
+        return await super().AuthorizePayment(request, context)
+
+
 def _keep(port: int) -> socket.socket:
     """Keeps a port from everybody who asks for any; a server that names it may have it."""
     place = socket.socket()

@@ -33,20 +33,6 @@ Sidecar = sidecars.Sidecar
 Breaker = plugin_admin_pb2.PluginBreaker
 
 
-class Failing(Sidecar):
-    """Refuses payments with `failure` for as long as that is set."""
-
-    failure: plugin_errors.ProviderError | None = None
-
-    async def AuthorizePayment(
-        self, request: provider_pb.AuthorizePaymentRequest, context: Any
-    ) -> provider_pb.AuthorizePaymentResponse:
-        """Fails as it was told, or takes the money."""
-        if self.failure is not None:
-            await sidecars.fail(context, plugin_errors.to_rpc(self.failure, domain="other"))
-        return await super().AuthorizePayment(request, context)
-
-
 class Silent(Sidecar):
     """Keeps whoever looks up an operation waiting."""
 
@@ -123,8 +109,8 @@ async def test_what_one_instance_refuses_with_nothing_done_another_one_takes(
 ) -> None:
     """With the same operation id; no caller notices."""
     async with (
-        Failing("other") as one,
-        Failing("other") as two,
+        sidecars.Failing("other") as one,
+        sidecars.Failing("other") as two,
         registrant.plugged(url) as (admin, plug),
     ):
         await registrant.enable(admin, plug, one)
@@ -188,7 +174,7 @@ async def test_a_breaker_opens_for_what_fails_and_closes_by_itself(url: str) -> 
     clock = Ahead()
     rule = {"breaker_calls_min": 4, "breaker_open_first_s": 60.0}
     async with (
-        Failing("other") as other,
+        sidecars.Failing("other") as other,
         registrant.plugged(url, clock=clock, **rule) as (admin, plug),
     ):
         await registrant.enable(admin, plug, other)
@@ -225,7 +211,7 @@ async def test_a_breaker_opens_for_what_fails_and_closes_by_itself(url: str) -> 
 async def test_a_breaker_goes_with_its_binding(url: str) -> None:
     """No call would ever close it, and the plugin would never be well again."""
     async with (
-        Failing("other") as other,
+        sidecars.Failing("other") as other,
         registrant.plugged(url, breaker_calls_min=2, breaker_open_first_s=60.0) as (admin, plug),
     ):
         await registrant.enable(admin, plug, other)
