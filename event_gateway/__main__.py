@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from payhub.options.v1 import options_pb2
 
 from event_gateway import gateway, settings
-from event_gateway.webhooks_out import secrets
-from servicekit import logs, server, storage
+from servicekit import encryption_keys, logs, server, storage
 from servicekit import settings as process_settings
 
 
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command = parser.parse_args(arguments).command
     if command == "new-encryption-key":
-        sys.stdout.write(f"{secrets.new_key()}\n")
+        sys.stdout.write(f"{encryption_keys.new_key()}\n")
         return 0
     configured = process_settings.load(settings.Settings)
     logs.configure(
@@ -58,10 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"the secrets of {count} endpoints are under the newest key\n")
             return 0
         return server.run(gateway.serve(configured))
-    except secrets.KeyProblem as failure:
-        logs.get_logger(__name__).error("can't use the encryption keys", problem=str(failure))
-        logs.flush()
-        return 1
+    except encryption_keys.KeyProblem as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 2
     except storage.StorageError as failure:
         logs.get_logger(__name__).error("can't open the event log", problem=str(failure))
         logs.flush()

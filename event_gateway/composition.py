@@ -167,20 +167,18 @@ def make_log(
     )
 
 
-def assemble(log: Log, channel: grpc.aio.Channel) -> Parts:
+def assemble(log: Log, channel: grpc.aio.Channel, vault: webhook_secrets.Vault) -> Parts:
     """Returns the parts of a serving process.
 
     Args:
         log: What it serves.
         channel: To the service that knows keys.
-
-    Raises:
-        webhook_secrets.KeyProblem: A key for the secrets of endpoints is malformed.
+        vault: Opens the secrets of webhook endpoints.
     """
     settings = log.settings
     keys = access.KeyService(channel)
     forward = forwarding.Forwarder()
-    around = _around_webhooks(log)
+    around = _around_webhooks(log, vault)
     sending = pool.Pool(around, log.running, log_s=settings.webhook_log_s)
     rechecks = [
         revocation.Recheck(holder, keys.introspect, every_s=settings.key_recheck_s)
@@ -210,16 +208,17 @@ def assemble(log: Log, channel: grpc.aio.Channel) -> Parts:
     )
 
 
-def encryption_keys(settings: settings_module.Settings) -> list[str]:
-    """Returns the keys for the secrets of webhook endpoints, newest first.
+def vault(settings: settings_module.Settings) -> webhook_secrets.Vault:
+    """Returns what encrypts the secrets of webhook endpoints.
 
     Raises:
-        webhook_secrets.KeyProblem: They can't be read.
+        encryption_keys.KeyProblem: The file of its keys is of no use.
     """
     text = settings.encryption_keys
-    return webhook_secrets.find_keys(
+    keys = webhook_secrets.find_keys(
         text.get_secret_value() if text else None, settings.encryption_key_file
     )
+    return webhook_secrets.Vault(keys)
 
 
 def _pipeline(log: Log, keys: access.KeyService) -> interceptor.Pipeline:
@@ -304,12 +303,12 @@ def _webhook_api(log: Log, around: worker.Surroundings, sending: pool.Pool) -> s
     return lambda grpc_server: webhooks.register(grpc_server, hooks)
 
 
-def _around_webhooks(log: Log) -> worker.Surroundings:
+def _around_webhooks(log: Log, vault: webhook_secrets.Vault) -> worker.Surroundings:
     settings = log.settings
     return worker.Surroundings(
         database=log.database,
         send=sender.Sender(private=settings.webhook_private_targets, time=log.time),
-        vault=webhook_secrets.Vault(encryption_keys(settings)),
+        vault=vault,
         time=log.time,
         disable_after_s=settings.webhook_disable_after_s,
         on_event=log.tail.kick,

@@ -17,8 +17,7 @@ from event_gateway import composition, cursor
 from event_gateway import settings as settings_module
 from event_gateway.consumers import groups
 from event_gateway.db import consumers, epoch, read, webhooks
-from event_gateway.webhooks_out import secrets as webhook_secrets
-from servicekit import errors, metrics, server, storage
+from servicekit import encryption_keys, errors, metrics, server, storage
 
 MIGRATIONS = pathlib.Path(__file__).parent / "db" / "migrations"
 
@@ -40,9 +39,10 @@ async def serve(settings: settings_module.Settings) -> int:
     """Serves until SIGTERM; returns the exit status.
 
     Raises:
-        webhook_secrets.KeyProblem: A key for the secrets of endpoints is malformed.
+        encryption_keys.KeyProblem: The file of keys for the secrets of endpoints is of no use.
         storage.StorageError: The database can't be opened, or lacks migrations.
     """
+    vault = composition.vault(settings)
     if settings.migrates:
         url = settings.database_url.get_secret_value()
         await asyncio.to_thread(storage.migrate, url, MIGRATIONS)
@@ -58,7 +58,7 @@ async def serve(settings: settings_module.Settings) -> int:
         await database.write(consumers.adopt_orphans)
         time, timing = await storage.shared_clock(database)
         log = composition.make_log(settings, database, state, registry, time=time)
-        parts = composition.assemble(log, channel)
+        parts = composition.assemble(log, channel, vault)
         for close in reversed(parts.closing):
             stack.push_async_callback(close)
 
@@ -100,10 +100,10 @@ async def rotate_encryption_key(settings: settings_module.Settings) -> int:
     """Encrypts the secrets of every webhook endpoint under the newest key; returns how many.
 
     Raises:
-        webhook_secrets.KeyProblem: A key is malformed, or one does not open with any.
+        encryption_keys.KeyProblem: The file of keys is of no use, or no key opens a secret.
         storage.StorageError: The database can't be opened, or lacks migrations.
     """
-    vault = webhook_secrets.Vault(composition.encryption_keys(settings))
+    vault = composition.vault(settings)
     database = await open_log(settings, pool_size=2)
     try:
         count, after = 0, ("", "")
@@ -113,7 +113,7 @@ async def rotate_encryption_key(settings: settings_module.Settings) -> int:
             count, after = count + len(found), found[-1]
         return count
     except errors.RpcError as refusal:
-        raise webhook_secrets.KeyProblem(refusal.message) from None
+        raise encryption_keys.KeyProblem(refusal.message) from None
     finally:
         await database.close()
 

@@ -9,7 +9,9 @@ import pathlib
 import pydantic
 import pydantic_settings
 
-from servicekit import settings
+from servicekit import encryption_keys, settings
+
+EncryptionKeys = encryption_keys.Setting
 
 
 class Settings(settings.ServiceSettings):
@@ -74,7 +76,7 @@ class Settings(settings.ServiceSettings):
 
     # Keys that encrypt the secrets of webhook endpoints, newest first; or a file that is made if
     # it is missing. SQLite: gateway.key beside the log. Without keys no endpoint can be made.
-    encryption_keys: pydantic.SecretStr | None = None
+    encryption_keys: EncryptionKeys | None = None
     encryption_key_path: pathlib.Path | None = None
     # What is allowed beside https URLs to public addresses.
     webhook_plain_http: bool = False

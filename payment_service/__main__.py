@@ -16,7 +16,7 @@ from payment_service.api import access
 from payment_service.recovery import following, taking
 from payment_service.usecases import keys
 from payment_service.usecases.bindings import rotation, secrets
-from servicekit import clock, health, http, logs, metrics, server, storage
+from servicekit import clock, encryption_keys, health, http, logs, metrics, server, storage
 from servicekit import settings as settings_module
 
 
@@ -60,7 +60,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     if options.command == "new-encryption-key":
-        sys.stdout.write(secrets.new_key() + "\n")
+        sys.stdout.write(encryption_keys.new_key() + "\n")
         return 0
     configured = settings_module.load(settings.Settings)
     logs.configure(
@@ -71,7 +71,7 @@ def main() -> int:
     )
     try:
         return run(configured, options)
-    except (keys.KeyProblem, secrets.KeyProblem) as problem:
+    except (keys.KeyProblem, encryption_keys.KeyProblem) as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
     except storage.StorageError as failure:
@@ -290,7 +290,7 @@ async def rotate_encryption_key(configured: settings.Settings, options: argparse
     """Encrypts every stored secret under the newest key; tells how many."""
     path = configured.encryption_key_file
     if options.add_key and (configured.encryption_keys is not None or path is None):
-        raise secrets.KeyProblem(
+        raise encryption_keys.KeyProblem(
             "--add-key: the keys are not in PAYMENT_SERVICE_ENCRYPTION_KEY_PATH; put a fresh one "
             "in front of those in PAYMENT_SERVICE_ENCRYPTION_KEYS yourself"
         )
@@ -298,7 +298,7 @@ async def rotate_encryption_key(configured: settings.Settings, options: argparse
     try:
         if options.add_key and path is not None:
             former = secrets.find_keys(None, path)
-            secrets.write_keys(path, [secrets.new_key(), *former])
+            encryption_keys.write(path, [encryption_keys.new_key(), *former])
         vault = composition.vault(configured)
         done = await rotation.rotate(db, vault, drop_unreadable=options.drop_unreadable)
     finally:

@@ -147,7 +147,7 @@ def assemble(
     """Returns the parts of a serving process around an open database.
 
     Raises:
-        secrets.KeyProblem: There is no key for the secrets of bindings.
+        encryption_keys.KeyProblem: There is no key for the secrets of bindings.
     """
     clock = clock or clocks.SystemClock()
     hooks = plugging.Hooks()
@@ -332,7 +332,7 @@ def vault(settings: Settings) -> secrets.Vault:
     """Returns what encrypts the secrets of bindings.
 
     Raises:
-        secrets.KeyProblem: There is no key for it.
+        encryption_keys.KeyProblem: There is no key for it.
     """
     text = settings.encryption_keys
     path = settings.encryption_key_file

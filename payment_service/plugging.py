@@ -224,7 +224,7 @@ async def prepare(settings: Settings, ctx: context.Context, made: Plugins) -> No
     """Reads the catalog, plants what the environment names, and connects.
 
     Raises:
-        secrets.KeyProblem: Stored secrets can't be read with the keys at hand.
+        encryption_keys.KeyProblem: Stored secrets can't be read with the keys at hand.
     """
     await plant(settings, ctx, made)
     ctx.providers.start()
@@ -234,7 +234,7 @@ async def plant(settings: Settings, ctx: context.Context, made: Plugins) -> None
     """Reads the catalog and plants what the environment names; connects to nothing.
 
     Raises:
-        secrets.KeyProblem: Stored secrets can't be read with the keys at hand.
+        encryption_keys.KeyProblem: Stored secrets can't be read with the keys at hand.
     """
     await secrets.check(ctx.db, made.vault)
     await ctx.catalog.refresh()

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import pydantic
 import pydantic_settings
 
-from servicekit import auth, errors, settings
+from servicekit import auth, encryption_keys, errors, settings
 
 ProviderName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9.-]{1,61}[a-z0-9]$")]
 Endpoint = Annotated[str, pydantic.Field(pattern=r"^.+:\d+$")]
 Slot = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 SecretText = Annotated[str, pydantic.Field(min_length=1, max_length=65_536)]
+EncryptionKeys = encryption_keys.Setting
 Seconds = Annotated[float, pydantic.Field(gt=0, le=86_400)]
 
 PASSPHRASE_CHARS_MIN = 12
@@ -75,7 +76,7 @@ class Settings(settings.ServiceSettings):
     plugin_key_path: pathlib.Path | None = None
     upgrade_stand_by_s: Seconds = 600.0
 
-    encryption_keys: pydantic.SecretStr | None = None
+    encryption_keys: EncryptionKeys | None = None
     encryption_key_path: pathlib.Path | None = None
 
     backup_dir: pathlib.Path | None = None

@@ -1,28 +1,22 @@
 """Secrets of endpoints at rest: encrypted under keys that the gateway is given.
 
-Owns the encryption keys and the form in which secrets are kept. Called by the API
-and by workers. Never logs a value.
+Owns the form in which secrets are kept. Called by the API and by workers. Never logs
+a value.
 """
 
 import dataclasses
 import json
 import pathlib
-import re
 from collections.abc import Sequence
 
 import grpc
 from cryptography import fernet
 
-from servicekit import errors, secret_files
+from servicekit import encryption_keys, errors
 
-KEYS_MAX = 16
 VARIABLE = "EVENT_GATEWAY_ENCRYPTION_KEYS"
 # A rotation keeps the one before; what is older goes.
 SECRETS_MAX = 2
-
-
-class KeyProblem(Exception):
-    """The encryption keys are malformed, or their file can't be read or made."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +31,14 @@ class Vault:
     """Encrypts and decrypts the secrets of endpoints.
 
     Args:
-        keys: Fernet keys, newest first; the first encrypts, all decrypt. None: it refuses.
+        keys: Fernet keys, newest first; the first encrypts, all decrypt. Without any it refuses.
 
     Raises:
-        KeyProblem: One is malformed.
+        ValueError: One is malformed.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        if len(keys) > KEYS_MAX:
-            raise KeyProblem(f"{VARIABLE}: holds {len(keys)} keys; at most {KEYS_MAX} are taken")
-        try:
-            opened = [fernet.Fernet(key) for key in keys]
-        except ValueError:
-            raise KeyProblem(f"{VARIABLE}: a key is not 32 bytes in URL-safe base64") from None
-        self._all = fernet.MultiFernet(opened) if opened else None
+        self._all = fernet.MultiFernet(encryption_keys.opened(keys)) if keys else None
 
     def seal(self, endpoint_id: str, secrets: Sequence[Secret]) -> bytes:
         """Returns *secrets* as ciphertext that opens for this endpoint only.
@@ -90,11 +78,6 @@ class Vault:
         return self._all
 
 
-def new_key() -> str:
-    """Returns a fresh encryption key."""
-    return fernet.Fernet.generate_key().decode()
-
-
 def live(secrets: Sequence[Secret], now_us: int) -> list[str]:
     """Returns the secrets that sign now, newest first."""
     return [each.value for each in secrets if not each.expire_us or each.expire_us > now_us]
@@ -110,20 +93,17 @@ def find_keys(text: str | None, path: pathlib.Path | None) -> list[str]:
     """Returns the encryption keys of this installation, newest first; none if none is given.
 
     Args:
-        text: The setting: keys separated by commas, spaces or lines.
+        text: The setting, if given.
         path: A file to read instead; made, readable by its owner only, if it is missing.
 
     Raises:
-        KeyProblem: The file can't be read or made.
+        encryption_keys.KeyProblem: The file is of no use.
     """
     if text is not None:
-        return [key for key in re.split(r"[\s,]+", text) if key]
+        return encryption_keys.parse(text)
     if path is None:
         return []
-    try:
-        return secret_files.read_or_make(path, new_key).split()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise KeyProblem(f"can't read or make the encryption keys in {path}") from problem
+    return encryption_keys.read_or_make(path, "EVENT_GATEWAY_ENCRYPTION_KEY_PATH")
 
 
 def _missing(endpoint_id: str) -> errors.RpcError:

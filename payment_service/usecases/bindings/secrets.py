@@ -1,30 +1,23 @@
 """Secrets at rest: encrypted under keys that core is given, the newest first.
 
-Owns the encryption keys and the form in which a binding's secrets are kept. Called by the
-use cases of bindings and at start. Never logs a value:
-what it raises names bindings, slots and settings only.
+Owns the form in which a binding's secrets are kept. Called by the use cases of bindings and
+at start. Never logs a value: what it raises names bindings, slots and settings only.
 """
 
 import base64
 import json
 import pathlib
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography import fernet
 
 from payment_service.db import bindings
-from servicekit import secret_files, storage
+from servicekit import encryption_keys, storage
 
-KEYS_MAX = 16
 CHECK_BATCH = 50
 _VARIABLE = "PAYMENT_SERVICE_ENCRYPTION_KEYS"
-_HOW = "make one with: python -m payment_service new-encryption-key"
-
-
-class KeyProblem(Exception):
-    """The encryption keys are missing, malformed, or not those of what is stored."""
+_PATH_VARIABLE = "PAYMENT_SERVICE_ENCRYPTION_KEY_PATH"
 
 
 class SecretsUnreadable(Exception):
@@ -74,23 +67,11 @@ class Vault:
         keys: Fernet keys, newest first; the first encrypts, all decrypt.
 
     Raises:
-        KeyProblem: There is none, or one is malformed.
+        ValueError: There is none, or one is malformed.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        if not keys:
-            raise KeyProblem(f"{_VARIABLE}: holds no key; {_HOW}")
-        if len(keys) > KEYS_MAX:
-            raise KeyProblem(f"{_VARIABLE}: holds {len(keys)} keys; at most {KEYS_MAX} are taken")
-        opened = []
-        for number, key in enumerate(keys, 1):
-            try:
-                opened.append(fernet.Fernet(key))
-            except ValueError:
-                raise KeyProblem(
-                    f"{_VARIABLE}: key {number} of {len(keys)} is not 32 bytes in URL-safe "
-                    f"base64; {_HOW}"
-                ) from None
+        opened = encryption_keys.opened(keys)
         self._newest = opened[0]
         self._all = fernet.MultiFernet(opened)
 
@@ -223,16 +204,6 @@ def _newest(secrets: Secrets) -> dict[str, bytes]:
     return {each.slot: each.value for each in ordered}
 
 
-def new_key() -> str:
-    """Returns a fresh encryption key."""
-    return fernet.Fernet.generate_key().decode()
-
-
-def parse_keys(text: str) -> list[str]:
-    """Returns the keys of a setting: separated by commas, spaces or lines."""
-    return [key for key in re.split(r"[\s,]+", text) if key]
-
-
 def find_keys(text: str | None, path: pathlib.Path | None) -> list[str]:
     """Returns the encryption keys of this installation, newest first.
 
@@ -241,34 +212,24 @@ def find_keys(text: str | None, path: pathlib.Path | None) -> list[str]:
         path: A file to read instead; made, readable by its owner only, if it is missing.
 
     Raises:
-        KeyProblem: Neither is given, or the file can't be read or made.
+        encryption_keys.KeyProblem: Neither is given, or the file is of no use.
     """
     if text is not None:
-        return parse_keys(text)
+        return encryption_keys.parse(text)
     if path is None:
-        raise KeyProblem(
+        raise encryption_keys.KeyProblem(
             f"{_VARIABLE}: required with PostgreSQL, where every replica needs the same keys; "
-            f"set it, or {_VARIABLE}_FILE, or PAYMENT_SERVICE_ENCRYPTION_KEY_PATH; {_HOW}"
+            f"set it, or {_VARIABLE}_FILE, or {_PATH_VARIABLE}; make one with: "
+            "python -m payment_service new-encryption-key"
         )
-    try:
-        return parse_keys(secret_files.read_or_make(path, new_key))
-    except (OSError, UnicodeDecodeError) as problem:
-        why = getattr(problem, "strerror", None) or "not text"
-        raise KeyProblem(
-            f"PAYMENT_SERVICE_ENCRYPTION_KEY_PATH: can't read or make {path} ({why})"
-        ) from None
-
-
-def write_keys(path: pathlib.Path, keys: Sequence[str]) -> None:
-    """Writes keys to a file that only its owner can read, whole or not at all."""
-    secret_files.write(path, "\n".join(keys))
+    return encryption_keys.read_or_make(path, _PATH_VARIABLE)
 
 
 async def check(db: storage.Database, vault: Vault) -> None:
     """Proves at start that every stored secret can be decrypted.
 
     Raises:
-        KeyProblem: One can't: the key it was written with is missing.
+        encryption_keys.KeyProblem: One can't: the key it was written with is missing.
     """
     unreadable: list[str] = []
     after: bindings.Sealed | None = None
@@ -284,7 +245,7 @@ async def check(db: storage.Database, vault: Vault) -> None:
             break
     if unreadable:
         named = ", ".join(unreadable[:3]) + (" and others" if len(unreadable) > 3 else "")
-        raise KeyProblem(
+        raise encryption_keys.KeyProblem(
             f"{_VARIABLE}: none of these keys decrypts the secrets of {len(unreadable)} "
             f"binding(s) ({named}); add the key they were written with, after the newest one. "
             "If it is lost for good: python -m payment_service rotate-encryption-key "

@@ -16,10 +16,10 @@ import pydantic
 from event_gateway import composition as gateway
 from event_gateway import settings as gateway_settings
 from event_gateway.db import read
+from event_gateway.webhooks_out import secrets as webhook_secrets
 from payment_service import composition as payments
 from payment_service import settings as payments_settings
-from payment_service.usecases.bindings import secrets
-from servicekit import auth, clock, metrics
+from servicekit import auth, clock, encryption_keys, metrics
 from subscribers.audit_log import entries, following
 from subscribers.email_notifier import notifier
 
@@ -59,7 +59,7 @@ def _metrics(registry: metrics.Metrics) -> set[Metric]:
 def _payment_service(folder: pathlib.Path) -> metrics.Metrics:
     registry, time = metrics.Metrics(), clock.FakeClock()
     configured = payments_settings.Settings(
-        encryption_keys=pydantic.SecretStr(secrets.new_key()),
+        encryption_keys=pydantic.SecretStr(encryption_keys.new_key()),
         backup_dir=folder,
         relay_key=pydantic.SecretStr(auth.new_key()[1]),
     )
@@ -81,7 +81,7 @@ async def _event_gateway() -> metrics.Metrics:
     state = read.State(epoch=1, head=0, oldest=0, head_append_us=0)
     log = gateway.make_log(configured, DATABASE, state, registry, time=clock.FakeClock())
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        for close in gateway.assemble(log, channel).closing:
+        for close in gateway.assemble(log, channel, webhook_secrets.Vault([])).closing:
             await close()
     return registry
 

@@ -14,9 +14,8 @@ import grpc
 import grpc.aio
 
 from payment_service import composition, plugging, settings
-from payment_service.usecases.bindings import secrets
 from servicekit import clock as clocks
-from servicekit import ids, metrics, storage
+from servicekit import encryption_keys, ids, metrics, storage
 from tests.integration.payment_service import rig
 
 
@@ -58,7 +57,7 @@ async def running(
         "resolver_pending_first_s": 0.1,
         "resolver_longest_s": 0.5,
     }
-    values["encryption_keys"] = secrets.new_key()
+    values["encryption_keys"] = encryption_keys.new_key()
     configured = settings.Settings(**(values | changes))
     await asyncio.to_thread(storage.migrate, database_url, composition.MIGRATIONS)
     db = wrap(await storage.open_database(database_url))

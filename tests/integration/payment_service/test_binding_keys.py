@@ -16,11 +16,11 @@ from deploy import stack
 from payment_service import composition
 from payment_service.db import bindings as rows
 from payment_service.usecases.bindings import rotation, secrets
-from servicekit import storage
+from servicekit import encryption_keys, storage
 from tests.integration.payment_service import binding_rig, inside, process, records, rig
 
 CANARY = b"sk_live_canary_2342"
-OLD, NEW = secrets.new_key(), secrets.new_key()
+OLD, NEW = encryption_keys.new_key(), encryption_keys.new_key()
 Run = Callable[..., contextlib.AbstractAsyncContextManager[inside.InProcess]]
 
 
@@ -258,6 +258,6 @@ async def test_a_ciphertext_of_another_binding_is_not_used(run: Run) -> None:
             theirs.id,
         )
         assert await admin.get(mine.id)
-    with pytest.raises(secrets.KeyProblem, match=theirs.id):
+    with pytest.raises(encryption_keys.KeyProblem, match=theirs.id):
         async with run(encryption_keys=OLD):
             raise AssertionError("it started")

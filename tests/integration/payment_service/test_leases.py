@@ -10,8 +10,7 @@ import pytest
 from payhub.registry.v1 import registry_service_pb2 as registry_pb
 
 from payment_service.domain import plugins
-from payment_service.usecases.bindings import secrets
-from servicekit import storage
+from servicekit import encryption_keys, storage
 from tests.integration.payment_service import inside, operator, registrant, rig, sidecars
 
 Sidecar = sidecars.Sidecar
@@ -228,7 +227,7 @@ async def test_a_lease_that_ran_out_counts_for_nothing_once_the_instance_is_gone
 
 async def test_a_core_that_was_away_finds_its_instances_again(database_url: str) -> None:
     """Their leases ran out meanwhile: they are tried before they register again."""
-    key = secrets.new_key()
+    key = encryption_keys.new_key()
     async with Sidecar("other") as other:
         async with registrant.plugged(database_url, encryption_keys=key) as (admin, plug):
             await registrant.enable(admin, plug, other)

@@ -14,8 +14,7 @@ import psycopg
 
 from deploy import stack
 from payment_service import composition
-from payment_service.usecases.bindings import secrets
-from servicekit import auth, storage
+from servicekit import auth, encryption_keys, storage
 from servicekit.storage import sqlite
 from tests.integration.payment_service import process
 
@@ -108,7 +107,7 @@ def test_who_has_no_database_wants_no_traffic(
     env = {
         "PAYMENT_SERVICE_DATABASE_URL": url,
         "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
-        "PAYMENT_SERVICE_ENCRYPTION_KEYS": secrets.new_key(),
+        "PAYMENT_SERVICE_ENCRYPTION_KEYS": encryption_keys.new_key(),
         "PAYMENT_SERVICE_RELAY_ENABLED": "false",
     }
     processes = stack.Stack(

@@ -11,7 +11,7 @@ import pytest
 
 from deploy import stack
 from payment_service.domain import model, outcomes
-from payment_service.usecases.bindings import secrets
+from servicekit import encryption_keys
 from tests.integration.payment_service import conftest, inside, records, rig
 
 OFF_S = 300
@@ -29,7 +29,7 @@ async def test_a_replica_with_a_wrong_clock_takes_part(
     """Ahead, it would call "never arrived" what is about to be sent, and the payer would be
     asked again; behind, all it sends would be too late, and too early what it sends again.
     """
-    url, log_url, key = new_postgres_database(), new_postgres_database(), secrets.new_key()
+    url, log_url, key = new_postgres_database(), new_postgres_database(), encryption_keys.new_key()
     (tmp_path / "sitecustomize.py").write_text(_WRONG.format(off_ns=off_s * 10**9))
     env = conftest.RESOLVER | {
         "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),

@@ -2,14 +2,13 @@
 
 import asyncio
 import pathlib
-import stat
 
 import pydantic
 import pytest
 
 from payment_service import composition, settings
 from payment_service.usecases.bindings import sealing, secrets
-from servicekit import errors
+from servicekit import encryption_keys, errors
 from servicekit import settings as kit_settings
 
 CANARY = b"sk_test_canary_4711"
@@ -22,7 +21,7 @@ def secret(slot: str, version: int = 1, value: bytes = CANARY, **over: int) -> s
 
 def test_what_is_sealed_is_opened_and_shows_nothing() -> None:
     """Also where somebody prints the objects that carry it."""
-    vault = secrets.Vault([secrets.new_key()])
+    vault = secrets.Vault([encryption_keys.new_key()])
     held = (secret("api_key", created_us=5, expire_us=9), secret("webhook", 2, bytes(range(256))))
     sealed = vault.seal("b-1", held)
     assert vault.open("b-1", sealed) == held
@@ -34,7 +33,7 @@ def test_what_is_sealed_is_opened_and_shows_nothing() -> None:
 
 def test_a_ciphertext_opens_for_its_binding_only() -> None:
     """One that somebody copied to another tenant's row is not sent anywhere."""
-    vault = secrets.Vault([secrets.new_key()])
+    vault = secrets.Vault([encryption_keys.new_key()])
     sealed = vault.seal("b-1", (secret("api_key"),))
     with pytest.raises(secrets.SecretsUnreadable) as caught:
         vault.open("b-2", sealed)
@@ -44,7 +43,7 @@ def test_a_ciphertext_opens_for_its_binding_only() -> None:
 
 def test_old_keys_read_and_the_newest_writes() -> None:
     """Rotation: both, then everything anew, then the newest alone."""
-    old, new = secrets.new_key(), secrets.new_key()
+    old, new = encryption_keys.new_key(), encryption_keys.new_key()
     sealed = secrets.Vault([old]).seal("b", (secret("api_key"),))
     both = secrets.Vault([new, old])
     assert both.open("b", sealed)[0].value == CANARY
@@ -56,42 +55,11 @@ def test_old_keys_read_and_the_newest_writes() -> None:
         secrets.Vault([new]).open("b", sealed)
 
 
-@pytest.mark.parametrize(
-    ("keys", "text"),
-    [
-        ([], "holds no key"),
-        (["short"], "key 1 of 1 is not 32 bytes"),
-        ([secrets.new_key(), "canary" * 9], "key 2 of 2"),
-        ([secrets.new_key()] * 17, "holds 17 keys"),
-    ],
-)
-def test_malformed_keys_are_named_by_number_and_never_shown(keys: list[str], text: str) -> None:
-    """With the way to make one."""
-    with pytest.raises(secrets.KeyProblem) as caught:
-        secrets.Vault(keys)
-    assert text in str(caught.value)
-    assert "PAYMENT_SERVICE_ENCRYPTION_KEYS" in str(caught.value)
-    assert "canary" not in str(caught.value)
-
-
-def test_keys_are_found_in_the_setting_or_made_in_the_file(tmp_path: pathlib.Path) -> None:
-    """The file is readable by its owner alone and the same at the next start."""
-    path = tmp_path / "var" / "encryption.key"
-    made = secrets.find_keys(None, path)
-    assert secrets.find_keys(None, path) == made
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert secrets.find_keys("a, b\nc", path) == ["a", "b", "c"]
-    secrets.write_keys(path, ["new", *made])
-    assert secrets.find_keys(None, path) == ["new", *made]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [each.name for each in path.parent.iterdir()] == ["encryption.key"]
-
-
 def test_no_key_at_all_is_a_problem_with_a_way_out(tmp_path: pathlib.Path) -> None:
     """As is a file that can't be read."""
-    with pytest.raises(secrets.KeyProblem, match="required with PostgreSQL"):
+    with pytest.raises(encryption_keys.KeyProblem, match="required with PostgreSQL"):
         secrets.find_keys(None, None)
-    with pytest.raises(secrets.KeyProblem, match="can't read or make"):
+    with pytest.raises(encryption_keys.KeyProblem, match="can't read or make"):
         secrets.find_keys(None, tmp_path)
 
 
@@ -163,10 +131,10 @@ def test_keys_come_from_setting_or_file_as_the_database_asks(tmp_path: pathlib.P
     embedded = settings.Settings(encryption_key_path=tmp_path / "encryption.key")
     assert composition.vault(embedded).open("b", b"") == ()
     url = pydantic.SecretStr("postgresql://127.0.0.1/x")
-    with pytest.raises(secrets.KeyProblem, match="required with PostgreSQL"):
+    with pytest.raises(encryption_keys.KeyProblem, match="required with PostgreSQL"):
         composition.vault(settings.Settings(database_url=url))
     given = settings.Settings(
-        database_url=url, encryption_keys=pydantic.SecretStr(secrets.new_key())
+        database_url=url, encryption_keys=pydantic.SecretStr(encryption_keys.new_key())
     )
     sealed = composition.vault(given).seal("b", (secret("api_key"),))
     assert composition.vault(given).open("b", sealed)[0].value == CANARY
