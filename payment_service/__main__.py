@@ -7,6 +7,7 @@ everything else gets what it needs.
 import argparse
 import asyncio
 import datetime
+import functools
 import sys
 
 from payhub.options.v1 import options_pb2
@@ -14,7 +15,7 @@ from payhub.options.v1 import options_pb2
 from payment_service import composition, plugging, settings
 from payment_service.api import access
 from payment_service.recovery import following, taking
-from payment_service.usecases import keys
+from payment_service.usecases import keys, witness
 from payment_service.usecases.bindings import rotation, secrets
 from servicekit import clock, encryption_keys, health, http, logs, metrics, server, storage
 from servicekit import settings as settings_module
@@ -103,8 +104,13 @@ def migrate(configured: settings.Settings) -> str:
     return storage.migrate(configured.database_url.get_secret_value(), composition.MIGRATIONS)
 
 
-async def open_database(configured: settings.Settings) -> storage.Database:
-    """Opens the database that is set up; a schema that is behind is an error that says so."""
+async def open_database(
+    configured: settings.Settings, seen: witness.Witness | None = None
+) -> storage.Database:
+    """Opens the database that is set up; a schema that is behind is an error that says so.
+
+    So is one that has lost what *seen* has, or what any process had.
+    """
     url = configured.database_url.get_secret_value()
     await asyncio.to_thread(
         storage.check_migrated,
@@ -116,6 +122,7 @@ async def open_database(configured: settings.Settings) -> storage.Database:
         url,
         pool_size=configured.database_pool_size,
         statement_timeout_s=configured.database_statement_timeout_s,
+        on_connect=None if seen is None else seen.check,
     )
 
 
@@ -123,10 +130,11 @@ async def serve(configured: settings.Settings) -> int:
     """Serves until a signal; returns the exit status."""
     if configured.migrates_at_start:
         await asyncio.to_thread(migrate, configured)
-    db = await open_database(configured)
+    seen = witness.Witness()
+    db = await open_database(configured, seen)
     metrics_ = metrics.Metrics()
     time, background = await storage.shared_clock(db)
-    parts = composition.assemble(configured, db, metrics_, clock=time)
+    parts = composition.assemble(configured, db, metrics_, clock=time, witness=seen)
     await make_keys(configured, parts.keys)
     await plugging.prepare(configured, parts.ctx, parts.plugins)
     healths = health.Servicer()
@@ -144,7 +152,7 @@ async def serve(configured: settings.Settings) -> int:
         await parts.webhook_daemon.run(stop, idle_s=configured.webhook_idle_s)
 
     background += [*parts.plugins.background, parts.forgetting.run, parts.watch.run]
-    background += [report, take_webhooks]
+    background += [report, take_webhooks, functools.partial(seen.run, db)]
     if configured.resolver_enabled:
         background += [resolve, retry]
     if configured.relay_enabled:
@@ -168,7 +176,8 @@ async def serve(configured: settings.Settings) -> int:
 
 async def relay_alone(configured: settings.Settings) -> int:
     """Runs the relay until a signal; returns the exit status."""
-    db = await open_database(configured)
+    seen = witness.Witness()
+    db = await open_database(configured, seen)
     metrics_ = metrics.Metrics()
     time, background = await storage.shared_clock(db)
     relay = composition.relay(configured, db, metrics_, None, time)
@@ -176,7 +185,7 @@ async def relay_alone(configured: settings.Settings) -> int:
         settings=configured,
         service_name=f"{composition.SERVICE} relay",
         servicers=(),
-        background=[*background, relay.run],
+        background=[*background, relay.run, functools.partial(seen.run, db)],
         closing=[db.close],
         registry=metrics_,
         ready_checks=ready_checks(db),

@@ -72,6 +72,7 @@ from payment_service.usecases import doubts as doubt_cases
 from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
 from payment_service.usecases import retry_policies as retry_policy_cases
+from payment_service.usecases import witness as witnesses
 from payment_service.usecases.bindings import secrets
 from payment_service.usecases.mirrors import checkouts as checkout_cases
 from payment_service.usecases.mirrors import disputes as dispute_cases
@@ -116,6 +117,7 @@ def make_context(
     hooks: plugging.Hooks,
     clock: clocks.Clock,
     new_id: Callable[[str], str] = ids.new_id,
+    witness: witnesses.Witness | None = None,
 ) -> context.Context:
     """Returns what use cases need, around an open database; nothing is connected."""
     return context.Context(
@@ -133,6 +135,7 @@ def make_context(
             grace_s=settings.resolver_grace_s,
             lease_s=settings.resolver_lease_s,
         ),
+        witness=witness or witnesses.Witness(),
     )
 
 
@@ -143,6 +146,7 @@ def assemble(
     *,
     clock: clocks.Clock | None = None,
     new_id: Callable[[str], str] = ids.new_id,
+    witness: witnesses.Witness | None = None,
 ) -> Parts:
     """Returns the parts of a serving process around an open database.
 
@@ -151,7 +155,7 @@ def assemble(
     """
     clock = clock or clocks.SystemClock()
     hooks = plugging.Hooks()
-    ctx = make_context(settings, db, metrics_, hooks, clock, new_id)
+    ctx = make_context(settings, db, metrics_, hooks, clock, new_id, witness)
     plugins_ = plugging.make(settings, ctx, vault(settings), hooks, metrics_)
     settler = settling.Settler(ctx)
     driver = driving.Driver(ctx, settler)

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterable
 
-from payment_service.db import leases
+from payment_service.db import leases, losses
 from payment_service.recovery import counting, following
 from payment_service.relay import daemon
 from payment_service.usecases import context, keys, snapshots
@@ -52,6 +52,7 @@ async def take_back(
         try:
             reader = following.Following(ctx, endpoint, secret, since_us=since_us)
             await reader.run()
+            await ctx.db.write(losses.forget)
             return reader
         finally:
             await cases.revoke(key.id, keys.COMMAND)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from payment_service.domain import model
 from payment_service.provider_client import fleet
 from payment_service.usecases import catalog
+from payment_service.usecases import witness as witnesses
 from servicekit import clock as clocks
 from servicekit import storage, tasks
 
@@ -37,7 +38,7 @@ class Context:
     """Everything outside that use cases touch.
 
     `provider_timeout_s` is the operator's limit for one provider call;
-    `outbox_written` wakes the relay.
+    `outbox_written` wakes the relay; `witness` sees what was committed.
     """
 
     db: storage.Database
@@ -49,6 +50,7 @@ class Context:
     provider_timeout_s: float
     schedule: Schedule = Schedule()
     outbox_written: asyncio.Event = field(default_factory=asyncio.Event)
+    witness: witnesses.Witness = field(default_factory=witnesses.Witness)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

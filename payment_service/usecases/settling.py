@@ -134,6 +134,7 @@ class Settler:
         await self._ctx.db.write(lambda conn: operations.hurry(conn, entity_id, now_us=now_us))
 
     async def _send(self, operation: model.Operation) -> outcomes.Report:
+        self._ctx.witness.saw(operation.id)
         failpoints.hit("payment_service.after_intent_commit")
         provider = self._ctx.providers.find(operation.provider)
         if provider is None:

@@ -90,6 +90,7 @@ async def open_database(
     pool_size: int = 4,
     statement_timeout_s: float = 10.0,
     waiting_max: int = 10_000,
+    on_connect: Callable[[Connection], None] | None = None,
 ) -> Database:
     """Opens a database by URL: `sqlite:///relative/path`, `sqlite:////absolute/path` or
     `postgresql://user:password@host:port/name`.
@@ -99,6 +100,9 @@ async def open_database(
         pool_size: Connections to PostgreSQL, or reading connections to SQLite.
         statement_timeout_s: Longest time of one statement, seconds.
         waiting_max: Most calls that may wait; one more raises StorageOverloaded.
+        on_connect: Called with each new connection to PostgreSQL before anything else runs on
+            it, outside a transaction and in a thread of its own. What it raises keeps the
+            connection from being used. SQLite's are not lost and made anew.
 
     Raises:
         DatabaseInUse: Another process has the SQLite file open.
@@ -123,6 +127,7 @@ async def open_database(
             size=pool_size,
             statement_timeout_s=statement_timeout_s,
             waiting_max=waiting_max,
+            on_connect=on_connect,
         )
     raise ValueError(
         f"database URL {url.split('@')[-1]!r} starts with neither sqlite:/// nor postgresql://"

@@ -51,15 +51,26 @@ def _outcome(
         return calls.Result(call.future, None, error)
 
 
+def _seen(raw: psycopg.Connection[database.Row]) -> database.Connection:
+    return cast(database.Connection, statements.PostgresConnection(raw))
+
+
 class PostgresDatabase:
     """A `storage.Database` on a PostgreSQL server."""
 
     dialect: Literal["postgresql"] = "postgresql"
 
     def __init__(
-        self, url: str, *, size: int, statement_timeout_s: float, waiting_max: int
+        self,
+        url: str,
+        *,
+        size: int,
+        statement_timeout_s: float,
+        waiting_max: int,
+        on_connect: Callable[[database.Connection], None] | None = None,
     ) -> None:
         self._url = url
+        self._on_connect = on_connect
         self._timeout_s = statement_timeout_s
         self._waiting_max = waiting_max
         self._waiting = 0
@@ -189,6 +200,12 @@ class PostgresDatabase:
         raw.adapters.register_dumper(int, numeric.Int8Dumper)
         raw.adapters.register_dumper(int, numeric.Int8BinaryDumper)
         raw.prepared_max = 500
+        if self._on_connect is not None:
+            try:
+                self._on_connect(_seen(raw))
+            except BaseException:
+                raw.close()
+                raise
         self._local.raw = raw
         self._open.add(raw)
         return raw
@@ -233,7 +250,7 @@ class PostgresDatabase:
             raw = self._connection()
             raw.execute("begin")
             try:
-                value = fn(cast(database.Connection, statements.PostgresConnection(raw)))
+                value = fn(_seen(raw))
             except BaseException:
                 if not raw.closed:
                     raw.execute("rollback")
@@ -259,7 +276,7 @@ class PostgresDatabase:
         def attempt() -> T:
             raw = self._connection()
             try:
-                return fn(cast(database.Connection, statements.PostgresConnection(raw)))
+                return fn(_seen(raw))
             except psycopg.OperationalError as error:
                 if raw.closed:
                     raise errors.CommitUnknown(f"PostgreSQL: {error}") from error
@@ -272,7 +289,7 @@ class PostgresDatabase:
             raw = self._connection()
             raw.execute("begin isolation level repeatable read read only")
             try:
-                return fn(cast(database.Connection, statements.PostgresConnection(raw)))
+                return fn(_seen(raw))
             finally:
                 if not raw.closed:
                     raw.execute("rollback")
@@ -281,7 +298,12 @@ class PostgresDatabase:
 
 
 async def open_pool(
-    url: str, *, size: int, statement_timeout_s: float, waiting_max: int
+    url: str,
+    *,
+    size: int,
+    statement_timeout_s: float,
+    waiting_max: int,
+    on_connect: Callable[[database.Connection], None] | None = None,
 ) -> PostgresDatabase:
     """Opens a pool and proves that the server answers.
 
@@ -289,7 +311,11 @@ async def open_pool(
         StorageUnavailable: It does not.
     """
     pool = PostgresDatabase(
-        url, size=size, statement_timeout_s=statement_timeout_s, waiting_max=waiting_max
+        url,
+        size=size,
+        statement_timeout_s=statement_timeout_s,
+        waiting_max=waiting_max,
+        on_connect=on_connect,
     )
     try:
         await pool.read(lambda conn: conn.query("select 1"))

@@ -94,6 +94,30 @@ async def test_what_the_log_tells_is_taken_back(keeper: installation.Keeper) -> 
             await installed.check(reader)
 
 
+@pytest.mark.parametrize("keeper", ["postgresql"], indirect=True)
+async def test_a_service_whose_database_lost_commits_stops(keeper: installation.Keeper) -> None:
+    """A standby that lagged takes over: who knows of a payment that is gone ends, nothing starts
+    before the recovery, and after it a repeat gets what it had made.
+    """
+    with keeper.running() as installed:
+        async with installed.client() as client:
+            since = caller_of(installed, client)
+            copy_url = await back_up(installed)
+            await since.a_little()
+            await installed.rest()
+
+            await asyncio.to_thread(databases.copy, copy_url, installed.payments_url)
+
+            ended = await asyncio.to_thread(installed.stack.wait_exit, stack.PAYMENTS)
+            assert ended == 1
+            with pytest.raises(stack.StackError, match="python -m payment_service recover"):
+                await installed.restart(stack.PAYMENTS)
+            await recover(installed)
+            await installed.restart(stack.PAYMENTS)
+            await since.repeat_everything()
+            await installed.check()
+
+
 async def test_events_made_before_the_recovery_go_behind(keeper: installation.Keeper) -> None:
     """Who has served a restored database finds events refused and a refund made twice: the
     recovery adds both sides up, says which key was used twice, and nothing stays refused.

@@ -12,7 +12,7 @@ from payhub.events.v1 import event_pb2, event_stream_service_pb2_grpc
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from payment_service import composition
-from payment_service.db import leases, payments
+from payment_service.db import leases, losses, payments
 from payment_service.domain import changes, model
 from payment_service.recovery import following, taking
 from payment_service.relay import daemon
@@ -30,9 +30,12 @@ class Log(event_stream_service_pb2_grpc.EventStreamServiceServicer):
 
     def __init__(self) -> None:
         self.events: list[event_pb2.Event] = []
+        self.refuses = False
 
     async def Subscribe(self, request: Any, context: Any) -> AsyncIterator[pb.SubscribeResponse]:
         """Streams the events of the wanted tenants, and ends."""
+        if self.refuses:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not you")
         since_us = request.start.from_time.ToMicroseconds()
         found = [
             each
@@ -123,6 +126,21 @@ async def test_a_moment_shortens_what_is_read(ctx: Any, log: tuple[Log, str]) ->
     tally = (await recover(ctx, endpoint, since_us=now_us - 10 * DAY_US)).tally
     assert list(tally.payments) == [sold.payment.id]
     assert 0 < tally.oldest_us <= tally.newest_us
+
+
+async def test_a_recovery_ends_what_kept_services_from_starting(
+    ctx: Any, log: tuple[Log, str]
+) -> None:
+    """A loss that was noted stands as long as the log was not read to its end."""
+    served, endpoint = log
+    await ctx.db.write(lambda conn: losses.note(conn, "operation op_1 is missing"))
+    served.refuses = True
+    with pytest.raises(following.LogProblem):
+        await recover(ctx, endpoint)
+    assert await ctx.db.read(losses.find) is not None
+    served.refuses = False
+    await recover(ctx, endpoint)
+    assert await ctx.db.read(losses.find) is None
 
 
 @pytest.mark.parametrize("forged", [{"entity_type": "order"}, {"entity_version": 0}])

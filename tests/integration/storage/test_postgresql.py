@@ -126,6 +126,40 @@ async def test_a_server_that_only_reads_from_now_on_is_left(
         await db.close()
 
 
+@pytest.mark.parametrize("one_statement", [True, False])
+async def test_nothing_runs_on_a_connection_that_is_refused(
+    new_postgres_database: Callable[[], str], one_statement: bool
+) -> None:
+    """A new connection is shown first, and what is raised then is what calls end with."""
+    url = new_postgres_database()
+    refusing = False
+
+    def show(conn: storage.Connection) -> None:
+        conn.one(items.COUNT)
+        if refusing:
+            raise storage.StorageUnavailable("not this one")
+
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(items.CREATE)
+        db = await storage.open_database(url, pool_size=2, on_connect=show)
+        try:
+            refusing = True
+            other.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where pid <> pg_backend_pid() and datname = current_database()"
+            )
+            with contextlib.suppress(storage.StorageUnavailable):
+                await db.read(lambda conn: conn.one(items.COUNT))
+            for _ in range(3):
+                with pytest.raises(storage.StorageUnavailable, match="not this one"):
+                    await _insert(db, "a", one_statement=one_statement)
+            refusing = False
+            assert await _insert(db, "b", one_statement=one_statement) == 1
+            assert await db.read(lambda conn: conn.one(items.COUNT)) == (1,)
+        finally:
+            await db.close()
+
+
 async def _insert(db: storage.Database, key: str, *, one_statement: bool) -> int:
     return await db.write(
         lambda conn: conn.run(items.INSERT, {"id": key, "amount": 1}), one_statement=one_statement
