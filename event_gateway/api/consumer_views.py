@@ -10,7 +10,7 @@ from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
 from event_gateway import cursor, matching, splice
 from event_gateway.consumers import definition
-from event_gateway.db import consumers, progress, read
+from event_gateway.db import consumers, progress
 from servicekit import storage
 
 # How much of the time that the log keeps an event has passed when what is left of it is shown.
@@ -36,30 +36,31 @@ def described(
         kept_us: How long the log keeps what is not dealt with; 0: for ever.
         rows_max: Events of the log to look at.
     """
-    read_as = definition.read(stored)
-    retrying, extra, parked = progress.counts(conn, stored.tenant_id, stored.name)
+    selection = definition.read(stored).matcher.selection
+    counts = progress.counts(conn, stored.tenant_id, stored.name)
     backlog = consumers.backlog(
-        conn, read_as.matcher.selection, stored.place, retries=extra, rows_max=rows_max
+        conn, selection, stored.place, retries=counts.passed, rows_max=rows_max
     )
     status = consumer_pb2.ConsumerStatus(
         ack_floor_cursor=cursor.encode(epoch, stored.floor),
         backlog=backlog.count,
         backlog_estimated=backlog.estimated,
         outstanding=stored.outstanding if stored.owner else 0,
-        retrying=retrying,
-        parked=parked,
+        retrying=counts.retrying,
+        parked=counts.parked,
         members=stored.members if stored.owner else 0,
         owner=stored.owner,
         skipped_entries=backlog.skipped,
     )
-    if backlog.oldest:
-        found = read.events_at(conn, [backlog.oldest])
-        for chunk in found.values():
-            event = stream_pb.GetEventResponse.FromString(chunk).event
-            age_us = now_us - event.append_time.ToMicroseconds()
-            status.oldest_unsettled_age.FromMicroseconds(max(age_us, 0))
-            if kept_us and age_us > _HEADROOM_SHARE * kept_us:
-                status.retention_headroom.FromMicroseconds(max(kept_us - age_us, 0))
+    firsts = {each for each in (backlog.oldest, counts.oldest_passed) if each}
+    found = progress.events(conn, stored.tenant_id, stored.name, firsts) if firsts else {}
+    ages_us = {position: _age_us(chunk, now_us) for position, chunk in found.items()}
+    if ages_us:
+        status.oldest_unsettled_age.FromMicroseconds(max(ages_us.values()))
+    # Of what was put back there is a copy, which retention leaves.
+    age_us = ages_us.get(backlog.oldest, 0)
+    if kept_us and age_us > _HEADROOM_SHARE * kept_us:
+        status.retention_headroom.FromMicroseconds(max(kept_us - age_us, 0))
     return pb.GetConsumerResponse(consumer=definition.shown(stored), status=status)
 
 
@@ -85,3 +86,8 @@ def selected(spec: event_pb2.Filter, parked: consumer_pb2.ParkedEvent) -> bool:
     event = parked.event
     matcher = matching.Matcher((event.tenant_id,), spec)
     return matcher.matches(event.tenant_id, event.type, event.entity_type, event.entity_id)
+
+
+def _age_us(chunk: bytes, now_us: int) -> int:
+    event = stream_pb.GetEventResponse.FromString(chunk).event
+    return max(now_us - event.append_time.ToMicroseconds(), 0)

@@ -23,12 +23,12 @@ def described(
     status = messages.WebhookEndpointStatus()
     behind = consumers.get(conn, stored.tenant_id, stored.endpoint_id)
     if behind is not None:
-        _, extra, parked = progress.counts(conn, stored.tenant_id, stored.endpoint_id)
+        counts = progress.counts(conn, stored.tenant_id, stored.endpoint_id)
         selection = consumer_definition.read(behind).matcher.selection
-        status.failed = parked
+        status.failed = counts.parked
         if definition.read(stored).state != messages.WebhookEndpoint.STATE_DISABLED:
             status.queued = consumers.backlog(
-                conn, selection, behind.place, retries=extra, rows_max=rows_max
+                conn, selection, behind.place, retries=counts.passed, rows_max=rows_max
             ).count
     if stored.failing_since_us:
         status.failing_since.CopyFrom(splice.timestamp(stored.failing_since_us))

@@ -144,7 +144,7 @@ def _dropped(
     conn: storage.Connection, stored: consumers.Stored
 ) -> consumer_events_pb2.ConsumerEvent:
     """Returns an event that says what is parked and about to be dropped."""
-    _, _, count = progress.counts(conn, stored.tenant_id, stored.name)
+    count = progress.counts(conn, stored.tenant_id, stored.name).parked
     some = progress.parked(
         conn, stored.tenant_id, stored.name, after=-1, rows=POSITIONS_MAX, bare=True
     )

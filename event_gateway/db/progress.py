@@ -48,6 +48,18 @@ class Parked:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many events wait for another delivery, how many of these the place has passed and the
+    position of the oldest of those, 0 if there is none, and how many are parked.
+    """
+
+    retrying: int
+    passed: int
+    oldest_passed: int
+    parked: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """Which parked events were put back or dropped as was asked, and how many others followed."""
 
@@ -61,7 +73,8 @@ _RETRIES = storage.Statement(
     f"where {_ONE} order by position"
 )
 _RETRY_COUNT = storage.Statement(
-    f"select count(*), coalesce(sum(extra), 0) from consumer_retry where {_ONE}"
+    "select count(*), coalesce(sum(extra), 0), min(case when extra = 1 then position end) "
+    f"from consumer_retry where {_ONE}"
 )
 _BLOCKED_KEYS = storage.Statement(
     f"select distinct entity_key from consumer_parked where {_ONE} and blocked = 0 and skipped = 0"
@@ -186,14 +199,17 @@ def known(conn: storage.Connection, tenant_id: str, name: str) -> records.Known:
     )
 
 
-def counts(conn: storage.Connection, tenant_id: str, name: str) -> tuple[int, int, int]:
-    """Returns how many events wait for another delivery, how many of them the floor has
-    passed, and how many are parked.
-    """
+def counts(conn: storage.Connection, tenant_id: str, name: str) -> Counts:
+    """Returns how many events a consumer keeps aside."""
     which = {"tenant_id": tenant_id, "name": name}
-    retrying = conn.one(_RETRY_COUNT, which) or (0, 0)
+    retrying = conn.one(_RETRY_COUNT, which) or (0, 0, None)
     parked = conn.one(_PARKED_COUNT, which) or (0,)
-    return retrying[0], int(retrying[1]), parked[0]
+    return Counts(
+        retrying=retrying[0],
+        passed=int(retrying[1]),
+        oldest_passed=retrying[2] or 0,
+        parked=parked[0],
+    )
 
 
 def write(

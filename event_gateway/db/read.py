@@ -280,12 +280,6 @@ def joined(
     return Joined(data=data, count=count, upto=last if count == rows else upto)
 
 
-def events_at(conn: storage.Connection, positions: list[int]) -> dict[int, bytes]:
-    """Returns the chunks of the events at *positions*; those no longer kept are missing."""
-    rows = conn.all(_EVENTS, {"positions": storage.array(conn, positions)})
-    return {row[0]: splice.chunk(row[1]) for row in rows}
-
-
 def _wanted(
     conn: storage.Connection,
     selection: Selection | None,

@@ -143,6 +143,25 @@ async def test_what_is_parked_and_read_again_can_be_put_back(
     await member.leave()
 
 
+async def test_what_was_put_back_is_as_old_as_its_event(
+    gateway: harness.Gateway, tenant: str
+) -> None:
+    """The age of the oldest unsettled event counts one that was parked and put back."""
+    client = gateway.tenant(tenant)
+    name = await consuming.make(client)
+    await client.publish(event(tenant))
+    member = consuming.Member(client, name)
+    (parked,) = await member.got(1)
+    await member.durable(await member.settle("PARK", parked, reason="odd"))
+    await member.leave()
+    found = await consuming.status(client)
+    assert (found.backlog, found.oldest_unsettled_age.ToMicroseconds()) == (0, 0)
+    await client.ask("ResolveParkedEvents", consumer=name, all=True, resolution="RESOLUTION_RETRY")
+    found = await consuming.status(client)
+    assert (found.backlog, found.retrying) == (1, 1)
+    assert found.oldest_unsettled_age.ToMicroseconds() > 0
+
+
 async def test_update_of_filter_and_pause(gateway: harness.Gateway, tenant: str) -> None:
     """A pause stops deliveries and settling goes on; a new filter applies from the floor on."""
     client = gateway.tenant(tenant)
