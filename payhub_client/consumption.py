@@ -43,7 +43,7 @@ class Consumption:
 
     Any number of tasks may settle; one iterates. Leaving gives back what is not settled. Raises
     NotFound, PermissionDenied, Unauthenticated or StateConflict (another member took the name)
-    where coming back is of no use.
+    where coming back is of no use, and Internal after several streams in a row.
     """
 
     link: channel.Link
@@ -74,6 +74,8 @@ class Consumption:
     """The newest settlement that went out on the current stream."""
     _moved_s: float = field(default=0.0, init=False)
     """When the events that wait began to, or one of them was handed over last."""
+    _joined_s: float | None = field(default=None, init=False)
+    """When the current stream brought its first response."""
     _failures: int = field(default=0, init=False)
     _error: Exception | None = field(default=None, init=False, repr=False)
     _ended: bool = field(default=False, init=False)
@@ -200,7 +202,7 @@ class Consumption:
         try:
             while True:
                 failure: errors.PayhubError | None = None
-                joined_s = self.timing.monotonic_s()
+                self._joined_s = None
                 try:
                     await self._live()
                 except aio.AioRpcError as error:
@@ -215,10 +217,9 @@ class Consumption:
                 self._drop_stream()
                 if self._ended or self.link.closed:
                     return
-                if failure is not None and not streams.may_reopen(failure):
+                self._failures = 0 if self._lived() else self._failures + 1
+                if failure is not None and not streams.may_reopen(failure, self._failures):
                     raise failure
-                lived = self.timing.monotonic_s() - joined_s >= streams.HEALTHY_AFTER_S
-                self._failures = 0 if lived else self._failures + 1
                 wait_s = self.backoff.wait_s(
                     max(self._failures, 1),
                     chance=self.timing.chance(),
@@ -236,6 +237,12 @@ class Consumption:
             self._waiting.put_nowait(None)
             self._confirmed.set()
 
+    def _lived(self) -> bool:
+        """Return whether the stream that ended was healthy for a while."""
+        if self._joined_s is None:
+            return False
+        return self.timing.monotonic_s() - self._joined_s >= streams.HEALTHY_AFTER_S
+
     async def _live(self) -> None:
         """Serve one stream to its end."""
         stub = consumer_service_pb2_grpc.ConsumerServiceStub(self.link.channel)
@@ -249,6 +256,7 @@ class Consumption:
             response = await self._join(stream, self.max_in_flight - held)
             if response is None:
                 return
+            self._joined_s = self.timing.monotonic_s()
             stated_s = streams.seconds(response.heartbeat_interval)
             silence_s = streams.HEARTBEATS_UNTIL_DEAD * (stated_s or self.heartbeat_s)
             self._tell(streams.NoticeKind.STARTED, f"member {self.member}", 0.0)

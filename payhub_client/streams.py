@@ -16,6 +16,8 @@ from payhub_client import errors
 HEARTBEATS_UNTIL_DEAD = 2.5
 # A stream that lived this long was healthy even if nothing happened in the log.
 HEALTHY_AFTER_S = 5.0
+# A bug in the gateway that every attempt meets again is not worth hiding for ever.
+INTERNAL_ERRORS_MAX = 5
 
 _REOPENING_CODES = frozenset(
     {
@@ -54,9 +56,15 @@ class Notice:
     """The server's own message, unless the client made the notice."""
 
 
-def may_reopen(failure: errors.PayhubError) -> bool:
-    """Return whether another stream may fare better than the one that ended with `failure`."""
-    return failure.code in _REOPENING_CODES and failure.retry != "never"
+def may_reopen(failure: errors.PayhubError, failures: int) -> bool:
+    """Return whether another stream may fare better than the one that ended with `failure`.
+
+    `failures` is how many ended in a row, that one included, and brought nothing.
+    """
+    if isinstance(failure, errors.Internal) and failures > INTERNAL_ERRORS_MAX:
+        return False
+    lasting = failure.retry == "never" or errors.is_oversize(failure)
+    return failure.code in _REOPENING_CODES and not lasting
 
 
 def unavailable(text: str) -> errors.Unavailable:

@@ -35,8 +35,6 @@ _Closing = event_stream_service_pb2.Notice.Closing
 # Before its first response a gateway may wait up to 30 s for a place ahead of its log.
 OPENS_WITHIN_S = 35.0
 RECONNECT_AFTER_S_MAX = 60.0
-# A bug in the gateway that every attempt meets again is not worth hiding for ever.
-INTERNAL_ERRORS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +51,9 @@ class Subscription:
 
     To be used by one task, in one of the two ways, best in `async with`, which ends the
     stream on leaving. Raises CursorError, Unauthenticated, PermissionDenied or
-    InvalidRequest where reconnecting is of no use, and Unavailable once a reader has waited
-    for `give_up_after_s` and received nothing (None: it keeps trying).
+    InvalidRequest where reconnecting is of no use, Internal after several streams in a row, and
+    Unavailable once a reader has waited for `give_up_after_s` and received nothing (None: it
+    keeps trying).
     """
 
     link: channel.Link
@@ -259,7 +258,8 @@ class Subscription:
             self._ended = True
             text = "the API key was revoked"
             raise errors.Unauthenticated(text, code=grpc.StatusCode.UNAUTHENTICATED)
-        if closing is None and failure is not None and not self._may_reconnect(failure):
+        lasts = failure is not None and not streams.may_reopen(failure, self._failures)
+        if closing is None and failure is not None and lasts:
             self._ended = True
             raise failure
         wait_s = self._wait_s(closing, failure)
@@ -271,11 +271,6 @@ class Subscription:
             raise streams.unavailable(f"nothing received for {now_s - self._heard_s:.1f} s: {why}")
         self._tell(streams.NoticeKind.RECONNECTING, why, wait_s=wait_s)
         await self.link.unless_closed(self.timing.sleep(wait_s), self._stopped)
-
-    def _may_reconnect(self, failure: errors.PayhubError) -> bool:
-        if isinstance(failure, errors.Internal) and self._failures > INTERNAL_ERRORS_MAX:
-            return False
-        return streams.may_reopen(failure) and not errors.is_oversize(failure)
 
     def _wait_s(
         self,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,8 @@ from grpc.aio import _call
 from payhub.events.v1 import consumer_service_pb2, consumer_service_pb2_grpc
 
 import payhub_client
-from payhub_client import consumption, errors
+from payhub_client import consumption, errors, retries
+from servicekit import ports
 from tests.integration.client import conftest
 from tests.integration.gateway import harness
 
@@ -30,6 +32,7 @@ class Gateway(consumer_service_pb2_grpc.ConsumerServiceServicer):
     times: int = 1
     breaks: int = 0
     refusal: grpc.StatusCode | None = None
+    why: str = "refused"
     confirms: bool = True
     streams: int = 0
     sent: int = 0
@@ -41,7 +44,7 @@ class Gateway(consumer_service_pb2_grpc.ConsumerServiceServicer):
         self.streams += 1
         number = self.streams
         if number > 1 and self.refusal is not None:
-            await context.abort(self.refusal, "refused")
+            await context.abort(self.refusal, self.why)
         self.credit = (await anext(aiter(requests))).join.credit
         breaks = 1 < number <= 1 + self.breaks
         if breaks and number % 2 == 0:
@@ -144,6 +147,55 @@ async def test_a_refusal_is_seen_whatever_is_still_to_be_settled(code: grpc.Stat
         with pytest.raises(errors.PayhubError) as caught:
             await asyncio.wait_for(work.flush(), 20)
     assert caught.value.code is code
+
+
+async def test_what_every_stream_meets_again_is_not_hidden_for_ever() -> None:
+    """INTERNAL, a bug, ends the consumption after a few streams, as it does a subscription; a
+    message that is too large to be received does at once.
+    """
+    bug = Gateway(events=1, refusal=grpc.StatusCode.INTERNAL)
+    oversize = Gateway(
+        events=1,
+        refusal=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        why="Received message larger than max (5 vs. 4)",
+    )
+    for gateway in (bug, oversize):
+        async with consuming(gateway) as work, work:
+            await anext(work)
+            gateway.broken.set()
+            with pytest.raises(errors.PayhubError) as caught:
+                await asyncio.wait_for(anext(work), 20)
+        assert caught.value.code is gateway.refusal
+    assert 3 < bug.streams < 10
+    assert oversize.streams == 2
+
+
+async def test_a_gateway_that_is_away_is_asked_less_and_less_often() -> None:
+    """The time that a connection is waited for is no sign of a stream that was healthy."""
+    waits: list[float] = []
+    enough = asyncio.Event()
+
+    def note(notice: payhub_client.Notice) -> None:
+        waits.append(notice.wait_s)
+        if len(waits) == 4:
+            enough.set()
+
+    async with (
+        payhub_client.Client(
+            target := f"127.0.0.1:{ports.choose(1)[0]}",
+            key=conftest.KEY,
+            events_target=target,
+            connect_timeout_s=0.01,
+            timing=retries.Timing(
+                monotonic_s=lambda: 1000 * time.monotonic(),
+                sleep=lambda _: asyncio.sleep(0),
+                chance=lambda: 0.0,
+            ),
+        ) as client,
+        client.consume("work", on_notice=note),
+    ):
+        await asyncio.wait_for(enough.wait(), 20)
+    assert waits[:4] == sorted(set(waits[:4]))
 
 
 async def test_what_comes_again_while_it_is_at_work_uses_up_no_credit() -> None:
