@@ -14,7 +14,7 @@ from payhub.options.v1 import options_pb2
 
 from payment_service import composition, plugging, settings
 from payment_service.api import access
-from payment_service.recovery import following, taking
+from payment_service.recovery import following, refusing, taking
 from payment_service.usecases import keys, witness
 from payment_service.usecases.bindings import rotation, secrets
 from servicekit import clock, encryption_keys, health, http, logs, metrics, server, storage
@@ -254,7 +254,7 @@ def moment_us(text: str) -> int:
 async def recover(configured: settings.Settings, since_us: int) -> int:
     """Takes back from the event log what a restored database has forgotten; tells what.
 
-    Serves nothing meanwhile but what the gateway asks of keys.
+    Serves nothing meanwhile but what the gateway asks of keys; others are to come again.
     """
     db = await open_database(configured)
     metrics_ = metrics.Metrics()
@@ -283,8 +283,8 @@ async def recover(configured: settings.Settings, since_us: int) -> int:
     status = await server.serve(
         settings=configured,
         service_name=f"{composition.SERVICE} recover",
-        servicers=(parts.key_servicer,),
-        interceptors=[parts.pipeline],
+        servicers=parts.servicers,
+        interceptors=[parts.pipeline, refusing.Refusing()],
         background=[*background, work],
         closing=[parts.ctx.providers.close, db.close],
         registry=metrics_,

@@ -97,7 +97,7 @@ async def test_what_the_log_tells_is_taken_back(keeper: installation.Keeper) -> 
 @pytest.mark.parametrize("keeper", ["postgresql"], indirect=True)
 async def test_a_service_whose_database_lost_commits_stops(keeper: installation.Keeper) -> None:
     """A standby that lagged takes over: who knows of a payment that is gone ends, nothing starts
-    before the recovery, and after it a repeat gets what it had made.
+    before the recovery, and who repeats calls all the while gets what they had made.
     """
     with keeper.running() as installed:
         async with installed.client() as client:
@@ -112,9 +112,10 @@ async def test_a_service_whose_database_lost_commits_stops(keeper: installation.
             assert ended == 1
             with pytest.raises(stack.StackError, match="python -m payment_service recover"):
                 await installed.restart(stack.PAYMENTS)
+            repeating = asyncio.create_task(since.repeat_everything())
             await recover(installed)
             await installed.restart(stack.PAYMENTS)
-            await since.repeat_everything()
+            await repeating
             await installed.check()
 
 
