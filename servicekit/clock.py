@@ -1,13 +1,10 @@
 """Time as something that is passed in.
 
-Owns the `Clock` protocol, the system's clock and a fake one for tests and
-simulations. Called by everything that reads time or waits; never reads a time
-zone: all times are UTC epoch microseconds.
+Owns the `Clock` protocol and the system's clock. Called by everything that reads time
+or waits; never reads a time zone: all times are UTC epoch microseconds.
 """
 
 import asyncio
-import heapq
-import itertools
 import time
 from typing import Protocol
 
@@ -44,46 +41,3 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` (0 or less: let others run once)."""
         await asyncio.sleep(max(seconds, 0.0))
-
-
-class FakeClock:
-    """A clock that moves only when told; sleepers wake when it passes their time."""
-
-    def __init__(self, start_us: int = 1_700_000_000_000_000) -> None:
-        self._now_us = start_us
-        self._start_us = start_us
-        self._order = itertools.count()
-        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
-
-    def now_us(self) -> int:
-        """Return the UTC time as microseconds since the epoch."""
-        return self._now_us
-
-    def monotonic_s(self) -> float:
-        """Return seconds since this clock was made."""
-        return (self._now_us - self._start_us) / 1_000_000
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait until the clock was advanced by `seconds` (0 or less: let others run once)."""
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        woken = asyncio.get_running_loop().create_future()
-        due_us = self._now_us + round(seconds * 1_000_000)
-        heapq.heappush(self._sleepers, (due_us, next(self._order), woken))
-        await woken
-
-    def advance(self, seconds: float) -> None:
-        """Move time forward by `seconds` (0 or more) and wake who is due, earliest first."""
-        if seconds < 0:
-            raise ValueError("a clock does not go back")
-        self._now_us += round(seconds * 1_000_000)
-        while self._sleepers and self._sleepers[0][0] <= self._now_us:
-            _, _, woken = heapq.heappop(self._sleepers)
-            if not woken.done():
-                woken.set_result(None)
-
-    @property
-    def sleeper_count(self) -> int:
-        """How many tasks are waiting for this clock."""
-        return sum(1 for _, _, woken in self._sleepers if not woken.done())

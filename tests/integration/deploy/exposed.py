@@ -19,9 +19,10 @@ from event_gateway.db import read
 from event_gateway.webhooks_out import secrets as webhook_secrets
 from payment_service import composition as payments
 from payment_service import settings as payments_settings
-from servicekit import auth, clock, encryption_keys, metrics
+from servicekit import auth, encryption_keys, metrics
 from subscribers.audit_log import entries, following
 from subscribers.email_notifier import notifier
+from tests import fake_clock
 
 # What the library tells of a process where the system has it; Linux does.
 OF_LIBRARY = frozenset(
@@ -57,7 +58,7 @@ def _metrics(registry: metrics.Metrics) -> set[Metric]:
 
 
 def _payment_service(folder: pathlib.Path) -> metrics.Metrics:
-    registry, time = metrics.Metrics(), clock.FakeClock()
+    registry, time = metrics.Metrics(), fake_clock.FakeClock()
     configured = payments_settings.Settings(
         encryption_keys=pydantic.SecretStr(encryption_keys.new_key()),
         backup_dir=folder,
@@ -71,7 +72,7 @@ def _payment_service(folder: pathlib.Path) -> metrics.Metrics:
 def _relay() -> metrics.Metrics:
     registry = metrics.Metrics()
     configured = payments_settings.Settings(relay_key=pydantic.SecretStr(auth.new_key()[1]))
-    payments.relay(configured, DATABASE, registry, None, clock.FakeClock())
+    payments.relay(configured, DATABASE, registry, None, fake_clock.FakeClock())
     return registry
 
 
@@ -79,7 +80,7 @@ async def _event_gateway() -> metrics.Metrics:
     registry = metrics.Metrics()
     configured = gateway_settings.Settings()
     state = read.State(epoch=1, head=0, oldest=0, head_append_us=0)
-    log = gateway.make_log(configured, DATABASE, state, registry, time=clock.FakeClock())
+    log = gateway.make_log(configured, DATABASE, state, registry, time=fake_clock.FakeClock())
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
         for close in gateway.assemble(log, channel, webhook_secrets.Vault([])).closing:
             await close()

@@ -15,7 +15,8 @@ from event_gateway.consumers import definition as consumer_definition
 from event_gateway.consumers import policy, records
 from event_gateway.db import consumers, progress, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
-from servicekit import clock, metrics, storage
+from servicekit import metrics, storage
+from tests import fake_clock
 from tests.integration.gateway import harness, one_group
 
 LEASE_US = 60_000_000
@@ -82,7 +83,7 @@ async def test_what_webhooks_gave_up_goes_with_their_log(
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     hour_us = 3_600_000_000
     log_us = time.now_us() - 24 * hour_us
 

@@ -12,9 +12,9 @@ import pytest
 
 from event_gateway import gateway, retention
 from event_gateway.db import commands, consumers, progress, retain, webhook_log
-from servicekit import clock, storage
+from servicekit import storage
 from servicekit.storage import sqlite
-from tests import scans
+from tests import fake_clock, scans
 
 ROWS = 30_000
 # A look at one row takes about a dozen instructions.
@@ -75,7 +75,7 @@ async def test_ids_are_forgotten_as_fast_as_they_come(database_url: str) -> None
     """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     kept_from = ROWS - 100
     policy = retention.Policy(
         age_s=0.0,

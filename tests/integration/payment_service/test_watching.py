@@ -8,7 +8,8 @@ from payment_service import composition, watching
 from payment_service.db import operations
 from payment_service.domain import model, plugins
 from payment_service.usecases.plugins import health
-from servicekit import clock, metrics, storage
+from servicekit import metrics, storage
+from tests import fake_clock
 from tests.integration.payment_service import inside, rig
 from tests.unit.payment_service import build
 
@@ -24,7 +25,7 @@ async def test_doubts_are_told_with_the_age_of_the_oldest(database_url: str) -> 
     """
     await asyncio.to_thread(storage.migrate, database_url, composition.MIGRATIONS)
     db = await storage.open_database(database_url)
-    registry, time = metrics.Metrics(), clock.FakeClock(build.NOW_US)
+    registry, time = metrics.Metrics(), fake_clock.FakeClock(build.NOW_US)
     ctx: Any = types.SimpleNamespace(db=db, clock=time)
     judging = cast(health.Health, types.SimpleNamespace(judge=list))
     watch = watching.Watch(ctx, judging, registry)
@@ -86,7 +87,7 @@ def test_plugins_are_told_as_their_health_is_judged() -> None:
     ]
     registry = metrics.Metrics()
     ctx: Any = types.SimpleNamespace(
-        db=types.SimpleNamespace(under_way=0), clock=clock.FakeClock(build.NOW_US)
+        db=types.SimpleNamespace(under_way=0), clock=fake_clock.FakeClock(build.NOW_US)
     )
     judging = cast(health.Health, types.SimpleNamespace(judge=lambda: judged))
     watching.Watch(ctx, judging, registry)

@@ -8,14 +8,15 @@ import pytest
 from payment_service import relay
 from payment_service.db import outbox
 from payment_service.relay import beginnings
-from servicekit import clock, storage
+from servicekit import storage
+from tests import fake_clock
 from tests.integration.relay import fake_log, rig
 
 # Longer than the regular look at the log, and than the first pauses after a refusal.
 ROUND_S = 20.0
 
 
-async def go_on(db: storage.Database, time: clock.FakeClock, *relays: relay.Relay) -> None:
+async def go_on(db: storage.Database, time: fake_clock.FakeClock, *relays: relay.Relay) -> None:
     """Runs relays, all at once, until nothing waits any more."""
     for _ in range(100):
         time.advance(ROUND_S)
@@ -35,7 +36,7 @@ async def test_entities_go_on_without_what_left_the_outbox(
     monkeypatch.setattr(beginnings, "CHUNK", 7)
     monkeypatch.setattr(beginnings, "CHUNKS", 4)
     monkeypatch.setattr(beginnings, "ENTITIES_MAX", 5)
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     all_relays = [rig.make(db, log.target, owner="same", time=time) for _ in range(relays)]
     names = [f"pay_{n}" for n in range(20)]
     ids = await rig.fill(db, names)
@@ -67,7 +68,7 @@ async def test_an_earlier_row_is_published_first_or_not_at_all(
     that does not hold it, no other is said to be its first.
     """
     monkeypatch.setattr(beginnings, "CHUNK", 2)
-    time = clock.FakeClock(1_800_000_000_000_000)
+    time = fake_clock.FakeClock(1_800_000_000_000_000)
     one = rig.make(db, log.target, time=time)
     await rig.fill(db, ["other"])
     await one.run_once()
@@ -110,7 +111,7 @@ async def test_a_gateway_that_does_not_know_of_it_refuses_as_before(
     """Before a gateway is upgraded, and with a key that is not the relay's, such an entity
     waits and others go on; afterwards it goes on by itself.
     """
-    time = clock.FakeClock(1_800_000_000_000_000)
+    time = fake_clock.FakeClock(1_800_000_000_000_000)
     one = rig.make(db, log.target, time=time)
     log.old = True
     late = await rig.fill(db, ["late"], [3, 4])

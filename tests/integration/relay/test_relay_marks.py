@@ -1,6 +1,7 @@
 """Marks that are written together, some time after their events were published."""
 
-from servicekit import clock, storage
+from servicekit import storage
+from tests import fake_clock
 from tests.integration.relay import fake_log, rig
 
 
@@ -23,7 +24,7 @@ async def test_marks_are_written_together_when_they_are_due(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:
     """The marks of several batches become one write once the first of them is old enough."""
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     one = rig.make(db, log.target, mark_s=0.2, time=time)
     await one.run_once()
     for version in (1, 2, 3):
@@ -42,7 +43,7 @@ async def test_a_lost_log_is_noticed_although_marks_are_held(
 ) -> None:
     """Held marks are written before they are checked, so a rebuilt log gets everything again."""
     ids = await rig.fill(db, ["pay_1", "pay_2"])
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     one = rig.make(db, log.target, mark_s=3600.0, time=time)
     assert await one.run_once() == 6
     log.rebuild()

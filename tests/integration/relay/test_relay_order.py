@@ -8,7 +8,8 @@ import pytest
 
 from payment_service.db import outbox
 from payment_service.relay import daemon, gateway
-from servicekit import clock, metrics, storage
+from servicekit import metrics, storage
+from tests import fake_clock
 from tests.integration.relay import fake_log, rig
 
 _END_LEASE = storage.Statement("update leases set until_us = 1")
@@ -98,7 +99,7 @@ async def test_one_relay_works_while_it_has_the_lease(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:
     """Another relay does nothing until the lease is given back or runs out."""
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     first = rig.make(db, log.target, owner="first", time=time)
     second = rig.make(db, log.target, owner="second", time=time)
     await rig.fill(db, ["pay_1"], [1])

@@ -6,7 +6,8 @@ from payhub.payments.v1 import payment_pb2
 
 from payment_service.db import outbox
 from payment_service.relay import holding
-from servicekit import clock, metrics, storage
+from servicekit import metrics, storage
+from tests import fake_clock
 from tests.integration.relay import fake_log, rig
 
 
@@ -16,7 +17,7 @@ async def test_a_refused_event_holds_back_its_entity_only(
     """Later rows of its entity are not sent before it; those of others go on, and nothing is told
     to wait for the gateway.
     """
-    time = clock.FakeClock(1_800_000_000_000_000)
+    time = fake_clock.FakeClock(1_800_000_000_000_000)
     registry, seen = metrics.Metrics(), metrics.Metrics()
     one = rig.make(db, log.target, time=time, registry=registry)
     await rig.fill(db, ["bad"], [1])
@@ -53,7 +54,7 @@ async def test_pauses_grow_and_survive_a_restart(
     """An event that stays refused is sent ever more rarely, once a minute in the end; a relay
     that takes over keeps the entity waiting.
     """
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     one = rig.make(db, log.target, time=time)
     (poison,) = await rig.fill(db, ["bad"], [1])
     log.poison.add(poison)
@@ -79,7 +80,7 @@ async def test_many_rows_that_wait_starve_nobody(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:
     """Thousands of rows behind a refused one do not keep others from being found."""
-    one = rig.make(db, log.target, time=clock.FakeClock())
+    one = rig.make(db, log.target, time=fake_clock.FakeClock())
     log.poison.update(await rig.fill(db, ["bad"], [1]))
     await one.run_once()
     await rig.fill(db, ["bad"], range(2, 2002))
@@ -173,7 +174,7 @@ async def test_a_discrepancy_is_counted_once_it_is_in_the_log(
     """What operators are woken by counts when the gateway has it, not while it is refused; what
     a caller wrote into a payment does not.
     """
-    registry, time = metrics.Metrics(), clock.FakeClock()
+    registry, time = metrics.Metrics(), fake_clock.FakeClock()
     one = rig.make(db, log.target, time=time, registry=registry)
     told = rig.event("pay_1", 1, type="reconciliation.discrepancy")
     log.poison.add(told.id)

@@ -3,7 +3,8 @@
 import pytest
 
 from payment_service.relay import options
-from servicekit import clock, storage
+from servicekit import storage
+from tests import fake_clock
 from tests.integration.relay import fake_log, rig
 
 _ADD_CUSTOMER = storage.Statement(
@@ -42,7 +43,7 @@ _ADD_POLICY = storage.Statement(
 
 async def test_a_new_log_gets_everything_again(db: storage.Database, log: fake_log.FakeLog) -> None:
     """A gateway that comes back empty ends with the full log, although nothing new happens."""
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     one = rig.make(db, log.target, time=time)
     ids = await rig.fill(db, [f"pay_{n}" for n in range(900)])
     assert await one.run_once() == 2700
@@ -61,7 +62,7 @@ async def test_an_answer_from_a_new_log_starts_the_repair(
     """A later version that an empty log refuses is not held against it: what is missing is
     published first, at once.
     """
-    one = rig.make(db, log.target, time=clock.FakeClock())
+    one = rig.make(db, log.target, time=fake_clock.FakeClock())
     old = await rig.fill(db, ["pay_1", "pay_2"])
     await one.run_once()
     log.rebuild()
@@ -81,7 +82,7 @@ async def test_a_log_that_went_back_gets_what_it_lost(
     db: storage.Database, log: fake_log.FakeLog, head: int
 ) -> None:
     """Rows marked beyond the head are published again, found by the regular look."""
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     one = rig.make(db, log.target, time=time)
     ids = await rig.fill(db, ["pay_1", "pay_2"])
     await one.run_once()
@@ -99,7 +100,7 @@ async def test_positions_given_twice_betray_a_log_that_went_back(
     """When a new event gets a place that an old one was marked with, the old one is lost:
     it is published again, and so are all after it.
     """
-    one = rig.make(db, log.target, time=clock.FakeClock())
+    one = rig.make(db, log.target, time=fake_clock.FakeClock())
     ids = await rig.fill(db, ["pay_1", "pay_2"])
     await one.run_once()
     log.rewind(2)
@@ -115,7 +116,7 @@ async def test_an_answer_behind_the_marks_starts_the_repair(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:
     """A head below what was marked shows the loss, even in an answer that appended nothing."""
-    one = rig.make(db, log.target, time=clock.FakeClock())
+    one = rig.make(db, log.target, time=fake_clock.FakeClock())
     ids = await rig.fill(db, ["pay_1"])
     await one.run_once()
     log.rewind(1)
@@ -130,7 +131,7 @@ async def test_a_gap_makes_the_relay_look(db: storage.Database, log: fake_log.Fa
     """A refusal for missing versions heals without a pause if the log has lost them, also
     when another relay had published them.
     """
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     one, other = (rig.make(db, log.target, owner="same", time=time) for _ in range(2))
     ids = await rig.fill(db, ["pay_1"], [1])
     assert await one.run_once() == 1
@@ -151,7 +152,7 @@ async def test_old_rows_leave_unless_they_may_be_needed(
     """Rows older than the setting are deleted, but not those that wait, nor any of an entity
     of whatever kind that has changed since: the empty log would refuse what is young.
     """
-    time = clock.FakeClock(start_us=1_700_000_000_000_000 + round(options.DAY_S * 40 * 1e6))
+    time = fake_clock.FakeClock(start_us=1_700_000_000_000_000 + round(options.DAY_S * 40 * 1e6))
     one = rig.make(db, log.target, time=time, keep_s=30 * options.DAY_S)
     active = ("active", "mirrored", "bound", "plugged", "revoked")
     old = [rig.event("old", 1), rig.event("old", 2), rig.event("bad", 1)]
@@ -182,7 +183,7 @@ async def test_rows_the_log_has_lost_are_not_deleted(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:
     """Age alone deletes nothing: a row must be in the log of now."""
-    time = clock.FakeClock(start_us=1_700_000_000_000_000 + round(options.DAY_S * 40 * 1e6))
+    time = fake_clock.FakeClock(start_us=1_700_000_000_000_000 + round(options.DAY_S * 40 * 1e6))
     keeping = rig.make(db, log.target, time=time)
     ids = await rig.fill(db, [f"old_{n}" for n in range(500)])
     await keeping.run_once()

@@ -9,7 +9,7 @@ from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from event_gateway import cursor, matching, splice, stream_groups, subscription, window
 from event_gateway.db import read
-from servicekit import clock
+from tests import fake_clock
 
 EPOCH = 7
 # Of every event that no reader selects; if it were sent, its place would give it away.
@@ -26,7 +26,7 @@ class Log:
         self.pace = stream_groups.Pace(self.window, 0.0)
         self.group = self.pace.group(self.matcher, thin=False)
         self.group.members = 2
-        self.time = clock.FakeClock()
+        self.time = fake_clock.FakeClock()
 
     @property
     def head(self) -> int:

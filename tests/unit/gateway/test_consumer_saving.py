@@ -9,7 +9,8 @@ import pytest
 
 from event_gateway.consumers import machine, member, members, place, policy, records, saving
 from event_gateway.db import progress
-from servicekit import auth, clock, errors, storage
+from servicekit import auth, errors, storage
+from tests import fake_clock
 
 RULES = policy.Policy(
     ordering=policy.Ordering.NONE,
@@ -31,7 +32,7 @@ def nothing_decided() -> machine.Machine:
 def saving_by(write: Callable[[object], Awaitable[object]]) -> saving.Saver:
     """Returns a saver whose database writes so."""
     database = types.SimpleNamespace(write=write)
-    around: Any = types.SimpleNamespace(database=database, time=clock.FakeClock())
+    around: Any = types.SimpleNamespace(database=database, time=fake_clock.FakeClock())
     return saving.Saver(around)
 
 

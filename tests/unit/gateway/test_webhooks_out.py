@@ -16,6 +16,7 @@ from event_gateway.consumers import machine, members, place, policy, records
 from event_gateway.db import consumers
 from event_gateway.webhooks_out import definition, guard, payload, secrets, sender, signing
 from servicekit import clock, errors
+from tests import fake_clock
 
 ENABLED = pb.WebhookEndpoint.STATE_ENABLED
 OPEN = {"plain_http": False, "private": False}
@@ -66,7 +67,7 @@ def test_the_signature_is_that_of_the_standard() -> None:
 def test_the_default_schedule_lasts_for_days(chance: float) -> None:
     """Ten attempts over about 75 hours, each wait spread by a fifth at most, then given up."""
     endpoint = definition.complete(pb.WebhookEndpoint(url="https://example.com/"), **OPEN)
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     who = members.Members()
     session = who.join("http", 8)
     on = machine.Machine(

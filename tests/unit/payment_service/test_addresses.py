@@ -10,7 +10,7 @@ import pytest
 from payment_service.domain import bindings, catalog
 from payment_service.usecases import context
 from payment_service.usecases.webhooks import addresses
-from servicekit import clock
+from tests import fake_clock
 
 TENANTS = 500
 
@@ -40,7 +40,7 @@ async def test_an_address_costs_nothing_once_its_tenant_is_known(
         return name(tenant_id, provider)
 
     monkeypatch.setattr(bindings, "binding_id", counted)
-    keys, time = Keys(), clock.FakeClock()
+    keys, time = Keys(), fake_clock.FakeClock()
     store = types.SimpleNamespace(view=catalog.View())
     ctx = types.SimpleNamespace(db=keys, clock=time, catalog=store)
     found = addresses.Addresses(cast(context.Context, ctx))
@@ -69,7 +69,7 @@ async def test_an_address_costs_nothing_once_its_tenant_is_known(
 async def test_an_unknown_address_copies_no_list_of_tenants() -> None:
     """With very many tenants each request of anybody would keep payments waiting."""
     store = types.SimpleNamespace(view=catalog.View())
-    ctx = types.SimpleNamespace(db=Keys(), clock=clock.FakeClock(), catalog=store)
+    ctx = types.SimpleNamespace(db=Keys(), clock=fake_clock.FakeClock(), catalog=store)
     found = addresses.Addresses(cast(context.Context, ctx))
     nobody = bindings.binding_id("nobody", "mock")
     assert await found.tenant("mock", nobody) == ""

@@ -5,7 +5,8 @@ import types
 from typing import Any
 
 from payment_service.usecases.bindings import backup
-from servicekit import clock, metrics
+from servicekit import metrics
+from tests import fake_clock
 from tests.unit.payment_service import build
 
 
@@ -18,7 +19,7 @@ async def test_the_newest_backup_is_told_whoever_wrote_it(tmp_path: pathlib.Path
         return False
 
     database = types.SimpleNamespace(write=leased_by_another)
-    ctx: Any = types.SimpleNamespace(clock=clock.FakeClock(build.NOW_US), db=database)
+    ctx: Any = types.SimpleNamespace(clock=fake_clock.FakeClock(build.NOW_US), db=database)
     exports: Any = types.SimpleNamespace()
     registry = metrics.Metrics().registry
     plan = backup.Plan(folder=tmp_path, every_s=60.0, keep=3, passphrase=None)

@@ -3,7 +3,7 @@
 import pytest
 
 from payment_service.provider_client import loading
-from servicekit import clock as clocks
+from tests import fake_clock
 
 Outcome = loading.Outcome
 
@@ -12,7 +12,7 @@ class Loads:
     """A load on a clock of its own, and what it told."""
 
     def __init__(self) -> None:
-        self.clock = clocks.FakeClock()
+        self.clock = fake_clock.FakeClock()
         self.told: list[tuple[str, float]] = []
         self.load = loading.Load(self.clock, lambda what, s: self.told.append((what.value, s)))
 

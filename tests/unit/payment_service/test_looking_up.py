@@ -17,8 +17,8 @@ from payment_service.provider_client import (
     requests,
 )
 from provider_sdk import errors
-from servicekit import clock as clocks
 from servicekit import errors as kit_errors
+from tests import fake_clock
 from tests.unit.payment_service import build
 
 ANSWERS_AFTER_S = 8.0
@@ -38,7 +38,7 @@ class _Bindings:
 class _Stub:
     """Answers NOT_FOUND, a while after it has looked."""
 
-    def __init__(self, clock: clocks.FakeClock) -> None:
+    def __init__(self, clock: fake_clock.FakeClock) -> None:
         self._clock = clock
 
     async def GetOperation(self, request: Any, timeout: float, metadata: Any) -> Any:
@@ -65,7 +65,7 @@ async def test_what_may_arrive_while_it_is_looked_up_is_not_ruled_out(
     asked_after_s: float, outcome: outcomes.Outcome
 ) -> None:
     """NOT_FOUND counts if it was asked for after the fence, however late it is answered."""
-    clock = clocks.FakeClock()
+    clock = fake_clock.FakeClock()
     asked = client.ProviderClient(
         name="mock",
         endpoint="127.0.0.1:1",

@@ -9,7 +9,8 @@ from payment_service import resolver
 from payment_service.domain import model, outcomes
 from payment_service.provider_client import reading
 from payment_service.usecases import cancellations, context, settling
-from servicekit import clock, tasks
+from servicekit import tasks
+from tests import fake_clock
 from tests.unit.payment_service import build
 
 SCHEDULE = context.Schedule(doubt_first_s=1.0, longest_s=3600.0)
@@ -51,7 +52,7 @@ class Settler:
 
 async def test_the_first_look_after_a_long_rest_is_not_the_last_for_long() -> None:
     """A process that was down for an hour looks before its providers are connected."""
-    time = clock.FakeClock(build.NOW_US)
+    time = fake_clock.FakeClock(build.NOW_US)
     abandoned = [build.operation(model.Kind.SALE, attempts=13)]
 
     class Database:

@@ -11,8 +11,8 @@ from provider_mock import __main__ as main
 from provider_mock import clock, currencies, oracle, settings
 from provider_mock import provider as mock_provider
 from provider_sdk import provider
-from servicekit import clock as clocks
 from servicekit import settings as kit_settings
+from tests import fake_clock
 
 # Funds codes: units of account that nobody is paid in.
 FUNDS = {"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "XAD"}
@@ -42,7 +42,7 @@ def test_the_list_of_currencies_is_iso_4217_in_circulation() -> None:
 
 def test_the_providers_clock_only_moves_forward() -> None:
     """It is ahead of the machine's by what was asked for."""
-    base = clocks.FakeClock()
+    base = fake_clock.FakeClock()
     time = clock.MockClock(base, offset_s=5)
     for offset_us in (7_500_000, 0):
         time.reach(offset_us)
@@ -109,7 +109,7 @@ def test_an_upstream_that_is_no_url_is_refused(
 def test_the_version_can_be_another_for_a_rehearsal() -> None:
     """A handshake says what the variable says; what is no version is refused."""
     config = kit_settings.load(settings.MockSettings, {"PROVIDER_MOCK_VERSION": "9.1.0-rc.1"})
-    time = clock.MockClock(clocks.FakeClock())
+    time = clock.MockClock(fake_clock.FakeClock())
     assert mock_provider.MockProvider(config, time=time).plugin_version == "9.1.0-rc.1"
     assert mock_provider.MockProvider(settings.MockSettings(), time=time).plugin_version
     with pytest.raises(SystemExit):
@@ -123,7 +123,7 @@ def test_a_receiver_of_webhooks_may_be_down_for_days() -> None:
 
 def test_addresses_of_ipv6_are_addresses() -> None:
     """Payers are redirected to a URL, and a free port is looked for where it will listen."""
-    time = clock.MockClock(clocks.FakeClock())
+    time = clock.MockClock(fake_clock.FakeClock())
     config = settings.MockSettings(host="::1", http_port=8082)
     assert mock_provider.MockProvider(config, time=time).base_url == "http://[::1]:8082"
     try:

@@ -11,7 +11,7 @@ from payhub.provider.v1 import operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 from provider_sdk import errors, host, operations, provider
-from servicekit import clock as clocks
+from tests import fake_clock
 
 BINDING_ID = str(uuid.uuid4())
 REQUEST_MAX_S = 30.0
@@ -37,7 +37,7 @@ class Slow(provider.Provider[Config]):
     )
     upstream_request_max_s = REQUEST_MAX_S
 
-    def __init__(self, clock: clocks.FakeClock) -> None:
+    def __init__(self, clock: fake_clock.FakeClock) -> None:
         self.clock = clock
         self.gate = asyncio.Event()
 
@@ -65,7 +65,7 @@ class Context:
 
 
 def _host(*, max_concurrent_calls: int = 10) -> host.Host:
-    clock = clocks.FakeClock()
+    clock = fake_clock.FakeClock()
     plugin = Slow(clock)
     plugin.max_concurrent_calls = max_concurrent_calls
     state = host.Host(plugin, clock=clock)

@@ -10,7 +10,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
 from provider_mock import clock, keeping, settings, upstream
 from provider_sdk import errors, host, http_client, operations, provider
-from servicekit import clock as clocks
+from tests import fake_clock
 
 NOW_S = 1_800_000_000.0
 TOLD = {
@@ -127,10 +127,10 @@ class _Knows(http_client.Client):
 async def test_what_may_still_be_sent_is_not_ruled_out() -> None:
     """By an instance that waits for its answer as long as requests may take, or one that died."""
     config = settings.MockSettings(upstream_url="http://127.0.0.1:1", upstream_request_max_s=20)
-    time = clock.MockClock(clocks.FakeClock())
+    time = clock.MockClock(fake_clock.FakeClock())
     mock = upstream.UpstreamMock(config, time=time)
     mock._client = client = _Knows(config.upstream_url)
-    state = host.Host(mock, clock=clocks.FakeClock())
+    state = host.Host(mock, clock=fake_clock.FakeClock())
     binding = provider.Binding(
         binding_id="b", generation=1, config=keeping.MockConfig(), secrets={}
     )

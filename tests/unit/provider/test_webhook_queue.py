@@ -8,7 +8,8 @@ from typing import Any
 import pytest_asyncio
 
 from provider_mock.webhooks import journal, sender
-from servicekit import clock, storage
+from servicekit import storage
+from tests import fake_clock
 
 DAY_US = 86_400_000_000
 
@@ -57,7 +58,7 @@ async def test_the_newest_events_are_shown(queue: storage.Database) -> None:
 
 async def test_events_wait_for_days_for_what_signs_them(queue: storage.Database) -> None:
     """A restarted process hears of it once core is back, and writes seldom until then."""
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     now_us = time.now_us()
     for number, age_us in enumerate((0, 3 * DAY_US)):
         row = _event(number, created_us=now_us - age_us, due_us=now_us)._asdict()
@@ -72,7 +73,7 @@ async def test_events_wait_for_days_for_what_signs_them(queue: storage.Database)
 
 async def test_an_event_outlives_a_moment_without_a_secret(queue: storage.Database) -> None:
     """As between two generations of a configuration; without one for good nothing is sent."""
-    time = clock.FakeClock()
+    time = fake_clock.FakeClock()
     row = _event(1, created_us=time.now_us() - DAY_US, due_us=time.now_us())._asdict()
     await queue.write(functools.partial(_insert, row))
     sending = sender.Sender(

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from servicekit import clock
 from servicekit.storage import agreed
+from tests import fake_clock
 
 FAR_US = 300_000_000
 
@@ -13,7 +13,7 @@ class Database:
     """Tells a time, after as long as it is told to take."""
 
     def __init__(self) -> None:
-        self.now_us = clock.FakeClock().now_us()
+        self.now_us = fake_clock.FakeClock().now_us()
         self.steady_s = 0.0
         self.takes_s = 0.0
 
@@ -37,7 +37,7 @@ class Database:
 async def test_the_clock_is_the_databases_whatever_the_machine_says() -> None:
     """Between two looks it counts on; one that took long counts only as long as none was better."""
     db: Any = Database()
-    machine = clock.FakeClock(start_us=db.now_us + FAR_US)
+    machine = fake_clock.FakeClock(start_us=db.now_us + FAR_US)
     time = agreed.AgreedClock(db, machine, lambda: db.steady_s)
     db.takes_s = 4.0
     await time.agree()

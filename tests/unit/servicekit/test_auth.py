@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from servicekit import auth, clock, errors
+from servicekit import auth, errors
+from tests import fake_clock
 
 
 def a_principal(key_id: str = "k") -> auth.Principal:
@@ -75,7 +76,7 @@ def test_a_missing_scope_is_named() -> None:
 
 async def test_a_known_key_is_looked_up_once_per_ttl() -> None:
     """Within 30 s the cache answers; after that the store is asked again."""
-    lookup, time = Lookup(), clock.FakeClock()
+    lookup, time = Lookup(), fake_clock.FakeClock()
     cache = auth.KeyCache(lookup.find, clock=time)
     for _ in range(3):
         assert await cache.get("k", "full") == a_principal()
@@ -88,7 +89,7 @@ async def test_a_known_key_is_looked_up_once_per_ttl() -> None:
 
 async def test_an_unknown_key_is_remembered_briefly() -> None:
     """A bad key costs no lookup per call, and works 2 s after it was created."""
-    lookup, time = Lookup(), clock.FakeClock()
+    lookup, time = Lookup(), fake_clock.FakeClock()
     lookup.known = False
     cache = auth.KeyCache(lookup.find, clock=time)
     assert await cache.get("k", "full") is None
@@ -102,7 +103,7 @@ async def test_an_unknown_key_is_remembered_briefly() -> None:
 async def test_a_flood_of_invented_keys_does_not_push_out_real_ones() -> None:
     """Unknown keys have a room of their own, and it is bounded."""
     lookup = Lookup()
-    cache = auth.KeyCache(lookup.find, max_size=10, clock=clock.FakeClock())
+    cache = auth.KeyCache(lookup.find, max_size=10, clock=fake_clock.FakeClock())
     await cache.get("k", "real")
     lookup.known = False
     for number in range(50):
@@ -116,7 +117,7 @@ async def test_a_flood_of_invented_keys_does_not_push_out_real_ones() -> None:
 async def test_the_cache_is_bounded() -> None:
     """The oldest entry makes room."""
     lookup = Lookup()
-    cache = auth.KeyCache(lookup.find, max_size=2, clock=clock.FakeClock())
+    cache = auth.KeyCache(lookup.find, max_size=2, clock=fake_clock.FakeClock())
     for full in ("a", "b", "c"):
         await cache.get("k", full)
     await cache.get("k", "c")
@@ -129,7 +130,7 @@ async def test_simultaneous_calls_share_one_lookup_even_if_the_first_leaves() ->
     """Single flight: a cancelled caller does not take the others' answer along."""
     lookup = Lookup()
     lookup.gate = asyncio.Event()
-    cache = auth.KeyCache(lookup.find, clock=clock.FakeClock())
+    cache = auth.KeyCache(lookup.find, clock=fake_clock.FakeClock())
     callers = [asyncio.ensure_future(cache.get("k", "full")) for _ in range(3)]
     await asyncio.sleep(0)
     callers[0].cancel()
@@ -142,7 +143,7 @@ async def test_simultaneous_calls_share_one_lookup_even_if_the_first_leaves() ->
 
 async def test_an_outage_of_the_key_store_is_no_answer() -> None:
     """Once its time is over, an answer is not given again because there is no newer one."""
-    lookup, time = Lookup(), clock.FakeClock()
+    lookup, time = Lookup(), fake_clock.FakeClock()
     cache = auth.KeyCache(lookup.find, clock=time)
     await cache.get("k", "full")
     time.advance(31)
@@ -158,7 +159,7 @@ async def test_an_outage_of_the_key_store_is_no_answer() -> None:
 async def test_a_forgotten_key_is_asked_for_again() -> None:
     """A key revoked in this process stops at once."""
     lookup = Lookup()
-    cache = auth.KeyCache(lookup.find, clock=clock.FakeClock())
+    cache = auth.KeyCache(lookup.find, clock=fake_clock.FakeClock())
     await cache.get("k", "full")
     lookup.known = False
     cache.forget("other")
@@ -171,7 +172,7 @@ async def test_what_was_read_before_a_key_was_revoked_is_not_kept() -> None:
     """A lookup under way may have seen the key as it was; whoever comes later asks again."""
     lookup = Lookup()
     lookup.gate = asyncio.Event()
-    cache = auth.KeyCache(lookup.find, clock=clock.FakeClock())
+    cache = auth.KeyCache(lookup.find, clock=fake_clock.FakeClock())
     early = asyncio.create_task(cache.get("k", "full"))
     while not lookup.calls:  # noqa: ASYNC110
         await asyncio.sleep(0)

@@ -9,11 +9,12 @@ from payhub.events.v1 import event_ingest_service_pb2
 from payhub.payments.v1 import payment_service_pb2
 
 from servicekit import clock, errors, failpoints, ids, metrics, server, validation
+from tests import fake_clock
 
 
 async def test_the_fake_clock_wakes_sleepers_when_their_time_has_come() -> None:
     """Nobody wakes early, and those due wake in order of their time."""
-    time = clock.FakeClock(start_us=5)
+    time = fake_clock.FakeClock(start_us=5)
     woken: list[str] = []
 
     async def sleeper(name: str, seconds: float) -> None:
