@@ -287,6 +287,8 @@ class ProviderClient:
         while True:
             state = self._channel.get_state(try_to_connect=True)
             if state is grpc.ChannelConnectivity.READY:
+                # The connection may have been lost and made again before this looked.
+                self.detail = self.detail or "getting acquainted"
                 self._load.connected()
                 await self._introduce()
                 if self.detail:
