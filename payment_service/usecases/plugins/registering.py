@@ -14,6 +14,7 @@ from payment_service.db import instances, versions
 from payment_service.db import plugins as rows
 from payment_service.domain import admission, plugins
 from payment_service.usecases.plugins import (
+    observing,
     plugin_changes,
     plugin_events,
     plugin_refusals,
@@ -96,6 +97,9 @@ class Registrations(plugin_changes.Changes):
             is_news = _save(conn, before, handshake, schema, now_us)
             succeeds = static and _may_succeed(conn, before)
             after = _registered(before, handshake, succeeds=succeeds)
+            if after.current_version != before.current_version:
+                # What its predecessor is quarantined for counts no more.
+                after = observing.judged(conn, after, now_us)
             if not is_news and after == before:
                 return before, None
             return plugin_events.write(

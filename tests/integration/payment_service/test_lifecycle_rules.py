@@ -188,6 +188,29 @@ async def test_a_quarantined_version_takes_nothing_until_it_is_released(
         ]
 
 
+async def test_a_version_that_takes_the_place_of_a_quarantined_one_ends_that(
+    database_url: str,
+) -> None:
+    """At a static endpoint too, where nobody says that it is an upgrade."""
+    async with Sidecar("other") as bad, operator.operating(database_url) as admin:
+        await admin.initialized(bad)
+        await admin.call("EnablePlugin", "other")
+        await admin.call("QuarantineVersion", "other", version="1.0.0", reason="it lies")
+        await bad.stop()
+        good = await Sidecar("other", "1.1.0").start(int(bad.target.rpartition(":")[2]))
+        try:
+
+            async def replaced() -> bool:
+                return (await admin.plugin("other")).current_version == "1.1.0"
+
+            await rig.until(replaced)
+            plugin = await admin.plugin("other")
+            (found,) = [each for each in plugin.conditions if each.type == each.TYPE_QUARANTINED]
+            assert found.status == found.STATUS_FALSE
+        finally:
+            await good.stop()
+
+
 async def test_a_kill_switch_stops_what_it_names_and_nothing_else(database_url: str) -> None:
     """At once, before anything is written; cleared exactly as it was set."""
     async with Sidecar("other") as other, operator.operating(database_url) as admin:
