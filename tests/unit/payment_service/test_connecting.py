@@ -8,8 +8,7 @@ import grpc
 from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.provider_client import client, introduction, loading
-from servicekit import clock as clocks
-from tests import polling
+from tests import fake_clock, polling
 
 
 class _Bindings:
@@ -70,7 +69,7 @@ async def test_a_process_that_was_replaced_unseen_gets_nothing_before_its_handsh
     """A connection may be lost and made again before anybody looks; who answers then may be
     another version, which must not be taken for the one before.
     """
-    clock = clocks.FakeClock()
+    clock = fake_clock.FakeClock()
     made = client.ProviderClient(
         name="mock",
         endpoint="127.0.0.1:1",
