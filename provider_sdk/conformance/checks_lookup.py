@@ -11,17 +11,16 @@ import grpc
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import operation_pb2
 
-from provider_sdk.conformance import attempts, checks, refusal
+from provider_sdk.conformance import attempts, checks, exchanges, refusal
 from provider_sdk.conformance import binding as bindings
 from provider_sdk.conformance import run as runs
-from provider_sdk.conformance import upstream as upstreams
 
 State = operation_pb2.Operation
 
 MANUAL_CAPTURE = capability_pb2.CAPABILITY_MANUAL_CAPTURE
 REFUND = capability_pb2.CAPABILITY_REFUND
 LOOKUP = capability_pb2.CAPABILITY_OPERATION_LOOKUP
-LOOKUPS = upstreams.LOOKUPS
+LOOKUPS = exchanges.LOOKUPS
 
 # How long callers of operations wait that are looked up meanwhile.
 CALLER_S = 2.0

@@ -1,8 +1,8 @@
 """The upstream double: a small HTTP payment service provider that can go wrong.
 
-Owns the HTTP side of `psp`, a log of every request, and the faults a check asks
-for. Started by the suite, which points the provider under test at its `url`.
-Listens on loopback only; every body, wait and number of connections is bounded.
+Owns the HTTP side of `psp`, the log of `exchanges`, and the faults a check asks for.
+Started by the suite, which points the provider under test at its `url`. Listens on
+loopback only; every body, wait and number of connections is bounded.
 
     POST /v1/operations        Idempotency-Key, Account, JSON body: 200 and the operation
     GET  /v1/operations/{key}  Account: 200 and the operation; 404: it did not take place
@@ -14,7 +14,6 @@ docs/upstream-double.md tells the whole protocol.
 import asyncio
 import collections
 import contextlib
-import enum
 import http
 import json
 import socket
@@ -22,11 +21,10 @@ import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import h11
 
-from provider_sdk.conformance import link, psp
+from provider_sdk.conformance import exchanges, link, psp
 
 HOST = "127.0.0.1"
 BACKLOG = 1_024
@@ -45,57 +43,11 @@ Headers = Sequence[tuple[str, str]]
 Effect = psp.Effect
 
 
-class Only(enum.StrEnum):
-    """Which requests a fault strikes."""
-
-    EVERYTHING = "everything"
-    MUTATIONS = "mutations"
-    LOOKUPS = "lookups"
-    CHECKS = "checks"
-
-
-EVERYTHING = Only.EVERYTHING
-MUTATIONS = Only.MUTATIONS
-LOOKUPS = Only.LOOKUPS
-CHECKS = Only.CHECKS
-
-
-@dataclass(slots=True, kw_only=True)
-class Exchange:
-    """One request and how it went.
-
-    Args:
-        what: Which of the three requests it is; EVERYTHING for any other path.
-        path: As sent, without query.
-        key: Idempotency key of an operation, or the key looked up.
-        account: Merchant account it names.
-        headers: Names in lower case.
-        params: JSON body of an operation.
-        arrived_s: When it was read, monotonic seconds.
-        acted: Whether it booked or found its operation.
-        aborted: Whether the provider hung up before it had an answer.
-        answered: Whether an answer was written, right or wrong.
-        took_s: Seconds from its arrival to its answer.
-    """
-
-    what: Only
-    path: str
-    key: str = ""
-    account: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    arrived_s: float = 0.0
-    acted: bool = False
-    aborted: bool = False
-    answered: bool = False
-    took_s: float = 0.0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fault:
     """What goes wrong, in this order: act, wait, then one of the three endings."""
 
-    only: Only
+    only: exchanges.Sort
     amount_minor: int | None = None
     acts: bool = False
     held: bool = False
@@ -107,8 +59,8 @@ class _Fault:
     body: bytes = b""
     lifted: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def strikes(self, exchange: Exchange) -> bool:
-        if self.only not in (EVERYTHING, exchange.what):
+    def strikes(self, exchange: exchanges.Exchange) -> bool:
+        if self.only not in (exchanges.EVERYTHING, exchange.what):
             return False
         return self.amount_minor in (None, exchange.params.get("amount_minor"))
 
@@ -124,7 +76,9 @@ class Upstream:
 
     def __init__(self, instruments: Mapping[str, str] = INSTRUMENTS) -> None:
         self.psp = psp.Psp(instruments)
-        self.exchanges: collections.deque[Exchange] = collections.deque(maxlen=EXCHANGES_MAX)
+        self.exchanges: collections.deque[exchanges.Exchange] = collections.deque(
+            maxlen=EXCHANGES_MAX
+        )
         self.request_count = 0
         self.mutation_count = 0
         self._port = 0
@@ -165,9 +119,9 @@ class Upstream:
         named = [effect for effect in booked if operation_id in urllib.parse.unquote(effect.key)]
         return list(named or booked)
 
-    def mutations(self) -> list[Exchange]:
+    def mutations(self) -> list[exchanges.Exchange]:
         """Returns the operations sent since `reset`, in the order of their arrival."""
-        return [exchange for exchange in self.exchanges if exchange.what is MUTATIONS]
+        return [exchange for exchange in self.exchanges if exchange.what is exchanges.MUTATIONS]
 
     # What goes wrong.
 
@@ -190,11 +144,13 @@ class Upstream:
 
     release = lift
 
-    def hang(self, *, only: Only = EVERYTHING) -> None:
+    def hang(self, *, only: exchanges.Sort = exchanges.EVERYTHING) -> None:
         """Requests are read, not acted on, and never answered."""
         self._set(_Fault(only=only, held=True, raw=b""))
 
-    def close_after_reading(self, *, acts: bool = False, only: Only = MUTATIONS) -> None:
+    def close_after_reading(
+        self, *, acts: bool = False, only: exchanges.Sort = exchanges.MUTATIONS
+    ) -> None:
         """Requests are read, acted on or not, and the connection is closed."""
         self._set(_Fault(only=only, acts=acts, raw=b""))
 
@@ -205,17 +161,23 @@ class Upstream:
         acts: bool = False,
         headers: Headers = (),
         body: bytes = b"",
-        only: Only = MUTATIONS,
+        only: exchanges.Sort = exchanges.MUTATIONS,
     ) -> None:
         """Requests get this status."""
         self._set(_Fault(only=only, acts=acts, status=status, headers=headers, body=body))
 
-    def answer_raw(self, raw: bytes, *, acts: bool = True, only: Only = MUTATIONS) -> None:
+    def answer_raw(
+        self, raw: bytes, *, acts: bool = True, only: exchanges.Sort = exchanges.MUTATIONS
+    ) -> None:
         """Requests get these bytes instead of an HTTP answer, and the connection is closed."""
         self._set(_Fault(only=only, acts=acts, raw=raw))
 
     def slow(
-        self, delay_s: float, *, only: Only = MUTATIONS, amount_minor: int | None = None
+        self,
+        delay_s: float,
+        *,
+        only: exchanges.Sort = exchanges.MUTATIONS,
+        amount_minor: int | None = None,
     ) -> None:
         """Requests are acted on at once and answered later.
 
@@ -226,7 +188,7 @@ class Upstream:
         """
         self._set(_Fault(only=only, acts=True, delay_s=delay_s, amount_minor=amount_minor))
 
-    def pause(self, *, acts: bool = False, only: Only = MUTATIONS) -> None:
+    def pause(self, *, acts: bool = False, only: exchanges.Sort = exchanges.MUTATIONS) -> None:
         """Requests wait for `release`.
 
         Args:
@@ -239,7 +201,7 @@ class Upstream:
     def reject_credentials(self, status: int = 401) -> None:
         """Every request is refused with 401 or 403."""
         body = b'{"error": {"code": "credentials_rejected", "message": "wrong key"}}'
-        self.fail(status, body=body, only=EVERYTHING)
+        self.fail(status, body=body, only=exchanges.EVERYTHING)
 
     def limit_rate(self, retry_after: str = "7") -> None:
         """Every operation is refused with 429."""
@@ -306,7 +268,7 @@ class Upstream:
         exchange = self.read(request, body)
         self.exchanges.append(exchange)
         self.request_count += 1
-        self.mutation_count += exchange.what is MUTATIONS
+        self.mutation_count += exchange.what is exchanges.MUTATIONS
         fault = self._fault if self._fault and self._fault.strikes(exchange) else None
         if fault is None:
             return await self._respond(connection, exchange, self.act(exchange))
@@ -326,11 +288,11 @@ class Upstream:
             )
         return await self._respond(connection, exchange, answer or self.act(exchange))
 
-    def read(self, request: h11.Request, body: bytes) -> Exchange:
+    def read(self, request: h11.Request, body: bytes) -> exchanges.Exchange:
         """Returns what a request is; a double with another API reads it otherwise."""
-        return _exchange(request, body)
+        return exchanges.read(request, body)
 
-    def act(self, exchange: Exchange) -> tuple[int, bytes]:
+    def act(self, exchange: exchanges.Exchange) -> tuple[int, bytes]:
         """Does what a request asks, at once and whole; returns status and body.
 
         A double with another API does it otherwise: it sets `acted`, and adds to
@@ -338,13 +300,13 @@ class Upstream:
         """
         try:
             match exchange.what:
-                case Only.MUTATIONS:
+                case exchanges.Sort.MUTATIONS:
                     told = self.psp.act(
                         account=exchange.account, key=exchange.key, params=exchange.params
                     )
-                case Only.LOOKUPS:
+                case exchanges.Sort.LOOKUPS:
                     told = self.psp.find(account=exchange.account, key=exchange.key)
-                case Only.CHECKS:
+                case exchanges.Sort.CHECKS:
                     told = {"account": exchange.account}
                 case _:
                     raise psp.Refusal(404, "no_such_path", "see docs/upstream-double.md")
@@ -356,7 +318,7 @@ class Upstream:
     async def _respond(
         self,
         connection: link.Link,
-        exchange: Exchange,
+        exchange: exchanges.Exchange,
         answer: tuple[int, bytes],
         *,
         headers: Headers = (),
@@ -374,35 +336,3 @@ def _bound(port: int) -> socket.socket:
     bound.setblocking(False)
     bound.bind((HOST, port))
     return bound
-
-
-def _exchange(request: h11.Request, body: bytes) -> Exchange:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
-    path = request.target.decode("latin-1").partition("?")[0]
-    method = request.method.decode("latin-1")
-    exchange = Exchange(
-        what=EVERYTHING,
-        path=path,
-        headers=headers,
-        account=headers.get("account", ""),
-        arrived_s=time.monotonic(),
-    )
-    if (method, path) == ("POST", "/v1/operations"):
-        exchange.what = MUTATIONS
-        exchange.key = headers.get("idempotency-key", "")
-        exchange.params = _object(body)
-    elif method == "GET" and path.startswith("/v1/operations/"):
-        exchange.what = LOOKUPS
-        exchange.key = urllib.parse.unquote(path.removeprefix("/v1/operations/"))
-    elif (method, path) == ("GET", "/v1/account"):
-        exchange.what = CHECKS
-    return exchange
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    """Returns the JSON object in *body*; anything else is an empty one, which is refused."""
-    try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return parsed if isinstance(parsed, dict) else {}

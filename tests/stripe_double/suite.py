@@ -12,7 +12,7 @@ from typing import Any
 
 import h11
 
-from provider_sdk.conformance import psp, upstream
+from provider_sdk.conformance import exchanges, psp, upstream
 from tests.stripe_double import server, store
 
 _KINDS: tuple[tuple[str, psp.Kind], ...] = (
@@ -33,7 +33,7 @@ class StripeUpstream(upstream.Upstream):
         self._world.settings.settle_s = 0.3
         self._app = server.Application(self._world, None)
 
-    def read(self, request: h11.Request, body: bytes) -> upstream.Exchange:
+    def read(self, request: h11.Request, body: bytes) -> exchanges.Exchange:
         """Returns what a request is: a change, a question, or a look at the account."""
         exchange = super().read(request, body)
         target = request.target.decode("latin-1")
@@ -41,12 +41,12 @@ class StripeUpstream(upstream.Upstream):
         key = exchange.headers.get("authorization", "").removeprefix("Bearer ")
         exchange.account = key
         if method == "POST":
-            exchange.what = upstream.MUTATIONS
+            exchange.what = exchanges.MUTATIONS
             exchange.key = exchange.headers.get("idempotency-key", "")
         elif target == "/v1/payment_intents?limit=1":
-            exchange.what = upstream.CHECKS
+            exchange.what = exchanges.CHECKS
         else:
-            exchange.what = upstream.LOOKUPS
+            exchange.what = exchanges.LOOKUPS
         form = dict(urllib.parse.parse_qsl(body.decode()))
         amount = form.get("amount") or form.get("amount_to_capture") or ""
         exchange.params = {
@@ -57,7 +57,7 @@ class StripeUpstream(upstream.Upstream):
         }
         return exchange
 
-    def act(self, exchange: upstream.Exchange) -> tuple[int, bytes]:
+    def act(self, exchange: exchanges.Exchange) -> tuple[int, bytes]:
         """Runs a request by the double's rules."""
         method, target, body = exchange.params["_asked"]
         path, _, query = target.partition("?")
@@ -78,7 +78,7 @@ class StripeUpstream(upstream.Upstream):
                 self._book(exchange)
         return status or 500, json.dumps(answer).encode()
 
-    def _book(self, exchange: upstream.Exchange) -> None:
+    def _book(self, exchange: exchanges.Exchange) -> None:
         """Notes an effect, once per operation: steps of one have keys that go on from its own."""
         key = exchange.key.partition(":")[0]
         if any(effect.key == key for effect in self.psp.effects):
