@@ -103,11 +103,14 @@ class Handout:
 
 
 def retry(entry: Entry) -> Retry:
-    """Returns what is written down about an entry."""
+    """Returns what is written down about an entry. A delivery under way is not among its attempts:
+    if its process ends, nobody learns what came of it, and it is made again.
+    """
+    under_way = entry.lease is not None and entry.lease.held
     return Retry(
         position=entry.position,
         key=entry.key,
-        attempts=entry.attempts,
+        attempts=entry.attempts - under_way,
         due_us=entry.due_us,
         reason=entry.reason,
         extra=entry.extra,

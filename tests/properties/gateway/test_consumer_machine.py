@@ -47,11 +47,14 @@ class Consumer:
         self.store.feed(self.machine, upto, self.now_us)
 
     def deliver(self) -> None:
-        """Hands some events out, none before an earlier one of its entity was settled."""
+        """Hands some events out, none before an earlier one of its entity was settled, and none
+        more often than the consumer allows.
+        """
         most = self.chance.randrange(1, 5)
         for handed in self.machine.deliver(self.now_us, self.sessions, most):
             at, key = handed.entry.position, handed.entry.key
             assert at not in self.durable
+            assert handed.attempt <= self.rules.max_deliveries
             if self.ordering is policy.Ordering.PER_ENTITY:
                 earlier = {p for p, k in self.log if k == key and p < at}
                 assert earlier <= self.settled

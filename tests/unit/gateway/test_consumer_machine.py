@@ -152,6 +152,24 @@ def test_parking_that_fails_to_write_drops_nothing() -> None:
     assert _reloaded(store).deliver(0, [_member()], 10) == []
 
 
+def test_a_delivery_that_ended_with_its_process_does_not_count() -> None:
+    """What a process that ended had handed out again goes out under the same number, never beyond
+    what the consumer allows; what its members had given back or let run out stays counted.
+    """
+    store, on, session = started([(1, "a"), (2, "b")], max_deliveries=2)
+    for one in on.deliver(0, [session], 10):
+        assert on.settle(one.lease.token, REJECT, 0) is None
+    assert [one.attempt for one in on.deliver(9_000_000, [session], 10)] == [2, 2]
+    store.flush(on)
+    after = store.load(on.rules, members.Members())
+    store.feed(after, 2)
+    member = after.members.join("two", 10)
+    assert [one.attempt for one in after.deliver(9_000_000, [member], 10)] == [2, 2]
+    assert after.expire(99_000_000) == 2
+    store.flush(after)
+    assert [park.attempts for park in store.parked.values()] == [2, 2]
+
+
 def test_scopes_of_parking() -> None:
     """EVENT parks the event alone; CONSUMER stops everything until it is resolved."""
     store, on, session = started(
