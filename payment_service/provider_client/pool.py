@@ -239,7 +239,7 @@ class Provider(roster.Roster):
         """Offers *operation* to instances, until one takes it or none is left to ask."""
         tried: list[link.Link] = []
         version = operation.plugin_version if repeats else ""
-        only = version if version and self._has(version) else ""
+        only = version if version and self.has(version) else ""
         reply: signs.Reply | None = None
         end_s = 0.0
         while True:

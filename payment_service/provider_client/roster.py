@@ -110,12 +110,13 @@ class Roster(asking.Asking):
         One that is barred is not waited for: another version ends what it left.
         """
         version = operation.plugin_version
-        if version in self.situation.barred or self._has(version):
+        if version in self.situation.barred or self.has(version):
             return False
         age_s = (now_us - operation.created_us) / 1_000_000
         return choosing.may_return(self.situation.plan, version, age_s)
 
-    def _has(self, version: str) -> bool:
+    def has(self, version: str) -> bool:
+        """Whether an instance of a version takes operations."""
         return any(each.version == version and self._takes(each) for each in self.links.values())
 
     def _takes(self, each: link.Link) -> bool:

@@ -191,7 +191,7 @@ class Upgrades:
         if promoted and over_us < round(self._stand_by_s * 1_000_000):
             return
         provider = self._ctx.providers.find(plugin.id)
-        if provider is None or not _takes(provider, plugin.current_version):
+        if provider is None or not provider.has(plugin.current_version):
             # Whoever may have to take over again must not be sent away.
             return
         left = plugin.previous_version

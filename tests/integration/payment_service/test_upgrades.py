@@ -310,3 +310,23 @@ async def test_a_version_stands_by_for_its_time_whatever_happens_meanwhile(
         assert (await admin.plugin("other")).previous_version == OLD
         back = (await admin.call("RollBackUpgrade", "other", version=NEW)).plugin
         assert back.current_version == OLD
+
+
+async def test_what_took_over_from_a_quarantined_version_is_not_retired(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it has stood by: nobody else is left to take operations."""
+    admin = rehearsal.admin
+    async with Sidecar("other", NEW) as new:
+        await rehearsal.deploy(new)
+        await rehearsal.start()
+        await admin.call("PromoteUpgrade", "other")
+        await admin.call("QuarantineVersion", "other", version=NEW)
+        upgrades = admin.service.parts.plugins.upgrades
+        monkeypatch.setattr(upgrades, "_stand_by_s", 0.0)
+        await upgrades.sweep()
+        assert (await admin.plugin("other")).previous_version == OLD
+        assert rig.state(await admin.caller.create(provider="other")) == "SUCCEEDED"
+        await admin.call("ReleaseVersion", "other", version=NEW)
+        await upgrades.sweep()
+        assert (await admin.plugin("other")).previous_version == ""
