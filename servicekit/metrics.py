@@ -100,9 +100,9 @@ class Metrics:
         """Make a counter in this registry."""
         return prometheus_client.Counter(name, text, labels, registry=self.registry)
 
-    def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> prometheus_client.Gauge:
+    def gauge(self, name: str, text: str) -> prometheus_client.Gauge:
         """Make a gauge in this registry."""
-        return prometheus_client.Gauge(name, text, labels, registry=self.registry)
+        return prometheus_client.Gauge(name, text, registry=self.registry)
 
     def render(self) -> bytes:
         """Return everything in the text format that Prometheus scrapes."""

@@ -5,7 +5,6 @@ cases inside their transactions.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from payment_service.domain import plugins
@@ -57,10 +56,6 @@ _SAVE_REPORT = storage.Statement(
 _LOAD_REPORT = storage.Statement(
     f"select {_REPORTS} from plugin_reports where plugin_id = :plugin_id "
     "and version = :version and schema_digest = :schema_digest"
-)
-_REPORTS_OF = storage.Statement(
-    "select plugin_id, version, schema_digest, passed, '', actor, stored_us from plugin_reports "
-    "where plugin_id = :plugin_id order by stored_us desc, version limit :most"
 )
 _PRUNE_REPORTS = storage.Statement(
     "delete from plugin_reports where plugin_id = :plugin_id and stored_us < ("
@@ -208,11 +203,6 @@ def load_report(
     values = {"plugin_id": plugin_id, "version": version, "schema_digest": schema_digest}
     row = conn.one(_LOAD_REPORT, values)
     return _report(row) if row else None
-
-
-def reports(conn: storage.Connection, plugin_id: str, *, most: int) -> Sequence[plugins.Report]:
-    """Returns at most *most* reports without their texts, newest first."""
-    return [_report(row) for row in conn.all(_REPORTS_OF, {"plugin_id": plugin_id, "most": most})]
 
 
 def prune_reports(conn: storage.Connection, plugin_id: str, *, keep: int) -> None:

@@ -162,9 +162,9 @@ def check(
     return make
 
 
-def later(*, number: int, title: str, reason: str, part: str = "") -> Check:
+def later(*, number: int, title: str, reason: str) -> Check:
     """Returns a check that the suite does not have yet; it is always "not proven"."""
-    return Check(number=number, part=part, title=title, level=MUST, function=None, later=reason)
+    return Check(number=number, title=title, level=MUST, function=None, later=reason)
 
 
 def of(module: types.ModuleType) -> list[Check]:

@@ -162,9 +162,9 @@ def _name(readiness: int) -> str:
         return f"readiness {readiness}"
 
 
-async def drain(run: runs.Run, *, grace_s: float = 5.0, timeout_s: float = 15.0) -> int:
+async def drain(run: runs.Run, *, grace_s: float = 5.0) -> int:
     """Sends Drain; returns how many calls were left. Raises Refused."""
     request = ps.DrainRequest()
     request.grace_period.FromMilliseconds(round(grace_s * 1e3))
-    answer = await run.call(run.plugin.Drain, request, timeout_s=timeout_s)
+    answer = await run.call(run.plugin.Drain, request, timeout_s=15.0)
     return int(answer.remaining_calls)

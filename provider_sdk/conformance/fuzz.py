@@ -49,21 +49,18 @@ _WORDS = (
 )
 
 
-def message(kind: type[Message], choose: random.Random, *, words: tuple[str, ...] = ()) -> Message:
-    """Returns a message with random values in most fields.
-
-    Args:
-        kind: Class of the message.
-        choose: Where randomness comes from.
-        words: Texts that mean something to the provider, used now and then.
-    """
+def message(kind: type[Message], choose: random.Random) -> Message:
+    """Returns a message with random values in most fields."""
     made = kind()
-    _fill(made, choose, _WORDS + words, depth=0)
+    _fill(made, choose, _WORDS, depth=0)
     return made
 
 
 def spoil(valid: Message, choose: random.Random, *, words: tuple[str, ...] = ()) -> Message:
-    """Returns a copy of *valid* with one field, at any depth, made random."""
+    """Returns a copy of *valid* with one field, at any depth, made random.
+
+    *words* mean something to the provider and are used now and then.
+    """
     copy = type(valid)()
     copy.CopyFrom(valid)
     inside: Any = copy

@@ -65,14 +65,14 @@ async def customer(binding: bindings.Binding) -> str:
     return made.provider_object_id
 
 
-def attach(binding: bindings.Binding, customer_id: str, *, instrument: str = "approve") -> Making:
+def attach(binding: bindings.Binding, customer_id: str) -> Making:
     """Returns the keeping of a payment method, by the profile's instrument."""
     run = binding.run
     core_id = f"pmt_{run.token()}"
     request = mps.AttachPaymentMethodRequest(
         context=binding.context(),
         payment_method_id=core_id,
-        token=run.profile.instruments.get("attach", run.instrument(instrument)),
+        token=run.profile.instruments.get("attach", run.instrument("approve")),
         provider_customer_id=customer_id,
         set_default=True,
     )
