@@ -28,6 +28,7 @@ REMEMBERS = (
 
 TIMES = 10
 FIX = "find the operation by its id before acting, in the same step as recording it"
+DERIVED = "send the operation id, or a fixed derivation of it, as idempotency key, in every version"
 DURABLE = "store the operation where it outlives the process before you answer it"
 
 
@@ -118,30 +119,67 @@ async def repeats_have_one_effect(run: runs.Run) -> None:
 )
 async def repeats_outlive_the_process(run: runs.Run) -> None:
     """Carries out an operation of every kind, kills the process, and sends each again."""
-    if not any(run.has(capability) for capability in REMEMBERS):
-        raise checks.NotProven(
-            "the provider offers neither OPERATION_LOOKUP nor UPSTREAM_IDEMPOTENCY",
-            cause=checks.Cause.CAPABILITY,
-        )
+    _remembers(run)
     async with run.spare() as other:
         first = await other.new_binding()
         sent = [(one, await one.send()) for one in await attempts.of_every_kind(first)]
         booked = _booked(run) if run.upstream is not None else 0
         await other.restart(kill=True)
         binding = await checks_lookup.taken_over(other, first)
-        for attempt, answer in sent:
-            again = dataclasses.replace(attempt, binding=binding).again()
-            what = f"{attempt.name} sent again after a SIGKILL"
-            try:
-                _same(answer, await again.send(), what=what)
-            except refusal.Refused as refused:
-                raise checks.Failed(f"{what}: {refused.shown()}", fix=DURABLE) from refused
-        if run.upstream is not None and _booked(run) != booked:
-            raise checks.Failed(
-                f"{len(sent)} operations sent again after a SIGKILL had "
-                f"{_booked(run) - booked} more effects upstream",
-                fix="send the operation id, or a fixed derivation of it, as idempotency key",
-            )
+        await _again(binding, sent, booked, when="after a SIGKILL", fix=DURABLE)
+
+
+@checks.check(
+    number=34,
+    part="d",
+    title="The same operation id sent under the version before and again under this one gets equal "
+    "answers and has one effect upstream.",
+    needs_upstream=True,
+    needs_process=True,
+)
+async def repeats_across_versions(run: runs.Run) -> None:
+    """Carries out an operation of every kind in the version before, and sends each again."""
+    _remembers(run)
+    async with run.spare(previous=True) as older:
+        told = checks_lookup.versions(older, run)
+        before = await older.new_binding()
+        sent = [(one, await one.send()) for one in await attempts.of_every_kind(before)]
+        booked = _booked(run)
+        binding = await checks_lookup.taken_over(run, before)
+        await _again(binding, sent, booked, when=f"from {told}", fix=DERIVED)
+
+
+def _remembers(run: runs.Run) -> None:
+    if not any(run.has(capability) for capability in REMEMBERS):
+        raise checks.NotProven(
+            "the provider offers neither OPERATION_LOOKUP nor UPSTREAM_IDEMPOTENCY",
+            cause=checks.Cause.CAPABILITY,
+        )
+
+
+async def _again(
+    binding: bindings.Binding,
+    sent: Sequence[tuple[attempts.Attempt, operation_pb2.Operation]],
+    booked: int,
+    *,
+    when: str,
+    fix: str,
+) -> None:
+    """Sends operations again through another process; expects the same answers and no effect."""
+    for attempt, answer in sent:
+        again = dataclasses.replace(attempt, binding=binding).again()
+        what = f"{attempt.name} sent again {when}"
+        try:
+            _same(answer, await again.send(), what=what)
+        except refusal.Refused as refused:
+            raise checks.Failed(f"{what}: {refused.shown()}", fix=fix) from refused
+    run = binding.run
+    if run.upstream is not None and _booked(run) != booked:
+        raise checks.Failed(
+            f"{len(sent)} operations sent again {when} had "
+            f"{_booked(run) - booked} more effects upstream",
+            fix=DERIVED,
+        )
 
 
 @checks.check(

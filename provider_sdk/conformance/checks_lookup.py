@@ -37,6 +37,18 @@ async def taken_over(run: runs.Run, from_: bindings.Binding) -> bindings.Binding
     return binding
 
 
+def versions(older: runs.Run, run: runs.Run) -> str:
+    """Returns which version follows which.
+
+    Raises:
+        NotProven: They are the same.
+    """
+    was, now = (each.handshake.identity.plugin_version for each in (older, run))
+    if was == now:
+        raise checks.NotProven(f"`previous` starts {was} too; make it start the version before")
+    return f"{was} to {now}"
+
+
 @checks.check(
     number=47,
     title="What was authorized and captured under the version before can be captured, refunded "
@@ -48,21 +60,17 @@ async def taken_over(run: runs.Run, from_: bindings.Binding) -> bindings.Binding
 async def across_versions(run: runs.Run) -> None:
     """Pays through the version before, refunds and captures through this one."""
     async with run.spare(previous=True) as older:
-        was, now = older.handshake.identity, run.handshake.identity
-        if was.plugin_version == now.plugin_version:
-            raise checks.NotProven(
-                f"`previous` starts {was.plugin_version} too; make it start the version before"
-            )
+        told = versions(older, run)
         before = await older.new_binding()
         paid = await before.pay()
         held = await before.authorize() if run.has(MANUAL_CAPTURE) else None
-        run.note(f"{was.plugin_version} to {now.plugin_version}")
+        run.note(told)
         binding = await taken_over(run, before)
         refunded = await binding.refund(paid)
         run.expect_state(
             refunded,
             State.STATE_SUCCEEDED,
-            what=f"the refund under {now.plugin_version} of a payment under {was.plugin_version}",
+            what=f"the refund of a payment made before, {told}",
         )
         if held is not None:
             captured = await binding.capture(held)

@@ -121,6 +121,31 @@ def sends_fresh_keys() -> None:
     _fresh_keys()
 
 
+@registry.mutant("34d", "47")
+def derives_other_keys_in_every_version() -> None:
+    """What the version before has sent is not known upstream to this one."""
+    version = os.environ.get("PROVIDER_MOCK_VERSION", "")
+
+    def make(key: Any) -> Any:
+        return lambda operation_id: f"{version}/{key(operation_id)}"
+
+    registry.replace(upstream, "_key", make)
+
+
+@registry.mutant("34d")
+def tells_upstream_its_version() -> None:
+    """A repeat of what the version before has sent is another request to what is upstream."""
+    version = os.environ.get("PROVIDER_MOCK_VERSION", "")
+
+    def make(operate: Any) -> Any:
+        async def told(self: Any, call: Any, params: Any) -> Any:
+            return await operate(self, call, {**params, "version": version})
+
+        return told
+
+    registry.replace(upstream.UpstreamMock, "_operate", make)
+
+
 @registry.mutant("34c")
 def sends_keys_of_this_process() -> None:
     """A new process sends upstream under other keys than the one before."""
