@@ -1,8 +1,8 @@
 """What one running plugin knows: bindings in force, work in progress, draining.
 
 Owns the state that PluginService changes and the service of the plugin's kind
-reads. Called by both servicers and by `serve`. Never survives a restart: core
-is the only store and configures again.
+reads. Called by the servicers, by registration and by `serve`. Never survives a
+restart: core is the only store and configures again.
 """
 
 import asyncio

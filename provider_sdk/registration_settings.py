@@ -1,7 +1,8 @@
 """What a plugin is told about core, by environment variables that start with PLUGIN_.
 
 Owns reading and checking them, the same for every provider whatever its own
-prefix is. Called by `serve` once. Never shows a key.
+prefix is. Called once, by `serve` or by a provider that talks to core itself. Never shows
+a key.
 
     PLUGIN_CORE_ENDPOINT        host:port of core's gRPC API; empty: no registration
     PLUGIN_KEY, PLUGIN_KEY_FILE API key of scope plugins:register, or a file with it

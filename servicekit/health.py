@@ -1,7 +1,8 @@
 """gRPC health checking and reflection.
 
 Owns a health servicer whose Watch streams end with the drain, instead of keeping
-the server waiting for its whole grace period. Called by `server.serve` alone.
+the server waiting for its whole grace period. Called by `server.serve`, and by processes
+that tell how further names do.
 """
 
 import asyncio

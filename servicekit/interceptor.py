@@ -1,8 +1,8 @@
 """What happens around every RPC, in one interceptor.
 
 Owns deadlines, authentication, validation, error translation, RED metrics and the
-access log; what is known of a call is in `rpc`. Used once per server, as its last
-interceptor, since it wraps a method's handler once and keeps it. Never logs a
+access log; what is known of a call is in `rpc`. Used once per server, by its dispatcher or
+as its last interceptor, since it wraps a method's handler once and keeps it. Never logs a
 request's content above the debug level and never lets an exception's text out.
 """
 

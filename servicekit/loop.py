@@ -1,7 +1,8 @@
 """A daemon is `run_once` plus this loop.
 
 Owns pacing: at once while there is work, idle waits, backoff with jitter after
-an exception. Called by relays and resolvers; never swallows a cancellation of its own.
+an exception. Called by whatever runs beside the calls; never swallows a cancellation of its
+own.
 """
 
 import asyncio

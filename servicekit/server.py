@@ -232,11 +232,11 @@ class _Process:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
-        tasks = [loop.create_task(self._guard(work)) for work in background]
+        working = [loop.create_task(self._guard(work)) for work in background]
         try:
             await self._start(service_names)
             await self._asked.wait()
-            drain = loop.create_task(self._drain(tasks))
+            drain = loop.create_task(self._drain(working))
             hurry = loop.create_task(self._hurried.wait())
             await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
             if not drain.done():
@@ -246,7 +246,7 @@ class _Process:
                 task.cancel()
             await asyncio.gather(drain, return_exceptions=True)
         finally:
-            for task in tasks:
+            for task in working:
                 task.cancel()
             await self.server.stop(None)
             for number in _SIGNALS:
@@ -309,7 +309,7 @@ class _Process:
         self.exit_status = 1
         self._asked.set()
 
-    async def _drain(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+    async def _drain(self, working: Sequence[asyncio.Task[None]]) -> None:
         settings = self._settings
         self.readiness.serving = False
         await self.health.close()
@@ -327,9 +327,9 @@ class _Process:
         except TimeoutError:
             self.exit_status = 1
             _log.error("draining took too long", limit_s=limit_s)
-        if tasks:
+        if working:
             left_s = end_s - asyncio.get_running_loop().time()
-            _, late = await asyncio.wait(tasks, timeout=max(left_s, END_S))
+            _, late = await asyncio.wait(working, timeout=max(left_s, END_S))
             if late:
                 _log.warning("background tasks did not end", count=len(late))
 

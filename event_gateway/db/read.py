@@ -1,7 +1,7 @@
 """Reads the log: where it is, what lies behind a place, one event.
 
 Owns the statements that read; which rows each of them looks at is in
-`event_gateway.db.narrowing`. Called by the tail, by catching-up streams and by queries.
+`event_gateway.db.narrowing`. Called by the tail, streams that catch up, consumers and queries.
 Never reads more than its limits, and never decides who may see it.
 """
 

@@ -1,7 +1,7 @@
 """Beginning: the first transaction of every change of an existing payment.
 
 Owns committing an intent together with the caller's idempotency key, under the
-payment's lock. Called by the use cases of payments and refunds. Never calls a
+payment's lock. Called by `driving` and by the use cases of refunds. Never calls a
 provider; the rule comes from the domain through `decide`.
 """
 

@@ -1,7 +1,8 @@
 """What every use case needs, and nothing else.
 
 Owns `Context`, made once by the composition root, and `Caller`, made per call
-by the API. Called by use cases only. Never a global.
+by the API or by what begins a change of its own accord. Given to every use case. Never a
+global.
 """
 
 import asyncio
