@@ -48,6 +48,7 @@ _DOUBTS = ("payment.in_doubt", "refund.in_doubt")
 _FAILED = (_O.STATE_DECLINED, _O.STATE_NOT_SENT)
 _VOIDED = (*_FAILED, _O.STATE_SUPERSEDED)
 _RELEASED = ("payment.canceled", "payment.succeeded", "payment.resolved")
+_MOVED = "payment.updated"
 # How an operation's end is told: exactly one event of one of these types.
 ENDS: dict[tuple[int, int], tuple[str, ...]] = {
     (_O.KIND_SALE, _O.STATE_SUCCEEDED): ("payment.succeeded",),
@@ -154,6 +155,8 @@ def _payment(
         initial = operation is not None and operation.kind in (_O.KIND_AUTHORIZE, _O.KIND_SALE)
         if told.event.type == "payment.created":
             fits = state == 0 and snapshot.state in _CREATED
+        elif told.event.type == "payment.processing" and _is_pending(snapshot, operation):
+            fits = snapshot.state == _P.STATE_PROCESSING
         elif told.event.type in ENTERS:
             fits = snapshot.state == ENTERS[told.event.type] != state
         elif told.event.type == "payment.in_doubt" and initial:
@@ -166,15 +169,28 @@ def _payment(
             yield f"{name} shows version {snapshot.version}"
         state = snapshot.state
     amounts = snapshot.amounts
-    told_last = (state, amounts.authorized_minor, amounts.captured_minor, amounts.refunded_minor)
+    told_last = (
+        state,
+        snapshot.cancel_requested,
+        amounts.authorized_minor,
+        amounts.captured_minor,
+        amounts.refunded_minor,
+    )
     stands = (
         payment.state,
+        bool(payment.cancel_requested),
         payment.authorized_minor,
         payment.captured_minor,
         payment.refunded_minor,
     )
     if told_last != stands:
         yield f"{payment.id} is {stands}, its newest event tells {told_last}"
+
+
+def _is_pending(snapshot: _P, operation: stored.Operation | None) -> bool:
+    """Whether an event tells that the provider has the operation, and has not decided."""
+    told = [one for one in snapshot.operations if operation is not None and one.id == operation.id]
+    return any(one.state == _O.STATE_PENDING for one in told)
 
 
 def _customer(customer: stored.Customer, events: Sequence[_Told]) -> Iterator[str]:
@@ -202,8 +218,8 @@ def _ends(book: stored.Payments) -> Iterator[str]:
         ends = ENDS.get((operation.kind, operation.state), ())
         count = sum(types[one] for one in ends)
         # What a void has ended may tell it before the void does.
-        silent = ends is _RELEASED and not count and not types["payment.in_doubt"]
-        if ends and count != 1 and not silent:
+        late = ends is _RELEASED and not count and types[_MOVED] > 0
+        if ends and count != 1 and not late:
             state = _O.State.Name(operation.state).removeprefix("STATE_")
             yield f"{name} is {state}, told {dict(types)}: not exactly one of {', '.join(ends)}"
         for one, claimed in _CLAIMS.items():

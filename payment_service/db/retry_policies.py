@@ -21,12 +21,17 @@ _SAVE = storage.Statement(
 _SELECT = "select delays, updated_us, version from retry_policies where tenant_id = :tenant_id"
 _LOAD = storage.Statement(_SELECT)
 _LOCK = storage.Statement(_SELECT, postgresql=f"{_SELECT} for update")
-_DUE = storage.Statement(
+_DUE_TEXT = (
     "select tenant_id, id, next_retry_us from payments where next_retry_us > 0 "
-    "and next_retry_us <= :now_us order by next_retry_us limit :most"
+    "and {later}(next_retry_us, put_off_until_us) <= :now_us "
+    "order by {later}(next_retry_us, put_off_until_us) limit :most"
 )
-_MOVE = storage.Statement(
-    "update payments set next_retry_us = :next_retry_us, revision = revision + 1 "
+_DUE = storage.Statement(
+    _DUE_TEXT.format(later="max"), postgresql=_DUE_TEXT.format(later="greatest")
+)
+# What no decision rests on, so the revision stays.
+_PUT_OFF = storage.Statement(
+    "update payments set put_off_until_us = :until_us "
     "where tenant_id = :tenant_id and id = :id and next_retry_us = :slot_us"
 )
 
@@ -70,21 +75,23 @@ def _policy(tenant_id: str, row: storage.Row | None) -> retries.Policy:
 
 
 def due(conn: storage.Connection, *, now_us: int, most: int) -> Sequence[tuple[str, str, int]]:
-    """Returns (tenant, payment, when it was due) of at most *most* tries, oldest first."""
+    """Returns (tenant, payment, when it was due) of at most *most* tries; those that were put
+    off wait until then.
+    """
     found = conn.all(_DUE, {"now_us": now_us, "most": most})
     return [(row[0], row[1], row[2]) for row in found]
 
 
-def move(
-    conn: storage.Connection, tenant_id: str, payment_id: str, slot_us: int, next_retry_us: int
+def put_off(
+    conn: storage.Connection, tenant_id: str, payment_id: str, slot_us: int, until_us: int
 ) -> None:
-    """Puts a try off that was due at *slot_us*, or with 0 off altogether."""
+    """Keeps a try that was due at *slot_us* from being made before *until_us*."""
     conn.run(
-        _MOVE,
+        _PUT_OFF,
         {
             "tenant_id": tenant_id,
             "id": payment_id,
             "slot_us": slot_us,
-            "next_retry_us": next_retry_us,
+            "until_us": until_us,
         },
     )

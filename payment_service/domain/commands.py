@@ -5,6 +5,8 @@ use cases inside the transaction that holds the payment's row. Never talks to
 a provider: the operation it returns is the intent to be committed first.
 """
 
+from typing import Any
+
 from payment_service.domain import actions, changes, copies, model, money
 
 _P = model.PaymentState
@@ -133,14 +135,15 @@ def cancel(
     initial = payment.open_operation(_K.AUTHORIZE, _K.SALE)
     unknown = (model.OperationState.IN_FLIGHT, model.OperationState.IN_DOUBT)
     if initial is not None and initial.state in unknown:
-        return changes.Change(
-            payment=copies.replace(payment, cancel_requested=True, updated_us=now_us)
-        )
+        return _updated(payment, now_us, cancel_requested=True)
     return start_void(payment, operation, now_us)
 
 
 def start_void(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
-    """Reserves the whole remainder for a VOID."""
+    """Reserves the whole remainder for a VOID.
+
+    Like that of a capture, its beginning is no event, but that it carries out a wish is.
+    """
     rest = payment.authorized_minor - payment.captured_minor - payment.capture_reserved_minor
     operation = model.after(operation, payment.operations)
     intent = copies.replace(operation, amount_minor=rest, reserved_minor=rest)
@@ -151,7 +154,30 @@ def start_void(payment: model.Payment, operation: model.Operation, now_us: int) 
         updated_us=now_us,
         operations=(*payment.operations, intent),
     )
-    return changes.Change(payment=after, new_operation=intent)
+    if not payment.cancel_requested:
+        return changes.Change(payment=after, new_operation=intent)
+    after = copies.replace(after, version=payment.version + 1)
+    step = changes.Step(
+        event_type="payment.updated", before=payment, after=after, operation_id=intent.id
+    )
+    return changes.Change(payment=after, steps=(step,), new_operation=intent)
+
+
+def meet_wish(payment: model.Payment, now_us: int) -> changes.Change:
+    """Ends a wish to cancel of which nothing is left to return."""
+    return _updated(payment, now_us, cancel_requested=False)
+
+
+def stop_retrying(payment: model.Payment, now_us: int) -> changes.Change:
+    """Takes a failed payment from the retry policy: it stays as it is."""
+    return _updated(payment, now_us, next_retry_us=0)
+
+
+def _updated(payment: model.Payment, now_us: int, **values: Any) -> changes.Change:
+    """Changes what is no state and no amount."""
+    after = copies.replace(payment, version=payment.version + 1, updated_us=now_us, **values)
+    step = changes.Step(event_type="payment.updated", before=payment, after=after)
+    return changes.Change(payment=after, steps=(step,))
 
 
 def canceler_tries(payment: model.Payment) -> tuple[model.Operation, ...]:

@@ -144,7 +144,9 @@ class _Draft:
             self.emit(event_type)
 
     def change(self) -> changes.Change:
-        """Returns what was collected."""
+        """Returns what was collected; that an operation moved is told, if nothing else is."""
+        if not self.steps:
+            self.emit("payment.updated")
         return changes.Change(
             payment=self.payment,
             steps=tuple(self.steps),
@@ -207,7 +209,9 @@ def _initial(
         case _S.DECLINED | _S.NOT_SENT:
             _failed(draft, report, delays_us)
         case _S.PENDING:
-            draft.enter(_P.PROCESSING, "payment.processing")
+            # Also where it was processing already: only now the provider has it, by its id.
+            draft.set(state=_P.PROCESSING)
+            draft.emit("payment.processing")
         case _S.REQUIRES_ACTION:
             draft.set(action=report.action)
             draft.enter(_P.REQUIRES_ACTION, "payment.requires_action")

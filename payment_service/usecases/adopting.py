@@ -20,6 +20,8 @@ from servicekit import storage
 # The operation is the provider's, not a caller's.
 ACTOR = "provider"
 
+_PENDING = model.OperationState.PENDING
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
@@ -120,7 +122,8 @@ def _operation(
         tenant_id=payment.tenant_id,
         entity_id=payment.id,
         kind=model.Kind.SALE,
-        state=model.OperationState.IN_FLIGHT,
+        # What the provider began by itself is with it already.
+        state=seen.state if seen.state is _PENDING else model.OperationState.IN_FLIGHT,
         amount_minor=min(seen.captured_minor, payment.amount_minor)
         if taken
         else payment.amount_minor,

@@ -71,7 +71,7 @@ class Cancellations:
         )
         refund, refund_operation = self._refunds.draft(caller, before, wanted, now_us)
 
-        def begin(conn: storage.Connection) -> model.Operation | None:
+        def begin(conn: storage.Connection) -> changes.Change | None:
             payment = payments.load(conn, tenant_id, payment_id, lock=True)
             if payment is None or not payment.cancel_requested or not is_known(payment):
                 return None
@@ -83,16 +83,19 @@ class Cancellations:
                 change = commands.start_void(payment, operation, now_us)
             if isinstance(change, changes.Refusal):
                 # Nothing is left to return: the wish is met.
-                change = changes.Change(payment=replace(payment, cancel_requested=False))
+                change = commands.meet_wish(payment, now_us)
             entries = events.of_change(change, caller.cause(""), ids())
             changing.write(conn, changing.batch(change, entries))
-            return change.new_operation
+            return change
 
-        operation = await self._ctx.db.write(begin)
+        begun = await self._ctx.db.write(begin)
+        if begun is None:
+            return False
+        self._ctx.outbox_written.set()
+        operation = begun.new_operation
         if operation is None:
             return False
         _log.info("carrying out a cancellation", payment_id=payment_id, kind=operation.kind.name)
-        self._ctx.outbox_written.set()
         await self._ctx.tracker.shielded(self._settler.drive_payment(operation))
         return True
 

@@ -63,14 +63,17 @@ class Retrying:
             await self._put_off(before, slot_us, "PROVIDER_UNREACHABLE", _CONNECT_US)
             return False
         try:
-            operation = await self._begin(before, last, route, slot_us)
+            begun = await self._begin(before, last, route, slot_us)
         except daily_limits.DayIsFull:
             await self._put_off(before, slot_us, "LIMIT_EXCEEDED")
             return False
+        if begun is None:
+            return False
+        self._ctx.outbox_written.set()
+        operation = begun.new_operation
         if operation is None:
             return False
         _log.info("trying again", payment_id=payment_id, operation_id=operation.id)
-        self._ctx.outbox_written.set()
         await self._ctx.tracker.shielded(self._settler.drive_payment(operation))
         return True
 
@@ -80,7 +83,7 @@ class Retrying:
         last: model.Operation,
         route: routing.Route,
         slot_us: int,
-    ) -> model.Operation | None:
+    ) -> changes.Change | None:
         ctx = self._ctx
         caller = context.Caller(
             tenant_id=before.tenant_id, actor=retries.ACTOR, request_id=ctx.new_id("req")
@@ -104,36 +107,41 @@ class Retrying:
         if takes is not None:
             operation = replace(operation, counted_day=takes.day)
 
-        def begin(conn: storage.Connection) -> model.Operation | None:
+        def begin(conn: storage.Connection) -> changes.Change | None:
             payment = payments.load(conn, before.tenant_id, before.id, lock=True)
             if payment is None or not _waits(payment, slot_us):
                 return None
-            if not _is_kept(conn, payment):
+            change: changes.Change | changes.Refusal
+            if _is_kept(conn, payment):
+                intent = replace(operation, request=requests.authorize_again(payment, last.request))
+                change = commands.confirm(payment, intent, now_us, payment.payment_method_id)
+            else:
                 _log.warning("its payment method was detached", payment_id=payment.id)
-                retry_policies.move(conn, payment.tenant_id, payment.id, slot_us, 0)
-                return None
-            intent = replace(operation, request=requests.authorize_again(payment, last.request))
-            change = commands.confirm(payment, intent, now_us, payment.payment_method_id)
+                change = commands.stop_retrying(payment, now_us)
             if isinstance(change, changes.Refusal):
                 # It has as many operations as it may have.
-                retry_policies.move(conn, payment.tenant_id, payment.id, slot_us, 0)
-                return None
+                change = commands.stop_retrying(payment, now_us)
             entries = events.of_change(change, caller.cause(""), ids())
             statements = changing.batch(change, entries)
-            if not changing.write_if_first(conn, statements, takes):
+            counted = takes if change.new_operation is not None else None
+            if not changing.write_if_first(conn, statements, counted):
                 raise AssertionError(f"{payment.id} changed under its lock")
-            return change.new_operation
+            return change
 
         return await ctx.db.write(begin)
 
     async def _put_off(
         self, payment: model.Payment, slot_us: int, reason: str, wait_us: int = _PUT_OFF_US
     ) -> None:
-        """Nothing was sent and nothing is used up; others' tries go first."""
-        next_us = self._ctx.clock.now_us() + wait_us
+        """Nothing was sent and nothing is used up; others' tries go first. No event: when it was
+        due stays as it was told.
+        """
+        until_us = self._ctx.clock.now_us() + wait_us
         _log.warning("can't try again now", payment_id=payment.id, reason=reason)
         await self._ctx.db.write(
-            lambda conn: retry_policies.move(conn, payment.tenant_id, payment.id, slot_us, next_us)
+            lambda conn: retry_policies.put_off(
+                conn, payment.tenant_id, payment.id, slot_us, until_us
+            )
         )
 
 

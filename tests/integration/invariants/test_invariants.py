@@ -157,7 +157,12 @@ PLANTED = {
     "state nobody told": (
         "payments",
         "update payments set state = 7 where id = 'pay_parts'",
-        "pay_parts is (7, 500, 200, 0), its newest event tells (5, 500, 200, 0)",
+        "pay_parts is (7, False, 500, 200, 0), its newest event tells (5, False, 500, 200, 0)",
+    ),
+    "wish nobody told": (
+        "payments",
+        "update payments set cancel_requested = 1 where id = 'pay_parts'",
+        "pay_parts is (5, True, 500, 200, 0), its newest event tells (5, False, 500, 200, 0)",
     ),
     "customer nobody told": (
         "payments",

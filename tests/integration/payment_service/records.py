@@ -121,12 +121,7 @@ class Records:
             assert event.content_type == "application/protobuf"
         if entity.id.startswith("pay_"):
             last = self.payment_events(entity.id)[-1].payment
-            assert last.state == entity.state
-            assert last.amounts.authorized_minor == entity.amounts.authorized_minor
-            assert last.amounts.captured_minor == entity.amounts.captured_minor
-            assert last.amounts.refunded_minor == entity.amounts.refunded_minor
-            assert last.failure == entity.failure
-            assert last.references == entity.references
+            assert _payment_as_told(last) == _payment_as_told(entity)
         elif entity.id.startswith("cus_"):
             told = payment_events_pb2.CustomerEvent.FromString(events[-1].data).customer
             assert told == entity
@@ -134,6 +129,16 @@ class Records:
             payload = self.payload(events[-1])
             assert _as_told(getattr(payload, events[-1].entity_type)) == _as_told(entity)
         return [event.type for event in events]
+
+
+def _payment_as_told(payment: Any) -> Any:
+    """Returns a payment without what an event leaves out, or may tell late."""
+    bare = type(payment)()
+    bare.CopyFrom(payment)
+    for operation in bare.operations:
+        operation.ClearField("attempts")
+    sanitizer.strip_sensitive(bare, options_pb2.sensitive)
+    return bare
 
 
 def _as_told(entity: Any) -> Any:

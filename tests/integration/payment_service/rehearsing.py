@@ -1,7 +1,8 @@
 """A database that runs every transaction twice, so that none depends on how often it runs.
 
 Owns noting what each run asks for and comparing both. Wrapped around a service's database by
-most rigs of this folder; their tests fail where the second run asks for something else.
+most rigs of this folder; their tests fail where the second run asks for something else, or where
+a `witness` sees something change untold.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 from servicekit import storage
+from tests.integration.payment_service import witness, wrapped
 
 T = TypeVar("T")
 SAVEPOINT = "savepoint rehearsal"
@@ -41,7 +43,7 @@ class Recording:
         return ask
 
 
-class Rehearsing:
+class Rehearsing(wrapped.Wrapped):
     """A database that runs every write function twice, the first time undone.
 
     Args:
@@ -49,20 +51,10 @@ class Rehearsing:
     """
 
     def __init__(self, db: storage.Database) -> None:
-        self._db = db
+        super().__init__(witness.Witness(db))
         # PostgreSQL gives up row locks with the savepoint they were taken in.
         self._alone = asyncio.Lock()
         self.rehearsed = 0
-
-    @property
-    def dialect(self) -> Literal["sqlite", "postgresql"]:
-        """Which database it is."""
-        return self._db.dialect
-
-    @property
-    def under_way(self) -> int:
-        """How many calls run or wait."""
-        return self._db.under_way
 
     async def write(
         self, fn: Callable[[storage.Connection], T], *, one_statement: bool = False
@@ -95,7 +87,3 @@ class Rehearsing:
             return fn(conn)
 
         return await self._db.read(twice)
-
-    async def close(self) -> None:
-        """Closes the database."""
-        await self._db.close()

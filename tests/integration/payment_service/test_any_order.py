@@ -15,7 +15,7 @@ import pytest
 from payhub.payments.v1 import payment_pb2
 
 from tests import invariants, stored
-from tests.integration.payment_service import banking, inside, paying, records, rig
+from tests.integration.payment_service import banking, inside, paying, records, rig, witness
 
 P, O = payment_pb2.Payment, payment_pb2.Operation  # noqa: E741
 SEEDS = (1, 2)
@@ -185,12 +185,16 @@ class Shop:
 async def test_any_order_of_calls_ends_as_the_bank_has_booked_it(
     database_url: str, tmp_path: pathlib.Path, seed: int
 ) -> None:
-    """Exactly what is offered is accepted, and nothing is open, lost or untold in the end."""
+    """Exactly what is offered is accepted, whatever changes is told in its transaction, and
+    nothing is open or lost in the end.
+    """
     clock, ledger = paying.Clock(), tmp_path / "ledger.db"
     async with (
         banking.running(ledger, clock) as target,
         # Lost answers must not keep calls from the bank.
-        inside.running(database_url, target, clock=clock, breaker_calls_min=100_000) as service,
+        inside.running(
+            database_url, target, wrap=witness.Witness, clock=clock, breaker_calls_min=100_000
+        ) as service,
     ):
         await inside.connected(service)
         shop = Shop(service.caller, clock, random.Random(seed))

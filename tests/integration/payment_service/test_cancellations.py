@@ -119,4 +119,11 @@ async def test_a_wish_is_met_by_what_was_returned_elsewhere(database_url: str) -
         paid: rig.Payment = await rig.until(met)
         assert rig.operations(paid) == [("SALE", "SUCCEEDED")]
         assert paid.amounts.foreign_refunded_minor == 1000
-        shop.records.story(paid)
+        told = shop.records.story(paid)
+        assert [one for one in told if one == "payment.updated"] == ["payment.updated"] * 2
+        wish, end = (
+            one
+            for one in shop.records.payment_events(paid.id)
+            if list(one.changed.paths) == ["cancel_requested"]
+        )
+        assert (wish.payment.cancel_requested, end.payment.cancel_requested) == (True, False)

@@ -204,6 +204,7 @@ async def test_the_wish_to_cancel_a_doubt_is_kept_and_carried_out(
     assert story(returned) == [
         "payment.created",
         "payment.in_doubt",
+        "payment.updated",
         "payment.succeeded",
         "refund.created",
         "refund.succeeded",
@@ -212,10 +213,17 @@ async def test_the_wish_to_cancel_a_doubt_is_kept_and_carried_out(
     assert story(voided) == [
         "payment.created",
         "payment.in_doubt",
+        "payment.updated",
         "payment.authorized",
+        "payment.updated",
         "payment.canceled",
     ]
-    assert story(failed) == ["payment.created", "payment.in_doubt", "payment.canceled"]
+    assert story(failed) == [
+        "payment.created",
+        "payment.in_doubt",
+        "payment.updated",
+        "payment.canceled",
+    ]
     booked = [fragile.ledger.effects(doubt.id) for doubt in doubts]
     assert [[kind for kind, _, _ in effects] for effects in booked] == [
         ["REFUND", "SALE"],

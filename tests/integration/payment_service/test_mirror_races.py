@@ -165,7 +165,8 @@ async def test_what_could_not_be_asked_for_at_once_is_asked_for_later(database_u
         assert (invoice.payment_id, invoice.number) == (payment.id, "BILL_2")
         after = await shop.subscription(made.id)
         assert after.latest_invoice_id == invoice.id
-        for entity in (after, invoice, payment, method, await shop.method(other.id)):
+        paid, default = await shop.caller.get(payment.id), await shop.method(other.id)
+        for entity in (after, invoice, paid, method, default):
             shop.records.story(entity)
 
 

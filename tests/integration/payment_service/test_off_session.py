@@ -222,7 +222,12 @@ async def test_a_cancellation_or_a_callers_own_try_stops_the_policy(
         return not (await shop.caller.get(last.id)).HasField("next_retry_time")
 
     await rig.until(given_up)
-    assert len((await shop.caller.get(last.id)).operations) == 1
+    left = await shop.caller.get(last.id)
+    assert len(left.operations) == 1
+    assert shop.records.story(left)[-2:] == ["payment.failed", "payment.updated"]
+    told = shop.records.payment_events(last.id)[-1]
+    assert list(told.changed.paths) == ["next_retry_time"]
+    assert told.previous.next_retry_time == last.next_retry_time
 
 
 async def test_many_replicas_make_one_try_of_one_slot(
@@ -246,7 +251,9 @@ async def test_many_replicas_make_one_try_of_one_slot(
 async def test_a_provider_that_is_away_or_full_uses_up_no_try(
     shop: paying.Paying, clock: paying.Clock
 ) -> None:
-    """What is refused before anything is sent is put off by a minute, and then made."""
+    """What is refused before anything is sent is put off by a minute, and then made; callers and
+    events go on telling when it was due.
+    """
     method = await shop.attach((await shop.customer()).id)
     await shop.set_policy(60)
     shop.bank.script["AuthorizePayment"] = ["soft"]
@@ -257,13 +264,15 @@ async def test_a_provider_that_is_away_or_full_uses_up_no_try(
     await parts.plugins.kills.set(**switch, why=why)
     await parts.ctx.catalog.refresh()
     clock.advance(61)
+    looked_us = clock.now_us()
 
     async def put_off() -> bool:
-        found = await shop.caller.get(failed.id)
-        return found.next_retry_time.ToSeconds() > failed.next_retry_time.ToSeconds()
+        ((until_us,),) = shop.records.rows("select put_off_until_us from payments")
+        return bool(until_us > looked_us + 50_000_000)
 
     await rig.until(put_off)
     assert len(shop.bank.asked_for) == 1
+    assert await shop.caller.get(failed.id) == failed
     await parts.plugins.kills.clear(**switch, why=why)
     await parts.ctx.catalog.refresh()
     clock.advance(61)

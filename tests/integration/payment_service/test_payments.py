@@ -181,20 +181,24 @@ async def test_a_payer_who_must_act_gets_told_where(
 async def test_pending_payments_settle_by_themselves(
     caller: rig.Caller, service: conftest.Service
 ) -> None:
-    """PROCESSING adds no event after created; what the provider decides later does."""
+    """That the provider has it, by which id, is told, and so is what it decides later."""
     good, bad, held = await asyncio.gather(
         caller.create("tok_pending_then_settled"),
         caller.create("tok_pending_then_declined"),
         caller.create("tok_pending_then_settled", manual=True),
     )
     for payment in (good, bad, held):
-        assert (rig.state(payment), payment.version) == ("PROCESSING", 1)
+        assert (rig.state(payment), payment.version) == ("PROCESSING", 2)
+        told = service.records.payment_events(payment.id)[1]
+        assert list(told.changed.paths) == ["provider_payment_id"]
+        assert told.payment.provider_payment_id == payment.provider_payment_id != ""
+    begun = ["payment.created", "payment.processing"]
     settled = await caller.becomes(good.id, "SUCCEEDED")
-    assert service.records.story(settled) == ["payment.created", "payment.succeeded"]
+    assert service.records.story(settled) == [*begun, "payment.succeeded"]
     declined = await caller.becomes(bad.id, "FAILED")
-    assert service.records.story(declined) == ["payment.created", "payment.failed"]
+    assert service.records.story(declined) == [*begun, "payment.failed"]
     authorized = await caller.becomes(held.id, "AUTHORIZED")
-    assert service.records.story(authorized) == ["payment.created", "payment.authorized"]
+    assert service.records.story(authorized) == [*begun, "payment.authorized"]
 
 
 async def test_a_pending_payment_may_be_canceled(
@@ -206,7 +210,11 @@ async def test_a_pending_payment_may_be_canceled(
     payment = await caller.create("tok_pending_then_settled")
     canceled = await caller.cancel(payment.id)
     assert rig.state(canceled) == "CANCELED"
-    assert service.records.story(canceled) == ["payment.created", "payment.canceled"]
+    assert service.records.story(canceled) == [
+        "payment.created",
+        "payment.processing",
+        "payment.canceled",
+    ]
     effects = service.ledger.effects(payment.id)
     assert [(kind, state) for kind, state, _ in effects] == [
         ("SALE", "VOIDED"),

@@ -145,11 +145,18 @@ def _refused(decision: Decision) -> changes.Refusal:
 
 def _announced(payment: model.Payment, action: model.Action) -> list[str]:
     """The events of an accepted command; a capture and a void announce only their end."""
-    ends_at_once = payment.state in (P.CREATED, P.FAILED)
+    canceling = []
+    if payment.state in (P.CREATED, P.FAILED):
+        canceling = ["payment.canceled"]
+    elif payment.cancel_requested or any(
+        o.kind in (K.AUTHORIZE, K.SALE) and o.state in (S.IN_FLIGHT, S.IN_DOUBT)
+        for o in payment.operations
+    ):
+        canceling = ["payment.updated"]
     return {
         A.CONFIRM: ["payment.processing"],
         A.CAPTURE: [],
-        A.CANCEL: ["payment.canceled"] if ends_at_once else [],
+        A.CANCEL: canceling,
         A.REFUND: ["refund.created"],
         A.INCREMENT: [],
     }[action]
@@ -299,8 +306,13 @@ def test_a_cancel_while_the_outcome_is_unknown_only_notes_the_wish() -> None:
         change = _accepted(_ask(story.payment, A.CANCEL))
         assert change.payment.cancel_requested
         assert change.new_operation is None
-        assert change.steps == ()
-        noted = replace(story.payment, cancel_requested=True, updated_us=LATER_US)
+        assert [step.event_type for step in change.steps] == ["payment.updated"]
+        noted = replace(
+            story.payment,
+            cancel_requested=True,
+            version=story.payment.version + 1,
+            updated_us=LATER_US,
+        )
         assert change.payment == noted
 
 

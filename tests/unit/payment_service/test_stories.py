@@ -51,7 +51,13 @@ def test_a_payment_being_voided_is_canceled_when_it_is_declined() -> None:
     assert story.payment.state is P.CANCELED
     story.then(O.SUCCEEDED, 1)
     assert story.payment.state is P.CANCELED
-    assert story.event_types == ["payment.created", "payment.processing", "payment.canceled"]
+    assert story.event_types == [
+        "payment.created",
+        "payment.processing",
+        "payment.processing",
+        "payment.canceled",
+        "payment.updated",
+    ]
 
 
 EVENTS = {
@@ -61,7 +67,7 @@ EVENTS = {
     ),
     "pending straight after confirm": (
         build.Story(K.SALE).confirm().then(O.PENDING).then(O.SUCCEEDED),
-        "payment.created payment.processing payment.succeeded",
+        "payment.created payment.processing payment.processing payment.succeeded",
     ),
     "action, then pending": (
         build.Story(K.SALE).confirm().then(O.ACTION_REQUIRED).then(O.PENDING).then(O.DECLINED),
@@ -85,7 +91,7 @@ EVENTS = {
         .then(O.SUCCEEDED),
         (
             "payment.created payment.processing payment.authorized payment.captured "
-            "payment.captured payment.succeeded"
+            "payment.updated payment.captured payment.succeeded"
         ),
     ),
     "declined capture and void": (
