@@ -122,12 +122,10 @@ def list_(
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             ["key", "tenant", "name", "scopes", "created", "revoked"],
-            [
+            (
                 [
                     key.id,
                     key.tenant_id,
@@ -137,9 +135,9 @@ def list_(
                     render.moment(key.revoke_time),
                 ]
                 for key in page.keys
-            ],
+            ),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -52,10 +52,8 @@ def list_(
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             [
                 "tenant",
                 "plugin",
@@ -67,7 +65,7 @@ def list_(
                 "changed",
                 "id",
             ],
-            [
+            (
                 [
                     each.tenant_id,
                     each.plugin_id,
@@ -80,9 +78,9 @@ def list_(
                     each.id,
                 ]
                 for each in page.bindings
-            ],
+            ),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
@@ -180,12 +178,10 @@ def versions(
             page_token=page_token,
             timeout_s=timeout_s,
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             [">generation", "when", "who", "why", "keys", "secrets", "schema"],
-            [
+            (
                 [
                     str(each.generation),
                     render.moment(each.create_time),
@@ -196,9 +192,9 @@ def versions(
                     each.schema_digest[:19],
                 ]
                 for each in page.versions
-            ],
+            ),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -39,10 +39,8 @@ def list_(
         page = await client.consumers.list_page(
             page_size=limit, page_token=page_token, timeout_s=session.timeout_s(ctx)
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             [
                 "consumer",
                 ">backlog",
@@ -53,7 +51,7 @@ def list_(
                 ">members",
                 "",
             ],
-            [
+            (
                 [
                     each.consumer.name,
                     _backlog(each.status),
@@ -65,9 +63,9 @@ def list_(
                     _remark(each),
                 ]
                 for each in page.consumers
-            ],
+            ),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

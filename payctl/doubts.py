@@ -43,17 +43,15 @@ def list_(
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             [
                 "operation", ">version", "of", "tenant", "provider", "kind", ">amount", "why",
                 "next look", "can be settled from",
             ],
-            [_row(each) for each in page.doubts],
+            (_row(each) for each in page.doubts),
+            as_json=as_json,
         )  # fmt: skip
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -27,12 +27,6 @@ class Entity(Protocol):
     id: str
 
 
-class Page(Protocol):
-    """A response that holds a part of a list."""
-
-    next_page_token: str
-
-
 class Enum(Protocol):
     """A generated enum."""
 
@@ -41,7 +35,7 @@ class Enum(Protocol):
 
 
 _T = TypeVar("_T", bound=Entity)
-_P = TypeVar("_P", bound=Page)
+_P = TypeVar("_P", bound=render.Page)
 _Call = Callable[[Client, str, float | None], Awaitable[_T]]
 
 
@@ -171,12 +165,9 @@ class Kind(Generic[_T]):
 
         async def work(client: Client) -> session.Exit:
             page = await call(client, session.timeout_s(ctx))
-            if as_json:
-                assert isinstance(page, message.Message)
-                render.document(render.to_dict(page))
-                return session.Exit.OK
-            render.table(self.columns, [self.row(each) for each in items(page)])
-            render.more(page.next_page_token)
+            render.page(
+                page, self.columns, (self.row(each) for each in items(page)), as_json=as_json
+            )
             return session.Exit.OK
 
         session.run(ctx, work, as_json=as_json)

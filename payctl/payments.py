@@ -137,14 +137,12 @@ def list_(  # noqa: PLR0913  # one argument per option
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             ["payment", "state", ">amount", ">captured", ">refunded", "order", "created"],
-            [_row(payment) for payment in page.payments],
+            (_row(payment) for payment in page.payments),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -54,12 +54,10 @@ def list_(
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             ["plugin", "state", "version", "ready", "trouble", "endpoint", "since"],
-            [
+            (
                 [
                     each.id,
                     render.state(state_name(each)),
@@ -70,9 +68,9 @@ def list_(
                     render.moment(each.update_time),
                 ]
                 for each in page.plugins
-            ],
+            ),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
@@ -141,12 +139,10 @@ def history(
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             [">revision", "when", "what", "who", "why", "changes"],
-            [
+            (
                 [
                     str(each.revision),
                     render.moment(each.change_time),
@@ -160,9 +156,9 @@ def history(
                     ),
                 ]
                 for each in page.entries
-            ],
+            ),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -94,14 +94,12 @@ def refunds(
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             ["refund", "payment", "state", ">amount", "failure", "created"],
-            [_row(each) for each in page.refunds],
+            (_row(each) for each in page.refunds),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

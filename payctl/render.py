@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import rich.console
 import rich.table
@@ -110,6 +111,12 @@ _REASON_ADVICE: Mapping[str, str] = {
     "WEBHOOK_ENDPOINT_DISABLED": "`payctl webhooks out enable` it first, then send again",
     "ENCRYPTION_KEY_MISSING": "give the process the key that the secrets were encrypted under",
 }
+
+
+class Page(Protocol):
+    """A response that holds a part of a list."""
+
+    next_page_token: str
 
 
 class _Screen(rich.console.Console):
@@ -245,6 +252,23 @@ def table(
     _write(found)
     if not count:
         console().print("(none)")
+
+
+def page(
+    found: Page,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | rich.text.Text]],
+    *,
+    as_json: bool,
+    title: str = "",
+) -> None:
+    """Write a page of a list: as a table, with how to go on, or whole as JSON."""
+    if as_json:
+        assert isinstance(found, message.Message)
+        document(to_dict(found))
+        return
+    table(columns, rows, title=title)
+    more(found.next_page_token)
 
 
 def fields(content: Mapping[str, str | rich.text.Text]) -> None:

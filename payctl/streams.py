@@ -33,16 +33,14 @@ def streams(
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             ["stream", "client", "tenant", "filter", "phase", ">events/s", ">sent", ">behind",
              ">lag", "open since"],
-            [_row(each) for each in page.streams],
+            (_row(each) for each in page.streams),
+            as_json=as_json,
             title=f"{page.open_streams} open at {page.gateway}, head {page.head_position}",
         )  # fmt: skip
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -52,14 +52,12 @@ def list_(
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             ["webhook", "provider", "tenant", "state", "event", ">tries", "detail", "received"],
-            [_row(each) for each in page.webhooks],
+            (_row(each) for each in page.webhooks),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -42,12 +42,10 @@ def list_(
         page = await client.webhooks.list_page(
             page_size=limit, page_token=page_token, timeout_s=session.timeout_s(ctx)
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             ["endpoint", "state", "url", "types", ">queued", ">failed", "failing since"],
-            [
+            (
                 [
                     each.endpoint.id,
                     _state(each.endpoint),
@@ -58,9 +56,9 @@ def list_(
                     render.moment(each.status.failing_since),
                 ]
                 for each in page.endpoints
-            ],
+            ),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
@@ -278,12 +276,10 @@ def deliveries(
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
         )
-        if as_json:
-            render.document(render.to_dict(page))
-            return session.Exit.OK
-        render.table(
+        render.page(
+            page,
             ["event", "type", "state", ">attempts", "last sent", "answer", "next"],
-            [
+            (
                 [
                     each.event_id,
                     each.event_type,
@@ -294,9 +290,9 @@ def deliveries(
                     render.moment(each.next_attempt_time),
                 ]
                 for each in page.deliveries
-            ],
+            ),
+            as_json=as_json,
         )
-        render.more(page.next_page_token)
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
