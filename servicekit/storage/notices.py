@@ -17,6 +17,8 @@ from servicekit.storage import reaching
 # A broken connection is made again after this long.
 AGAIN_S = 1.0
 _CONNECT_TIMEOUT_S = 10
+# After so long without a notice it asks whether the database is still there.
+_QUIET_S = 15.0
 
 _log = logs.get_logger(__name__)
 
@@ -48,8 +50,10 @@ async def listen(
             with contextlib.suppress(asyncio.CancelledError):
                 try:
                     await listening
-                except psycopg.Error as failure:
-                    _log.warning("does not hear the database", problem=str(failure).strip())
+                except (psycopg.Error, TimeoutError) as failure:
+                    _log.warning(
+                        "does not hear the database", problem=str(failure).strip() or "no answer"
+                    )
             await asyncio.wait({stopping}, timeout=0 if stop.is_set() else AGAIN_S)
     finally:
         stopping.cancel()
@@ -64,5 +68,9 @@ async def _listen(
     async with connection:
         await connection.execute(f'listen "{channel}"'.encode())
         on_connected()
-        async for notice in connection.notifies():
-            on_notice(notice.payload)
+        while True:
+            async for notice in connection.notifies(timeout=_QUIET_S):
+                on_notice(notice.payload)
+            # A server that stands still keeps its connections open, and tells nothing more.
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await connection.execute("select 1")

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import conninfo
 from psycopg.types import numeric
 
-from servicekit.storage import calls, database, errors, reaching
+from servicekit.storage import calls, database, errors, liveness, reaching
 from servicekit.storage import postgresql_statements as statements
 
 T = TypeVar("T")
@@ -80,14 +80,12 @@ class PostgresDatabase:
         self._lone: calls.Calls = queue.SimpleQueue()
         self._others: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         grouping = min(WRITERS, max(size - 1, 1))
-        self._threads = [
-            *[threading.Thread(target=self._write_groups) for _ in range(grouping)],
-            *[threading.Thread(target=self._serve) for _ in range(max(size - grouping, 1))],
-        ]
+        work = [self._write_groups] * grouping + [self._serve] * max(size - grouping, 1)
+        self._working = len(work)
+        self._ended = asyncio.Event()
         self._local = threading.local()
-        for thread in self._threads:
-            thread.daemon = True
-            thread.start()
+        for each in work:
+            threading.Thread(target=self._run, args=(each,), daemon=True).start()
 
     @property
     def under_way(self) -> int:
@@ -116,11 +114,12 @@ class PostgresDatabase:
         if self._closed:
             return
         self._closed = True
-        for _ in self._threads:
+        for _ in range(self._working):
             self._lone.put(None)
             self._others.put(None)
-        for thread in self._threads:
-            await self._loop.run_in_executor(None, thread.join)
+        # Not by joining them in the loop's executor: a loop that ends waits for that without a
+        # limit, and a server may never answer.
+        await self._ended.wait()
         for raw in self._open:
             raw.close()
         self._open.clear()
@@ -136,6 +135,20 @@ class PostgresDatabase:
     def _settle(self, results: list[calls.Result]) -> None:
         self._waiting -= len(results)
         calls.settle(results)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+            self._loop.call_soon_threadsafe(self._one_ended)
+        except RuntimeError:
+            # The loop is closed where the process ends without waiting for this.
+            if not self._loop.is_closed():
+                raise
+
+    def _one_ended(self) -> None:
+        self._working -= 1
+        if not self._working:
+            self._ended.set()
 
     def _serve(self) -> None:
         while (job := self._others.get()) is not None:
@@ -192,7 +205,9 @@ class PostgresDatabase:
         if raw is not None:
             self._open.discard(raw)
         try:
-            raw = psycopg.connect(self._url, autocommit=True, **self._options())
+            options = self._options()
+            raw = liveness.Connection.connect(self._url, autocommit=True, **options)
+            raw.watch(self._url, options, overdue_s=self._timeout_s + liveness.GRACE_S)
         except psycopg.Error as error:
             raise reaching.failed(self._url, error) from None
         # One SQL type for every int, whatever its size, so that a statement is

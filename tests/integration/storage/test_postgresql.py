@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 import traceback
 import urllib.parse
@@ -11,8 +13,8 @@ import psycopg
 import pytest
 
 from servicekit import storage
-from servicekit.storage import revisions
-from tests.integration.storage import items
+from servicekit.storage import liveness, revisions
+from tests.integration.storage import items, stalling
 
 
 async def test_a_server_that_ends_connections_stops_nobody(
@@ -158,6 +160,67 @@ async def test_nothing_runs_on_a_connection_that_is_refused(
             assert await db.read(lambda conn: conn.one(items.COUNT)) == (1,)
         finally:
             await db.close()
+
+
+@pytest.mark.parametrize("one_statement", [True, False])
+async def test_a_server_that_stands_still_is_left(
+    new_postgres_database: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    one_statement: bool,
+) -> None:
+    """Its connections stay open, and its own limits don't hold: calls end all the same, and the
+    next ones find who answers.
+    """
+    monkeypatch.setattr(liveness, "GRACE_S", 0.2)
+    async with stalling.Way(new_postgres_database()).open() as way:
+        db = await storage.open_database(way.url, pool_size=2, statement_timeout_s=0.5)
+        try:
+            await db.write(lambda conn: conn.query(items.CREATE))
+            assert await _insert(db, "before", one_statement=one_statement) == 1
+            way.block()
+            for _ in range(2):
+                with pytest.raises(storage.StorageError):
+                    async with asyncio.timeout(30):
+                        await _insert(db, "meanwhile", one_statement=one_statement)
+            way.free()
+            assert await _insert(db, "after", one_statement=one_statement) == 1
+        finally:
+            await db.close()
+
+
+async def test_a_server_that_answers_others_is_waited_for(
+    new_postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at a commit whose synchronous standby is away: the answer counts however late it is."""
+    monkeypatch.setattr(liveness, "GRACE_S", 0.2)
+    async with stalling.Way(new_postgres_database()).open() as way:
+        unlimited = f"{way.url}&options=-c%20statement_timeout%3D0"
+        db = await storage.open_database(unlimited, pool_size=2, statement_timeout_s=0.5)
+        try:
+            slow = "select 1 from pg_sleep(2)"
+            assert await db.read(lambda conn: conn.query(slow)) == [(1,)]
+        finally:
+            await db.close()
+
+
+def test_a_process_ends_whatever_its_database_does(postgres_url: str) -> None:
+    """Who gives up closing while a statement runs is not kept by it."""
+    code = f"""
+import asyncio, contextlib
+from servicekit import storage
+
+async def main():
+    db = await storage.open_database({postgres_url!r}, statement_timeout_s=300)
+    slow = asyncio.create_task(db.read(lambda conn: conn.query("select pg_sleep(200)")))
+    await asyncio.sleep(0.1)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await db.close()
+
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 async def _insert(db: storage.Database, key: str, *, one_statement: bool) -> int:
