@@ -8,13 +8,11 @@ from typing import Any
 from payhub.payments.v1 import checkout_service_pb2 as pb
 from payhub.payments.v1 import checkout_service_pb2_grpc
 
-from payment_service.api import reading
+from payment_service.api import normal, reading
 from payment_service.db import mirrors
 from payment_service.usecases.mirrors import beginning, telling
 from payment_service.usecases.mirrors import checkouts as cases
 from servicekit import errors
-
-_DAY_US = 86_400_000_000
 
 
 class CheckoutServicer(checkout_service_pb2_grpc.CheckoutServiceServicer):
@@ -42,7 +40,9 @@ class CheckoutServicer(checkout_service_pb2_grpc.CheckoutServiceServicer):
             success_url=request.success_url,
             cancel_url=request.cancel_url,
             open_for_us=(
-                request.open_for.ToMicroseconds() if request.HasField("open_for") else _DAY_US
+                request.open_for.ToMicroseconds()
+                if request.HasField("open_for")
+                else normal.CHECKOUT_OPEN_US
             ),
             description=request.description,
             embedded=request.embedded,

@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 from payhub.type.v1 import money_pb2
 
+from payment_service.api import normal
 from payment_service.domain import money
 from payment_service.usecases import context, intents
 from servicekit import errors, rpc, validation
@@ -75,15 +76,21 @@ def caller() -> context.Caller:
 
 
 def keyed(name: str, request: M) -> intents.Request:
-    """Returns what makes a repeat of *request* the same request.
+    """Returns what makes a repeat of *request*, which is not to be read any more, the same request.
 
-    The fingerprint covers every field but the key; the wire form of unset fields is
-    empty, so a new field with its default leaves old fingerprints valid.
+    The fingerprint covers every field but the key, in the request's normal form; the wire
+    form of unset fields is empty, so a new field with its default leaves old fingerprints
+    valid.
     """
     key: str = request.idempotency_key  # type: ignore[attr-defined]
     request.ClearField("idempotency_key")
     content = request.SerializeToString(deterministic=True)
-    return intents.Request(rpc=name, key=key, fingerprint=intents.fingerprint(content))
+    given = None
+    form = normal.FORMS.get(name)
+    if form is not None and form(request):
+        content, given = request.SerializeToString(deterministic=True), content
+    fingerprint = intents.fingerprint(content)
+    return intents.Request(rpc=name, key=key, fingerprint=fingerprint, given=given)
 
 
 def currency(value: money_pb2.Money, path: str) -> str:

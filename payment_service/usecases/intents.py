@@ -46,11 +46,24 @@ _NEEDS: Mapping[model.Kind, tuple[int, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What makes two calls the same: RPC, key and the fingerprint of the rest."""
+    """What makes two calls the same: RPC, key and the fingerprint of the rest.
+
+    `given` is the rest as it was given, None if that is its normal form.
+    """
 
     rpc: str
     key: str
     fingerprint: bytes
+    given: bytes | None = None
+
+    def is_of(self, found: idempotency.Found) -> bool:
+        """Whether a key was used for this request, as far as that is known.
+
+        Versions without normal forms stored the fingerprint of what was given.
+        """
+        if found.is_of(self.fingerprint):
+            return True
+        return self.given is not None and found.is_of(fingerprint(self.given))
 
 
 def fingerprint(content: bytes) -> bytes:
@@ -222,7 +235,7 @@ def check_repeat(
     Raises:
         errors.RpcError: IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_KEY_IN_FLIGHT.
     """
-    if not found.is_of(request.fingerprint):
+    if not request.is_of(found):
         raise refusals.key_reused(found.resource_id)
     if operation_ is None or operation_.state is not model.OperationState.IN_FLIGHT:
         return False

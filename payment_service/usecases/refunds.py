@@ -149,7 +149,7 @@ class Refunds:
                 return None, None
             return refund, payments.load(conn, caller.tenant_id, refund.payment_id)
 
-        if not found.is_of(request.fingerprint):
+        if not request.is_of(found):
             raise refusals.key_reused(found.resource_id)
         refund, payment = await self._ctx.db.read(look)
         if refund is None or payment is None:

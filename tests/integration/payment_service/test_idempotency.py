@@ -1,13 +1,17 @@
 """Idempotency keys: one per tenant and RPC, and what a repeat gets."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 import pytest
+from payhub.payments.v1 import payment_pb2
+from payhub.payments.v1 import payment_service_pb2 as payments_pb
 
-from tests.integration.payment_service import conftest, rig
+from deploy import stack
+from tests.integration.payment_service import conftest, inside, rig
 
 # Makes a call with a key; True asks for another request under the same key.
 Call = Callable[[str, bool], Awaitable[Any]]
@@ -221,6 +225,71 @@ async def test_a_refused_call_leaves_its_key_unused(caller: rig.Caller) -> None:
     assert refused.reason == "AMOUNT_EXCEEDED"
     refund = await caller.refund(payment.id, 1000, key=key)
     assert rig.state(refund) == "SUCCEEDED"
+
+
+async def test_a_repeat_in_other_words_is_one(
+    caller: rig.Caller, service: conftest.Service
+) -> None:
+    """Defaults that are written out, empty messages and the order of paths ask for nothing else."""
+    asked: dict[str, Any] = {
+        "amount": rig.money(1000),
+        "payment_method": "tok_approve",
+        "confirm": True,
+    }
+    key = rig.new_key()
+    made = set()
+    ways: tuple[dict[str, Any], ...] = (
+        {},
+        {"capture_method": 1},
+        {"references": {}},
+        {"references": {"metadata": {}}},
+    )
+    for fields in ways:
+        request = payments_pb.CreatePaymentRequest(idempotency_key=key, **asked, **fields)
+        made.add((await caller.call(caller.payments.CreatePayment, request)).payment.id)
+    (payment_id,) = made
+    assert service.ledger.effects(payment_id) == [("SALE", "SUCCEEDED", 1000)]
+    manual = payments_pb.CreatePaymentRequest(
+        idempotency_key=key, capture_method=payment_pb2.CAPTURE_METHOD_MANUAL, **asked
+    )
+    refused = await rig.refusal(caller.call(caller.payments.CreatePayment, manual))
+    assert refused.reason == "IDEMPOTENCY_KEY_REUSED"
+    customer = await caller.create_customer(name="Ada", email="ada@example.com")
+    profile = {"name": "Grace", "email": "grace@example.com"}
+    first = await caller.update_customer(customer.id, ("name", "email"), key, **profile)
+    again = await caller.update_customer(customer.id, ("email", "name"), key, **profile)
+    assert again == first
+    assert (again.profile.name, again.version) == ("Grace", first.version)
+    other = await rig.refusal(caller.update_customer(customer.id, ("name",), key, **profile))
+    assert other.reason == "IDEMPOTENCY_KEY_REUSED"
+
+
+async def test_a_key_of_an_older_version_is_found_by_the_very_same_request(
+    database_url: str, bank: stack.Stack
+) -> None:
+    """What was stored before requests had a normal form charges nobody again after an upgrade."""
+    async with inside.running(database_url, bank.target(stack.MOCK)) as service:
+        await inside.connected(service)
+        create = service.caller.payments.CreatePayment
+        asked: dict[str, Any] = {
+            "amount": rig.money(1000),
+            "payment_method": "tok_approve",
+            "confirm": True,
+        }
+        bare = payments_pb.CreatePaymentRequest(**asked)
+        key = rig.new_key()
+        keyed = payments_pb.CreatePaymentRequest(idempotency_key=key, **asked)
+        made = (await service.caller.call(create, keyed)).payment
+        as_before: dict[str, object] = {
+            "found": hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()
+        }
+        await service.parts.ctx.db.write(
+            lambda conn: conn.query("update idempotency_keys set fingerprint = :found", as_before)
+        )
+        assert (await service.caller.call(create, keyed)).payment == made
+        keyed.amount.amount_minor = 999
+        refused = await rig.refusal(service.caller.call(create, keyed))
+        assert refused.reason == "IDEMPOTENCY_KEY_REUSED"
 
 
 async def test_the_order_of_metadata_is_no_difference(caller: rig.Caller) -> None:

@@ -33,7 +33,9 @@ class PaymentServiceStub:
     caller makes it once per intent, keeps it across its own retries, and never
     uses it for another request. The same key with the same request returns the
     payment as it stands now; with another request it fails with
-    ALREADY_EXISTS; while the first call is under way, with ABORTED.
+    ALREADY_EXISTS; while the first call is under way, with ABORTED. A request is
+    the same if it asks for the same: a default written out and one left out, an
+    empty message and none make no difference.
 
     An OK response may hold a payment in `STATE_PROCESSING` or
     `STATE_IN_DOUBT`: read `state`, do not infer success from the status.
@@ -81,7 +83,9 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     caller makes it once per intent, keeps it across its own retries, and never
     uses it for another request. The same key with the same request returns the
     payment as it stands now; with another request it fails with
-    ALREADY_EXISTS; while the first call is under way, with ABORTED.
+    ALREADY_EXISTS; while the first call is under way, with ABORTED. A request is
+    the same if it asks for the same: a default written out and one left out, an
+    empty message and none make no difference.
 
     An OK response may hold a payment in `STATE_PROCESSING` or
     `STATE_IN_DOUBT`: read `state`, do not infer success from the status.
@@ -125,7 +129,9 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     caller makes it once per intent, keeps it across its own retries, and never
     uses it for another request. The same key with the same request returns the
     payment as it stands now; with another request it fails with
-    ALREADY_EXISTS; while the first call is under way, with ABORTED.
+    ALREADY_EXISTS; while the first call is under way, with ABORTED. A request is
+    the same if it asks for the same: a default written out and one left out, an
+    empty message and none make no difference.
 
     An OK response may hold a payment in `STATE_PROCESSING` or
     `STATE_IN_DOUBT`: read `state`, do not infer success from the status.
