@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from event_gateway import cursor, problems, telling
+from event_gateway.api import normal
 from event_gateway.db import commands
 from servicekit import auth, rpc
 
@@ -61,11 +62,14 @@ def command(principal: auth.Principal, name: str, request: Message) -> commands.
     bare.CopyFrom(request)
     key: str = bare.idempotency_key
     bare.idempotency_key = ""
+    given = cursor.fingerprint(bare.SerializeToString(deterministic=True))
+    normal.FORMS[name](bare)
     return commands.Command(
         tenant_id=principal.tenant_id,
         command=name,
         key=text(key),
         fingerprint=cursor.fingerprint(bare.SerializeToString(deterministic=True)),
+        given=given,
     )
 
 

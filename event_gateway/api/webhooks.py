@@ -14,7 +14,7 @@ from payhub.events.v1 import event_pb2
 from payhub.events.v1 import webhook_service_pb2 as pb
 
 from event_gateway import cursor, places, problems, splice, telling
-from event_gateway.api import pages, webhook_views
+from event_gateway.api import normal, pages, webhook_views
 from event_gateway.consumers import groups
 from event_gateway.db import commands, consumers, webhook_log, webhooks
 from event_gateway.webhooks_out import (
@@ -33,7 +33,6 @@ SERVICE = pb.DESCRIPTOR.services_by_name["WebhookService"].full_name
 
 ENDPOINTS_MAX = 100
 PAGE_SIZE_DEFAULT = 50
-OVERLAP_S = 86_400.0
 TEST_TYPE = "webhook.test"
 _NEWEST = 2**63 - 1
 
@@ -182,7 +181,7 @@ class Webhooks:
     ) -> pb.RotateWebhookSecretResponse:
         """Gives an endpoint a new secret."""
         principal: auth.Principal = rpc.current().principal
-        overlap_us = round(OVERLAP_S * 1e6)
+        overlap_us = round(normal.OVERLAP_S * 1e6)
         if request.HasField("overlap"):
             overlap_us = request.overlap.ToMicroseconds()
         fresh = signing.new_secret()

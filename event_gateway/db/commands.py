@@ -18,12 +18,17 @@ KEPT_US = 40 * 86_400 * 1_000_000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One request that is carried out once."""
+    """One request that is carried out once.
+
+    `fingerprint` is of its normal form, `given` of what was sent, which versions without normal
+    forms have stored.
+    """
 
     tenant_id: str
     command: str
     key: str
     fingerprint: bytes
+    given: bytes
 
 
 class KeyReused(Exception):
@@ -61,7 +66,7 @@ def recall(conn: storage.Connection, command: Command) -> bytes | None:
     )
     if row is None:
         return None
-    if bytes(row[0]) != command.fingerprint:
+    if bytes(row[0]) not in (command.fingerprint, command.given):
         raise KeyReused(command.key)
     return bytes(row[1])
 

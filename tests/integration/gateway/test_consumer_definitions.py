@@ -111,6 +111,8 @@ async def test_seek(gateway: harness.Gateway, tenant: str) -> None:
     assert [one.reason for one in member.failures] == [Reason.REASON_UNKNOWN]
     await member.ack(*member.deliveries[4:])
     assert await client.ask("SeekConsumer", **begin, idempotency_key="k1") == moved
+    reworded = {"name": name, "target": {**consuming.OLDEST, "expired_policy": 1}}
+    assert await client.ask("SeekConsumer", **reworded, idempotency_key="k1") == moved
     with pytest.raises(grpc.RpcError) as reused:
         await client.ask("SeekConsumer", **begin, discard_parked=True, idempotency_key="k1")
     assert harness.reason(reused.value) == "IDEMPOTENCY_KEY_REUSED"
