@@ -142,8 +142,10 @@ def may_publish_for(principal: auth.Principal, tenant_id: str) -> bool:
     return principal.tenant_id in (tenant_id, RELAY_TENANT)
 
 
-def may_begin_late(principal: auth.Principal) -> bool:
-    """Whether the caller is the relay, which alone knows what there is of an entity."""
+def is_relay(principal: auth.Principal) -> bool:
+    """Whether the caller is the relay, which alone knows what there is of an entity, and whom
+    alone it concerns what the payment service has published.
+    """
     return principal.tenant_id == RELAY_TENANT and not principal.plugin_id
 
 

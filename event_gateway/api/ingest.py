@@ -26,6 +26,8 @@ from servicekit import auth, errors, failpoints, metrics, rpc
 
 EVENTS_MAX = 1000
 BATCH_BYTES_MAX = 3 * 1024 * 1024
+# What the payment service calls itself.
+PAYMENTS = "payments"
 # The largest number both databases hold.
 VERSION_MAX = 2**63 - 1
 # Years 1 to 9999: readers' libraries take no other moment.
@@ -79,9 +81,14 @@ class IngestServicer(event_ingest_service_pb2_grpc.EventIngestServiceServicer):
         if request.first_remaining:
             check_first_remaining(request, principal)
         first = frozenset(request.first_remaining)
+        is_relay = access.is_relay(principal)
         refusals = self._refusals(request, principal)
         candidates = [
-            candidate(event, first_remaining=index in first)
+            candidate(
+                event,
+                first_remaining=index in first,
+                of_payments=is_relay and event.source == PAYMENTS,
+            )
             for index, event in enumerate(request.events)
             if index not in refusals
         ]
@@ -154,7 +161,7 @@ def check_first_remaining(request: pb.PublishEventsRequest, principal: auth.Prin
     Raises:
         errors.RpcError: PERMISSION_NOT_GRANTED, INVALID_FIELD.
     """
-    if not access.may_begin_late(principal):
+    if not access.is_relay(principal):
         raise errors.RpcError(
             grpc.StatusCode.PERMISSION_DENIED,
             "PERMISSION_NOT_GRANTED",
@@ -202,7 +209,9 @@ def own_problem(event: event_pb2.Event) -> str | None:
     return None
 
 
-def candidate(event: event_pb2.Event, *, first_remaining: bool = False) -> rows.Candidate:
+def candidate(
+    event: event_pb2.Event, *, first_remaining: bool = False, of_payments: bool = False
+) -> rows.Candidate:
     """Returns what the log asks of an event that may be published."""
     body = splice.content(event)
     return rows.Candidate(
@@ -215,6 +224,7 @@ def candidate(event: event_pb2.Event, *, first_remaining: bool = False) -> rows.
         body=body,
         content_hash=hashlib.sha256(body).digest(),
         first_remaining=first_remaining,
+        of_payments=of_payments,
     )
 
 

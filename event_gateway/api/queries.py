@@ -88,7 +88,8 @@ class Queries:
 
     async def get_log_info(self, request: pb.GetLogInfoRequest, context: _Context) -> bytes:
         """Says what is kept and where the head is."""
-        state, oldest_us = await self._database.read(_state_and_oldest)
+        principal: auth.Principal = rpc.current().principal
+        state, oldest_us, newest = await self._database.read(_whole)
         info = pb.GetLogInfoResponse(
             log_epoch=cursor.epoch_text(state.epoch),
             oldest_cursor=cursor.encode(state.epoch, state.oldest),
@@ -105,6 +106,12 @@ class Queries:
             info.retention.FromMicroseconds(round(self._keeping.retention_s * 1e6))
         if self._keeping.dedup_s:
             info.dedup_horizon.FromMicroseconds(round(self._keeping.dedup_s * 1e6))
+        if access.is_relay(principal):
+            info.payments_head.SetInParent()
+            if newest is not None:
+                info.payments_head.log_epoch = cursor.epoch_text(newest.epoch)
+                info.payments_head.position = newest.position
+                info.payments_head.event_id = newest.event_id
         return info.SerializeToString()
 
     async def _start(self, request: pb.QueryEventsRequest, query: bytes) -> tuple[int, str]:
@@ -157,9 +164,9 @@ def checked_tenants(principal: auth.Principal, spec: event_pb2.Filter) -> tuple[
     return access.tenants(principal, spec.tenant_ids)
 
 
-def _state_and_oldest(conn: storage.Connection) -> tuple[read.State, int]:
+def _whole(conn: storage.Connection) -> tuple[read.State, int, read.PaymentsHead | None]:
     current = read.state(conn)
-    return current, read.oldest_append_us(conn, current)
+    return current, read.oldest_append_us(conn, current), read.payments_head(conn)
 
 
 def _may_read(principal: auth.Principal, chunk: bytes) -> bool:

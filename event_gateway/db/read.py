@@ -30,6 +30,14 @@ class Entry(NamedTuple):
     chunk: bytes
 
 
+class PaymentsHead(NamedTuple):
+    """The newest event of the payment service, and the life of the log that it came to."""
+
+    epoch: int
+    position: int
+    event_id: str
+
+
 Matches = Callable[[str, str, str, str], bool]
 
 
@@ -121,6 +129,10 @@ _STATE = storage.Statement(
     "select epoch, head, oldest, head_append_us, size_bytes, expiring, expiring_us, erasures "
     "from log_head where log = 'main'"
 )
+_PAYMENTS_HEAD = storage.Statement(
+    "select h.payments_epoch, h.payments_head, e.event_id from log_head h "
+    "join event_log e on e.position = h.payments_head where h.log = 'main'"
+)
 _FACTS = narrowing.statements("position, tenant_id, type, entity_type, entity_id, length(event)")
 # PostgreSQL sends a result whole, so it must stop by itself: after the first row that is more
 # than :bytes, which tells the reader that there are others.
@@ -168,6 +180,12 @@ def state(conn: storage.Connection) -> State:
         expiring_us=row[6],
         erasures=row[7],
     )
+
+
+def payments_head(conn: storage.Connection) -> PaymentsHead | None:
+    """Returns the newest event of the payment service; None if it is no longer kept."""
+    row = conn.one(_PAYMENTS_HEAD)
+    return PaymentsHead._make(row) if row else None
 
 
 def accepted_before(conn: storage.Connection, moment_us: int, current: State) -> int:

@@ -29,6 +29,8 @@ class Candidate:
     content_hash: bytes
     # Nothing of its entity is left from before it.
     first_remaining: bool = False
+    # Whether it comes from the outbox of the payment service.
+    of_payments: bool = False
 
 
 class Accepted(Protocol):
@@ -47,9 +49,14 @@ class Accepted(Protocol):
         """Place of the last one."""
 
 
+# Without a statement more: appends are what producers wait for.
+_PAYMENTS_HEAD = (
+    "payments_epoch = case when :payments_head > 0 then epoch else payments_epoch end, "
+    "payments_head = case when :payments_head > 0 then :payments_head else payments_head end"
+)
 _MOVE_HEAD = storage.Statement(
     "update log_head set head = :head, head_append_us = :append_us, "
-    "size_bytes = size_bytes + :size_bytes where log = 'main'"
+    f"size_bytes = size_bytes + :size_bytes, {_PAYMENTS_HEAD} where log = 'main'"
 )
 _ADD_KEY = storage.Statement(
     "insert into event_key (tenant_id, event_id, position, append_us, content_hash) "
@@ -68,7 +75,7 @@ _RAISE_ENTITY_HEAD = storage.Statement(
 # One statement, because each one costs PostgreSQL a round trip. Its notice, one per
 # transaction that appends, wakes the tails of other gateways.
 _ADD_ALL_POSTGRESQL = storage.Statement(
-    """with keys as (
+    f"""with keys as (
          insert into event_key (tenant_id, event_id, position, append_us, content_hash)
          select tenant_id, event_id, position, :append_us, content_hash
          from unnest(cast(:tenants as text[]), cast(:ids as text[]),
@@ -88,7 +95,7 @@ _ADD_ALL_POSTGRESQL = storage.Statement(
            do update set version = excluded.version
        )
        update log_head set head = :head, head_append_us = :append_us,
-         size_bytes = size_bytes + :size_bytes
+         size_bytes = size_bytes + :size_bytes, {_PAYMENTS_HEAD}
        from (select pg_notify(:channel, :notice)) as told where log = 'main'"""
 )
 
@@ -152,7 +159,12 @@ def _write_sqlite(
     )
     conn.run(
         _MOVE_HEAD,
-        {"head": wanted.head, "append_us": append_us, "size_bytes": sum(map(len, stored))},
+        {
+            "head": wanted.head,
+            "append_us": append_us,
+            "size_bytes": sum(map(len, stored)),
+            "payments_head": _payments_head(wanted),
+        },
     )
 
 
@@ -183,7 +195,13 @@ def _write_postgresql(
             "append_us": append_us,
             "head": wanted.head,
             "size_bytes": sum(map(len, stored)),
+            "payments_head": _payments_head(wanted),
             "channel": CHANNEL,
             "notice": origin,
         },
     )
+
+
+def _payments_head(wanted: Accepted) -> int:
+    """Returns the place of the last event of the payment service; 0 if there is none."""
+    return next((position for position, each in reversed(wanted.accepted) if each.of_payments), 0)

@@ -91,11 +91,13 @@ async def test_history_that_is_no_longer_kept(database_url: str) -> None:
 
 
 async def test_a_restored_log_begins_a_new_epoch(database_url: str) -> None:
-    """After `new-epoch` old cursors are refused and producers see the new epoch."""
+    """After `new-epoch` old cursors are refused and producers see the new epoch; the newest event
+    of the payment service is still told with that which it came under.
+    """
     env = {**os.environ, "EVENT_GATEWAY_DATABASE_URL": database_url}
     with harness.running(database_url) as gateway:
         client = gateway.tenant("one")
-        before = await client.publish(event("one"))
+        before = await gateway.tenant("system").publish(event("one"))
         place = (await client.info()).head_cursor
     command = [sys.executable, "-m", "event_gateway", "new-epoch"]
     done = await asyncio.to_thread(
@@ -106,6 +108,8 @@ async def test_a_restored_log_begins_a_new_epoch(database_url: str) -> None:
         info = await client.info()
         assert info.log_epoch != before.log_epoch
         assert info.log_epoch in done.stdout
+        head = (await gateway.tenant("system").info()).payments_head
+        assert (head.log_epoch, head.position) == (before.log_epoch, before.results[0].position)
         with pytest.raises(grpc.RpcError) as refused:
             await client.subscribe(start={"after_cursor": place}).read()
         assert harness.reason(refused.value) == "LOG_EPOCH_MISMATCH"

@@ -158,3 +158,24 @@ async def test_log_info_says_where_the_head_is(gateway: harness.Gateway, tenant:
     assert cursor.decode(info.head_cursor).position == info.head_position
     assert info.head_append_time.ToMicroseconds() >= result.append_time.ToMicroseconds()
     assert len((await client.query(after_cursor=info.head_cursor)).events) == 0
+
+
+async def test_the_relay_hears_of_the_newest_event_of_payments(
+    gateway: harness.Gateway, tenant: str
+) -> None:
+    """Whatever others publish after it, under the same source too; nobody else hears of it, and
+    what was appended before is not taken for it when it comes again.
+    """
+    relay, other = gateway.tenant("system"), gateway.tenant(tenant, [*harness.ALL, "admin"])
+    first, last = event(tenant), event(tenant, entity_version=1)
+    await relay.publish(first)
+    position = (await relay.publish(last)).results[0].position
+    await other.publish(event(tenant))
+    await relay.publish(event("system", source="accounting"), first)
+
+    info = await relay.info()
+    head = info.payments_head
+    assert (head.log_epoch, head.position, head.event_id) == (info.log_epoch, position, last.id)
+    plugin = gateway.client(gateway.keys.add("system", plugin_id="shop", read_types=["*"]))
+    for each in (other, plugin):
+        assert not (await each.info()).HasField("payments_head")

@@ -195,7 +195,7 @@ class GetLogInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetLogInfoResponse(_message.Message):
-    __slots__ = ("log_epoch", "oldest_cursor", "head_cursor", "head_position", "head_append_time", "oldest_append_time", "kept_events", "kept_bytes", "retention", "dedup_horizon")
+    __slots__ = ("log_epoch", "oldest_cursor", "head_cursor", "head_position", "head_append_time", "oldest_append_time", "kept_events", "kept_bytes", "retention", "dedup_horizon", "payments_head")
     LOG_EPOCH_FIELD_NUMBER: _ClassVar[int]
     OLDEST_CURSOR_FIELD_NUMBER: _ClassVar[int]
     HEAD_CURSOR_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +206,7 @@ class GetLogInfoResponse(_message.Message):
     KEPT_BYTES_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     DEDUP_HORIZON_FIELD_NUMBER: _ClassVar[int]
+    PAYMENTS_HEAD_FIELD_NUMBER: _ClassVar[int]
     log_epoch: str
     oldest_cursor: str
     head_cursor: str
@@ -216,4 +217,15 @@ class GetLogInfoResponse(_message.Message):
     kept_bytes: int
     retention: _duration_pb2.Duration
     dedup_horizon: _duration_pb2.Duration
-    def __init__(self, log_epoch: _Optional[str] = ..., oldest_cursor: _Optional[str] = ..., head_cursor: _Optional[str] = ..., head_position: _Optional[int] = ..., head_append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., oldest_append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kept_events: _Optional[int] = ..., kept_bytes: _Optional[int] = ..., retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dedup_horizon: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    payments_head: PaymentsHead
+    def __init__(self, log_epoch: _Optional[str] = ..., oldest_cursor: _Optional[str] = ..., head_cursor: _Optional[str] = ..., head_position: _Optional[int] = ..., head_append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., oldest_append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kept_events: _Optional[int] = ..., kept_bytes: _Optional[int] = ..., retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dedup_horizon: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., payments_head: _Optional[_Union[PaymentsHead, _Mapping]] = ...) -> None: ...
+
+class PaymentsHead(_message.Message):
+    __slots__ = ("log_epoch", "position", "event_id")
+    LOG_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    log_epoch: str
+    position: int
+    event_id: str
+    def __init__(self, log_epoch: _Optional[str] = ..., position: _Optional[int] = ..., event_id: _Optional[str] = ...) -> None: ...
