@@ -267,6 +267,7 @@ BY_REASON: Mapping[error_reason_pb2.ErrorReason, type[PayhubError]] = {
     _R.ERROR_REASON_STREAM_STALLED: Unavailable,
     _R.ERROR_REASON_DEADLINE_EXCEEDED: DeadlineExceeded,
     _R.ERROR_REASON_WEBHOOK_ENDPOINT_DISABLED: StateConflict,
+    _R.ERROR_REASON_DATABASE_BEHIND: Unavailable,
 }
 """The class of each reason of the contract. A newer reason falls back on `BY_CODE`."""
 

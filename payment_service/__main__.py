@@ -13,9 +13,10 @@ import sys
 from payhub.options.v1 import options_pb2
 
 from payment_service import composition, plugging, settings
+from payment_service import relay as relay_package
 from payment_service.api import access
 from payment_service.recovery import following, refusing, taking
-from payment_service.usecases import keys, witness
+from payment_service.usecases import keys, standing, witness
 from payment_service.usecases.bindings import rotation, secrets
 from servicekit import clock, encryption_keys, health, http, logs, metrics, server, storage
 from servicekit import settings as settings_module
@@ -138,6 +139,16 @@ async def serve(configured: settings.Settings) -> int:
     await make_keys(configured, parts.keys)
     await plugging.prepare(configured, parts.ctx, parts.plugins)
     healths = health.Servicer()
+    guard = relay_package.Guard(db, parts.ctx.standing, metrics_)
+    asking = relay_package.Asking(
+        endpoint=configured.gateway_endpoint,
+        key=composition.relay_key(configured),
+        every_s=configured.relay_check_s,
+        wait_s=configured.gateway_wait_s,
+    )
+
+    async def compare(stop: asyncio.Event) -> None:
+        await guard.run(stop, asking, time)
 
     async def resolve(stop: asyncio.Event) -> None:
         await parts.resolver.run(stop, idle_s=configured.resolver_idle_s)
@@ -152,12 +163,12 @@ async def serve(configured: settings.Settings) -> int:
         await parts.webhook_daemon.run(stop, idle_s=configured.webhook_idle_s)
 
     background += [*parts.plugins.background, parts.forgetting.run, parts.watch.run]
-    background += [report, take_webhooks, functools.partial(seen.run, db)]
+    background += [compare, report, take_webhooks, functools.partial(seen.run, db)]
     if configured.resolver_enabled:
         background += [resolve, retry]
     if configured.relay_enabled:
         written = parts.ctx.outbox_written
-        background.append(composition.relay(configured, db, metrics_, written, time).run)
+        background.append(composition.relay(configured, db, metrics_, guard, written, time).run)
     return await server.serve(
         settings=configured,
         service_name=composition.SERVICE,
@@ -169,7 +180,7 @@ async def serve(configured: settings.Settings) -> int:
         on_drain=[lambda: parts.ctx.tracker.drain(configured.drain_grace_s)],
         closing=[parts.ctx.providers.close, db.close],
         registry=metrics_,
-        ready_checks=ready_checks(db),
+        ready_checks=ready_checks(db, parts.ctx.standing),
         health_servicer=healths,
     )
 
@@ -180,7 +191,9 @@ async def relay_alone(configured: settings.Settings) -> int:
     db = await open_database(configured, seen)
     metrics_ = metrics.Metrics()
     time, background = await storage.shared_clock(db)
-    relay = composition.relay(configured, db, metrics_, None, time)
+    own = standing.Standing()
+    guard = relay_package.Guard(db, own, metrics_)
+    relay = composition.relay(configured, db, metrics_, guard, None, time)
     return await server.serve(
         settings=configured,
         service_name=f"{composition.SERVICE} relay",
@@ -188,17 +201,23 @@ async def relay_alone(configured: settings.Settings) -> int:
         background=[*background, relay.run, functools.partial(seen.run, db)],
         closing=[db.close],
         registry=metrics_,
-        ready_checks=ready_checks(db),
+        ready_checks=ready_checks(db, own),
     )
 
 
-def ready_checks(db: storage.Database) -> dict[str, http.ReadyCheck]:
-    """Returns what /readyz asks: without a database this process is no use to callers."""
+def ready_checks(db: storage.Database, standing_: standing.Standing) -> dict[str, http.ReadyCheck]:
+    """Returns what /readyz asks: without a database this process is no use to callers, nor with
+    one that lacks what the event log has.
+    """
 
     async def database() -> None:
         await db.read(lambda conn: conn.query("select 1"))
 
-    return {"database": database}
+    async def knows_event_log() -> None:
+        if standing_.is_behind:
+            raise RuntimeError("`python -m payment_service recover` has to run")
+
+    return {"database": database, "knows_event_log": knows_event_log}
 
 
 async def make_keys(configured: settings.Settings, cases: keys.Keys) -> None:
@@ -288,7 +307,7 @@ async def recover(configured: settings.Settings, since_us: int) -> int:
         background=[*background, work],
         closing=[parts.ctx.providers.close, db.close],
         registry=metrics_,
-        ready_checks=ready_checks(db),
+        ready_checks=ready_checks(db, parts.ctx.standing),
         asked=ended,
     )
     sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -167,7 +167,7 @@ def assemble(
     keys_ = keys.Keys(ctx)
     cache = auth.KeyCache(keys_.look_up, ttl_s=settings.key_cache_s, clock=clock)
     pipeline = interceptor.Pipeline(
-        authenticate=access.Authenticator(cache),
+        authenticate=access.Authenticator(cache, ctx.standing),
         validate=reading.check,
         metrics=metrics_,
         max_deadline=access.max_deadline_s,
@@ -186,7 +186,7 @@ def assemble(
             cancellations.Cancellations(ctx, settler, payments_, refunds_),
             metrics_.registry,
         ),
-        retrier=retrier.Retrier(retrying.Retrying(ctx, settler)),
+        retrier=retrier.Retrier(retrying.Retrying(ctx, settler), ctx.standing),
         watch=watching.Watch(ctx, plugins_.health, metrics_),
         forgetting=forgetting.Forgetting(
             ctx, plugging.owner(settings), settings.idempotency_keep_days * DAY_S
@@ -194,7 +194,7 @@ def assemble(
         pipeline=pipeline,
         webhooks=_endpoint(settings, ctx, applier),
         webhook_cases=webhooks_,
-        webhook_daemon=webhook_applier.Daemon(webhooks_, applier, metrics_.registry),
+        webhook_daemon=webhook_applier.Daemon(webhooks_, applier, ctx.standing, metrics_.registry),
         key_servicer=key_servicer,
         servicers=(
             *_of_payments(ctx, driver, payments_, refunds_, customers_),
@@ -233,6 +233,7 @@ def _endpoint(
 ) -> endpoint.Endpoint:
     return endpoint.Endpoint(
         receiving.Receiver(ctx, applier, tolerance_s=settings.webhook_tolerance_s),
+        ctx.standing,
         body_bytes_max=settings.webhook_body_bytes_max,
         concurrency_max=settings.webhook_concurrency_max,
     )
@@ -373,6 +374,7 @@ def relay(
     settings: Settings,
     db: storage.Database,
     metrics_: metrics.Metrics,
+    guard: relay_package.Guard,
     wake: asyncio.Event | None,
     clock: clocks.Clock,
 ) -> relay_package.Relay:
@@ -384,6 +386,7 @@ def relay(
         owner=plugging.owner(settings),
         clock=clock,
         registry=metrics_,
+        guard=guard,
         wake=wake,
         options=relay_package.Options(
             idle_s=settings.relay_idle_s,

@@ -80,7 +80,7 @@ class Resolver:
         """
         now_us = self._ctx.clock.now_us()
         room = min(BATCH_MAX, UNDER_WAY_MAX - len(self._under_way))
-        if room <= 0:
+        if room <= 0 or not self._ctx.standing.is_open:
             return 0
         lease_until_us = now_us + round(self._ctx.schedule.lease_s * 1_000_000)
         due = await self._ctx.db.write(

@@ -7,7 +7,7 @@ or whether to try.
 
 import asyncio
 
-from payment_service.usecases import retrying
+from payment_service.usecases import retrying, standing
 from servicekit import logs, loop
 
 _log = logs.get_logger(__name__)
@@ -21,8 +21,9 @@ PATIENCE_S = 0.2
 class Retrier:
     """Makes due tries; see the module."""
 
-    def __init__(self, retrying_: retrying.Retrying) -> None:
+    def __init__(self, retrying_: retrying.Retrying, standing_: standing.Standing) -> None:
         self._retrying = retrying_
+        self._standing = standing_
         self._under_way: dict[str, asyncio.Task[bool]] = {}
 
     async def run(self, stop: asyncio.Event, *, idle_s: float) -> None:
@@ -40,7 +41,7 @@ class Retrier:
         """Begins due tries, BATCH_MAX at once; returns how many were made before its
         patience was over.
         """
-        if len(self._under_way) >= BATCH_MAX:
+        if len(self._under_way) >= BATCH_MAX or not self._standing.is_open:
             return 0
         begun = []
         for tenant_id, payment_id, slot_us in await self._retrying.due(2 * BATCH_MAX):

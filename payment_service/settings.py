@@ -107,6 +107,7 @@ class Settings(settings.ServiceSettings):
 
     relay_enabled: bool = True
     gateway_endpoint: Endpoint = "127.0.0.1:50052"
+    gateway_wait_s: float = pydantic.Field(default=10.0, ge=0, le=600)
     relay_key: OwnKey | None = None
     relay_idle_s: Seconds = 0.25
     relay_check_s: Seconds = 5.0

@@ -1,8 +1,8 @@
 """Who may call what, as the contract says beside each RPC.
 
-Owns reading the `access` and `limits` options and authenticating a call by its
-API key. Called by the pipeline. A method without an access rule refuses
-everybody.
+Owns reading the `access` and `limits` options, authenticating a call by its API key, and
+keeping out what would change something while nothing may be. Called by the pipeline. A method
+without an access rule refuses everybody.
 """
 
 import functools
@@ -33,6 +33,7 @@ from payhub.payments.v1 import (
 )
 from payhub.registry.v1 import registry_service_pb2
 
+from payment_service.usecases import standing
 from servicekit import auth, errors, rpc
 
 SERVICES = tuple(
@@ -67,6 +68,16 @@ def _access(method: str) -> options_pb2.Access:
     return access
 
 
+@functools.cache
+def _acts(method: str) -> bool:
+    """Whether a method changes more than who is there: plugins go on saying that they are."""
+    descriptor = descriptor_pool.Default().FindMethodByName(method)
+    if descriptor.containing_service.name == "RegistryService":
+        return False
+    options: Any = descriptor.GetOptions()
+    return bool(options.idempotency_level != options.NO_SIDE_EFFECTS)
+
+
 def max_deadline_s(method: str) -> float | None:
     """Returns the longest deadline of an RPC in seconds, None if the contract sets none."""
     descriptor = descriptor_pool.Default().FindMethodByName(method)
@@ -76,16 +87,22 @@ def max_deadline_s(method: str) -> float | None:
 
 
 class Authenticator:
-    """Turns the key of a call into its principal."""
+    """Turns the key of a call into its principal.
 
-    def __init__(self, keys: auth.KeyCache) -> None:
+    Args:
+        keys: What is known of keys.
+        standing_: Says whether anything may be changed.
+    """
+
+    def __init__(self, keys: auth.KeyCache, standing_: standing.Standing) -> None:
         self._keys = keys
+        self._standing = standing_
 
     async def __call__(self, method: str, metadata: rpc.Metadata) -> auth.Principal | None:
         """Returns who calls; None for an RPC that is open to everybody.
 
         Raises:
-            errors.RpcError: KEY_INVALID or SCOPE_MISSING.
+            errors.RpcError: KEY_INVALID, SCOPE_MISSING or DATABASE_BEHIND.
         """
         access = _access(method)
         rule = access.WhichOneof("rule")
@@ -102,4 +119,6 @@ class Authenticator:
         if principal is None:
             raise errors.key_invalid("the API key is unknown or revoked")
         principal.require(access.scope)
+        if not self._standing.is_open and _acts(method):
+            await self._standing.admit()
         return principal

@@ -15,9 +15,10 @@ import grpc.aio
 from payhub.events.v1 import event_pb2, event_stream_service_pb2_grpc
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from payment_service.db import keys
+from payment_service.db import keys, known
 from payment_service.domain import model
 from payment_service.recovery import counting, writing
+from payment_service.relay import gateway
 from payment_service.usecases import context, snapshots
 from payment_service.usecases import keys as key_cases
 from servicekit import logs, server
@@ -28,6 +29,7 @@ SLACK_US = 86_400_000_000
 TENANTS_MAX = 64
 PAGE_EVENTS = 200
 PATIENCE_S = 60.0
+ASK_S = 5.0
 ACTOR = "recovery"
 
 _log = logs.get_logger(__name__)
@@ -54,6 +56,7 @@ class Following:
         self._channel = grpc.aio.insecure_channel(endpoint, options=list(server.CHANNEL_OPTIONS))
         stub = event_stream_service_pb2_grpc.EventStreamServiceStub(self._channel)
         self._subscribe = stub.Subscribe
+        self._info = stub.GetLogInfo
         self._metadata = (("authorization", f"Bearer {key}"),)
         self.tally = counting.Tally()
         self.passed_over = False
@@ -61,18 +64,36 @@ class Following:
     async def run(self) -> None:
         """Takes everything in, the events of the installation first: they name the tenants.
 
+        At the end the database passes for one that knows all that was in the log at the start.
+
         Raises:
             LogProblem: The log can't be read. What was taken in stays; the next run goes on.
         """
         try:
+            newest = await self._newest()
             await self._follow((key_cases.SYSTEM_TENANT,))
             found = await self._ctx.db.read(keys.tenants)
             tenants = sorted({*found, *self.tally.tenants} - {key_cases.SYSTEM_TENANT})
             for start in range(0, len(tenants), TENANTS_MAX):
                 await self._follow(tenants[start : start + TENANTS_MAX])
             await self._tell_both()
+            if newest is not None:
+                note = functools.partial(known.note, epoch=newest.epoch, position=newest.position)
+                await self._ctx.db.write(note)
         finally:
             await self._channel.close()
+
+    async def _newest(self) -> gateway.Newest | None:
+        until_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                told = await self._info(
+                    pb.GetLogInfoRequest(), timeout=ASK_S, metadata=self._metadata
+                )
+            except grpc.aio.AioRpcError as failure:
+                await _wait(failure, until_s)
+            else:
+                return gateway.newest(told)
 
     async def _follow(self, tenants: Sequence[str]) -> None:
         start = pb.StartPoint(
@@ -102,11 +123,9 @@ class Following:
                     if notice.HasField("closing") and _is_end(notice.closing):
                         return
             except grpc.aio.AioRpcError as failure:
-                if failure.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > until_s:
-                    text = f"{failure.code().name}: {failure.details()}"
-                    raise LogProblem(f"the event log can't be read: {text}") from failure
-                _log.info("waiting for the event gateway", problem=failure.details())
-            await asyncio.sleep(1.0)
+                await _wait(failure, until_s)
+            else:
+                await asyncio.sleep(1.0)
 
     async def _write(self, epoch: str, page: Sequence[event_pb2.Event]) -> None:
         own = [event for event in page if writing.is_of_core(event)]
@@ -137,3 +156,16 @@ class Following:
 
 def _is_end(closing: pb.Notice.Closing) -> bool:
     return closing.reason == pb.Notice.Closing.REASON_END_REACHED
+
+
+async def _wait(failure: grpc.aio.AioRpcError, until_s: float) -> None:
+    """Waits before the gateway is asked again.
+
+    Raises:
+        LogProblem: It makes no sense to ask again, or not after *until_s*.
+    """
+    if failure.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > until_s:
+        text = f"{failure.code().name}: {failure.details()}"
+        raise LogProblem(f"the event log can't be read: {text}") from failure
+    _log.info("waiting for the event gateway", problem=failure.details())
+    await asyncio.sleep(1.0)

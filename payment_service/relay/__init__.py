@@ -6,6 +6,7 @@ keeps a payment waiting.
 """
 
 from payment_service.relay.daemon import Relay
+from payment_service.relay.guarding import Asking, Guard
 from payment_service.relay.options import Options
 
-__all__ = ["Options", "Relay"]
+__all__ = ["Asking", "Guard", "Options", "Relay"]

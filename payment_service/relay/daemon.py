@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from payment_service.db import leases, outbox
-from payment_service.relay import gateway, publishing, repair
+from payment_service.relay import gateway, guarding, publishing, repair
 from payment_service.relay.options import Options
 from servicekit import clock as clocks
 from servicekit import logs, loop, metrics, storage
@@ -57,6 +57,7 @@ class Relay:
             lease of the process before is not waited for.
         clock: For pauses and the age of rows.
         registry: For the relay's metrics.
+        guard: Says whether the log has what the database never had: nothing is published then.
         wake: Set by whoever wrote to the outbox in this process.
         options: Times.
         credentials: For TLS to the gateway.
@@ -71,6 +72,7 @@ class Relay:
         owner: str,
         clock: clocks.Clock,
         registry: metrics.Metrics,
+        guard: guarding.Guard,
         wake: asyncio.Event | None = None,
         options: Options | None = None,
         credentials: grpc.ChannelCredentials | None = None,
@@ -86,7 +88,7 @@ class Relay:
         self._credentials = credentials
         self._gateway: gateway.Gateway | None = None
         self._repair = repair.Repair(
-            db, clock, check_s=self._options.check_s, keep_s=self._options.keep_s
+            db, clock, guard, check_s=self._options.check_s, keep_s=self._options.keep_s
         )
         self._publisher = publishing.Publisher(
             db=db,
@@ -159,15 +161,20 @@ class Relay:
             if self._repair.due:
                 await self._publisher.flush()
                 await self._repair.check(self._gateway)
+            if self._repair.is_behind:
+                return 0
             return await self._publisher.drain(self._gateway, self._may_go_on)
-        except grpc.aio.AioRpcError:
-            # Whoever answers next may have another log.
+        except (grpc.aio.AioRpcError, storage.StorageError):
+            # Whoever answers next may have another log, or another database.
             self._repair.doubt()
             raise
 
     def _may_go_on(self) -> bool:
         return not (
-            self._stop.is_set() or self._repair.due or self._clock.monotonic_s() >= self._ask_at_s
+            self._stop.is_set()
+            or self._repair.due
+            or self._repair.is_behind
+            or self._clock.monotonic_s() >= self._ask_at_s
         )
 
     async def _attempt(self) -> int:
@@ -181,7 +188,7 @@ class Relay:
         if self._away is not None:
             _log.info("the event gateway takes events again", failures=self._failures)
             self._away, self._failures = None, 0
-        if not self._leased:
+        if not self._leased or self._repair.is_behind:
             return 0
         if self._publisher.more:
             return 1

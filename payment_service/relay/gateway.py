@@ -30,11 +30,22 @@ _EVENTS_TAG = b"\x0a"
 _FIRST_REMAINING_TAG = b"\x12"
 
 
+class Newest(NamedTuple):
+    """The newest event of this service in the log, and in which life of it that was appended;
+    position 0 if there is none.
+    """
+
+    epoch: str
+    position: int
+    event_id: str
+
+
 class Place(NamedTuple):
-    """Where the gateway's log is."""
+    """Where the gateway's log is; `newest` is None if the gateway does not tell."""
 
     epoch: str
     head: int
+    newest: Newest | None = None
 
 
 class Gateway:
@@ -105,11 +116,19 @@ class Gateway:
         response = await self._info(
             stream_pb.GetLogInfoRequest(), timeout=self._timeout_s, metadata=self._metadata
         )
-        return Place(response.log_epoch, response.head_position)
+        return Place(response.log_epoch, response.head_position, newest(response))
 
     async def close(self) -> None:
         """Closes the channel; a call under way fails."""
         await self._channel.close()
+
+
+def newest(response: stream_pb.GetLogInfoResponse) -> Newest | None:
+    """Returns what a gateway tells of the newest event of this service; None if it does not."""
+    if not response.HasField("payments_head"):
+        return None
+    told = response.payments_head
+    return Newest(told.log_epoch, told.position, told.event_id)
 
 
 def request(envelopes: Sequence[bytes], first_remaining: Sequence[int] = ()) -> bytes:

@@ -7,8 +7,8 @@ need. Called by the relay. Never marks a row.
 
 import functools
 
-from payment_service.db import outbox
-from payment_service.relay import batches, gateway
+from payment_service.db import known, outbox
+from payment_service.relay import batches, gateway, guarding
 from servicekit import clock as clocks
 from servicekit import logs, storage
 
@@ -29,15 +29,24 @@ class Repair:
     Args:
         db: The payment database.
         clock: For the age of rows.
+        guard: Says whether the log has what this database never had.
         check_s: A check is due this long after the one before.
         keep_s: Marked rows older than this are deleted; 0 keeps them.
     """
 
     def __init__(
-        self, db: storage.Database, clock: clocks.Clock, *, check_s: float, keep_s: float
+        self,
+        db: storage.Database,
+        clock: clocks.Clock,
+        guard: guarding.Guard,
+        *,
+        check_s: float,
+        keep_s: float,
     ) -> None:
         self._db = db
         self._clock = clock
+        self._guard = guard
+        self.is_behind = False
         self._check_s = check_s
         self._check_at_s = _AT_ONCE
         self._keep_s = keep_s
@@ -59,9 +68,14 @@ class Repair:
     async def check(self, target: gateway.Gateway) -> int:
         """Makes rows wait again that the log does not hold; returns how many.
 
-        All of them before anything else is published: entities then go in order.
+        All of them before anything else is published: entities then go in order. None in a
+        database that lacks what the log has: whatever it published would hide that.
         """
         place = await target.place()
+        self.is_behind = not await self._guard.passes(place.newest)
+        if self.is_behind:
+            self._check_at_s = self._clock.monotonic_s() + self._check_s
+            return 0
         if self._epoch and place.epoch != self._epoch:
             _log.warning("the event log has a new epoch", before=self._epoch, now=place.epoch)
         head = place.head
@@ -126,7 +140,7 @@ class Repair:
             )
             if count:
                 prune = functools.partial(
-                    outbox.prune,
+                    _prune,
                     after_id=after_id,
                     upto_id=last_id,
                     epoch=place.epoch,
@@ -141,3 +155,12 @@ class Repair:
             self._prune_after_id = last_id
         if deleted:
             _log.info("old events left the outbox", events=deleted)
+
+
+def _prune(conn: storage.Connection, *, epoch: str, **bounds: int) -> int:
+    """Deletes rows, and notes up to where the log was known before."""
+    highest = outbox.highest_position(conn, epoch)
+    deleted = outbox.prune(conn, epoch=epoch, **bounds)
+    if deleted:
+        known.note(conn, epoch, highest)
+    return deleted

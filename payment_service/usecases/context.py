@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from payment_service.domain import model
 from payment_service.provider_client import fleet
 from payment_service.usecases import catalog
+from payment_service.usecases import standing as standing_
 from payment_service.usecases import witness as witnesses
 from servicekit import clock as clocks
 from servicekit import storage, tasks
@@ -39,7 +40,8 @@ class Context:
     """Everything outside that use cases touch.
 
     `provider_timeout_s` is the operator's limit for one provider call;
-    `outbox_written` wakes the relay; `witness` sees what was committed.
+    `outbox_written` wakes the relay; `witness` sees what was committed; `standing` says whether
+    anything may be done now.
     """
 
     db: storage.Database
@@ -52,6 +54,7 @@ class Context:
     schedule: Schedule = Schedule()
     outbox_written: asyncio.Event = field(default_factory=asyncio.Event)
     witness: witnesses.Witness = field(default_factory=witnesses.Witness)
+    standing: standing_.Standing = field(default_factory=standing_.Standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

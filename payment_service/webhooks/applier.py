@@ -14,6 +14,7 @@ from collections import Counter
 import prometheus_client
 
 from payment_service.domain import webhooks
+from payment_service.usecases import standing
 from payment_service.usecases.webhooks import applying, replaying
 from servicekit import logs, loop, storage
 
@@ -36,6 +37,7 @@ class Daemon:
     Args:
         cases: The use cases.
         applier: Says when something came.
+        standing_: Says whether anything may be done.
         registry: For metrics.
     """
 
@@ -43,9 +45,11 @@ class Daemon:
         self,
         cases: replaying.Webhooks,
         applier: applying.Applier,
+        standing_: standing.Standing,
         registry: prometheus_client.CollectorRegistry,
     ) -> None:
         self._cases = cases
+        self._standing = standing_
         self._wake = applier.wake
         self._under_way: dict[asyncio.Task[None], webhooks.Webhook] = {}
         self._of_provider: Counter[str] = Counter()
@@ -77,6 +81,8 @@ class Daemon:
 
     async def run_once(self) -> int:
         """Begins to work on what is due, each by itself; returns how many there were."""
+        if not self._standing.is_open:
+            return 0
         room = min(BATCH_MAX, UNDER_WAY_MAX - len(self._under_way))
         busy = [name for name, count in self._of_provider.items() if count >= STALLED_MIN]
         self._held_back = room <= 0 or bool(busy)

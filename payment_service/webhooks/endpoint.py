@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from starlette import requests, responses, routing
 
+from payment_service.usecases import standing
 from payment_service.usecases.webhooks import receiving
 from servicekit import errors, storage, turns
 
@@ -29,6 +30,7 @@ class Endpoint:
 
     Args:
         receiver: What takes them.
+        standing_: Says whether anything may be done; while not, they are told to come back.
         body_bytes_max: Largest body read.
         concurrency_max: Most requests at once; WAITING_MAX more wait up to PATIENCE_S, and
             are told to come back then. For each that waits, one whose body takes longer
@@ -36,9 +38,15 @@ class Endpoint:
     """
 
     def __init__(
-        self, receiver: receiving.Receiver, *, body_bytes_max: int, concurrency_max: int
+        self,
+        receiver: receiving.Receiver,
+        standing_: standing.Standing,
+        *,
+        body_bytes_max: int,
+        concurrency_max: int,
     ) -> None:
         self.receiver = receiver
+        self._standing = standing_
         self._body_bytes_max = body_bytes_max
         self._concurrency_max = concurrency_max
         self._turns = turns.Turns(concurrency_max, waiting_max=WAITING_MAX)
@@ -60,7 +68,7 @@ class Endpoint:
         if self._turns.held >= self._concurrency_max:
             self._hurry()
         async with self._turns.turn(PATIENCE_S) as taken:
-            if not taken:
+            if not taken or not await self._standing.opens(PATIENCE_S):
                 return _answer(receiving.LATER, "")
             return await self._receive(request, provider)
 

@@ -1,13 +1,18 @@
 """A payment database restored from an older back-up: nothing is charged again, events go on."""
 
 import asyncio
+import contextlib
 import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
 
 import pytest
 from payhub.payments.v1 import plan_service_pb2
 
 import payhub_client
 from deploy import stack
+from payhub_client import errors
 from tests import polling, starting, stored
 from tests.e2e import databases, installation, workload
 
@@ -57,9 +62,48 @@ async def recover(installed: installation.Installation) -> str:
     return await asyncio.to_thread(run)
 
 
+@contextlib.asynccontextmanager
+async def started_too_early(installed: installation.Installation) -> AsyncIterator[None]:
+    """Serves a restored database that nobody has recovered; it does not become ready."""
+    with installed.stack.log_file(stack.PAYMENTS).open("ab") as out:
+        process = starting.popen(
+            [sys.executable, "-m", "payment_service", "serve"],
+            cwd=stack.ROOT,
+            env=installed.stack.environment(stack.PAYMENTS),
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait, 20)
+
+
+def failing(installed: installation.Installation) -> str:
+    """Returns what is not ready, or nothing."""
+    try:
+        with urllib.request.urlopen(f"{installed.stack.http_url(stack.PAYMENTS)}/readyz"):
+            return ""
+    except urllib.error.HTTPError as refused:
+        return refused.read().decode()
+
+
+async def booked(installed: installation.Installation) -> int:
+    """Returns how many operations the provider has in its books."""
+    return await asyncio.to_thread(stored.count, f"sqlite:///{installed.ledger}", "operations")
+
+
+def alarms(installed: installation.Installation) -> int:
+    """Returns how often the service has said at level ERROR what has to be run."""
+    lines = installed.stack.log_file(stack.PAYMENTS).read_text().splitlines()
+    return sum('"error"' in line and "payment_service recover`" in line for line in lines)
+
+
 async def test_what_the_log_tells_is_taken_back(keeper: installation.Keeper) -> None:
-    """Payments, refunds and customers of the time since are there again, the provider's books
-    agree with them, and every call repeated under its key gets what it had made.
+    """Who serves a restored database by mistake is told so, and nothing is made twice. After the
+    recovery payments, refunds and customers of the time since are there again, the provider's
+    books agree with them, and every call repeated under its key gets what it had made.
     """
     with keeper.running() as installed:
         async with installed.client() as client, installation.reading(client) as reader:
@@ -79,6 +123,14 @@ async def test_what_the_log_tells_is_taken_back(keeper: installation.Keeper) -> 
             )
             await installed.rest()
             await restore(installed, copy_url)
+
+            books, said = await booked(installed), alarms(installed)
+            async with started_too_early(installed):
+                assert "payment_service recover`" in await turned_away(client, old.id, lost)
+                assert (await client.payments.get(old.id)).amounts.refunded_minor == 0
+                assert "knows_event_log" in await asyncio.to_thread(failing, installed)
+                assert alarms(installed) == said + 1
+            assert await booked(installed) == books
 
             await recover(installed)
             await installed.restart(stack.PAYMENTS)
@@ -120,8 +172,9 @@ async def test_a_service_whose_database_lost_commits_stops(keeper: installation.
 
 
 async def test_events_made_before_the_recovery_go_behind(keeper: installation.Keeper) -> None:
-    """Who has served a restored database finds events refused and a refund made twice: the
-    recovery adds both sides up, says which key was used twice, and nothing stays refused.
+    """Who serves a restored database while the gateway is away makes a refund twice, and stops as
+    soon as the gateway answers: the recovery adds both sides up, says which key was used twice,
+    and nothing is refused by the log.
     """
     with keeper.running() as installed:
         async with installed.client() as client:
@@ -133,12 +186,14 @@ async def test_events_made_before_the_recovery_go_behind(keeper: installation.Ke
             first = await refund(client, old.id, 400, key)
             await installed.rest()
             await restore(installed, copy_url)
-            await installed.restart(stack.PAYMENTS)
+            await asyncio.to_thread(installed.stack.stop_one, stack.GATEWAY)
+            await installed.restart(stack.PAYMENTS, PAYMENT_SERVICE_GATEWAY_WAIT_S="0")
             second = await refund(client, old.id, 400, key)
             assert second != first
-            await refused(installed, old.id)
-            log = installed.stack.log_file(stack.PAYMENTS)
-            await polling.until(lambda: "`python -m payment_service recover`" in log.read_text())
+            said = alarms(installed)
+            await installed.restart(stack.GATEWAY)
+            await polling.until(lambda: alarms(installed) > said)
+            await turned_away(client, old.id, installation.new_name())
 
             printed = await recover(installed)
             await installed.restart(stack.PAYMENTS)
@@ -179,7 +234,17 @@ async def subscribe(client: payhub_client.Client, key: str) -> str:
     return made.id
 
 
-async def refused(installed: installation.Installation, payment_id: str) -> None:
-    """Waits until the gateway has refused an event of a payment."""
-    wanted = f"outbox where refused <> '' and entity_id = '{payment_id}'"
-    await polling.until(lambda: asyncio.to_thread(stored.count, installed.payments_url, wanted))
+async def turned_away(client: payhub_client.Client, payment_id: str, key: str) -> str:
+    """Fails if a refund is made; returns the reason once one is given."""
+
+    async def reason() -> str:
+        try:
+            await client.refunds.create(
+                payment_id, amount_minor=400, currency="EUR", idempotency_key=key, timeout_s=4
+            )
+        except (errors.Unavailable, errors.OutcomeUnknown) as refused:
+            return refused.message if refused.reason == "DATABASE_BEHIND" else ""
+        raise AssertionError("a refund was made")
+
+    told: str = await polling.until(reason)
+    return told

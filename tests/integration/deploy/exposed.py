@@ -18,7 +18,9 @@ from event_gateway import settings as gateway_settings
 from event_gateway.db import read
 from event_gateway.webhooks_out import secrets as webhook_secrets
 from payment_service import composition as payments
+from payment_service import relay
 from payment_service import settings as payments_settings
+from payment_service.usecases import standing
 from servicekit import auth, encryption_keys, metrics
 from subscribers.audit_log import entries, following
 from subscribers.email_notifier import notifier
@@ -65,14 +67,16 @@ def _payment_service(folder: pathlib.Path) -> metrics.Metrics:
         relay_key=pydantic.SecretStr(auth.new_key()[1]),
     )
     payments.assemble(configured, DATABASE, registry, clock=time)
-    payments.relay(configured, DATABASE, registry, None, time)
+    guard = relay.Guard(DATABASE, standing.Standing(), registry)
+    payments.relay(configured, DATABASE, registry, guard, None, time)
     return registry
 
 
 def _relay() -> metrics.Metrics:
     registry = metrics.Metrics()
     configured = payments_settings.Settings(relay_key=pydantic.SecretStr(auth.new_key()[1]))
-    payments.relay(configured, DATABASE, registry, None, fake_clock.FakeClock())
+    guard = relay.Guard(DATABASE, standing.Standing(), registry)
+    payments.relay(configured, DATABASE, registry, guard, None, fake_clock.FakeClock())
     return registry
 
 

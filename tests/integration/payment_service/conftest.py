@@ -31,6 +31,7 @@ RESOLVER = {
     "PAYMENT_SERVICE_RESOLVER_GRACE_S": "0.2",
     "PAYMENT_SERVICE_PROVIDER_SKEW_S": str(SKEW_S),
     "PAYMENT_SERVICE_RELAY_ENABLED": "false",
+    "PAYMENT_SERVICE_GATEWAY_WAIT_S": "0",
     "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
     # Everything that can be logged is, for the test that looks for secrets there.
     "PAYMENT_SERVICE_LOG_LEVEL": "debug",

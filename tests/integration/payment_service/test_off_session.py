@@ -239,7 +239,10 @@ async def test_many_replicas_make_one_try_of_one_slot(
     shop.bank.script["AuthorizePayment"] = ["soft"] * 4
     failed = [await shop.pay(method) for _ in range(4)]
     ctx = shop.service.parts.ctx
-    others = [retrier.Retrier(retrying.Retrying(ctx, settling.Settler(ctx))) for _ in range(4)]
+    others = [
+        retrier.Retrier(retrying.Retrying(ctx, settling.Settler(ctx)), ctx.standing)
+        for _ in range(4)
+    ]
     clock.advance(61)
     await asyncio.gather(*(one.run_once() for one in others for _ in range(2)))
     for payment in failed:

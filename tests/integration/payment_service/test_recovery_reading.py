@@ -32,6 +32,12 @@ class Log(event_stream_service_pb2_grpc.EventStreamServiceServicer):
         self.events: list[event_pb2.Event] = []
         self.refuses = False
 
+    async def GetLogInfo(self, request: Any, context: Any) -> pb.GetLogInfoResponse:
+        """Says which of them is the newest of the payment service."""
+        newest = self.events[-1] if self.events else event_pb2.Event()
+        head = pb.PaymentsHead(log_epoch="ab", position=newest.position, event_id=newest.id)
+        return pb.GetLogInfoResponse(payments_head=head)
+
     async def Subscribe(self, request: Any, context: Any) -> AsyncIterator[pb.SubscribeResponse]:
         """Streams the events of the wanted tenants, and ends."""
         if self.refuses:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from payment_service import composition
-from payment_service.db import operations, outbox, payments, webhooks
+from payment_service.db import known, operations, outbox, payments, webhooks
 from payment_service.domain import model
 from servicekit import storage
 from tests import scans
@@ -83,6 +83,10 @@ def _unverified_webhooks(conn: storage.Connection) -> object:
     return webhooks.unverified(conn, 1_000)
 
 
+def _missing_events(conn: storage.Connection) -> object:
+    return [known.is_missing(conn, "e", ROWS, f"evt_{each}") for each in (ROWS, ROWS - 1)]
+
+
 def _counted_webhooks(conn: storage.Connection) -> object:
     return webhooks.count_waiting(conn, 50)
 
@@ -124,6 +128,7 @@ def _waiting_payments(conn: storage.Connection) -> object:
         (_oldest_payments, [2, 1]),
         (operations.oldest_doubt_us, 2),
         (_pruned_events, 49),
+        (_missing_events, [False, True]),
         (_pruned_webhooks, 4),
         (_found_webhooks, [f"whk_{7:012x}"]),
         (_claimed_webhooks, [f"whk_z{ROWS:012x}"]),

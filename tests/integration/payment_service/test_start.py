@@ -109,6 +109,7 @@ def test_who_has_no_database_wants_no_traffic(
         "PAYMENT_SERVICE_AUTO_MIGRATE": "true",
         "PAYMENT_SERVICE_ENCRYPTION_KEYS": encryption_keys.new_key(),
         "PAYMENT_SERVICE_RELAY_ENABLED": "false",
+        "PAYMENT_SERVICE_GATEWAY_WAIT_S": "0",
     }
     processes = stack.Stack(
         tmp_path / "var", ports=stack.free_ports(), env=env, names=(stack.PAYMENTS,)

@@ -40,6 +40,7 @@ class Town:
         """Starts the processes; returns them."""
         env = {
             "PAYMENT_SERVICE_RELAY_ENABLED": "false",
+            "PAYMENT_SERVICE_GATEWAY_WAIT_S": "0",
             "PAYMENT_SERVICE_PROVIDER_SECRETS": json.dumps({"mock": {"webhook_secret": SECRET}}),
             "PROVIDER_MOCK_WEBHOOK_URL": f"http://127.0.0.1:{port}/webhooks/mock/{{binding_id}}",
         }

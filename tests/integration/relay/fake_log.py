@@ -42,6 +42,7 @@ class FakeLog(
         before_answer: Called after a batch was appended.
         old: Whether it is of a version that knows no entities that begin late.
         denies_late: Whether nobody may say that an entity begins late.
+        tells_head: Whether it tells what came last of what was published.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,9 @@ class FakeLog(
         self.lose_answers = 0
         self.before_answer: Callable[[], None] = lambda: None
         self.old = self.denies_late = False
+        self.tells_head = True
+        # In which epoch each event came that was published.
+        self._published: dict[str, str] = {}
         # Ids of events that were said to be the first of their entity that there is.
         self.said_first: list[str] = []
         # Ids as they came, batch by batch, whatever became of them.
@@ -66,6 +70,11 @@ class FakeLog(
         self.epoch = f"{next(self._epochs):08x}"
         self.events: list[event_pb2.Event] = []
         self._restart_from(0)
+
+    def restore(self, head: int) -> None:
+        """Loses what came after *head* and begins an epoch, as an operator is told to."""
+        self.epoch = f"{next(self._epochs):08x}"
+        self._restart_from(head)
 
     def rewind(self, head: int) -> None:
         """Loses what came after *head* and keeps the epoch, as a careless restore does."""
@@ -115,7 +124,18 @@ class FakeLog(
     async def GetLogInfo(self, request: Any, context: Any) -> Any:
         """Says where the log is."""
         await _check_key(context)
-        return stream_pb.GetLogInfoResponse(log_epoch=self.epoch, head_position=len(self.events))
+        response = stream_pb.GetLogInfoResponse(
+            log_epoch=self.epoch, head_position=len(self.events)
+        )
+        if self.tells_head:
+            response.payments_head.CopyFrom(self._head())
+        return response
+
+    def _head(self) -> stream_pb.PaymentsHead:
+        for position, event in reversed([*enumerate(self.events, 1)]):
+            if epoch := self._published.get(event.id):
+                return stream_pb.PaymentsHead(log_epoch=epoch, position=position, event_id=event.id)
+        return stream_pb.PaymentsHead()
 
     def _publish(self, event: event_pb2.Event, first: bool) -> Any:
         position = self._positions.get(event.id)
@@ -132,6 +152,7 @@ class FakeLog(
             return _rejected(event, _Result.REJECT_REASON_ENTITY_VERSION_CONFLICT)
         self._versions[_entity(event)] = event.entity_version
         self.append(event)
+        self._published[event.id] = self.epoch
         return _Result(id=event.id, outcome=_Result.OUTCOME_APPENDED, position=len(self.events))
 
     @property

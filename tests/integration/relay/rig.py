@@ -18,6 +18,7 @@ from payhub.events.v1 import event_pb2
 import payment_service.db
 from payment_service import relay
 from payment_service.db import outbox
+from payment_service.usecases import standing
 from servicekit import clock, ids, metrics, storage
 from tests import polling
 from tests.integration.relay import fake_log
@@ -121,18 +122,21 @@ def make(
     owner: str = "one",
     time: clock.Clock | None = None,
     registry: metrics.Metrics | None = None,
+    standing_: standing.Standing | None = None,
     wake: asyncio.Event | None = None,
     key: str = fake_log.KEY,
     **options: float,
 ) -> relay.Relay:
     """A relay that keeps rows unless told otherwise."""
+    registry = registry or metrics.Metrics()
     return relay.Relay(
         db=db,
         endpoint=target,
         key=key,
         owner=owner,
         clock=time or clock.SystemClock(),
-        registry=registry or metrics.Metrics(),
+        registry=registry,
+        guard=relay.Guard(db, standing_ or standing.Standing(), registry),
         wake=wake,
         options=relay.Options(**{"keep_s": 0.0, "mark_s": 0.0, **options}),
     )

@@ -8,7 +8,7 @@ import prometheus_client
 from payment_service import resolver
 from payment_service.domain import model, outcomes
 from payment_service.provider_client import reading
-from payment_service.usecases import cancellations, context, settling
+from payment_service.usecases import cancellations, context, settling, standing
 from servicekit import tasks
 from tests import fake_clock
 from tests.unit.payment_service import build
@@ -68,6 +68,7 @@ async def test_the_first_look_after_a_long_rest_is_not_the_last_for_long() -> No
     ctx: Any = types.SimpleNamespace(
         clock=time,
         db=Database(),
+        standing=standing.Standing(),
         schedule=SCHEDULE,
         tracker=tasks.Tracker(),
         providers=types.SimpleNamespace(find=lambda _: Provider()),

@@ -1,0 +1,52 @@
+"""Whether an event of the log is or was in this outbox.
+
+Owns the table `log_known`: up to where in the log, by its epoch, events were here that have left
+the outbox since. Called by the relay, and by a recovery that has read the log. Never decides.
+"""
+
+from payment_service.db import outbox
+from servicekit import storage
+
+_NOTE = storage.Statement(
+    "insert into log_known (log_epoch, log_position) values (:epoch, :position) "
+    "on conflict (log_epoch) do update set log_position = excluded.log_position "
+    "where excluded.log_position > log_known.log_position"
+)
+_HAS_LEFT = storage.Statement(
+    "select 1 from log_known where log_epoch = :epoch and log_position >= :position"
+)
+_IS_MARKED = storage.Statement(
+    "select 1 from outbox where log_epoch <> '' and log_epoch = :epoch "
+    "and log_position = :position and event_id = :event_id"
+)
+_NEXT_EPOCH = storage.Statement(
+    "select log_epoch from outbox where log_epoch <> '' and log_epoch > :epoch "
+    "order by log_epoch limit 1"
+)
+_WAITS = storage.Statement(
+    "select count(*), count(case when event_id = :event_id then 1 end) from "
+    "(select event_id from outbox where log_epoch = '' order by id limit :most) as waiting"
+)
+
+
+def note(conn: storage.Connection, epoch: str, position: int) -> None:
+    """Notes that every event of this service up to a place of the log is or was here."""
+    if position:
+        conn.run(_NOTE, {"epoch": epoch, "position": position})
+
+
+def is_missing(conn: storage.Connection, epoch: str, position: int, event_id: str) -> bool:
+    """Whether an event was surely never here: neither marked in any epoch, nor waiting for its
+    mark, nor left. Not sure where more wait than are looked at, oldest first.
+    """
+    place = {"epoch": epoch, "position": position}
+    if conn.one(_HAS_LEFT, place):
+        return False
+    # A log that was restored has the event at the same place under another epoch.
+    marked = {"epoch": "", "position": position, "event_id": event_id}
+    while row := conn.one(_NEXT_EPOCH, {"epoch": marked["epoch"]}):
+        marked["epoch"] = row[0]
+        if conn.one(_IS_MARKED, marked):
+            return False
+    looked_at, found = conn.all(_WAITS, {"event_id": event_id, "most": outbox.COUNT_MAX})[0]
+    return not found and looked_at < outbox.COUNT_MAX
