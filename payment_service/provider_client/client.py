@@ -205,10 +205,16 @@ class ProviderClient:
             await asyncio.sleep(LOST_POLL_S)
         return not self.ready
 
-    async def look_up(self, operation: model.Operation, object_id: str) -> signs.Reply:
+    async def look_up(
+        self,
+        operation: model.Operation,
+        object_id: str,
+        had: introduction.Known | None = None,
+    ) -> signs.Reply:
         """Asks what became of *operation* and returns what is known.
 
-        *object_id* is what it made at the provider, '' while core has not heard of it.
+        *object_id* is what it made at the provider, '' while core has not heard of it; *had* is
+        what the version said that had it, None while nobody knows which.
         """
         failed = await self.configuring.ensure(operation.binding_id, operation.tenant_id)
         if failed is not None:
@@ -230,7 +236,7 @@ class ProviderClient:
         except grpc.aio.AioRpcError as error:
             failure = reading.failure_of(error)
             if error.code() is grpc.StatusCode.NOT_FOUND:
-                return self._absent(operation, failure, asked_us)
+                return self._absent(operation, failure, asked_us, had)
             lost = failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
             if failure is not None and failure.reason == lost:
                 self.configuring.forget(operation.binding_id)
@@ -240,15 +246,20 @@ class ProviderClient:
         return self._answered(operation, answer)
 
     def _absent(
-        self, operation: model.Operation, failure: failure_pb2.Failure | None, asked_us: int
+        self,
+        operation: model.Operation,
+        failure: failure_pb2.Failure | None,
+        asked_us: int,
+        had: introduction.Known | None,
     ) -> signs.Reply:
-        """NOT_FOUND is a fact only where look-up is conclusive and nothing could still arrive."""
+        """NOT_FOUND is a fact only where look-up is conclusive and nothing could still arrive:
+        for the one who looked, and for the one who left what is looked for.
+        """
         promised = failure is not None and failure.reason == failure_pb2.FAILURE_REASON_NOT_FOUND
-        known = self.known
-        conclusive = (
-            known is not None and capability_pb2.CAPABILITY_OPERATION_LOOKUP in known.capabilities
-        )
-        longest_s = max(self._limits.skew_s, known.request_max_s if known is not None else 0.0)
+        known = [each for each in (self.known, had) if each is not None]
+        lookup = capability_pb2.CAPABILITY_OPERATION_LOOKUP
+        conclusive = bool(self.known) and all(lookup in each.capabilities for each in known)
+        longest_s = max(self._limits.skew_s, *(each.request_max_s for each in known), 0.0)
         fence_us = operation.not_after_us + round(longest_s * 1_000_000)
         version = operation.version
         if not promised or not conclusive:

@@ -80,7 +80,7 @@ class Fleet:
         self._started = False
         self._is_first = False
         self._closing: set[asyncio.Task[None]] = set()
-        self._known: dict[str, tuple[bytes, introduction.Known]] = {}
+        self._known: dict[tuple[str, str], tuple[bytes, introduction.Known]] = {}
         self._told: dict[str, probing.Conditions] = {}
 
     def find(self, plugin_id: str) -> pool.Provider | None:
@@ -247,18 +247,20 @@ class Fleet:
             endpoint=plugin.entry.static_endpoint,
             plan=plan,
             barred=barred,
-            known=self._last_known(plugin),
+            known=self._said(plugin.id, plugin.current_version),
+            said=functools.partial(self._said, plugin.id),
         )
 
-    def _last_known(self, plugin: plugins.Plugin) -> introduction.Known | None:
-        """What the current version said when it was seen, for as long as nobody answers."""
-        version = self._view.version(plugin.id, plugin.current_version)
-        if version is None:
+    def _said(self, plugin_id: str, version: str) -> introduction.Known | None:
+        """What a version said when it was seen last, though nobody answers."""
+        found = self._view.version(plugin_id, version)
+        if found is None:
             return None
-        held = self._known.get(plugin.id)
-        if held is None or held[0] != version.handshake:
-            handshake = introduction.Handshake.FromString(version.handshake)
-            held = self._known[plugin.id] = (version.handshake, introduction.known_of(handshake))
+        held = self._known.get((plugin_id, version))
+        if held is None or held[0] != found.handshake:
+            handshake = introduction.Handshake.FromString(found.handshake)
+            held = (found.handshake, introduction.known_of(handshake))
+            self._known[plugin_id, version] = held
         return held[1]
 
 

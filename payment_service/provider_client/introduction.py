@@ -77,6 +77,10 @@ class Known:
     request_max_s: float = 0.0
 
 
+# Of a version of which nothing is known any more.
+NOTHING = Known(plugin_version="", instance_id="", capabilities=frozenset(), currencies=frozenset())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Introduction:
     """What an instance said of itself."""

@@ -338,7 +338,8 @@ class Provider(roster.Roster):
         chosen = await self._answering(operation.plugin_version)
         if chosen is None:
             return reading.unknown(operation.version, self.detail or "no connection")
-        reply = await chosen.client.look_up(operation, object_id)
+        had = self.said(operation.plugin_version)
+        reply = await chosen.client.look_up(operation, object_id, had)
         if reply.sign is signs.Sign.CONTRACT:
             self._fault(chosen, reply.text)
         return reply.report

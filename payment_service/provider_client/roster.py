@@ -5,7 +5,7 @@ look-ups, and why none does. Called by `pool`, which sends, and by whoever asks 
 can. Never calls an instance.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from payhub.plugin.v1 import capability_pb2
@@ -14,19 +14,22 @@ from payment_service.domain import model
 from payment_service.provider_client import asking, choosing, introduction, link
 
 NO_PLAN = choosing.Plan()
+_CAP = capability_pb2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What the catalog says of a plugin; `barred` holds why a version takes no operations.
 
-    `known` is what the current version said when it was seen last.
+    `known` is what the current version said when it was seen last, `said` what any version did,
+    None if that is not known.
     """
 
     endpoint: str = ""
     plan: choosing.Plan = NO_PLAN
     barred: Mapping[str, str] = field(default_factory=dict)
     known: introduction.Known | None = None
+    said: Callable[[str], introduction.Known | None] = lambda version: None
 
 
 class Roster(asking.Asking):
@@ -91,18 +94,38 @@ class Roster(asking.Asking):
         known = self._known
         return known is None or not known.currencies or currency in known.currencies
 
-    def remembers_s(self) -> float:
-        """Returns for how many seconds a repeat of an operation is taken for the same one."""
-        known = self._known
-        if known is None or self.lacks(capability_pb2.CAPABILITY_UPSTREAM_IDEMPOTENCY):
-            return 0.0
-        return known.remembers_s
+    def said(self, version: str) -> introduction.Known | None:
+        """Returns what a version said of itself; None only where no version is named.
 
-    def request_max_s(self) -> float:
-        """Returns for how many seconds a request may be under way at the provider: the longest
-        of what runs, as far as is known.
+        How an operation was sent decides whether it can be found and for how long it is
+        remembered, whatever those who are there by now can do.
         """
-        return 0.0 if self._known is None else self._known.request_max_s
+        if not version:
+            return None
+        for each in self.links.values():
+            if each.version == version and each.client.known is not None:
+                return each.client.known
+        return self.situation.said(version) or introduction.NOTHING
+
+    def finds(self, version: str) -> bool:
+        """Whether a look-up of what *version* had tells for certain that it did not take place."""
+        known = (self._known, self.said(version))
+        return all(_CAP.CAPABILITY_OPERATION_LOOKUP in each.capabilities for each in known if each)
+
+    def remembers_s(self, version: str) -> float:
+        """Returns for how many seconds a repeat of what *version* had is taken for the same one;
+        by that version alone while it gets the repeat.
+        """
+        first = self.said(version)
+        known = (first,) if self.has(version) else (first, self._known)
+        return min((_remembers_s(each) for each in known if each is not None), default=0.0)
+
+    def request_max_s(self, version: str) -> float:
+        """Returns for how many seconds a request may be under way at the provider: the longest
+        of *version* and of what runs, as far as is known.
+        """
+        known = (self._known, self.said(version))
+        return max((each.request_max_s for each in known if each is not None), default=0.0)
 
     def awaits(self, operation: model.Operation, now_us: int) -> bool:
         """Whether a repeat of *operation* has to wait for the version that had it first.
@@ -162,3 +185,8 @@ class Roster(asking.Asking):
             remembers_s=min(known.remembers_s for known in all_known),
             request_max_s=max(known.request_max_s for known in stated.values()),
         )
+
+
+def _remembers_s(known: introduction.Known) -> float:
+    remembers = _CAP.CAPABILITY_UPSTREAM_IDEMPOTENCY in known.capabilities
+    return known.remembers_s if remembers else 0.0

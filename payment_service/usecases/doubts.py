@@ -59,7 +59,9 @@ class Doubts:
     def settleable_us(self, operation: model.Operation) -> int:
         """Returns after which time what a provider's records say is a fact, epoch microseconds."""
         provider = self._ctx.providers.find(operation.provider)
-        longest_s = provider.request_max_s() if provider is not None else 0.0
+        longest_s = (
+            provider.request_max_s(operation.plugin_version) if provider is not None else 0.0
+        )
         return operation.not_after_us + round(max(SETTLEABLE_AFTER_S, longest_s) * 1_000_000)
 
     async def list_oldest_first(

@@ -11,8 +11,6 @@ replaced.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from payhub.plugin.v1 import capability_pb2
-
 from payment_service.db import operations, payments
 from payment_service.domain import customers, model, outcomes, routing
 from payment_service.provider_client import pool, reading
@@ -42,8 +40,8 @@ def may_help(
     """Whether sending a doubt again can end it, and can't do anything twice.
 
     It helps where the provider takes a repeat for the same operation and has no look-up that
-    would say for certain that it did not take place. The version that had it is waited for a
-    while if nobody of it is there.
+    would say for certain that it did not take place. The version that had it must have said so
+    too; it is waited for a while if nobody of it is there.
     """
     if operation.state is not model.OperationState.IN_DOUBT or operation.failure is not None:
         return False
@@ -52,11 +50,12 @@ def may_help(
         return False
     if report.outcome is not outcomes.Outcome.UNKNOWN or report.needs_operator:
         return False
-    if not provider.lacks(capability_pb2.CAPABILITY_OPERATION_LOOKUP):
+    if provider.finds(operation.plugin_version):
         return False
     if provider.awaits(operation, now_us):
         return False
-    until_us = operation.created_us + round(SHARE * provider.remembers_s() * 1_000_000)
+    remembers_s = provider.remembers_s(operation.plugin_version)
+    until_us = operation.created_us + round(SHARE * remembers_s * 1_000_000)
     # Before its fence the first attempt may still be on its way.
     return operation.not_after_us < now_us < until_us
 

@@ -30,17 +30,25 @@ _FORGET = storage.Statement("update operations set plugin_version = '' where ent
 
 
 class Unsure(sidecars.Sidecar):
-    """A provider that remembers operations and can't look them up.
+    """A provider that remembers operations and can't look them up, or the other way round.
 
     Args:
         version: In which version.
+        remembers_s: For how long it takes a repeat for the same operation, seconds.
+        finds: Whether it looks operations up, and has none.
     """
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, *, remembers_s: int = 86400, finds: bool = False) -> None:
         super().__init__("other", version)
-        idempotent = capability_pb2.CAPABILITY_UPSTREAM_IDEMPOTENCY
-        self.handshake.capabilities.add(capability=idempotent, enabled=True)
-        self.handshake.upstream_idempotency_retention.CopyFrom(duration_pb2.Duration(seconds=86400))
+        if remembers_s:
+            idempotent = capability_pb2.CAPABILITY_UPSTREAM_IDEMPOTENCY
+            self.handshake.capabilities.add(capability=idempotent, enabled=True)
+            retention = duration_pb2.Duration(seconds=remembers_s)
+            self.handshake.upstream_idempotency_retention.CopyFrom(retention)
+        if finds:
+            lookup = capability_pb2.CAPABILITY_OPERATION_LOOKUP
+            self.handshake.capabilities.add(capability=lookup, enabled=True)
+        self.finds = finds
         # How many calls break off before they are answered.
         self.silent = 0
         # Refuses what it is called for, with nothing done.
@@ -67,9 +75,11 @@ class Unsure(sidecars.Sidecar):
     async def GetOperation(
         self, request: pps.GetOperationRequest, context: Any
     ) -> pps.GetOperationResponse:
-        """Can't tell."""
+        """Can't tell, or has none."""
         self.looked_up.append(request.operation_id)
-        problem = plugin_errors.LookupInconclusive("lists lag here")
+        problem: plugin_errors.ProviderError = plugin_errors.LookupInconclusive("lists lag here")
+        if self.finds:
+            problem = plugin_errors.NotFound("there is none")
         await sidecars.fail(context, plugin_errors.to_rpc(problem, domain="other"))
 
 
@@ -334,3 +344,42 @@ async def test_what_an_operator_has_stopped_is_not_sent_again(desk: Desk, how: s
             await desk.admin.call("ClearKillSwitch", "other", operation=SALE)
         await desk.paid(doubt)
         assert old.charged == doubt.operations[0].id.split() * 2
+
+
+async def test_what_a_version_could_not_look_up_its_successor_does_not_rule_out(
+    desk: Desk,
+) -> None:
+    """It left nothing to find it by: that the new one finds nothing proves nothing. So what it
+    had is sent again, as before.
+    """
+    async with Unsure(OLD) as old, Unsure(NEW, finds=True) as new:
+        await registrant.enable(desk.admin, desk.plug, old)
+        await desk.ready(old)
+        await desk.deploy(new)
+        doubt = await desk.doubt(old)
+        await desk.upgrade(promote=True)
+        desk.clock.advance(FENCED_S)
+        await desk.paid(doubt)
+        assert new.looked_up
+        assert old.charged == doubt.operations[0].id.split() * 2
+
+
+@pytest.mark.parametrize("remembers_s", [0, 60])
+async def test_what_a_version_does_not_remember_is_not_sent_again(
+    desk: Desk, remembers_s: int
+) -> None:
+    """However long its successor remembers: it was sent as the version before sends."""
+    async with Unsure(OLD, remembers_s=remembers_s) as old, Unsure(NEW) as new:
+        await registrant.enable(desk.admin, desk.plug, old)
+        await desk.ready(old)
+        await desk.deploy(new)
+        doubt = await desk.doubt(old)
+        await desk.upgrade(promote=True)
+        desk.clock.advance(60)
+        await desk.looked_at(doubt)
+        await old.stop()
+        await desk.ready(old, is_ready=False)
+        desk.clock.advance(choosing.RETURN_S)
+        await desk.looked_at(doubt)
+        assert old.charged == [doubt.operations[0].id]
+        assert not new.charged

@@ -1,6 +1,7 @@
 """What a look-up rules out, and from when on."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import grpc.aio
@@ -23,6 +24,12 @@ from tests.unit.payment_service import build
 
 ANSWERS_AFTER_S = 8.0
 SKEW_S = 2.0
+FINDS = introduction.Known(
+    plugin_version="1.0.0",
+    instance_id="i",
+    capabilities=frozenset({capability_pb2.CAPABILITY_OPERATION_LOOKUP}),
+    currencies=frozenset(),
+)
 
 
 class _Bindings:
@@ -53,18 +60,8 @@ async def _welcome(_: introduction.Handshake) -> str:
     return ""
 
 
-@pytest.mark.parametrize(
-    ("asked_after_s", "outcome"),
-    [
-        (-1.0, outcomes.Outcome.UNKNOWN),
-        (SKEW_S, outcomes.Outcome.UNKNOWN),
-        (SKEW_S + 0.001, outcomes.Outcome.NOT_SENT),
-    ],
-)
-async def test_what_may_arrive_while_it_is_looked_up_is_not_ruled_out(
-    asked_after_s: float, outcome: outcomes.Outcome
-) -> None:
-    """NOT_FOUND counts if it was asked for after the fence, however late it is answered."""
+async def look_up(asked_after_s: float, had: introduction.Known | None) -> outcomes.Outcome:
+    """Returns what a NOT_FOUND tells that was asked for so long after the fence."""
     clock = fake_clock.FakeClock()
     asked = client.ProviderClient(
         name="mock",
@@ -77,12 +74,7 @@ async def test_what_may_arrive_while_it_is_looked_up_is_not_ruled_out(
         load=loading.Load(clock, lambda *_: None),
     )
     try:
-        asked.known = introduction.Known(
-            plugin_version="1.0.0",
-            instance_id="i",
-            capabilities=frozenset({capability_pb2.CAPABILITY_OPERATION_LOOKUP}),
-            currencies=frozenset(),
-        )
+        asked.known = FINDS
         held = configuring.Configured(tenant_id="default", generation=1)
         asked.configuring.held["b-1"] = held
         asked._stubs[requests.Service.PAYMENT] = _Stub(clock)
@@ -91,7 +83,38 @@ async def test_what_may_arrive_while_it_is_looked_up_is_not_ruled_out(
             model.Kind.SALE, state=model.OperationState.IN_DOUBT, not_after_us=not_after_us
         )
         async with asyncio.timeout(30):
-            reply = await asked.look_up(doubt, "")
-        assert reply.report.outcome is outcome
+            return (await asked.look_up(doubt, "", had)).report.outcome
     finally:
         await asked.close()
+
+
+@pytest.mark.parametrize(
+    ("asked_after_s", "outcome"),
+    [
+        (-1.0, outcomes.Outcome.UNKNOWN),
+        (SKEW_S, outcomes.Outcome.UNKNOWN),
+        (SKEW_S + 0.001, outcomes.Outcome.NOT_SENT),
+    ],
+)
+async def test_what_may_arrive_while_it_is_looked_up_is_not_ruled_out(
+    asked_after_s: float, outcome: outcomes.Outcome
+) -> None:
+    """NOT_FOUND counts if it was asked for after the fence, however late it is answered."""
+    assert await look_up(asked_after_s, None) is outcome
+
+
+@pytest.mark.parametrize(
+    ("had", "outcome"),
+    [
+        (FINDS, outcomes.Outcome.NOT_SENT),
+        (replace(FINDS, request_max_s=60.0), outcomes.Outcome.UNKNOWN),
+        (replace(FINDS, capabilities=frozenset()), outcomes.Outcome.UNKNOWN),
+        (introduction.NOTHING, outcomes.Outcome.UNKNOWN),
+    ],
+    ids=["finds", "sends for longer", "leaves no trace", "forgotten"],
+)
+async def test_what_another_version_had_is_ruled_out_by_both(
+    had: introduction.Known, outcome: outcomes.Outcome
+) -> None:
+    """By the one that looks, and by the one that left what is looked for, or did not."""
+    assert await look_up(30.0, had) is outcome

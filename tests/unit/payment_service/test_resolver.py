@@ -23,9 +23,9 @@ class Provider:
         """Tells nothing."""
         return reading.unknown(operation.version, "no connection")
 
-    def lacks(self, capability: int) -> str:
-        """Lacks nothing."""
-        return ""
+    def finds(self, version: str) -> bool:
+        """Looks everything up."""
+        return True
 
 
 class Settler:
