@@ -5,10 +5,12 @@ Owns the child processes, their ports, environment and log files. Called by the 
 still runs when the starter is gone, however it went.
 """
 
+import base64
 import dataclasses
 import json
 import os
 import pathlib
+import secrets
 import subprocess
 import sys
 import time
@@ -89,6 +91,16 @@ def free_ports() -> dict[str, Ports]:
     pairs = zip(found[::2], found[1::2], strict=True)
     return {
         name: Ports(grpc=grpc, http=http) for name, (grpc, http) in zip(KNOWN, pairs, strict=True)
+    }
+
+
+def mock_webhooks(ports: Mapping[str, Ports]) -> dict[str, str]:
+    """Returns settings by which the simulated provider tells core by webhooks, newly signed."""
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
+    core = f"http://127.0.0.1:{ports[PAYMENTS].http}"
+    return {
+        "PAYMENT_SERVICE_PROVIDER_SECRETS": json.dumps({"mock": {"webhook_secret": secret}}),
+        "PROVIDER_MOCK_WEBHOOK_URL": f"{core}/webhooks/mock/{{binding_id}}",
     }
 
 

@@ -1,12 +1,14 @@
-"""A clock that stands still until a test moves it.
+"""Clocks that a test moves: one that stands still else, and one that is ahead of the machine's.
 
-Owns its time and who sleeps by it. Passed to what takes a `servicekit.clock.Clock`, by tests of
-all folders. Never waits for real time.
+Owns their time and who sleeps by it. Passed to what takes a `servicekit.clock.Clock`, by tests of
+all folders. Never decides when time passes.
 """
 
 import asyncio
 import heapq
 import itertools
+
+from servicekit import clock
 
 
 class FakeClock:
@@ -50,3 +52,16 @@ class FakeClock:
     def sleeper_count(self) -> int:
         """How many tasks are waiting for this clock."""
         return sum(1 for _, _, woken in self._sleepers if not woken.done())
+
+
+class Ahead(clock.SystemClock):
+    """The machine's clock, whose monotonic time can be moved on."""
+
+    __slots__ = ("ahead_s",)
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def monotonic_s(self) -> float:
+        """Return the machine's seconds and those it was moved on by."""
+        return super().monotonic_s() + self.ahead_s

@@ -6,11 +6,8 @@ Owns the order of things and the exit code: 0 if everything is as expected, 1 if
 
 import argparse
 import asyncio
-import base64
-import json
 import os
 import pathlib
-import secrets
 import shutil
 import sys
 import time
@@ -63,15 +60,7 @@ QUICK: Mapping[str, str] = {
 
 def settings(ports: Mapping[str, stack.Ports]) -> dict[str, str]:
     """Returns what the processes need besides: webhooks, signed with a secret of this run."""
-    secret = base64.b64encode(secrets.token_bytes(24)).decode()
-    http = ports[stack.PAYMENTS].http
-    return {
-        **QUICK,
-        "PAYMENT_SERVICE_PROVIDER_SECRETS": json.dumps(
-            {"mock": {"webhook_secret": f"whsec_{secret}"}}
-        ),
-        "PROVIDER_MOCK_WEBHOOK_URL": f"http://127.0.0.1:{http}/webhooks/mock/{{binding_id}}",
-    }
+    return {**QUICK, **stack.mock_webhooks(ports)}
 
 
 async def live(

@@ -1,11 +1,8 @@
 """The rest of the payment domain as an operator types it, through real processes."""
 
 import asyncio
-import base64
-import json
 import pathlib
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -56,16 +53,7 @@ class Shell(shells.Shell):
 def shell(tmp_path: pathlib.Path) -> Iterator[Shell]:
     """payctl, and everything it speaks to, with webhooks."""
     ports = stack.free_ports()
-    secret = base64.b64encode(secrets.token_bytes(24)).decode()
-    env = {
-        "PAYMENT_SERVICE_PROVIDER_SECRETS": json.dumps(
-            {"mock": {"webhook_secret": f"whsec_{secret}"}}
-        ),
-        "PROVIDER_MOCK_WEBHOOK_URL": (
-            f"http://127.0.0.1:{ports[stack.PAYMENTS].http}/webhooks/mock/{{binding_id}}"
-        ),
-        "PROVIDER_MOCK_WEBHOOK_RETRY_S": "0.2,0.5,1,2",
-    }
+    env = stack.mock_webhooks(ports) | {"PROVIDER_MOCK_WEBHOOK_RETRY_S": "0.2,0.5,1,2"}
     with stack.Stack(tmp_path / "var", ports=ports, env=env) as running:
         yield Shell(running)
 

@@ -1,10 +1,7 @@
 """The mail notifier between a real installation and a real SMTP server."""
 
-import base64
 import dataclasses
-import json
 import pathlib
-import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator
 from email import message
@@ -25,16 +22,7 @@ from tests.integration.gateway import harness
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
     """One installation with webhooks of its provider."""
     ports = stack.free_ports()
-    secret = base64.b64encode(secrets.token_bytes(24)).decode()
-    env = {
-        "PAYMENT_SERVICE_PROVIDER_SECRETS": json.dumps(
-            {"mock": {"webhook_secret": f"whsec_{secret}"}}
-        ),
-        "PROVIDER_MOCK_WEBHOOK_URL": (
-            f"http://127.0.0.1:{ports[stack.PAYMENTS].http}/webhooks/mock/{{binding_id}}"
-        ),
-        "PROVIDER_MOCK_WEBHOOK_RETRY_S": "0.2,0.5,1,2",
-    }
+    env = stack.mock_webhooks(ports) | {"PROVIDER_MOCK_WEBHOOK_RETRY_S": "0.2,0.5,1,2"}
     with stack.Stack(tmp_path_factory.mktemp("mails"), ports=ports, env=env) as made:
         yield made
 

@@ -18,7 +18,7 @@ from deploy import stack
 from payment_service.db import operations
 from payment_service.domain import outcomes
 from provider_sdk import errors as plugin_errors
-from servicekit import clock as clocks
+from tests import fake_clock
 from tests.integration.payment_service import (
     binding_rig,
     conftest,
@@ -47,19 +47,6 @@ class Silent(Sidecar):
         self.looked.set()
         await asyncio.Event().wait()
         raise AssertionError
-
-
-class Ahead(clocks.SystemClock):
-    """The machine's clock, whose monotonic time can be moved on."""
-
-    __slots__ = ("ahead_s",)
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def monotonic_s(self) -> float:
-        """Return the machine's seconds and those it was moved on by."""
-        return super().monotonic_s() + self.ahead_s
 
 
 @pytest.fixture
@@ -171,7 +158,7 @@ async def test_a_provider_that_hangs_ties_up_its_own_share_alone(url: str) -> No
 
 async def test_a_breaker_opens_for_what_fails_and_closes_by_itself(url: str) -> None:
     """Nothing is sent while it is open, follow-ups pass, and one good trial closes it."""
-    clock = Ahead()
+    clock = fake_clock.Ahead()
     rule = {"breaker_calls_min": 4, "breaker_open_first_s": 60.0}
     async with (
         sidecars.Failing("other") as other,

@@ -8,8 +8,8 @@ import grpc
 import pytest
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
-from servicekit import clock as clocks
 from servicekit import logs
+from tests import fake_clock
 from tests.integration.payment_service import inside, operator, registrant, rig, sidecars
 
 STARTS_S = 20.0
@@ -27,19 +27,6 @@ class Mute(sidecars.Sidecar):
         if self.mute:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
         return answer
-
-
-class Ahead(clocks.SystemClock):
-    """The machine's clock, whose monotonic time can be moved on."""
-
-    __slots__ = ("ahead_s",)
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def monotonic_s(self) -> float:
-        """Return the machine's seconds and those it was moved on by."""
-        return super().monotonic_s() + self.ahead_s
 
 
 @pytest.fixture
@@ -96,7 +83,7 @@ async def test_a_load_lasts_until_the_process_takes_operations(url: str) -> None
     """From the connection, over what it says of itself, to the probe that says it is ready; once
     a process, and no longer told once its plugin is uninstalled.
     """
-    time = Ahead()
+    time = fake_clock.Ahead()
     async with Mute("other") as other, registrant.plugged(url, clock=time) as (admin, _):
         other.readiness = _P.READINESS_INITIALIZING
         await admin.allow("other", static_endpoint=other.target)

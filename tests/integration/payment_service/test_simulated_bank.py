@@ -1,7 +1,6 @@
 """Core and the simulated provider as processes, with its webhooks in between."""
 
 import asyncio
-import base64
 import dataclasses
 import json
 import pathlib
@@ -18,7 +17,6 @@ from payhub.payments.v1 import dispute_service_pb2 as disputes_pb
 from deploy import stack
 from tests.integration.payment_service import billing, conftest, records, rig
 
-SECRET = f"whsec_{base64.b64encode(b'of the merchant at the bank').decode()}"
 # Late, overtaking each other, twice, and a third of them forged first.
 MISBEHAVING = {
     "PROVIDER_MOCK_WEBHOOK_JITTER_MS": "300",
@@ -64,10 +62,7 @@ async def town(tmp_path: pathlib.Path) -> AsyncIterator[Town]:
         # What converges does so by webhooks, or this test would show nothing.
         "PAYMENT_SERVICE_RESOLVER_LONGEST_S": "3600",
         "PAYMENT_SERVICE_RESOLVER_PENDING_FIRST_S": "3600",
-        "PAYMENT_SERVICE_PROVIDER_SECRETS": json.dumps({"mock": {"webhook_secret": SECRET}}),
-        "PROVIDER_MOCK_WEBHOOK_URL": (
-            f"http://127.0.0.1:{ports[stack.PAYMENTS].http}/webhooks/mock/{{binding_id}}"
-        ),
+        **stack.mock_webhooks(ports),
     }
     processes = stack.Stack(
         tmp_path / "var", ports=ports, env=env, names=(stack.PAYMENTS, stack.MOCK)
