@@ -51,6 +51,9 @@ class Journal:
 
     def park(self, park: records.Park) -> None:
         """Notes an event that is set aside, or a marker of lost ones."""
+        if park.blocked and park.position in self._parks:
+            # Set aside by itself already: what holds others up is not held up.
+            return
         self._parks[park.position] = park
         self.parked += 1
         self.count += 1

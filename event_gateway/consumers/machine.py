@@ -78,7 +78,7 @@ class Machine:
     def wants_more(self) -> bool:
         """Whether it could do with further events."""
         return (
-            len(self._events) < AHEAD_MAX
+            self._events.read < AHEAD_MAX
             and self._line.ready_count < READY_MAX
             and self.parked < PARKED_MAX
             and not self._halted
@@ -115,7 +115,7 @@ class Machine:
             self._events.add(entry, chunk)
             if key in self._blocked and self.rules.blocks_entities:
                 self._park(entry, "", now_us, blocked=True)
-        self.read_upto = max(self.read_upto, upto)
+        self._come_to(upto)
 
     def skip_lost(self, oldest: int, now_us: int) -> None:
         """Says that the log begins after *oldest* now, and that some was not read in time.
@@ -126,7 +126,8 @@ class Machine:
             return
         lost = oldest - self.read_upto
         self.place.cover(self._last, oldest)
-        self.read_upto = self._last = oldest
+        self._last = oldest
+        self._come_to(oldest)
         self._mark_lost(
             oldest,
             lost,
@@ -294,8 +295,10 @@ class Machine:
         for retry in retries:
             position = retry.position
             held = self._events.by_position.get(position)
-            if held is not None and not self._journal.pending(position):
-                held.reason = retry.reason
+            if held is not None:
+                held.stored = True
+                if not self._journal.pending(position):
+                    held.reason = retry.reason
             if held is not None or self._journal.decides(position):
                 continue
             if not retry.extra:
@@ -311,8 +314,18 @@ class Machine:
                 reason=retry.reason,
                 extra=True,
                 stored=True,
+                # What lies before it and is not read yet goes first.
+                ahead=position > self.read_upto and not self._may_overtake(position),
             )
             self._events.add(entry, None)
+
+    def _may_overtake(self, position: int) -> bool:
+        return self.rules.ordering is policy.Ordering.NONE and self.place.covers(position)
+
+    def _come_to(self, upto: int) -> None:
+        """Says that reading on has come to *upto*."""
+        self.read_upto = max(self.read_upto, upto)
+        self._events.come_to(self.read_upto)
 
     def _hand_out(
         self, entry: records.Entry, session: members.Session, now_us: int

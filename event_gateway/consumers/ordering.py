@@ -111,7 +111,8 @@ class Line:
 
     def _is_next(self, entry: records.Entry) -> bool:
         key = self._key(entry)
-        return key not in self._busy and self._queues[key][0] == entry.position
+        is_first = self._queues[key][0] == entry.position
+        return is_first and key not in self._busy and not entry.ahead
 
     def _key(self, entry: records.Entry) -> str | int:
         if self._ordering is policy.Ordering.PER_ENTITY:

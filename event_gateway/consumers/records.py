@@ -24,6 +24,7 @@ class Entry:
         due_us: Not before this.
         reason: Of the last rejection.
         extra: It is not found by reading on from the floor: it was parked before.
+        ahead: It may not go yet: reading on has not come to its position.
         stored: There is a row about it.
         lease: The last one, while that can be settled.
         queued: It is in one of the heaps.
@@ -37,6 +38,7 @@ class Entry:
     due_us: int = 0
     reason: str = ""
     extra: bool = False
+    ahead: bool = False
     stored: bool = False
     lease: leases.Lease | None = None
     queued: bool = False

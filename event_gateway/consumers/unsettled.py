@@ -4,6 +4,7 @@ Owns which of them are in memory with their bytes, in line or under a lease, and
 three in step. Called by the machine, which decides. Never judges a delivery.
 """
 
+import heapq
 from collections.abc import Iterator
 
 from event_gateway.consumers import leases, ordering, policy, records
@@ -26,6 +27,8 @@ class Unsettled:
         self.line = ordering.Line(order, self.by_position)
         # Those that reading on from the floor finds.
         self.plain = 0
+        # Positions of those that may not go yet.
+        self._ahead: list[int] = []
         self._kept_bytes = 0
 
     def __len__(self) -> int:
@@ -34,6 +37,11 @@ class Unsettled:
     def __iter__(self) -> Iterator[records.Entry]:
         """Yields those of now, whatever becomes of them meanwhile."""
         yield from list(self.by_position.values())
+
+    @property
+    def read(self) -> int:
+        """How many of them reading on has come to."""
+        return len(self.by_position) - len(self._ahead)
 
     @property
     def retrying(self) -> int:
@@ -51,7 +59,17 @@ class Unsettled:
             self._kept_bytes += len(chunk)
         self.by_position[entry.position] = entry
         self.plain += not entry.extra
+        if entry.ahead:
+            heapq.heappush(self._ahead, entry.position)
         self.line.add(entry)
+
+    def come_to(self, upto: int) -> None:
+        """Says that reading on has come to *upto*: what waited for that may go."""
+        while self._ahead and self._ahead[0] <= upto:
+            entry = self.by_position.get(heapq.heappop(self._ahead))
+            if entry is not None and entry.ahead:
+                entry.ahead = False
+                self.line.offer(entry)
 
     def lease(self, entry: records.Entry, session: int, until_us: int) -> leases.Lease:
         """Gives an entry to a session; a lease that had run out can't be settled any more."""

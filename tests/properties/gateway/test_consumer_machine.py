@@ -35,6 +35,8 @@ class Consumer:
         self.held: dict[int, records.Handout] = {}
         self.durable: set[int] = set()
         self.settled: set[int] = set()
+        # What the last seek passed over.
+        self.passed: set[int] = set()
 
     def passes(self, longest_us: int) -> None:
         """Lets time pass, and with it leases."""
@@ -75,7 +77,7 @@ class Consumer:
     def save(self) -> None:
         """Writes down what was decided."""
         self.store.flush(self.machine)
-        self.durable = {at for at in self.settled if at not in self.store.parked}
+        self.durable = self.settled - self.passed - self.store.parked.keys()
 
     def fail_to_save(self) -> None:
         """Takes what could not be written back."""
@@ -84,14 +86,26 @@ class Consumer:
     def redrive(self) -> None:
         """Has an operator send one of the parked events again, if there is one."""
         if roots := self.parked():
-            self.store.redrive(self.chance.choice(roots))
+            back = self.store.redrive(self.chance.choice(roots))
+            self.settled.difference_update(back)
+            self.durable.difference_update(back)
             self.machine.refresh(self.rules, self.store.known(), self.now_us, rescan=False)
 
     def restart(self) -> None:
         """Begins anew from what is on disk, in three of ten cases."""
         if self.chance.random() < 0.3:
             self.machine = self.store.load(self.rules, self.members)
-            self.held, self.settled = {}, set(self.durable)
+            self.held, self.settled = {}, self.durable | self.passed
+
+    def seek(self) -> None:
+        """Moves the place, in two of ten cases; what was parked stays so."""
+        if self.chance.random() < 0.2:
+            target = self.chance.randrange(END)
+            self.store.seek(target)
+            self.machine = self.store.load(self.rules, self.members)
+            self.held, self.durable = {}, set()
+            self.passed = {at for at, _ in self.log if at <= target} - self.store.retries.keys()
+            self.settled = set(self.passed)
 
     def parked(self) -> list[int]:
         """Returns the places of the parked events that hold others up."""
@@ -111,7 +125,7 @@ class Consumer:
             for at in self.parked():
                 self.store.redrive(at)
             self.machine.refresh(self.rules, self.store.known(), self.now_us, rescan=False)
-            if len(self.settled) == len(self.log):
+            if len(self.settled) == len(self.log) and not (self.store.retries or self.store.parked):
                 break
         self.store.flush(self.machine)
 
@@ -120,11 +134,11 @@ class Consumer:
 def test_nothing_is_lost_or_overtakes_whatever_happens(
     chance: random.Random, ordering: policy.Ordering
 ) -> None:
-    """Through rejections, lost leases, parking, redrives, failed writes and restarts each event
-    is settled at least once, and no entity's event before an earlier one was.
+    """Through rejections, lost leases, parking, redrives, seeks, failed writes and restarts each
+    event is settled at least once, and no entity's event before an earlier one was.
     """
     one = Consumer(chance, ordering)
-    steps = [one.save, one.fail_to_save, one.redrive, one.restart]
+    steps = [one.save, one.fail_to_save, one.redrive, one.restart, one.seek]
     steps += 2 * [one.read] + 3 * [one.deliver] + 3 * [one.settle]
     for _ in range(150):
         one.passes(4_000_000)

@@ -53,8 +53,8 @@ class Store:
         assert made.floor >= self.floor
         self.floor, self.runs = made.floor, made.runs
         for park in made.parks:
-            assert park.position not in self.parked
-            self.parked[park.position] = park
+            # After a seek what is parked already may be parked again.
+            self.parked.setdefault(park.position, park)
         for position in made.settled:
             self.retries.pop(position, None)
         for retry in made.retries:
@@ -66,8 +66,15 @@ class Store:
         events = [(at, key, b"x") for at, key in self.log if on.read_upto < at <= upto]
         on.feed(events, upto, now_us)
 
-    def redrive(self, position: int) -> None:
-        """Puts a parked event back, and what it held up."""
+    def seek(self, target: int) -> None:
+        """Moves the place; what was put back and lies behind it stays so."""
+        self.floor, self.runs = target, b""
+        self.retries = {
+            at: retry for at, retry in self.retries.items() if retry.extra and at <= target
+        }
+
+    def redrive(self, position: int) -> list[int]:
+        """Puts a parked event back, and what it held up; returns their places."""
         moved = [self.parked.pop(position)]
         key = moved[0].key
         if not any(park.key == key and not park.blocked for park in self.parked.values()):
@@ -78,3 +85,4 @@ class Store:
             self.retries[park.position] = records.Retry(
                 position=park.position, key=park.key, attempts=0, due_us=0, reason="", extra=True
             )
+        return [park.position for park in moved]

@@ -263,6 +263,105 @@ def test_the_floor_passes_what_was_settled_before_it_was_read_again() -> None:
     assert on.changes().floor == 20
 
 
+def test_what_is_put_back_overtakes_nothing_that_is_not_read_yet() -> None:
+    """After a seek a parked event that is put back waits until what lies before it was read, goes
+    in its place, and once.
+    """
+    log = [(1, "a"), (2, "b"), (3, "a"), (9, "c")]
+    for ordering in policy.Ordering:
+        store, on, session = _put_back(log, 3, ordering=ordering)
+        assert on.deliver(0, [session], 10) == []
+        seen = []
+        for upto in (1, 2, 3, 9):
+            store.feed(on, upto)
+            while handed := on.deliver(0, [session], 10):
+                seen += positions(handed)
+                for one in handed:
+                    assert on.settle(one.lease.token, ACK, 0) is None
+        assert seen == [1, 2, 3, 9]
+        store.flush(on)
+        assert (store.floor, store.retries) == (9, {})
+
+
+def test_what_is_put_back_is_not_forgotten_with_the_log() -> None:
+    """It goes out also if its place is passed without it, because it was deleted there or does not
+    match any more.
+    """
+    for lost in (True, False):
+        _, on, session = _put_back([(3, "a")], 3)
+        if lost:
+            on.skip_lost(5, 0)
+        else:
+            on.feed([], 5, 0)
+        assert positions(on.deliver(0, [session], 10)) == [3]
+
+
+def test_what_is_put_back_without_an_order_waits_for_nothing() -> None:
+    """Where there is no order, it goes before what is still to be read, unless that is to come to
+    it again.
+    """
+    log = [(1, "a"), (3, "a")]
+    _, on, session = _put_back(log, 3, ordering=policy.Ordering.NONE, runs=[(2, 3)])
+    assert positions(on.deliver(0, [session], 10)) == [3]
+
+
+def test_what_is_parked_and_read_again_stays_what_holds_up_others() -> None:
+    """A new filter that finds it again before that is written does not make it wait for itself."""
+    store, on, session = _put_back([(3, "a")], 3)
+    on.feed([], 5, 0)
+    (one,) = on.deliver(0, [session], 10)
+    assert on.settle(one.lease.token, PARK, 0, reason="no") is None
+    on.refresh(on.rules, store.known(), 0, rescan=True)
+    store.feed(on, 5)
+    store.flush(on)
+    assert [(at, park.blocked) for at, park in store.parked.items()] == [(3, False)]
+
+
+def test_what_is_put_back_while_it_is_parked_again_is_settled_for_good() -> None:
+    """After a seek an event is parked behind itself; if it was put back before that is written, its
+    settlement ends what is stored of it.
+    """
+    store = consumer_store.Store([(3, "a")])
+    store.parked[3] = records.Park(
+        position=3, key="a", attempts=1, reason="", parked_us=0, blocked=False
+    )
+    who = members.Members()
+    on, session = store.load(consumer_store.RULES, who), who.join("one", 100)
+    store.feed(on, 3)
+    store.redrive(3)
+    on.refresh(on.rules, store.known(), 0, rescan=False)
+    (one,) = on.deliver(0, [session], 10)
+    assert on.settle(one.lease.token, ACK, 0) is None
+    store.flush(on)
+    assert (store.floor, store.retries, store.parked) == (3, {}, {})
+
+
+def _put_back(
+    log: list[tuple[int, str]],
+    position: int,
+    runs: list[tuple[int, int]] | None = None,
+    **over: object,
+) -> tuple[consumer_store.Store, machine.Machine, members.Session]:
+    """A machine at the log's beginning that has read nothing, with one member and one event that
+    was parked and put back.
+    """
+    store, who = consumer_store.Store(log), members.Members()
+    store.runs = place.Place(0, runs).encode()
+    store.parked[position] = records.Park(
+        position=position,
+        key=dict(log)[position],
+        attempts=1,
+        reason="",
+        parked_us=0,
+        blocked=False,
+    )
+    store.redrive(position)
+    rules = dataclasses.replace(consumer_store.RULES, **over)  # type: ignore[arg-type]
+    on, session = store.load(rules, who), who.join("one", 100)
+    on.refresh(rules, store.known(), 0, rescan=False)
+    return store, on, session
+
+
 def test_credit_limits_deliveries_and_pausing_stops_them() -> None:
     """No credit or a pause: nothing is handed out, and settling still works."""
     _, on, session = started([(1, "a"), (2, "b")], credit=1)
