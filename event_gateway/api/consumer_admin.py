@@ -265,7 +265,7 @@ class Administration:
             definition.check_access(principal, definition.read(stored))
             which = (conn, principal.tenant_id, request.consumer)
             if request.all:
-                chosen = progress.parked(*which, after=-1, rows=RESOLVED_MAX, bare=True)
+                chosen = progress.parked_next(*which, rows=RESOLVED_MAX, again=again)
             else:
                 chosen = progress.parked_at(*which, set(request.positions))
             done = changes.resolve(conn, stored, chosen, again=again, by=by)

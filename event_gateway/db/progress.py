@@ -125,6 +125,8 @@ _BARE = _PARKED.format(event="null")
 _PAGE = "and position > :after order by position limit :rows"
 _PARKED_PAGE = storage.Statement(f"{_PARKED.format(event='event')} {_PAGE}")
 _BARE_PAGE = storage.Statement(f"{_BARE} {_PAGE}")
+_ROOTS_FIRST = storage.Statement(f"{_BARE} order by blocked, position limit :rows")
+_ROOTS_LAST = storage.Statement(f"{_BARE} order by blocked desc, position limit :rows")
 _PARKED_OLDEST = storage.Statement(
     f"select position, parked_us from consumer_parked where {_ONE} order by position limit :rows"
 )
@@ -271,6 +273,17 @@ def parked(
     return [_parked(row) for row in conn.all(_BARE_PAGE if bare else _PARKED_PAGE, params)]
 
 
+def parked_next(
+    conn: storage.Connection, tenant_id: str, name: str, *, rows: int, again: bool
+) -> list[Parked]:
+    """Returns up to *rows* parked events, not what they say, so that resolving these and then the
+    next ones resolves all: what is put back (*again*) takes along what it held up; what is dropped
+    comes after that.
+    """
+    params = {"tenant_id": tenant_id, "name": name, "rows": rows}
+    return [_parked(row) for row in conn.all(_ROOTS_FIRST if again else _ROOTS_LAST, params)]
+
+
 def parked_since(
     conn: storage.Connection, tenant_id: str, name: str, *, since_us: int, rows: int
 ) -> list[Parked]:
@@ -290,7 +303,7 @@ def parked_at(
 def resolve(
     conn: storage.Connection, stored: consumers.Stored, chosen: Iterable[Parked], *, again: bool
 ) -> Resolved:
-    """Puts parked events back (*again*) or drops them, and puts back what they held up."""
+    """Puts parked events back (*again*) or drops them, and puts back what nothing holds up then."""
     copies.keep_erasure_out(conn)
     which = {"tenant_id": stored.tenant_id, "name": stored.name}
     gone: list[Parked] = []
@@ -306,7 +319,7 @@ def resolve(
     if gone:
         conn.run_many(_UNPARK, [{**which, "position": each.position} for each in gone])
     resolved, released = [each.position for each in gone], 0
-    for key in sorted({each.entity_key for each in gone if not each.skipped}):
+    for key in sorted({each.entity_key for each in gone if not each.skipped} | asked.keys()):
         of_key = {**which, "entity_key": key}
         roots = conn.one(_ROOTS_OF, of_key)
         if roots and roots[0]:

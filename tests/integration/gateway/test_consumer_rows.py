@@ -135,6 +135,58 @@ async def test_what_webhooks_gave_up_goes_with_their_log(
         await database.close()
 
 
+@pytest.mark.parametrize(
+    ("again", "parked", "steps", "back"),
+    [
+        (True, {1: "a", 2: "a", 3: "A", 4: "b", 5: "B"}, [[3, 5]], [1, 2, 3, 4, 5]),
+        (False, {1: "A", 2: "a", 3: "a", 4: "a", 5: "B"}, [[2, 3], [4, 1], [5]], []),
+        (True, {1: "a", 2: "a"}, [[1, 2]], [1, 2]),
+    ],
+)
+async def test_all_that_is_parked_is_resolved_step_by_step(
+    database_url: str, again: bool, parked: dict[int, str], steps: list[list[int]], back: list[int]
+) -> None:
+    """However much waits behind an event (capital letters), and wherever that lies: putting all
+    back comes to it, and dropping all puts nothing back. What waits behind nothing is put back.
+    """
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+
+    def begin(conn: storage.Connection) -> None:
+        made = {"kind": "consumer", "definition": b"", "floor": 9, "idle_expiry_us": 0, "now_us": 1}
+        consumers.create(conn, "one", "a", **made)  # type: ignore[arg-type]
+        mine = consumers.acquire(conn, "one", "a", owner="x", endpoint="", lease_us=LEASE_US)
+        assert mine is not None
+        parks = [
+            records.Park(
+                position=at,
+                key=key.lower(),
+                attempts=1,
+                reason="",
+                parked_us=1,
+                blocked=key.islower(),
+            )
+            for at, key in parked.items()
+        ]
+        made_of = records.Changes(floor=9, runs=b"", retries=(), settled=(), parks=parks)
+        assert progress.write(conn, mine, made_of) is progress.Written.DONE
+
+    def step(conn: storage.Connection) -> list[int]:
+        stored = consumers.lock(conn, "one", "a")
+        assert stored is not None
+        chosen = progress.parked_next(conn, "one", "a", rows=2, again=again)
+        progress.resolve(conn, stored, chosen, again=again)
+        return [each.position for each in chosen]
+
+    try:
+        await database.write(begin)
+        assert [await database.write(step) for _ in steps] == steps
+        known = await database.read(lambda conn: progress.known(conn, "one", "a"))
+        assert ([each.position for each in known.retries], known.parked) == (back, 0)
+    finally:
+        await database.close()
+
+
 async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None:
     """What an endpoint has not got is kept while it is enabled or paused; events pass a disabled
     one by, so retention does not wait for it, and none that it deletes are lost to it.
