@@ -28,6 +28,11 @@ T = TypeVar("T")
 # cover any load at which waiting is still better than an error.
 _TRIES_MAX = 5
 
+_POOLED = (
+    "where a pooler stands before it, let each client keep its connection: "
+    "PgBouncer's `pool_mode = session`"
+)
+
 # Two threads keep the server busy while one of them waits for its commit; a group
 # holds its rows' locks until it commits, so it stays small.
 WRITERS = 2
@@ -251,6 +256,12 @@ class PostgresDatabase:
                 # It is a standby by now; who is the primary is found by connecting anew.
                 self._connection().close()
                 raise errors.StorageUnavailable(f"PostgreSQL: {error}") from error
+            except (
+                psycopg.errors.InvalidSqlStatementName,
+                psycopg.errors.DuplicatePreparedStatement,
+            ) as error:
+                self._connection().close()
+                raise errors.StorageUnavailable(f"PostgreSQL: {error}; {_POOLED}") from error
             except psycopg.errors.QueryCanceled as error:
                 raise errors.StorageUnavailable(f"took too long: {error}") from error
             except psycopg.errors.IdleInTransactionSessionTimeout as error:

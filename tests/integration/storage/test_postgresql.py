@@ -8,6 +8,7 @@ import time
 import traceback
 import urllib.parse
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,6 +16,14 @@ import pytest
 from servicekit import storage
 from servicekit.storage import liveness, revisions
 from tests.integration.storage import items, stalling
+
+
+# What makes of a connection the one that somebody else has used.
+OTHER_CONNECTIONS = {
+    "lacks it": "do $$ begin execute 'deallocate all'; end $$",
+    "has another": "do $$ begin for i in 1..9 loop "
+    "execute format('prepare _pg3_%s as select 1', i); end loop; end $$",
+}
 
 
 async def test_a_server_that_ends_connections_stops_nobody(
@@ -186,6 +195,34 @@ async def test_a_server_that_stands_still_is_left(
             assert await _insert(db, "after", one_statement=one_statement) == 1
         finally:
             await db.close()
+
+
+@pytest.mark.parametrize("one_statement", [True, False])
+@pytest.mark.parametrize("other_connection", OTHER_CONNECTIONS.values(), ids=OTHER_CONNECTIONS)
+async def test_a_pooler_that_hands_connections_on_is_told_as_such(
+    new_postgres_database: Callable[[], str], one_statement: bool, other_connection: str
+) -> None:
+    """Statements are prepared on one connection and missed on another: the error says what to
+    do, and nothing stays broken.
+    """
+    db = await storage.open_database(new_postgres_database(), pool_size=2)
+
+    async def write(fn: Callable[[storage.Connection], Any]) -> Any:
+        return await db.write(fn, one_statement=one_statement)
+
+    async def one_after_the_other() -> None:
+        for each in (items.COUNT, items.NOW):
+            await write(lambda conn, sql=each: conn.one(sql))  # type: ignore[misc]
+
+    try:
+        await db.write(lambda conn: conn.query(items.CREATE))
+        assert await write(lambda conn: conn.one(items.COUNT)) == (0,)
+        await write(lambda conn: conn.query(other_connection))
+        with pytest.raises(storage.StorageUnavailable, match="pool_mode"):
+            await one_after_the_other()
+        assert await write(lambda conn: conn.one(items.COUNT)) == (0,)
+    finally:
+        await db.close()
 
 
 async def test_a_server_that_answers_others_is_waited_for(
