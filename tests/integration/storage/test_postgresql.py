@@ -17,7 +17,6 @@ from servicekit import storage
 from servicekit.storage import liveness, revisions
 from tests.integration.storage import items, stalling
 
-
 # What makes of a connection the one that somebody else has used.
 OTHER_CONNECTIONS = {
     "lacks it": "do $$ begin execute 'deallocate all'; end $$",
