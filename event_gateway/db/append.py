@@ -7,7 +7,6 @@ was appended.
 
 import dataclasses
 import enum
-import json
 from collections.abc import Sequence
 
 from event_gateway import splice
@@ -66,24 +65,15 @@ _LOCK_HEAD = storage.Statement(
 )
 _KNOWN_KEYS = storage.Statement(
     """select k.tenant_id, k.event_id, k.content_hash, k.position, k.append_us
-       from json_each(:wanted) w
-       join event_key k on k.tenant_id = json_extract(w.value, '$[0]')
-         and k.event_id = json_extract(w.value, '$[1]')""",
-    postgresql="""select k.tenant_id, k.event_id, k.content_hash, k.position, k.append_us
        from unnest(cast(:tenants as text[]), cast(:ids as text[])) as w (tenant_id, event_id)
-       join event_key k on k.tenant_id = w.tenant_id and k.event_id = w.event_id""",
+       join event_key k on k.tenant_id = w.tenant_id and k.event_id = w.event_id"""
 )
 _ENTITY_HEADS = storage.Statement(
     """select h.tenant_id, h.entity_type, h.entity_id, h.version
-       from json_each(:wanted) w
-       join entity_head h on h.tenant_id = json_extract(w.value, '$[0]')
-         and h.entity_type = json_extract(w.value, '$[1]')
-         and h.entity_id = json_extract(w.value, '$[2]')""",
-    postgresql="""select h.tenant_id, h.entity_type, h.entity_id, h.version
        from unnest(cast(:tenants as text[]), cast(:types as text[]), cast(:ids as text[]))
          as w (tenant_id, entity_type, entity_id)
        join entity_head h on h.tenant_id = w.tenant_id and h.entity_type = w.entity_type
-         and h.entity_id = w.entity_id""",
+         and h.entity_id = w.entity_id"""
 )
 _VERSION = storage.Statement(
     "select version from entity_head where tenant_id = :tenant_id "
@@ -93,16 +83,10 @@ _VERSION = storage.Statement(
 # producer sends one that its entity has passed.
 _HELD_VERSIONS = storage.Statement(
     """select e.tenant_id, e.entity_type, e.entity_id, e.entity_version
-       from json_each(:wanted) w
-       join event_log e on e.tenant_id = json_extract(w.value, '$[0]')
-         and e.entity_id = json_extract(w.value, '$[2]')
-         and e.entity_type = json_extract(w.value, '$[1]')
-         and e.entity_version = json_extract(w.value, '$[3]')""",
-    postgresql="""select e.tenant_id, e.entity_type, e.entity_id, e.entity_version
        from unnest(cast(:tenants as text[]), cast(:types as text[]), cast(:ids as text[]),
          cast(:versions as bigint[])) as w (tenant_id, entity_type, entity_id, entity_version)
        join event_log e on e.tenant_id = w.tenant_id and e.entity_id = w.entity_id
-         and e.entity_type = w.entity_type and e.entity_version = w.entity_version""",
+         and e.entity_type = w.entity_type and e.entity_version = w.entity_version"""
 )
 _Key = tuple[str, str]
 _Entity = tuple[str, str, str]
@@ -212,12 +196,12 @@ class _Judge:
 def _known_keys(
     conn: storage.Connection, candidates: Sequence[rows.Candidate]
 ) -> dict[_Key, tuple[bytes, int, int]]:
-    tenants = [candidate.tenant_id for candidate in candidates]
-    ids = [candidate.event_id for candidate in candidates]
-    if conn.dialect == "sqlite":
-        found = conn.all(_KNOWN_KEYS, {"wanted": json.dumps(list(zip(tenants, ids, strict=True)))})
-    else:
-        found = conn.all(_KNOWN_KEYS, {"tenants": tenants, "ids": ids})
+    wanted = storage.columns(
+        conn,
+        tenants=[candidate.tenant_id for candidate in candidates],
+        ids=[candidate.event_id for candidate in candidates],
+    )
+    found = conn.all(_KNOWN_KEYS, wanted)
     return {(row[0], row[1]): (bytes(row[2]), row[3], row[4]) for row in found}
 
 
@@ -233,11 +217,9 @@ def _entity_heads(
     )
     if not entities:
         return {}
-    if conn.dialect == "sqlite":
-        found = conn.all(_ENTITY_HEADS, {"wanted": json.dumps(entities)})
-    else:
-        tenants, types, ids = (list(column) for column in zip(*entities, strict=True))
-        found = conn.all(_ENTITY_HEADS, {"tenants": tenants, "types": types, "ids": ids})
+    tenants, types, ids = zip(*entities, strict=True)
+    wanted = storage.columns(conn, tenants=tenants, types=types, ids=ids)
+    found = conn.all(_ENTITY_HEADS, wanted)
     return {(row[0], row[1], row[2]): row[3] for row in found}
 
 
@@ -257,14 +239,9 @@ def _held_versions(
             passed.append((*entity, candidate.entity_version))
     if not passed:
         return set()
-    if conn.dialect == "sqlite":
-        found = conn.all(_HELD_VERSIONS, {"wanted": json.dumps(passed)})
-    else:
-        tenants, types, ids, numbers = (list(column) for column in zip(*passed, strict=True))
-        found = conn.all(
-            _HELD_VERSIONS,
-            {"tenants": tenants, "types": types, "ids": ids, "versions": numbers},
-        )
+    tenants, types, ids, numbers = zip(*passed, strict=True)
+    wanted = storage.columns(conn, tenants=tenants, types=types, ids=ids, versions=numbers)
+    found = conn.all(_HELD_VERSIONS, wanted)
     return {(row[0], row[1], row[2], row[3]) for row in found}
 
 

@@ -81,11 +81,7 @@ _BLOCKED_KEYS = storage.Statement(
 )
 _PARKED_COUNT = storage.Statement(f"select count(*) from consumer_parked where {_ONE}")
 _EVENTS = storage.Statement(
-    "select w.value, coalesce(e.event, r.event) from json_each(:positions) w "
-    "left join event_log e on e.position = w.value "
-    "left join consumer_retry r on r.tenant_id = :tenant_id and r.name = :name "
-    "and r.position = w.value",
-    postgresql="select w.position, coalesce(e.event, r.event) "
+    "select w.position, coalesce(e.event, r.event) "
     "from unnest(cast(:positions as bigint[])) as w (position) "
     "left join event_log e on e.position = w.position "
     "left join consumer_retry r on r.tenant_id = :tenant_id and r.name = :name "
@@ -253,7 +249,7 @@ def events(
     params = {
         "tenant_id": tenant_id,
         "name": name,
-        "positions": storage.array(conn, positions),
+        **storage.columns(conn, positions=positions),
     }
     rows = conn.all(_EVENTS, params)
     return {row[0]: splice.chunk(bytes(row[1])) for row in rows if row[1] is not None}

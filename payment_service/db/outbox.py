@@ -7,7 +7,6 @@ that a gateway that lost its log can be filled again.
 """
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -148,25 +147,17 @@ _TAKE_WAITING = storage.Statement(
     order by o.id"""
 )
 _MARK = storage.Statement(
-    """update outbox set log_epoch = :epoch, log_position = json_extract(m.value, '$[1]'),
-         retry_us = 0, refused = ''
-       from json_each(:marks) m
-       where outbox.id = json_extract(m.value, '$[0]') and log_epoch = ''""",
-    postgresql="""update outbox set log_epoch = :epoch, log_position = m.position,
+    """update outbox set log_epoch = :epoch, log_position = m.position,
          retry_us = 0, refused = ''
        from unnest(cast(:ids as bigint[]), cast(:positions as bigint[])) as m (id, position)
-       where outbox.id = m.id and log_epoch = ''""",
+       where outbox.id = m.id and log_epoch = ''"""
 )
 _POSTPONE = storage.Statement(
-    """update outbox set retry_us = json_extract(p.value, '$[1]'),
-         refused = coalesce(nullif(json_extract(p.value, '$[2]'), ''), refused)
-       from json_each(:postponed) p
-       where outbox.id = json_extract(p.value, '$[0]') and log_epoch = ''""",
-    postgresql="""update outbox set retry_us = p.retry_us,
+    """update outbox set retry_us = p.retry_us,
          refused = coalesce(nullif(p.refused, ''), outbox.refused)
        from unnest(cast(:ids as bigint[]), cast(:retries as bigint[]), cast(:texts as text[]))
          as p (id, retry_us, refused)
-       where outbox.id = p.id and log_epoch = ''""",
+       where outbox.id = p.id and log_epoch = ''"""
 )
 _REFUSED = storage.Statement(
     """select tenant_id, entity_type, entity_id, min(entity_version), max(retry_us) from outbox
@@ -263,22 +254,18 @@ def take(
 
 def mark(conn: storage.Connection, epoch: str, marks: Sequence[tuple[int, int]]) -> int:
     """Marks rows as being in the log: pairs of row id and position. Returns how many were not."""
-    params: dict[str, object] = {"epoch": epoch}
-    if conn.dialect == "sqlite":
-        params["marks"] = json.dumps(marks)
-    else:
-        params["ids"] = [row_id for row_id, _ in marks]
-        params["positions"] = [position for _, position in marks]
-    return conn.run(_MARK, params)
+    wanted = storage.columns(
+        conn,
+        ids=[row_id for row_id, _ in marks],
+        positions=[position for _, position in marks],
+    )
+    return conn.run(_MARK, {"epoch": epoch, **wanted})
 
 
 def postpone(conn: storage.Connection, postponed: Sequence[Postponed]) -> None:
     """Keeps rows from being sent again before their time."""
-    if conn.dialect == "sqlite":
-        conn.run(_POSTPONE, {"postponed": json.dumps(postponed)})
-    else:
-        ids, retries, texts = (list(column) for column in zip(*postponed, strict=True))
-        conn.run(_POSTPONE, {"ids": ids, "retries": retries, "texts": texts})
+    ids, retries, texts = zip(*postponed, strict=True)
+    conn.run(_POSTPONE, storage.columns(conn, ids=ids, retries=retries, texts=texts))
 
 
 def refused(conn: storage.Connection, most: int) -> list[tuple[Entity, int, int]]:

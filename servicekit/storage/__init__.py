@@ -6,7 +6,7 @@ or `db.read(fn)` with a plain function of a `Connection`. Never knows a table.
 """
 
 from servicekit.storage.agreed import shared_clock
-from servicekit.storage.arrays import array
+from servicekit.storage.arrays import array, columns
 from servicekit.storage.database import (
     Connection,
     Database,
@@ -46,6 +46,7 @@ __all__ = [
     "StorageUnavailable",
     "array",
     "check_migrated",
+    "columns",
     "head_revision",
     "migrate",
     "open_database",

@@ -8,8 +8,10 @@ import re
 
 # A colon that starts a parameter, not a cast (`::`) and not inside a word.
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
-# Comparisons with a list, which SQLite takes as a JSON text.
+# Comparisons with a list and rows of lists, which SQLite takes as a JSON text.
+_ARRAY = r"cast\(:[a-z_]+ as [a-z]+\[\]\)"
 _IN_LIST = re.compile(r"(= any|<> all)\(cast\((:[a-z_]+) as [a-z]+\[\]\)\)")
+_ROWS = re.compile(rf"unnest\(({_ARRAY}(?:,\s+{_ARRAY})*)\)\s+as ([a-z]+) \(([a-z_, ]+)\)")
 
 _NOW_US = {
     "sqlite": "cast((julianday('now') - 2440587.5) * 86400000000 as integer)",
@@ -46,6 +48,8 @@ class Statement:
             statement of a `run_all` with `first_decides` wrote a row.
             `= any(cast(:name as text[]))` and `<> all(cast(:name as text[]))`, or with
             another type, compare with a list that `storage.array` made a parameter.
+            `unnest(cast(:a as text[]), cast(:b as bigint[])) as w (x, y)` has the rows of
+            lists that `storage.columns` made parameters, in that order.
         postgresql: Other text for PostgreSQL, where the dialects differ.
         prepared: False: PostgreSQL plans it anew for the values of each call, because the
             plan that is best for some of them is far too slow for others.
@@ -54,7 +58,7 @@ class Statement:
     __slots__ = ("_text", "postgresql", "sqlite")
 
     def __init__(self, sql: str, *, postgresql: str | None = None, prepared: bool = True) -> None:
-        in_sqlite = _IN_LIST.sub(_in_json, sql)
+        in_sqlite = _ROWS.sub(_json_rows, _IN_LIST.sub(_in_json, sql))
         self.sqlite = in_sqlite.replace("{now_us}", _NOW_US["sqlite"]).replace("{if_first}", "1")
         self._text = (postgresql or sql).replace("{now_us}", _NOW_US["postgresql"])
         self.postgresql = Native(self._text.replace("{if_first}", "true"), prepared=prepared)
@@ -69,3 +73,12 @@ class Statement:
 
 def _in_json(match: re.Match[str]) -> str:
     return f"{'in' if match[1] == '= any' else 'not in'} (select value from json_each({match[2]}))"
+
+
+def _json_rows(match: re.Match[str]) -> str:
+    first, alias, columns = match[1].split(" ")[0].removeprefix("cast("), match[2], match[3]
+    picked = ", ".join(
+        f"json_extract(value, '$[{place}]') as {name}"
+        for place, name in enumerate(columns.split(", "))
+    )
+    return f"(select {picked} from json_each({first})) as {alias}"

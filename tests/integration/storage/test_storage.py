@@ -67,6 +67,32 @@ async def test_a_list_is_one_parameter(db: storage.Database) -> None:
     assert await among([2**53 + 1], [odd]) == []
 
 
+async def test_lists_side_by_side_are_rows(db: storage.Database) -> None:
+    """A statement reads and writes by the rows that several lists make, whatever they hold."""
+    odd = """e'"],\\}ü"""
+
+    def story(conn: storage.Connection) -> list[tuple[int, list[storage.Row]]]:
+        for key, amount in (("a", 1), ("b", 2), (odd, 2**53 + 1)):
+            conn.run(items.INSERT, {"id": key, "amount": amount})
+        told = []
+        for names, amounts in (
+            (["a", "b", odd], [1, 3, 2**53 + 1]),
+            (("b",), (1,)),
+            ([], []),
+        ):
+            lists = storage.columns(conn, names=names, amounts=amounts)
+            found = conn.all(items.MATCHING, lists)
+            told.append((conn.run(items.RAISE, lists), found))
+        return told
+
+    assert await db.write(story) == [
+        (3, [("a", 1), (odd, 2**53 + 1)]),
+        (1, [("b", 5)]),
+        (0, []),
+    ]
+    assert await db.read(lambda conn: conn.one(items.SELECT, {"id": "b"})) == (6,)
+
+
 async def test_an_exception_rolls_back_its_caller_only(db: storage.Database) -> None:
     """What one function wrote before it raised is gone; its neighbours in the group stay."""
 
