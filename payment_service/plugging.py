@@ -11,6 +11,7 @@ from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.domain import model
 from payment_service.provider_client import (
+    bounds,
     breaker,
     client,
     counting,
@@ -126,7 +127,7 @@ def make_fleet(
         limits=client.Limits(
             connect_s=settings.provider_connect_s, skew_s=settings.provider_skew_s
         ),
-        bounds=pool.Bounds(
+        bounds=bounds.Bounds(
             calls_max=settings.provider_calls_max,
             instance_max=settings.provider_calls_max,
             lookups_max=settings.provider_lookups_max,

@@ -49,7 +49,7 @@ class NotConfigured(Exception):
 class Limits:
     """How long to wait, seconds.
 
-    `connect_s` is the longest wait for a connection before an operation counts as not
+    `connect_s` is the longest wait for a connection, or for room, before an operation counts as not
     sent; `skew_s`, or the time that the plugin gives its requests, is added to `not_after`
     before NOT_FOUND counts.
     """

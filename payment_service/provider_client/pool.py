@@ -16,6 +16,7 @@ from typing import Any
 from payment_service.domain import model, outcomes
 from payment_service.provider_client import (
     asking,
+    bounds,
     breaker,
     choosing,
     client,
@@ -27,36 +28,15 @@ from payment_service.provider_client import (
     signs,
 )
 from servicekit import clock as clocks
-from servicekit import logs, turns
+from servicekit import logs
 
 _log = logs.get_logger(__name__)
 
 VERIFYING_MAX = 1_000
-# Webhooks that wait to ask: by default more than are at the door and in a batch together.
-WAITING_MAX = 256
 
 # Instances one operation is offered to, beside those that are about to stop.
 TRIED_MAX = 3
 WAIT_POLL_S = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """Most calls at once, so that a plugin that hangs ties up no more than its share.
-
-    `calls_max` operations of a plugin over all its instances, `instance_max` over one of
-    them (or what it states itself, if that is less), `lookups_max` look-ups of a plugin and
-    as many fetches. Of these, those that wait for their turn leave a quarter to the others.
-    """
-
-    calls_max: int = 512
-    instance_max: int = 256
-    lookups_max: int = 16
-
-    def asking(self) -> turns.Turns:
-        """Returns the places of look-ups or of fetches."""
-        share = max(1, self.lookups_max - max(1, self.lookups_max // 4))
-        return turns.Turns(self.lookups_max, waiting_max=WAITING_MAX, share=share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +49,7 @@ class Tools:
     """
 
     limits: client.Limits
-    bounds: Bounds
+    bounds: bounds.Bounds
     breaker_rule: breaker.Rule
     probe_rule: probing.Rule
     metrics: counting.Metrics
@@ -269,7 +249,8 @@ class Provider(roster.Roster):
             end_s = end_s or now_s + self._tools.limits.connect_s
             if now_s >= end_s or self._all_barred():
                 return reply or self._unreachable(operation), None
-            await (asyncio.sleep(WAIT_POLL_S) if tried else self._somebody(end_s - now_s))
+            is_full = tried or self.ready
+            await (asyncio.sleep(WAIT_POLL_S) if is_full else self._somebody(end_s - now_s))
 
     async def _somebody(self, longest_s: float) -> None:
         """Waits until an instance takes operations; everybody who waits shares the looking."""
@@ -297,11 +278,14 @@ class Provider(roster.Roster):
         """Returns who is offered *operation* next, of one *version* only if it is named."""
         only = self._only
         if only is not None and not version:
-            return only if self._takes(only) and not tried else None
+            return only if self._takes(only) and self._has_room(only) and not tried else None
         found = [
             each
             for each in self.links.values()
-            if self._takes(each) and each not in tried and version in ("", each.version)
+            if self._takes(each)
+            and self._has_room(each)
+            and each not in tried
+            and version in ("", each.version)
         ]
         return self._preferred(operation.id, operation.kind, found)
 
@@ -314,12 +298,11 @@ class Provider(roster.Roster):
         wanted = choosing.version_for(plan, operation_id, kind)
         return choosing.preferred(found, plan, wanted)[0]
 
-    async def _through(self, chosen: link.Link, operation: model.Operation) -> signs.Reply:
+    def _has_room(self, each: link.Link) -> bool:
         most = self._tools.bounds.instance_max
-        if chosen.active >= (min(most, chosen.calls_max) if chosen.calls_max else most):
-            detail = f"{chosen.active} calls are in progress, as many as the instance takes"
-            report = reading.not_sent(operation.version, "PROVIDER_BUSY", detail)
-            return signs.Reply(report=report, sign=signs.Sign.ELSEWHERE)
+        return each.active < (min(most, each.calls_max) if each.calls_max else most)
+
+    async def _through(self, chosen: link.Link, operation: model.Operation) -> signs.Reply:
         chosen.active += 1
         try:
             reply = await chosen.client.execute(operation)
@@ -330,8 +313,12 @@ class Provider(roster.Roster):
         return reply
 
     def _unreachable(self, operation: model.Operation) -> signs.Reply:
-        reason = "PROVIDER_QUARANTINED" if self._all_barred() else "PROVIDER_UNREACHABLE"
-        report = reading.not_sent(operation.version, reason, self.detail)
+        reason, detail = "PROVIDER_UNREACHABLE", self.detail
+        if self.ready:
+            reason, detail = "PROVIDER_BUSY", "as many calls as its instances take are in progress"
+        elif self._all_barred():
+            reason = "PROVIDER_QUARANTINED"
+        report = reading.not_sent(operation.version, reason, detail)
         return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)
 
     async def _look_up(self, operation: model.Operation, object_id: str) -> outcomes.Report:

@@ -63,6 +63,20 @@ async def pay(admin: operator.Operator, count: int, **fields: Any) -> Counter[st
     return Counter(each.failure.reason or rig.state(each) for each in made)
 
 
+async def test_a_burst_waits_for_room(url: str) -> None:
+    """More payments at once than an instance takes: they wait for each other, as long as for a
+    connection, and none is refused that had its turn by then.
+    """
+    async with (
+        Sidecar("other") as only,
+        registrant.plugged(url, provider_timeout_s=20, provider_connect_s=10.0) as (admin, plug),
+    ):
+        only.handshake.max_concurrent_calls = 2
+        await registrant.enable(admin, plug, only)
+        await inside.connected(admin.service, "other")
+        assert await pay(admin, 40) == {"SUCCEEDED": 40}
+
+
 async def test_instances_share_the_work(url: str) -> None:
     """New operations go to the one with the fewest calls."""
     async with (
