@@ -36,7 +36,7 @@ from event_gateway.api import admin, consumer_admin, ingest, queries, stream, we
 from event_gateway.api import consumers as consuming
 from event_gateway.consumers import forwarding, source
 from event_gateway.consumers import groups as consumer_groups
-from event_gateway.db import consumers, read, rows
+from event_gateway.db import lag, read, rows
 from event_gateway.webhooks_out import pool, sender, worker
 from event_gateway.webhooks_out import secrets as webhook_secrets
 from servicekit import auth, clock, interceptor, metrics, server, storage, validation
@@ -331,7 +331,7 @@ def _retention(log: Log) -> retention.Retention:
             dedup_s=settings.dedup_s,
             lead_s=settings.retention_lead_s,
         ),
-        floor=lambda: log.database.read(consumers.lowest_floor),
+        floor=lambda: log.database.read(lag.lowest_floor),
         kick=log.tail.kick,
         every_s=settings.retention_every_s,
         time=log.time,

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from event_gateway.consumers import changes
-from event_gateway.db import consumers
+from event_gateway.db import lag
 from servicekit import loop, metrics, storage
 
 EVERY_S = 15.0
@@ -65,8 +65,8 @@ class Watch:
 
 def _look(conn: storage.Connection) -> tuple[int | None, int, int, int]:
     return (
-        consumers.lowest_floor(conn),
-        consumers.count_overtaken(conn),
-        consumers.count_parked(conn, changes.KIND, COUNT_MAX),
-        consumers.count_disabled(conn),
+        lag.lowest_floor(conn),
+        lag.count_overtaken(conn),
+        lag.count_parked(conn, changes.KIND, COUNT_MAX),
+        lag.count_disabled(conn),
     )

@@ -16,8 +16,8 @@ from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 from event_gateway import cursor, grants, places, problems, telling
 from event_gateway.api import consumer_views, pages, queries
 from event_gateway.api import consumers as consuming
-from event_gateway.consumers import changes, definition, groups
-from event_gateway.db import commands, consumers, progress
+from event_gateway.consumers import changes, definition, groups, place
+from event_gateway.db import commands, consumers, lag, progress
 from servicekit import auth, clock, errors, rpc, storage
 
 CONSUMERS_MAX = 1_000
@@ -118,9 +118,7 @@ class Administration:
             rows = consumers.page(
                 conn, principal.tenant_id, changes.KIND, after=after, rows=size + 1
             )
-            shown = [
-                self._described(conn, each, consumers.BACKLOG_ROWS_EACH) for each in rows[:size]
-            ]
+            shown = [self._described(conn, each, lag.ROWS_EACH) for each in rows[:size]]
             token = pages.encode_name(rows[size - 1].name) if len(rows) > size else ""
             return pb.ListConsumersResponse(consumers=shown, next_page_token=token)
 
@@ -194,8 +192,8 @@ class Administration:
                 stored = _found(conn, principal, request.name)
             read_as = definition.read(stored)
             definition.check_access(principal, read_as)
-            target = consumers.place_at(floor)
-            backlog = consumers.backlog(conn, read_as.matcher.selection, target, retries=0)
+            target = place.Place(floor)
+            backlog = lag.backlog(conn, read_as.matcher.selection, target, retries=0)
             response = pb.SeekConsumerResponse(
                 previous_cursor=cursor.encode(self._places.epoch, stored.floor),
                 cursor=cursor.encode(self._places.epoch, floor),
@@ -295,7 +293,7 @@ class Administration:
         self,
         conn: storage.Connection,
         stored: consumers.Stored,
-        rows_max: int = consumers.BACKLOG_ROWS_MAX,
+        rows_max: int = lag.ROWS_MAX,
     ) -> pb.GetConsumerResponse:
         return consumer_views.described(
             conn,

@@ -10,7 +10,7 @@ from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
 from event_gateway import cursor, matching, splice
 from event_gateway.consumers import definition
-from event_gateway.db import consumers, progress
+from event_gateway.db import consumers, lag, progress
 from servicekit import storage
 
 # How much of the time that the log keeps an event has passed when what is left of it is shown.
@@ -38,9 +38,7 @@ def described(
     """
     selection = definition.read(stored).matcher.selection
     counts = progress.counts(conn, stored.tenant_id, stored.name)
-    backlog = consumers.backlog(
-        conn, selection, stored.place, retries=counts.passed, rows_max=rows_max
-    )
+    backlog = lag.backlog(conn, selection, stored.place, retries=counts.passed, rows_max=rows_max)
     status = consumer_pb2.ConsumerStatus(
         ack_floor_cursor=cursor.encode(epoch, stored.floor),
         backlog=backlog.count,

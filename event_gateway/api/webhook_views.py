@@ -9,7 +9,7 @@ from payhub.events.v1 import webhook_service_pb2 as pb
 
 from event_gateway import splice
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.db import consumers, progress, webhook_log, webhooks
+from event_gateway.db import consumers, lag, progress, webhook_log, webhooks
 from event_gateway.webhooks_out import definition
 from servicekit import storage
 
@@ -17,7 +17,7 @@ from servicekit import storage
 def described(
     conn: storage.Connection,
     stored: webhooks.Endpoint,
-    rows_max: int = consumers.BACKLOG_ROWS_MAX,
+    rows_max: int = lag.ROWS_MAX,
 ) -> pb.GetWebhookEndpointResponse:
     """Returns an endpoint and how it does; looks at *rows_max* events of the log."""
     status = messages.WebhookEndpointStatus()
@@ -27,7 +27,7 @@ def described(
         selection = consumer_definition.read(behind).matcher.selection
         status.failed = counts.parked
         if definition.read(stored).state != messages.WebhookEndpoint.STATE_DISABLED:
-            status.queued = consumers.backlog(
+            status.queued = lag.backlog(
                 conn, selection, behind.place, retries=counts.passed, rows_max=rows_max
             ).count
     if stored.failing_since_us:

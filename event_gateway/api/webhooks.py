@@ -16,7 +16,7 @@ from payhub.events.v1 import webhook_service_pb2 as pb
 from event_gateway import cursor, places, problems, splice, telling
 from event_gateway.api import normal, pages, webhook_views
 from event_gateway.consumers import groups
-from event_gateway.db import commands, consumers, webhook_log, webhooks
+from event_gateway.db import commands, consumers, lag, webhook_log, webhooks
 from event_gateway.webhooks_out import (
     changes,
     definition,
@@ -127,8 +127,7 @@ class Webhooks:
             token = pages.encode_name(rows[size - 1].endpoint_id) if len(rows) > size else ""
             return pb.ListWebhookEndpointsResponse(
                 endpoints=[
-                    webhook_views.described(conn, each, consumers.BACKLOG_ROWS_EACH)
-                    for each in rows[:size]
+                    webhook_views.described(conn, each, lag.ROWS_EACH) for each in rows[:size]
                 ],
                 next_page_token=token,
             )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from event_gateway import problems, telling
 from event_gateway.consumers import changes, group, member, source
-from event_gateway.db import commands, consumers, progress, read
+from event_gateway.db import commands, consumers, lag, progress, read
 from servicekit import clock, errors, logs, storage
 
 TIDY_EVERY_S = 60.0
@@ -217,7 +217,7 @@ class Groups:
             if len(gone) < consumers.IDLE_MAX:
                 break
         await self._around.database.write(commands.forget_old)
-        for tenant_id, name in await self._around.database.read(consumers.nearly_overtaken):
+        for tenant_id, name in await self._around.database.read(lag.nearly_overtaken):
             _log.warning(
                 "a consumer is about to miss events: retention comes near its place",
                 consumer=name,

@@ -13,7 +13,7 @@ from payhub.events.v1 import webhook_pb2 as pb
 
 from event_gateway import splice
 from event_gateway.consumers import definition as consumer_definition
-from event_gateway.db import consumers, webhooks
+from event_gateway.db import lag, webhooks
 from event_gateway.webhooks_out import guard
 from servicekit import errors
 
@@ -21,7 +21,7 @@ from servicekit import errors
 # endpoint and pass a disabled one by.
 KIND = "webhook"
 KIND_OFF = "webhook_off"
-KIND_DISABLED = consumers.PASSED_BY
+KIND_DISABLED = lag.PASSED_BY
 ID_PREFIX = "whe"
 
 SCHEDULE_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)

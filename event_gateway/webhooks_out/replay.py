@@ -6,8 +6,8 @@ transaction. Never sends anything.
 
 from payhub.events.v1 import event_pb2
 
-from event_gateway.consumers import definition, records
-from event_gateway.db import consumers, progress, webhooks
+from event_gateway.consumers import definition, place, records
+from event_gateway.db import consumers, lag, progress, webhooks
 from servicekit import errors, storage
 
 RETRIED_MAX = 1_000
@@ -69,6 +69,6 @@ def given_up_since(conn: storage.Connection, behind: consumers.Stored, since_us:
 def everything_after(conn: storage.Connection, behind: consumers.Stored, floor: int) -> int:
     """Moves the endpoint's place; returns about how many events that sends."""
     matcher = definition.read(behind).matcher
-    backlog = consumers.backlog(conn, matcher.selection, consumers.place_at(floor), retries=0)
+    backlog = lag.backlog(conn, matcher.selection, place.Place(floor), retries=0)
     consumers.seek(conn, behind, floor, discard_parked=False)
     return backlog.count

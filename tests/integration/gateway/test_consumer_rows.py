@@ -13,7 +13,7 @@ from event_gateway import gateway, telling, watching
 from event_gateway.consumers import changes as consumer_changes
 from event_gateway.consumers import definition as consumer_definition
 from event_gateway.consumers import policy, records
-from event_gateway.db import consumers, progress, webhook_log, webhooks
+from event_gateway.db import consumers, lag, progress, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
 from servicekit import metrics, storage
 from tests import fake_clock
@@ -66,8 +66,8 @@ async def test_one_owner_at_a_time_and_idle_ones_go(database_url: str) -> None:
         second = await database.write(lambda conn: take(conn, "y"))
         assert (second.owner, second.term) == ("y", 2)
         assert await database.write(lambda conn: prolong(conn, first)) is None
-        assert await database.read(consumers.lowest_floor) == 3
-        assert await database.read(consumers.nearly_overtaken) == []
+        assert await database.read(lag.lowest_floor) == 3
+        assert await database.read(lag.nearly_overtaken) == []
         await database.write(lambda conn: consumers.release(conn, second))
         assert await database.write(idle) == [("one", "a")]
         assert await database.read(lambda conn: consumers.count(conn, "one")) == 1
@@ -109,7 +109,7 @@ async def test_what_webhooks_gave_up_goes_with_their_log(
         for name in ("whe_1", "whe_2"):
             await database.write(functools.partial(begin, name=name))
         for kind, most, count in (("webhook", 10, 10), ("webhook", 99, 12), ("consumer", 99, 0)):
-            find = functools.partial(consumers.count_parked, kind=kind, most=most)
+            find = functools.partial(lag.count_parked, kind=kind, most=most)
             assert await database.read(find) == count
         worker: Any = mock.Mock(tenant_id="one", endpoint_id="whe_1", given_up=6)
         sending._sending.add(worker)
@@ -216,7 +216,7 @@ async def test_the_log_waits_for_no_disabled_endpoint(database_url: str) -> None
             (webhook_pb2.WebhookEndpoint.STATE_ENABLED, 3),
         ):
             await database.write(functools.partial(turn, state=state))
-            assert await database.read(consumers.lowest_floor) == lowest
+            assert await database.read(lag.lowest_floor) == lowest
             await watch.run_once()
             gauges = {
                 name: registry.registry.get_sample_value(f"payhub_gateway_{name}")
