@@ -17,7 +17,7 @@ from payhub.events.v1 import event_stream_service_pb2 as pb
 
 from payment_service.db import keys, known
 from payment_service.domain import model
-from payment_service.recovery import counting, writing
+from payment_service.recovery import counting, envelopes, writing
 from payment_service.relay import gateway
 from payment_service.usecases import context, snapshots
 from payment_service.usecases import keys as key_cases
@@ -128,7 +128,7 @@ class Following:
                 await asyncio.sleep(1.0)
 
     async def _write(self, epoch: str, page: Sequence[event_pb2.Event]) -> None:
-        own = [event for event in page if writing.is_of_core(event)]
+        own = [event for event in page if envelopes.is_of_core(event)]
         if not own:
             return
         now_us = self._ctx.clock.now_us()

@@ -27,32 +27,10 @@ from payment_service.db import (
 from payment_service.db import mirrors as mirror_rows
 from payment_service.domain import bindings, changes, model
 from payment_service.domain.mirrors import kinds, objects
-from payment_service.recovery import counting, mirrors, rebuilding
+from payment_service.recovery import counting, envelopes, mirrors, rebuilding
 from payment_service.usecases import changing, daily_limits
 from payment_service.usecases import events as events_
-from payment_service.usecases.bindings import default_providers
 from servicekit import storage
-
-_EVENTS = {
-    kind.DESCRIPTOR.full_name: (kind, entity_type)
-    for kind, entity_type in (
-        (payment_events_pb2.PaymentEvent, "payment"),
-        (payment_events_pb2.CustomerEvent, "customer"),
-    )
-}
-
-
-def is_of_core(event: event_pb2.Event) -> bool:
-    """Whether an event is one of this service's own, of something that can be taken back.
-
-    Keys of tenants' services may name any source and schema; what they can't is number the events
-    of core's entities, which the gateway refuses.
-    """
-    return (
-        event.source == events_.SOURCE
-        and event.entity_version > 0
-        and recovering.counts(event.entity_type)
-    )
 
 
 def write(
@@ -100,14 +78,14 @@ class _Page:
         """Takes one event in that is not known."""
         if event.entity_type == "api_key":
             self._note_tenant(event)
-        entity = _entity(event)
+        entity = envelopes.entity(event)
         here = recovering.version(self._conn, entity)
         waiting = recovering.waiting(self._conn, entity, event.entity_id)
         if here is not None and event.entity_version <= here - len(waiting):
             # It has left the outbox, and all that it tells is here.
             return
         self.tally.events += 1
-        payload = _payload(event)
+        payload = envelopes.payload(event)
         if isinstance(payload, payment_events_pb2.PaymentEvent):
             is_written = self._take_payment(event, payload, moves=bool(waiting))
         elif isinstance(payload, payment_events_pb2.CustomerEvent):
@@ -123,7 +101,7 @@ class _Page:
         self._claim(event, payload)
         if not is_written:
             return
-        entry = _entry(event)
+        entry = envelopes.entry(event)
         recovering.record(self._conn, entry, epoch=self._epoch, position=event.position)
         left = self._put_behind(event, waiting)
         recovering.set_version(self._conn, entity, event.entity_version + left)
@@ -138,13 +116,13 @@ class _Page:
         told = False
         for one in waiting:
             own = event_pb2.Event.FromString(one.envelope)
-            if not told and _tell_the_same(event, own):
+            if not told and envelopes.tell_the_same(event, own):
                 told = True
                 recovering.drop(self._conn, one.row_id)
                 continue
             version += 1
             recovering.drop(self._conn, one.row_id)
-            recovering.append(self._conn, _entry(_as_version(own, version)))
+            recovering.append(self._conn, envelopes.entry(envelopes.as_version(own, version)))
         return version - event.entity_version
 
     def _take_payment(
@@ -334,64 +312,6 @@ class _Page:
             return
         if told.key.tenant_id:
             self.tally.tenants[told.key.tenant_id] = None
-
-
-def _entity(event: event_pb2.Event) -> recovering.Entity:
-    entity_id = event.entity_id
-    if event.entity_type == default_providers.ENTITY:
-        entity_id = "" if entity_id == default_providers.INSTALLATION else entity_id
-    return recovering.Entity(event.entity_type, event.tenant_id, entity_id)
-
-
-def _payload(event: event_pb2.Event) -> Message | None:
-    """Returns what an event tells, if it is one that is taken in whole and is not erased."""
-    kind, entity_type = _EVENTS.get(event.data_schema, (None, ""))
-    if event.data_schema in mirrors.PAYLOADS:
-        kind, entity_type = mirrors.PAYLOADS[event.data_schema]
-    if kind is None or event.entity_type != entity_type or event.redacted:
-        return None
-    return kind.FromString(event.data)
-
-
-def _entry(event: event_pb2.Event) -> outbox.Entry:
-    """Returns an event as its outbox had it: without what the log has set."""
-    plain = event_pb2.Event()
-    plain.CopyFrom(event)
-    plain.ClearField("position")
-    plain.ClearField("append_time")
-    return outbox.Entry(
-        event_id=event.id,
-        tenant_id=event.tenant_id,
-        entity_type=event.entity_type,
-        entity_id=event.entity_id,
-        entity_version=event.entity_version,
-        envelope=plain.SerializeToString(),
-        created_us=rebuilding.us(event.occur_time),
-    )
-
-
-def _tell_the_same(one: event_pb2.Event, other: event_pb2.Event) -> bool:
-    """Whether two events tell the same end of the same operation."""
-    operation_id = one.cause.causation_id
-    return bool(operation_id) and (one.type, operation_id) == (
-        other.type,
-        other.cause.causation_id,
-    )
-
-
-def _as_version(event: event_pb2.Event, version: int) -> event_pb2.Event:
-    """Returns an event that the log has not taken as another version of its entity."""
-    event.entity_version = version
-    payload = _payload(event)
-    if isinstance(payload, payment_events_pb2.PaymentEvent):
-        payload.payment.version = version
-    elif isinstance(payload, payment_events_pb2.CustomerEvent):
-        payload.customer.version = version
-    elif payload is not None:
-        getattr(payload, mirrors.PAYLOADS[event.data_schema][1]).version = version
-    if payload is not None:
-        event.data = payload.SerializeToString(deterministic=True)
-    return event
 
 
 def tell_both(
