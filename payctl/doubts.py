@@ -102,7 +102,7 @@ def _row(found: pb.Doubt) -> list[str | rich.text.Text]:
         str(found.version),
         found.entity_id,
         found.tenant_id,
-        found.provider,
+        f"{found.provider} {found.plugin_version}".strip(),
         found.kind,
         money.show(amount.amount_minor, amount.currency_code) if found.HasField("amount") else "",
         payments.failure_text(found.failure),

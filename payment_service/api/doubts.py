@@ -63,6 +63,7 @@ class DoubtServicer(doubt_service_pb2_grpc.DoubtServiceServicer):
             attempts=operation.attempts,
             settleable_time=snapshots.timestamp(self._cases.settleable_us(operation)),
             settleable=doubts.is_settleable(operation),
+            plugin_version=operation.plugin_version,
         )
         if operation.currency:
             message.amount.CopyFrom(snapshots.money(operation.amount_minor, operation.currency))

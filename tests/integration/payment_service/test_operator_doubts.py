@@ -132,6 +132,7 @@ async def test_an_operator_ends_what_nothing_looks_at_any_more(desk: Desk) -> No
     assert rig.state(wrong) == rig.state(looked_at) == "IN_DOUBT"
     (doubt,) = (await desk.list(needs_operator=True)).doubts
     assert (doubt.entity_id, doubt.kind, doubt.provider) == (wrong.id, "SALE", "mock")
+    assert doubt.plugin_version == "0.1.0"
     assert doubt.failure.reason == "ANSWER_MISMATCH"
     assert not doubt.HasField("next_look_time")
     assert len((await desk.list()).doubts) == 2

@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Doubt(_message.Message):
-    __slots__ = ("operation_id", "tenant_id", "entity_id", "kind", "amount", "provider", "version", "create_time", "update_time", "attempts", "next_look_time", "settleable_time", "failure", "settleable")
+    __slots__ = ("operation_id", "tenant_id", "entity_id", "kind", "amount", "provider", "version", "create_time", "update_time", "attempts", "next_look_time", "settleable_time", "failure", "settleable", "plugin_version")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,7 @@ class Doubt(_message.Message):
     SETTLEABLE_TIME_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     SETTLEABLE_FIELD_NUMBER: _ClassVar[int]
+    PLUGIN_VERSION_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     tenant_id: str
     entity_id: str
@@ -44,7 +45,8 @@ class Doubt(_message.Message):
     settleable_time: _timestamp_pb2.Timestamp
     failure: _payment_pb2.PaymentFailure
     settleable: bool
-    def __init__(self, operation_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., kind: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., provider: _Optional[str] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., next_look_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., settleable_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[_payment_pb2.PaymentFailure, _Mapping]] = ..., settleable: _Optional[bool] = ...) -> None: ...
+    plugin_version: str
+    def __init__(self, operation_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., entity_id: _Optional[str] = ..., kind: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., provider: _Optional[str] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., next_look_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., settleable_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[_Union[_payment_pb2.PaymentFailure, _Mapping]] = ..., settleable: _Optional[bool] = ..., plugin_version: _Optional[str] = ...) -> None: ...
 
 class ListDoubtsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "tenant_id", "provider", "entity_id", "needs_operator")
