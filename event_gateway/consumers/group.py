@@ -184,6 +184,11 @@ class Group:
         self._used()
         return failure
 
+    def stands(self, token: str) -> bool:
+        """Whether settling a delivery would have an effect: it went to nobody else since."""
+        ours = self.error is None and self._time.monotonic_s() < self.lease_until_s
+        return ours and self._machine.stands(token)
+
     def settled(self, by: member.Member, number: int) -> None:
         """Says that a member's settlement of that number was taken; it is told when it is
         durable.

@@ -195,6 +195,10 @@ class Machine:
                 self._journal.retry(entry)
         return None
 
+    def stands(self, token: str) -> bool:
+        """Whether a delivery can still be settled."""
+        return self._leases.find(token) is not None
+
     def expire(self, now_us: int) -> int:
         """Ends the leases whose time is over; returns how many."""
         count = 0

@@ -42,12 +42,13 @@ _DELETE_DELIVERIES = storage.Statement(
     "delete from webhook_delivery where endpoint_id = :endpoint_id"
 )
 _DELETE_ATTEMPTS = storage.Statement("delete from webhook_attempt where endpoint_id = :endpoint_id")
-_LOG = storage.Statement(
+_LOGGED = (
     "insert into webhook_delivery (endpoint_id, position, event_id, event_type, state, next_us, "
     "update_us) values (:endpoint_id, :position, :event_id, :event_type, :state, :next_us, "
-    ":now_us) on conflict (endpoint_id, position) do update set state = excluded.state, "
-    "next_us = excluded.next_us, update_us = excluded.update_us"
+    ":now_us) on conflict (endpoint_id, position) do update set update_us = excluded.update_us"
 )
+_LOG = storage.Statement(f"{_LOGGED}, state = excluded.state, next_us = excluded.next_us")
+_LOG_LATE = storage.Statement(_LOGGED)
 _ATTEMPT = storage.Statement(
     "insert into webhook_attempt (endpoint_id, position, number, sent_us, elapsed_us, status, "
     "problem, excerpt) select cast(:endpoint_id as text), cast(:position as bigint), "
@@ -105,9 +106,11 @@ def record(
     *,
     redacted: bool,
     now_us: int,
+    late: bool = False,
 ) -> None:
     """Logs an attempt. `attempt.number` is not used; its excerpt is not kept if the event was
-    erased since it was sent, unless it was sent *redacted*.
+    erased since it was sent, unless it was sent *redacted*. If it comes *late*, others say where
+    the delivery stands.
     """
     where = {"endpoint_id": endpoint_id, "position": delivery.position}
     erased = False
@@ -115,7 +118,7 @@ def record(
         sent = conn.one(_SENT, {"position": delivery.position})
         erased = sent is not None and splice.redacted(bytes(sent[0]))
     conn.run(
-        _LOG,
+        _LOG_LATE if late else _LOG,
         {
             **where,
             "event_id": delivery.event_id,

@@ -179,6 +179,9 @@ class Worker:
             excerpt=answer.excerpt,
         )
 
+        # This process stood still, and another one sends to the endpoint by now.
+        late = not self._group.stands(delivery.lease)
+
         def record(conn: storage.Connection) -> bool:
             stored = webhooks.lock(conn, self.tenant_id, self.endpoint_id)
             if stored is None:
@@ -196,14 +199,16 @@ class Worker:
                 attempt,
                 redacted=delivery.event.redacted,
                 now_us=now_us,
+                late=late,
             )
-            webhooks.answered(
-                conn,
-                self.tenant_id,
-                self.endpoint_id,
-                delivered=answer.delivered,
-                now_us=now_us,
-            )
+            if answer.delivered or not late:
+                webhooks.answered(
+                    conn,
+                    self.tenant_id,
+                    self.endpoint_id,
+                    delivered=answer.delivered,
+                    now_us=now_us,
+                )
             if disabling:
                 changes.change(
                     conn,
