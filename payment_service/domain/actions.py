@@ -32,6 +32,12 @@ def is_held(payment: model.Payment) -> bool:
     return payment.state is _P.AUTHORIZED and not busy
 
 
+def is_returned(payment: model.Payment) -> bool:
+    """Whether everything that was captured is gone again: returned, or taken by disputes."""
+    gone_minor = payment.refunded_minor + payment.foreign_refunded_minor + payment.disputed_minor
+    return payment.captured_minor <= gone_minor
+
+
 def is_refunded(payment: model.Payment) -> bool:
     """Whether nothing of what was captured is left to refund."""
     gone_minor = payment.refunded_minor + payment.refund_reserved_minor

@@ -192,19 +192,24 @@ def refund(
     amount_minor: int | None,
     now_us: int,
 ) -> changes.Change | changes.Refusal:
-    """Reserves an amount for a refund; *amount_minor* None means all that is left."""
+    """Reserves an amount for a refund; *amount_minor* None means all that is left.
+
+    A wish to cancel is taken over by the refund that carries it out, unless others are under
+    way, which may leave something to return.
+    """
     most = actions.refundable_minor(payment)
     if most <= 0:
         return conflict(payment, "refund")
     amount = most if amount_minor is None else amount_minor
     if amount > most:
         return exceeded(payment, "refund", most)
+    takes_over = operation.cause.actor == CANCELER and not payment.refund_reserved_minor
     operation = model.after(operation, payment.operations)
     intent = copies.replace(operation, amount_minor=amount, reserved_minor=amount)
     new_refund = copies.replace(refund_, amount_minor=amount)
     after = copies.replace(
         payment,
-        cancel_requested=payment.cancel_requested and amount < most,
+        cancel_requested=payment.cancel_requested and not takes_over,
         refund_reserved_minor=payment.refund_reserved_minor + amount,
         version=payment.version + 1,
         updated_us=now_us,

@@ -9,7 +9,7 @@ contradicts what is settled: such a one is returned as illegal and raised.
 from dataclasses import dataclass
 from typing import Any
 
-from payment_service.domain import changes, commands, copies, model, outcomes, retries
+from payment_service.domain import actions, changes, commands, copies, model, outcomes, retries
 
 _P = model.PaymentState
 _S = model.OperationState
@@ -245,13 +245,15 @@ def _release(draft: _Draft, operation: model.Operation) -> None:
 
 
 def _keep_wish(draft: _Draft) -> None:
-    """A cancellation that had to wait is still owed if nothing of it reached the provider."""
+    """A cancellation that had to wait is still owed if nothing of it reached the provider; what
+    the caller asked for beside does not end it.
+    """
     own = draft.operation
-    if own.state is not _S.NOT_SENT or own.cause.actor != commands.CANCELER:
+    if own.cause.actor != commands.CANCELER:
         return
-    tries = len(commands.canceler_tries(draft.payment))
-    if tries < commands.CANCELER_TRIES_MAX and draft.payment.state is not _P.CANCELED:
-        draft.set(cancel_requested=True)
+    few = len(commands.canceler_tries(draft.payment)) < commands.CANCELER_TRIES_MAX
+    ends = draft.payment.state is _P.CANCELED
+    draft.set(cancel_requested=own.state is _S.NOT_SENT and few and not ends)
 
 
 def _ended_without_effect(operation: model.Operation, event_type: str) -> str:
@@ -338,6 +340,8 @@ def _refund(draft: _Draft, operation: model.Operation, refund: model.Refund) -> 
         case _S.SUCCEEDED:
             draft.refund = copies.replace(refund, state=model.RefundState.SUCCEEDED)
             draft.set(refunded_minor=draft.payment.refunded_minor + amount)
+            if draft.payment.cancel_requested and actions.is_returned(draft.payment):
+                draft.set(cancel_requested=False)
             draft.emit("refund.succeeded")
             _note_refunded(draft)
         case _S.DECLINED | _S.NOT_SENT | _S.SUPERSEDED:

@@ -145,9 +145,9 @@ class Story:
         self.take(commands.cancel(self.payment, new, self.now_us))
         return self
 
-    def refund(self, amount_minor: int | None = None) -> "Story":
+    def refund(self, amount_minor: int | None = None, *, actor: str = "") -> "Story":
         """Begins a refund."""
-        new = self.next_operation(K.REFUND)
+        new = self.next_operation(K.REFUND, cause=model.Cause(actor=actor))
         new = replace(new, refund_id=refund(self.number).id)
         self.take(
             commands.refund(self.payment, refund(self.number), new, amount_minor, self.now_us)

@@ -335,12 +335,67 @@ def test_a_noted_wish_outlives_an_outcome_with_money() -> None:
     assert change.new_operation.reserved_minor == build.AMOUNT
 
 
-def test_only_a_refund_of_all_that_is_left_takes_the_wish_over() -> None:
-    """A partial refund by the caller does not make a cancellation forgotten."""
-    story = build.Story(K.SALE).confirm().cancel().then(O.SUCCEEDED, 0)
+def _to_return() -> build.Story:
+    """A sale that was to be canceled before it was known."""
+    return build.Story(K.SALE).confirm().cancel().then(O.SUCCEEDED, 0)
+
+
+@pytest.mark.parametrize("outcome", [O.DECLINED, O.NOT_SENT])
+@pytest.mark.parametrize("amount", [1, None])
+def test_a_callers_refund_that_fails_leaves_the_wish(
+    outcome: outcomes.Outcome, amount: int | None
+) -> None:
+    """Cancel was promised: that the caller tried to get it back as well does not end it."""
+    story = _to_return().refund(amount)
     assert story.payment.cancel_requested
-    assert _accepted(_ask(story.payment, A.REFUND, 1)).payment.cancel_requested
-    assert not _accepted(_ask(story.payment, A.REFUND)).payment.cancel_requested
+    story.then(outcome)
+    assert story.payment.cancel_requested
+
+
+def test_a_callers_refund_of_all_that_is_left_meets_the_wish() -> None:
+    """Once everything is back nothing is left to cancel; before that something is."""
+    story = _to_return().refund(400).then(O.SUCCEEDED)
+    assert story.payment.cancel_requested
+    story.refund().then(O.PENDING)
+    assert story.payment.cancel_requested
+    story.then(O.SUCCEEDED)
+    assert not story.payment.cancel_requested
+    told = next(step for step in reversed(story.steps) if step.event_type == "refund.succeeded")
+    assert not told.after.cancel_requested
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stays"), [(O.SUCCEEDED, False), (O.DECLINED, False), (O.NOT_SENT, True)]
+)
+def test_a_refund_that_carries_the_wish_out_takes_it_over(
+    outcome: outcomes.Outcome, *, stays: bool
+) -> None:
+    """It is tried again where nothing was sent; a refusal is told, and ends it."""
+    story = _to_return().refund(actor=commands.CANCELER)
+    assert not story.payment.cancel_requested
+    story.then(outcome)
+    assert story.payment.cancel_requested is stays
+
+
+@pytest.mark.parametrize(
+    ("callers", "own", "stays"),
+    [
+        (O.DECLINED, O.SUCCEEDED, True),
+        (O.SUCCEEDED, O.SUCCEEDED, False),
+        (O.SUCCEEDED, O.NOT_SENT, True),
+        (O.SUCCEEDED, O.DECLINED, False),
+    ],
+)
+def test_a_wish_outlives_a_refund_of_the_rest_beside_one_under_way(
+    callers: outcomes.Outcome, own: outcomes.Outcome, *, stays: bool
+) -> None:
+    """What the caller's refund does not return after all is still to be returned."""
+    story = _to_return().refund(400).refund(actor=commands.CANCELER)
+    assert story.payment.cancel_requested
+    story.then(own, 2).then(callers, 1)
+    assert story.payment.cancel_requested is stays
+    left = story.payment.captured_minor - story.payment.refunded_minor
+    assert actions.refundable_minor(story.payment) == left
 
 
 def test_a_new_attempt_starts_clean() -> None:
