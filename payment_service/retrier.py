@@ -6,9 +6,10 @@ or whether to try.
 """
 
 import asyncio
+import contextlib
 
 from payment_service.usecases import retrying, standing
-from servicekit import logs, loop
+from servicekit import logs, loop, storage
 
 _log = logs.get_logger(__name__)
 
@@ -65,4 +66,7 @@ class Retrier:
             return await self._retrying.carry_out(tenant_id, payment_id, slot_us)
         except Exception:
             _log.exception("could not try again", payment_id=payment_id)
-            return False
+        # Where nothing can be written now, it stays due.
+        with contextlib.suppress(storage.StorageError):
+            await self._retrying.put_off(tenant_id, payment_id, slot_us)
+        return False

@@ -133,15 +133,17 @@ class Retrying:
     async def _put_off(
         self, payment: model.Payment, slot_us: int, reason: str, wait_us: int = _PUT_OFF_US
     ) -> None:
-        """Nothing was sent and nothing is used up; others' tries go first. No event: when it was
-        due stays as it was told.
-        """
-        until_us = self._ctx.clock.now_us() + wait_us
+        """Nothing was sent and nothing is used up. No event: it says when it was due, as before."""
         _log.warning("can't try again now", payment_id=payment.id, reason=reason)
+        await self.put_off(payment.tenant_id, payment.id, slot_us, wait_us)
+
+    async def put_off(
+        self, tenant_id: str, payment_id: str, slot_us: int, wait_us: int = _PUT_OFF_US
+    ) -> None:
+        """Looks at a try that was due at *slot_us* again after a while: others go first."""
+        until_us = self._ctx.clock.now_us() + wait_us
         await self._ctx.db.write(
-            lambda conn: retry_policies.put_off(
-                conn, payment.tenant_id, payment.id, slot_us, until_us
-            )
+            lambda conn: retry_policies.put_off(conn, tenant_id, payment_id, slot_us, until_us)
         )
 
 

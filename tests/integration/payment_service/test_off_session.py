@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import pytest
 import pytest_asyncio
 from google.protobuf import duration_pb2
 from payhub.payments.v1 import payment_service_pb2 as payments_pb
 from payhub.payments.v1 import retry_policy_service_pb2 as retries_pb
 
 from payment_service import retrier
+from payment_service.db import payments
 from payment_service.domain import retries
 from payment_service.usecases import retrying, settling
 from payment_service.usecases.plugins import plugin_events
@@ -281,6 +283,25 @@ async def test_a_provider_that_is_away_or_full_uses_up_no_try(
     clock.advance(61)
     paid = await shop.caller.becomes(failed.id, "SUCCEEDED")
     assert shop.outcomes(paid) == ["DECLINED", "SUCCEEDED"]
+
+
+async def test_tries_that_can_not_be_made_keep_no_other_waiting(
+    shop: paying.Paying, clock: paying.Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Payments that only a newer version can read are due for ever, before all others."""
+    monkeypatch.setattr(retrier, "BATCH_MAX", 2)
+    method = await shop.attach((await shop.customer()).id)
+    await shop.set_policy(60)
+    shop.bank.script["AuthorizePayment"] = ["soft"]
+    failed = await shop.pay(method)
+    changed = {"id": "'pay_' || n", "capture_method": "9", "next_retry_us": "1"}
+    values = ", ".join(changed.get(name, name) for name in payments.COLUMNS)
+    numbers = " union all ".join(f"select {n} as n" for n in range(3 * retrier.BATCH_MAX))
+    names = ", ".join(payments.COLUMNS)
+    copy = f"insert into payments ({names}) select {values} from payments, ({numbers}) as many"
+    await shop.service.parts.ctx.db.write(lambda conn: conn.query(copy))
+    clock.advance(61)
+    await shop.caller.becomes(failed.id, "SUCCEEDED")
 
 
 async def test_a_policy_is_checked_and_is_the_tenants_own(

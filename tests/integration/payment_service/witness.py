@@ -104,10 +104,13 @@ def _look(conn: storage.Connection) -> _View:
         own.setdefault(operation.entity_id, []).append(operation)
     values = {}
     for row in conn.query(f"select {', '.join(payments.COLUMNS)} from payments"):
-        if row[0] in unreadable:
-            continue
         made = sorted(own.get(row[0], ()), key=model.turn)
-        values[row[0]] = payments.from_row(row, tuple(made))
+        try:
+            value = payments.from_row(row, tuple(made))
+        except ValueError:
+            unreadable.add(row[0])
+        if row[0] not in unreadable:
+            values[row[0]] = value
     shown: dict[str, Any] = {one: _payment(value) for one, value in values.items()}
     for tenant_id, one in conn.query("select tenant_id, id from customers"):
         customer = customers.load(conn, tenant_id, one)
