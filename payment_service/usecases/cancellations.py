@@ -104,9 +104,10 @@ class Cancellations:
             return False
         sold = payment.state is model.PaymentState.SUCCEEDED
         kind = model.Kind.REFUND if sold else model.Kind.VOID
+        more = refunds.needs(payment, None) if sold else ()
         try:
             route = intents.find(self._ctx, payment.tenant_id, payment.provider, follows=True)
-            intents.check(self._ctx, payment.tenant_id, route, kind)
+            intents.check(self._ctx, payment.tenant_id, route, kind, more=more)
         except errors.RpcError as refusal:
             self._tell_once(payment.id, refusal)
             return False

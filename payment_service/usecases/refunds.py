@@ -50,9 +50,7 @@ class Refunds:
         before = await self._driver.read(caller, wanted.payment_id)
         if wanted.currency and wanted.currency != before.currency:
             raise errors.invalid_field("amount.currency_code", f"must be {before.currency}")
-        partial = wanted.amount_minor is not None and wanted.amount_minor < before.captured_minor
-        more = (capability_pb2.CAPABILITY_PARTIAL_REFUND,) if partial else ()
-        kind = model.Kind.REFUND
+        kind, more = model.Kind.REFUND, needs(before, wanted.amount_minor)
         await intents.way(
             self._ctx, caller, wanted.request, kind, before.provider, follows=True, more=more
         )
@@ -157,6 +155,14 @@ class Refunds:
         if intents.check_repeat(request, found, payment.operation(found.operation_id)):
             await self._settler.hurry(payment.id)
         return refund
+
+
+def needs(payment: model.Payment, amount_minor: int | None) -> tuple[int, ...]:
+    """Returns the capabilities that a refund needs beside its own; None is all that is left."""
+    if amount_minor is None:
+        amount_minor = actions.refundable_minor(payment)
+    partial = 0 < amount_minor < payment.captured_minor
+    return (capability_pb2.CAPABILITY_PARTIAL_REFUND,) if partial else ()
 
 
 def refund_decision(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest_asyncio
 from payhub.payments.v1 import dispute_service_pb2
+from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import provider_object_pb2
 
 from payment_service.domain.mirrors import base, objects
@@ -52,6 +53,28 @@ async def test_a_refund_made_elsewhere_is_raised_once_and_bounds_ours(
     assert (refused.reason, refused.metadata["max_amount_minor"]) == ("AMOUNT_EXCEEDED", "500")
     await shop.caller.refund(paid.id, 500)
     assert rig.actions(await shop.caller.get(paid.id)) == {}
+
+
+async def test_the_rest_is_a_part_of_what_was_captured(database_url: str) -> None:
+    """A provider that returns everything or nothing is not asked for less, also where that is all
+    that others have left.
+    """
+    left_out = capability_pb2.CAPABILITY_PARTIAL_REFUND
+    able = [each for each in merchant.CAPABILITIES if each != left_out]
+    async with merchant.running(database_url, merchant.Bank(able)) as shop:
+        whole, partly = await shop.caller.create(), await shop.caller.create()
+        identity = shop.bank.has_payment(
+            partly.provider_payment_id, 1000, core_id=partly.id, refunded_minor=300
+        )
+        await shop.hears(_K.PAYMENT, identity)
+        for amount in (None, 700):
+            refused = await rig.refusal(shop.caller.refund(partly.id, amount))
+            assert refused.reason == "CAPABILITY_MISSING"
+            assert refused.metadata["capability"] == "PARTIAL_REFUND"
+        assert rig.operations(await shop.caller.get(partly.id)) == [("SALE", "SUCCEEDED")]
+        assert rig.state(await shop.caller.refund(whole.id)) == "SUCCEEDED"
+        refused = await rig.refusal(shop.caller.refund(whole.id))
+        assert refused.reason == "STATE_CONFLICT"
 
 
 async def test_a_dispute_that_names_its_payment_at_the_provider_alone_is_ours(
