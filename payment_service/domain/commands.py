@@ -133,8 +133,7 @@ def cancel(
         step = changes.Step(event_type="payment.canceled", before=payment, after=after)
         return changes.Change(payment=after, steps=(step,))
     initial = payment.open_operation(_K.AUTHORIZE, _K.SALE)
-    unknown = (model.OperationState.IN_FLIGHT, model.OperationState.IN_DOUBT)
-    if initial is not None and initial.state in unknown:
+    if initial is not None and initial.is_unknown:
         return _updated(payment, now_us, cancel_requested=True)
     return start_void(payment, operation, now_us)
 

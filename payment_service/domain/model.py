@@ -210,6 +210,11 @@ class Operation:
         """Whether its outcome is still to come."""
         return self.state in OPEN_STATES
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody knows what has become of it: it is being sent, or in doubt."""
+        return self.state in (OperationState.IN_FLIGHT, OperationState.IN_DOUBT)
+
 
 def turn(operation: Operation) -> tuple[int, str]:
     """Returns what operations of one entity are ordered by, if each was made `after` the others.

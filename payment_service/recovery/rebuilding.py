@@ -19,7 +19,6 @@ _S = model.OperationState
 _MONEY_IN = frozenset({_K.AUTHORIZE, _K.SALE, _K.CAPTURE, _K.INCREMENT})
 # What was done here since the back-up and moves the payment, not only its refunds.
 _MOVES = _MONEY_IN | {_K.VOID}
-_UNKNOWN = (_S.IN_FLIGHT, _S.IN_DOUBT)
 
 
 def us(value: timestamp_pb2.Timestamp) -> int:

@@ -140,8 +140,7 @@ def is_known(payment: model.Payment) -> bool:
     something to return or nothing left of it.
     """
     initial = payment.open_operation(*model.INITIAL_KINDS)
-    unknown = (model.OperationState.IN_FLIGHT, model.OperationState.IN_DOUBT)
-    if initial is not None and initial.state in unknown:
+    if initial is not None and initial.is_unknown:
         return False
     if payment.state is model.PaymentState.SUCCEEDED:
         # Refunds under way and disputes may still fail, and leave something to return.

@@ -244,8 +244,7 @@ class Payments:
             errors.RpcError: RESOURCE_NOT_FOUND.
         """
         payment = await self._driver.read(caller, payment_id)
-        unknown = (model.OperationState.IN_DOUBT, model.OperationState.IN_FLIGHT)
-        if any(operation.state in unknown for operation in payment.operations):
+        if any(operation.is_unknown for operation in payment.operations):
             await self._settler.hurry(payment.id)
         return payment
 

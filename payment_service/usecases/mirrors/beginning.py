@@ -76,8 +76,7 @@ class Beginner:
         shown = await self._ctx.db.read(lambda conn: self._load(conn, caller.tenant_id, entity_id))
         if shown is None:
             raise errors.not_found(self._rules.name, entity_id)
-        unknown = (model.OperationState.IN_DOUBT, model.OperationState.IN_FLIGHT)
-        if any(operation.state in unknown for operation in shown.operations):
+        if any(operation.is_unknown for operation in shown.operations):
             await self._settler.hurry(entity_id)
         return shown
 
