@@ -190,9 +190,8 @@ class Caller:
         left_s = ends_s - self.timing.monotonic_s()
         patience_s = min(left_s, self.link.connect_timeout_s)
         if not await self.link.connected(patience_s):
-            text = f"{self.link.target} was not reached within {max(patience_s, 0):.1f} s"
             raise errors.Unavailable(
-                f"{text}; nothing was sent",
+                f"{self.link.not_reached(patience_s)}; nothing was sent",
                 code=grpc.StatusCode.UNAVAILABLE,
                 retry="same_key",
                 request_id=request_id,

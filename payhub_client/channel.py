@@ -84,6 +84,17 @@ class Link:
         named = (("x-request-id", request_id),)
         return named if self.key is None else (("authorization", f"Bearer {self.key}"), *named)
 
+    def not_reached(self, within_s: float) -> str:
+        """Return what to say of a server that `connected` did not find."""
+        text = f"{self.target} was not reached within {max(within_s, 0):.1f} s"
+        if self.credentials is None:
+            return text
+        # gRPC keeps to itself why a connection was not made.
+        return (
+            f"{text}, or its certificate was not accepted: has it expired, or is it of another "
+            "name or authority"
+        )
+
     async def connected(self, within_s: float) -> bool:
         """Return whether the channel is connected, waiting up to `within_s` for it.
 

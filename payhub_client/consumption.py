@@ -248,7 +248,7 @@ class Consumption:
         stub = consumer_service_pb2_grpc.ConsumerServiceStub(self.link.channel)
         connecting = self.link.connected(self.link.connect_timeout_s)
         if not await self.link.unless_closed(connecting):
-            raise streams.unavailable(f"{self.link.target} was not reached")
+            raise streams.unavailable(self.link.not_reached(self.link.connect_timeout_s))
         stream: Stream = stub.Consume(metadata=self.link.metadata(calls.new_request_id()))
         extending: asyncio.Task[None] | None = None
         try:

@@ -202,8 +202,7 @@ class Subscription:
             self._ended = True
             return None
         if not connected:
-            text = f"{self.link.target} was not reached within {self.link.connect_timeout_s:.1f} s"
-            raise streams.unavailable(text)
+            raise streams.unavailable(self.link.not_reached(self.link.connect_timeout_s))
         request = event_stream_service_pb2.SubscribeRequest()
         request.CopyFrom(self.request)
         if self._progress.received:

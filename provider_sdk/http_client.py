@@ -105,6 +105,9 @@ class Client:
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.open_connection(self._host, self._port, ssl=self._tls)
+        except ssl.SSLCertVerificationError as error:
+            text = f"the upstream system's certificate is not accepted: {error.verify_message}"
+            raise errors.Unreachable(text) from error
         except (OSError, TimeoutError, UnicodeError) as error:
             raise errors.Unreachable("no connection to the upstream system") from error
 

@@ -256,6 +256,21 @@ async def test_a_slow_read_is_no_unknown_outcome(
         await client.payments.get(f"pay_{0:032x}", timeout_s=0.1)
 
 
+async def test_who_encrypts_is_told_of_the_certificate(payments: FakePayments) -> None:
+    """gRPC does not say why no encrypted connection came about: the error names what to look at,
+    and that nothing was sent.
+    """
+    async with payhub_client.Client(
+        payments.target,
+        key=conftest.KEY,
+        credentials=grpc.ssl_channel_credentials(),
+        connect_timeout_s=0.2,
+    ) as encrypting:
+        with pytest.raises(errors.Unavailable, match=r"certificate.*nothing was sent"):
+            await encrypting.payments.create(**PAY_10, timeout_s=1)
+    assert payments.seen == []
+
+
 async def test_a_server_that_is_down_leaves_nothing_in_doubt() -> None:
     """A call that never had a connection raises Unavailable: nothing was sent, for certain."""
     with socket.socket() as unused:

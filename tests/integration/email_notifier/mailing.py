@@ -6,10 +6,8 @@ the notifier.
 
 import asyncio
 import contextlib
-import datetime
 import email
 import email.policy
-import ipaddress
 import os
 import pathlib
 import re
@@ -25,10 +23,6 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd import smtp
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509 import oid
 
 from deploy import stack
 from tests import starting
@@ -206,36 +200,3 @@ async def notifying(
             made.kill()
             await made.ended()
         made._log.close()
-
-
-def certify(folder: pathlib.Path) -> tuple[ssl.SSLContext, pathlib.Path]:
-    """Makes a certificate for 127.0.0.1; returns what serves it and the file to trust it by."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, "mx.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
-        .sign(key, hashes.SHA256())
-    )
-    trusted, secret = folder / "ca.pem", folder / "key.pem"
-    trusted.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(trusted, secret)
-    return context, trusted

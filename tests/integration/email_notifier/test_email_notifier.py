@@ -14,6 +14,7 @@ from payhub.payments.v1 import plan_service_pb2
 import payhub_client
 from deploy import stack
 from subscribers.email_notifier import smtp
+from tests import certificates
 from tests.integration.email_notifier import mailing
 from tests.integration.gateway import harness
 
@@ -178,7 +179,7 @@ async def test_nothing_is_sent_before_server_and_login_are_proved(
     """A server whose certificate is not trusted is given neither password nor mail, one that
     refuses the password no mail; the event waits meanwhile, and is mailed once both are right.
     """
-    context, trusted = mailing.certify(tmp_path)
+    context, trusted = certificates.certify(tmp_path)
     server, name = mailing.Server(), f"proved-{mode}"
     options: dict[str, Any] = {"authenticator": server.authenticate}
     if mode == "starttls":
