@@ -11,6 +11,10 @@ import grpc
 from servicekit import errors
 
 RETRY_AFTER_S = 5.0
+BEHIND = (
+    "the payment database was restored or lost commits: the event log has what it lacks; an "
+    "operator has to run `python -m payment_service recover`"
+)
 
 
 class Standing:
@@ -34,6 +38,8 @@ class Standing:
 
     async def opens(self, patience_s: float) -> bool:
         """Whether this process may act, once that is known; False if it takes longer."""
+        if self.is_open:
+            return True
         try:
             async with asyncio.timeout(patience_s):
                 await self._told.wait()
@@ -52,8 +58,7 @@ class Standing:
             raise errors.RpcError(
                 grpc.StatusCode.UNAVAILABLE,
                 "DATABASE_BEHIND",
-                "the payment database was restored or lost commits: the event log has what it "
-                "lacks; an operator has to run `python -m payment_service recover`",
+                BEHIND,
                 retry="same_key",
                 retry_after_s=RETRY_AFTER_S,
             )

@@ -5,7 +5,7 @@ the reporter of `grpc.health.v1`. Reads memory only, but for what its callers pa
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from payhub.admin.v1 import (
 
 from payment_service.domain import plugins
 from payment_service.provider_client import breaker, fleet, link
-from payment_service.usecases import context, snapshots
+from payment_service.usecases import context, snapshots, standing
 from payment_service.usecases.plugins import plugin_refusals, plugin_snapshots
 from servicekit import loop
 
@@ -144,7 +144,7 @@ class Health:
     def fill(self, response: status_service_pb2.GetStatusResponse) -> None:
         """Adds plugins and the health of the whole to the status of the installation."""
         judged = self.judge()
-        problems = [problem for each in judged for problem in each.problems]
+        problems = self._problems(judged)
         response.health = _HEALTH[not problems]
         response.health_reasons.extend(problems[:PLUGINS_MAX])
         response.kill_switches = len(self._ctx.catalog.view.kills)
@@ -180,7 +180,7 @@ class Health:
         async def once() -> int:
             judged = self.judge()
             serving = {f"{PROVIDER}{each.plugin.id}": each.ready for each in judged}
-            serving[OVERALL] = not any(each.problems for each in judged)
+            serving[OVERALL] = not self._problems(judged)
             # One that is gone is not forgotten by those who watch it.
             serving |= {name: False for name in told if name not in serving}
             for name, is_serving in serving.items():
@@ -190,6 +190,10 @@ class Health:
             return 0
 
         await loop.run_forever(once, idle_s=REPORT_EVERY_S, stop=stop, name="health")
+
+    def _problems(self, judged: Sequence[Judged]) -> list[str]:
+        own = [standing.BEHIND] if self._ctx.standing.is_behind else []
+        return own + [problem for each in judged for problem in each.problems]
 
     def _now_s(self) -> float:
         return self._ctx.clock.monotonic_s()

@@ -8,11 +8,13 @@ import grpc
 import prometheus_client
 import pytest
 from google.protobuf import descriptor_pool
+from payhub.admin.v1 import health_pb2, status_service_pb2
 from starlette import requests
 
 from payment_service import resolver, retrier
 from payment_service.api import access
 from payment_service.usecases import standing
+from payment_service.usecases.plugins import health
 from payment_service.webhooks import applier, endpoint
 from servicekit import auth, errors
 from tests import fake_clock
@@ -111,6 +113,29 @@ async def test_nothing_acts_by_itself(verdict: bool | None) -> None:
     assert await retrier.Retrier(untouched, own).run_once() == 0
     woken: Any = types.SimpleNamespace(wake=asyncio.Event())
     assert await applier.Daemon(untouched, woken, own, registry).run_once() == 0
+
+
+async def test_operators_are_told() -> None:
+    """`payctl status` says what has to be run, and `grpc.health.v1` that all is not well, until
+    it has been.
+    """
+    own = behind()
+    catalog = types.SimpleNamespace(view=types.SimpleNamespace(plugins={}, kills={}))
+    judging = health.Health(types.SimpleNamespace(catalog=catalog, standing=own))  # type: ignore[arg-type]
+    status = status_service_pb2.GetStatusResponse()
+    judging.fill(status)
+    assert (status.health, list(status.health_reasons)) == (
+        health_pb2.HEALTH_DEGRADED,
+        [standing.BEHIND],
+    )
+    told: asyncio.Queue[bool] = asyncio.Queue()
+    stop = asyncio.Event()
+    reporting = asyncio.create_task(judging.report(stop, lambda _, serving: told.put(serving)))
+    assert not await told.get()
+    own.tell(is_behind=False)
+    assert await told.get()
+    stop.set()
+    await reporting
 
 
 async def test_a_webhook_is_to_come_again() -> None:
