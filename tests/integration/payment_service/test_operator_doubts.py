@@ -12,7 +12,6 @@ import grpc
 import psycopg
 import pytest
 from payhub.admin.v1 import doubt_service_pb2 as pb
-from payhub.admin.v1 import doubt_service_pb2_grpc
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
@@ -26,9 +25,8 @@ from servicekit import storage
 from tests import shells
 from tests.integration.payment_service import (
     billing,
-    inside,
+    desks,
     paying,
-    records,
     rehearsing,
     rig,
     sidecars,
@@ -66,66 +64,14 @@ class Forgetful(sidecars.Sidecar):
         await sidecars.fail(context, none)
 
 
-class Desk:
-    """What an operator works with: a service whose resolver looks at no doubt for an hour."""
-
-    def __init__(self, service: inside.InProcess, clock: paying.Clock, url: str) -> None:
-        self.service = service
-        self.caller = service.caller
-        self.clock = clock
-        self.records = records.Records(url)
-        self._stub = doubt_service_pb2_grpc.DoubtServiceStub(service.caller.channel)
-
-    async def list(self, **wanted: Any) -> pb.ListDoubtsResponse:
-        """Returns doubts."""
-        request = pb.ListDoubtsRequest(**wanted)
-        answer: pb.ListDoubtsResponse = await self.caller.call(self._stub.ListDoubts, request)
-        return answer
-
-    async def one(self, payment: rig.Payment) -> pb.Doubt:
-        """Returns the only doubt of a payment."""
-        (found,) = (await self.list(entity_id=payment.id)).doubts
-        return found
-
-    async def settle(self, doubt: pb.Doubt, finding: Any, **more: Any) -> rig.Payment:
-        """Ends a doubt as it was listed."""
-        values = {
-            "operation_id": doubt.operation_id,
-            "version": doubt.version,
-            "finding": finding,
-            "reason": "seen in the dashboard, ticket 4711",
-        }
-        request = pb.SettleDoubtRequest(**(values | more))
-        answer = await self.caller.call(self._stub.SettleDoubt, request)
-        payment: rig.Payment = answer.payment
-        return payment
-
-
 @pytest.fixture
-async def desk(database_url: str, bank: stack.Stack) -> AsyncIterator[Desk]:
+async def desk(database_url: str, bank: stack.Stack) -> AsyncIterator[desks.Desk]:
     """Returns a desk on an empty database."""
-    async with _desk(database_url, bank.target(stack.MOCK)) as found:
+    async with desks.opened(database_url, bank.target(stack.MOCK)) as found:
         yield found
 
 
-@contextlib.asynccontextmanager
-async def _desk(database_url: str, provider: str) -> AsyncIterator[Desk]:
-    clock = paying.Clock()
-    async with inside.running(
-        database_url,
-        provider,
-        clock=clock,
-        wrap=rehearsing.Rehearsing,
-        resolver_doubt_first_s=3600.0,
-        resolver_longest_s=3600.0,
-    ) as service:
-        await inside.connected(service)
-        found = Desk(service, clock, database_url)
-        with contextlib.closing(found.records):
-            yield found
-
-
-async def test_an_operator_ends_what_nothing_looks_at_any_more(desk: Desk) -> None:
+async def test_an_operator_ends_what_nothing_looks_at_any_more(desk: desks.Desk) -> None:
     """What took effect counts like the provider's own answer; who says so and why is kept."""
     wrong = await desk.caller.create("tok_wrong_amount")
     looked_at = await desk.caller.create("tok_no_answer")
@@ -167,7 +113,7 @@ async def test_an_operator_ends_what_nothing_looks_at_any_more(desk: Desk) -> No
 
 async def test_a_request_that_takes_long_is_waited_for(database_url: str) -> None:
     """Nobody ends a doubt while the plugin says that a request of it may be under way."""
-    async with Forgetful() as bank, _desk(database_url, bank.target) as desk:
+    async with Forgetful() as bank, desks.opened(database_url, bank.target) as desk:
         payment = await desk.caller.create("tok_any")
         assert rig.state(payment) == "IN_DOUBT"
         doubt = await desk.one(payment)
@@ -184,7 +130,7 @@ async def test_not_found_proves_nothing_while_a_request_may_be_under_way(
     database_url: str,
 ) -> None:
     """NOT_FOUND counts only after the time that the plugin gives its requests upstream."""
-    async with Forgetful() as bank, _desk(database_url, bank.target) as desk:
+    async with Forgetful() as bank, desks.opened(database_url, bank.target) as desk:
         payment = await desk.caller.create("tok_any")
         desk.clock.advance(LATER_S)
 
@@ -199,7 +145,7 @@ async def test_not_found_proves_nothing_while_a_request_may_be_under_way(
         assert failed.failure.reason == "NEVER_ARRIVED"
 
 
-async def test_a_refund_that_was_not_made_gives_its_amount_back(desk: Desk) -> None:
+async def test_a_refund_that_was_not_made_gives_its_amount_back(desk: desks.Desk) -> None:
     """What has had no effect is as if it had never arrived, and can be asked for again."""
     payment = await desk.caller.create("tok_approve+refund.wrong_amount")
     refund = await desk.caller.refund(payment.id, 700)
@@ -214,7 +160,7 @@ async def test_a_refund_that_was_not_made_gives_its_amount_back(desk: Desk) -> N
     assert (await desk.caller.refund(payment.id, 400)).id
 
 
-async def test_a_doubt_that_was_sent_again_meanwhile_is_not_ended(desk: Desk) -> None:
+async def test_a_doubt_that_was_sent_again_meanwhile_is_not_ended(desk: desks.Desk) -> None:
     """Whoever sends it again says so first; what was seen before proves nothing any more."""
     payment = await desk.caller.create("tok_no_answer")
     desk.clock.advance(LATER_S)
@@ -239,7 +185,7 @@ async def test_a_doubt_that_was_sent_again_meanwhile_is_not_ended(desk: Desk) ->
     assert desk.records.events(payment.id)[-1].type == "reconciliation.discrepancy"
 
 
-async def test_a_payment_that_took_effect_needs_the_providers_id(desk: Desk) -> None:
+async def test_a_payment_that_took_effect_needs_the_providers_id(desk: desks.Desk) -> None:
     """Without it nothing could be captured, canceled or refunded; nowhere else is one taken."""
     payment = await desk.caller.create("tok_no_answer", manual=True)
     desk.clock.advance(LATER_S)
@@ -276,7 +222,7 @@ async def test_a_payment_that_took_effect_needs_the_providers_id(desk: Desk) -> 
     assert ("mpay_made",) in reports
 
 
-async def test_what_is_wrong_with_a_request_is_said(desk: Desk) -> None:
+async def test_what_is_wrong_with_a_request_is_said(desk: desks.Desk) -> None:
     """Unknown ids, old versions and missing reasons change nothing."""
     payment = await desk.caller.create("tok_no_answer")
     doubt = await desk.one(payment)
@@ -290,7 +236,7 @@ async def test_what_is_wrong_with_a_request_is_said(desk: Desk) -> None:
     assert sorted(wrong.fields) == ["finding", "reason"]
 
 
-async def test_a_doubt_that_only_a_newer_version_can_read_hides_no_others(desk: Desk) -> None:
+async def test_a_doubt_that_only_a_newer_version_can_read_hides_no_others(desk: desks.Desk) -> None:
     """After a newer version was replaced by this one, pages go on behind what it left."""
     payments = [await desk.caller.create("tok_wrong_amount") for _ in range(4)]
     newer = storage.Statement("update operations set kind = 99 where entity_id = :id")
@@ -305,7 +251,7 @@ async def test_a_doubt_that_only_a_newer_version_can_read_hides_no_others(desk: 
 
 
 async def test_who_ended_a_doubt_is_logged_whoever_gives_up(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: desks.Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An operator who stops waiting has settled it all the same."""
     payment = await desk.caller.create("tok_no_answer")
@@ -345,7 +291,7 @@ async def test_only_doubts_of_payments_are_ended_by_hand(database_url: str) -> N
     async with billing.running(database_url, clock=clock) as bill:
         bill.bank.twist = lambda made: made.plan.amount.CopyFrom(rig.money(901))
         plan = await bill.plan(900)
-        desk = Desk(bill.service, clock, database_url)
+        desk = desks.Desk(bill.service, clock, database_url)
         with contextlib.closing(desk.records):
             (doubt,) = (await desk.list()).doubts
             assert doubt.operation_id == plan.prices[0].operations[0].id
@@ -357,7 +303,7 @@ async def test_only_doubts_of_payments_are_ended_by_hand(database_url: str) -> N
     assert doubt.entity_id in str(refused)
 
 
-async def test_payctl_lists_and_settles_doubts(desk: Desk) -> None:
+async def test_payctl_lists_and_settles_doubts(desk: desks.Desk) -> None:
     """What is listed is what `settle` takes; pages go on where the last one ended."""
     payments = [await desk.caller.create("tok_wrong_amount") for _ in range(3)]
     first = await desk.list(page_size=2)
