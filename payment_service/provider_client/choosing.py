@@ -44,10 +44,6 @@ class Instance(Protocol):
         """Calls of ours in progress."""
 
 
-# For so long after an operation was made, a version that is gone may come back: what restarts
-# processes waits no longer between two starts.
-RETURN_S = 300.0
-
 I = TypeVar("I", bound=Instance)  # noqa: E741
 
 
@@ -81,13 +77,12 @@ def version_for(plan: Plan, operation_id: str, kind: model.Kind) -> str:
     return plan.current
 
 
-def may_return(plan: Plan, version: str, age_s: float) -> bool:
-    """Whether a version of which nobody is there is to be waited for by what it had *age_s* ago.
+def may_return(plan: Plan, version: str) -> bool:
+    """Whether a version of which nobody is there may come back.
 
     What is in no plan was redeployed in place, left or retired.
     """
-    planned = (plan.current, plan.canary, plan.previous)
-    return bool(version) and version in planned and age_s < RETURN_S
+    return bool(version) and version in (plan.current, plan.canary, plan.previous)
 
 
 def asked_first(plan: Plan, version: str) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from payhub.plugin.v1 import capability_pb2
 
-from payment_service.domain import model
 from payment_service.provider_client import asking, choosing, introduction, link
 
 NO_PLAN = choosing.Plan()
@@ -127,16 +126,13 @@ class Roster(asking.Asking):
         known = (self._known, self.said(version))
         return max((each.request_max_s for each in known if each is not None), default=0.0)
 
-    def awaits(self, operation: model.Operation, now_us: int) -> bool:
-        """Whether a repeat of *operation* has to wait for the version that had it first.
-
-        One that is barred is not waited for: another version ends what it left.
+    def awaits(self, version: str) -> bool:
+        """Whether what *version* had should wait for it: no instance of it takes operations now,
+        and one may come back. One that is barred is not waited for.
         """
-        version = operation.plugin_version
         if version in self.situation.barred or self.has(version):
             return False
-        age_s = (now_us - operation.created_us) / 1_000_000
-        return choosing.may_return(self.situation.plan, version, age_s)
+        return choosing.may_return(self.situation.plan, version)
 
     def has(self, version: str) -> bool:
         """Whether an instance of a version takes operations."""

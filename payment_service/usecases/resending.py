@@ -22,6 +22,9 @@ _log = logs.get_logger(__name__)
 # Of how long the provider remembers an operation's id. What is left is for clocks that
 # differ and for the request's own way.
 SHARE = 0.75
+# For so long after an operation was made, a version that is gone may come back: what restarts
+# processes waits no longer between two starts.
+RETURN_S = 300.0
 
 _RESULTS = frozenset(
     {
@@ -52,12 +55,13 @@ def may_help(
         return False
     if provider.finds(operation.plugin_version):
         return False
-    if provider.awaits(operation, now_us):
+    version = operation.plugin_version
+    window_s = SHARE * provider.remembers_s(version)
+    age_s = (now_us - operation.created_us) / 1_000_000
+    if age_s < min(RETURN_S, window_s / 2) and provider.awaits(version):
         return False
-    remembers_s = provider.remembers_s(operation.plugin_version)
-    until_us = operation.created_us + round(SHARE * remembers_s * 1_000_000)
     # Before its fence the first attempt may still be on its way.
-    return operation.not_after_us < now_us < until_us
+    return operation.not_after_us < now_us and age_s < window_s
 
 
 class Resender:

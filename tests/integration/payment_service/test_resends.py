@@ -12,7 +12,7 @@ from payhub.payments.v1 import payment_pb2
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
-from payment_service.provider_client import choosing
+from payment_service.usecases import resending
 from provider_sdk import errors as plugin_errors
 from servicekit import storage
 from tests.integration.payment_service import operator, paying, registrant, rig, sidecars
@@ -222,14 +222,22 @@ async def test_a_version_that_is_away_is_waited_for(desk: Desk) -> None:
         assert not new.charged
 
 
-async def test_a_version_that_does_not_come_back_leaves_its_doubts(desk: Desk) -> None:
-    """Its successor ends them, rather than a person: the contract has it derive the same keys."""
-    async with two(desk) as (old, new):
+@pytest.mark.parametrize("remembers_s", [86400, 160])
+async def test_a_version_that_does_not_come_back_leaves_its_doubts(
+    desk: Desk, remembers_s: int
+) -> None:
+    """Its successor ends them, rather than a person: the contract has it derive the same keys.
+    Before the provider forgets them, too.
+    """
+    async with Unsure(OLD, remembers_s=remembers_s) as old, Unsure(NEW) as new:
+        await registrant.enable(desk.admin, desk.plug, old)
+        await desk.ready(old)
+        await desk.deploy(new)
         doubt = await desk.doubt(old)
         await desk.upgrade(promote=True)
         await old.stop()
         await desk.ready(old, is_ready=False)
-        desk.clock.advance(choosing.RETURN_S)
+        desk.clock.advance(min(resending.RETURN_S, resending.SHARE * remembers_s / 2))
         await desk.paid(doubt)
         assert new.charged == [doubt.operations[0].id]
         assert await desk.version(doubt.id) == OLD
@@ -379,7 +387,7 @@ async def test_what_a_version_does_not_remember_is_not_sent_again(
         await desk.looked_at(doubt)
         await old.stop()
         await desk.ready(old, is_ready=False)
-        desk.clock.advance(choosing.RETURN_S)
+        desk.clock.advance(resending.RETURN_S)
         await desk.looked_at(doubt)
         assert old.charged == [doubt.operations[0].id]
         assert not new.charged

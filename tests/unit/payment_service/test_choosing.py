@@ -84,20 +84,18 @@ def test_the_instance_with_the_fewest_calls_is_tried_first() -> None:
     assert first(PLAN, "1.0.0", busy, idle) == idle
 
 
-@pytest.mark.parametrize("age_s", [0.0, choosing.RETURN_S - 1])
 @pytest.mark.parametrize("version", ["1.0.0", "1.1.0", "0.9.0"])
-def test_a_version_in_use_may_return(version: str, age_s: float) -> None:
+def test_a_version_in_use_may_return(version: str) -> None:
     """Current, on trial or to be gone back to: what crashed is started again."""
     plan = choosing.Plan(current="1.0.0", canary="1.1.0", previous="0.9.0")
-    assert choosing.may_return(plan, version, age_s)
-    assert not choosing.may_return(plan, version, choosing.RETURN_S)
+    assert choosing.may_return(plan, version)
 
 
 def test_what_was_retired_or_is_not_known_does_not_return() -> None:
     """Nor does anything before a version has been seen."""
-    assert not choosing.may_return(PLAN, "0.9.0", 0.0)
-    assert not choosing.may_return(PLAN, "", 0.0)
-    assert not choosing.may_return(choosing.Plan(), "", 0.0)
+    assert not choosing.may_return(PLAN, "0.9.0")
+    assert not choosing.may_return(PLAN, "")
+    assert not choosing.may_return(choosing.Plan(), "")
 
 
 def test_only_what_is_on_trial_is_asked_about_its_own() -> None:
