@@ -17,7 +17,7 @@ from event_gateway import cursor, grants, places, problems, telling
 from event_gateway.api import consumer_views, pages, queries
 from event_gateway.api import consumers as consuming
 from event_gateway.consumers import changes, definition, groups, place
-from event_gateway.db import commands, consumers, lag, progress
+from event_gateway.db import commands, consumers, lag, parking
 from servicekit import auth, clock, errors, rpc, storage
 
 CONSUMERS_MAX = 1_000
@@ -226,10 +226,10 @@ class Administration:
         after = pages.position_of(request.page_token, fingerprint, otherwise=-1)
         size = request.page_size or PAGE_SIZE_DEFAULT
 
-        def page(conn: storage.Connection) -> list[progress.Parked]:
+        def page(conn: storage.Connection) -> list[parking.Parked]:
             stored = _found(conn, principal, request.consumer)
             definition.check_access(principal, definition.read(stored))
-            return progress.parked(
+            return parking.page(
                 conn, principal.tenant_id, request.consumer, after=after, rows=size + 1
             )
 
@@ -263,11 +263,11 @@ class Administration:
             definition.check_access(principal, definition.read(stored))
             which = (conn, principal.tenant_id, request.consumer)
             if request.all:
-                chosen = progress.parked_next(*which, rows=RESOLVED_MAX, again=again)
+                chosen = parking.first(*which, rows=RESOLVED_MAX, again=again)
             else:
-                chosen = progress.parked_at(*which, set(request.positions))
+                chosen = parking.at(*which, set(request.positions))
             done = changes.resolve(conn, stored, chosen, again=again, by=by)
-            left = bool(progress.parked(*which, after=-1, rows=1, bare=True))
+            left = bool(parking.page(*which, after=-1, rows=1, bare=True))
             return pb.ResolveParkedEventsResponse(
                 resolved=len(done.positions),
                 released=done.released,

@@ -10,7 +10,7 @@ from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
 from event_gateway import cursor, matching, splice
 from event_gateway.consumers import definition
-from event_gateway.db import consumers, lag, progress
+from event_gateway.db import consumers, lag, parking, progress
 from servicekit import storage
 
 # How much of the time that the log keeps an event has passed when what is left of it is shown.
@@ -62,7 +62,7 @@ def described(
     return pb.GetConsumerResponse(consumer=definition.shown(stored), status=status)
 
 
-def parked_event(row: progress.Parked) -> consumer_pb2.ParkedEvent:
+def parked_event(row: parking.Parked) -> consumer_pb2.ParkedEvent:
     """Returns an event that was set aside."""
     shown = consumer_pb2.ParkedEvent(
         reason=row.reason,

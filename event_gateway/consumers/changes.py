@@ -13,7 +13,7 @@ from payhub.events.v1 import consumer_events_pb2, consumer_pb2
 
 from event_gateway import cursor, telling
 from event_gateway.consumers import definition
-from event_gateway.db import append, consumers, progress, read
+from event_gateway.db import append, consumers, parking, progress, read
 from servicekit import storage
 
 # Of consumers that callers make; those of webhook endpoints tell nothing here.
@@ -105,13 +105,13 @@ def seek(
 def resolve(
     conn: storage.Connection,
     stored: consumers.Stored,
-    chosen: Iterable[progress.Parked],
+    chosen: Iterable[parking.Parked],
     *,
     again: bool,
     by: telling.By,
-) -> progress.Resolved:
+) -> parking.Resolved:
     """Puts parked events of a consumer that was locked back (*again*), or drops them."""
-    done = progress.resolve(conn, stored, chosen, again=again)
+    done = parking.resolve(conn, stored, chosen, again=again)
     if done.positions or done.released:
         told = Event(
             parked=len(done.positions),
@@ -145,7 +145,7 @@ def _dropped(
 ) -> consumer_events_pb2.ConsumerEvent:
     """Returns an event that says what is parked and about to be dropped."""
     count = progress.counts(conn, stored.tenant_id, stored.name).parked
-    some = progress.parked(
+    some = parking.page(
         conn, stored.tenant_id, stored.name, after=-1, rows=POSITIONS_MAX, bare=True
     )
     return Event(parked=count, parked_positions=[each.position for each in some])

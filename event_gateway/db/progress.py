@@ -1,22 +1,18 @@
-"""What a running consumer writes down and reads: its place, redeliveries, parked events.
+"""What a running consumer writes down and reads: its place, redeliveries, what it parks.
 
-Owns the rows of `consumer_retry` and `consumer_parked`, and the guard that only the
-owner writes, and nothing over what others changed. Called by groups and by the
-API of consumers, inside one transaction each.
+Owns the rows of `consumer_retry`, and the guard that only the owner writes, and nothing
+over what others changed. Called by groups and by the API of consumers, inside one
+transaction each. What becomes of parked events is in `event_gateway.db.parking`.
 """
 
-import collections
 import dataclasses
 import enum
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from event_gateway import splice
 from event_gateway.consumers import records
 from event_gateway.db import consumers, copies, read
 from servicekit import failpoints, storage
-
-# Parked events that are forgotten in one transaction.
-FORGOTTEN_MAX = 1_000
 
 
 class Written(enum.Enum):
@@ -34,20 +30,6 @@ class Written(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Parked:
-    """A parked event as it is stored; `event` is None in a marker, and where it was not read."""
-
-    position: int
-    entity_key: str
-    event: bytes | None
-    attempts: int
-    reason: str
-    parked_us: int
-    blocked: bool
-    skipped: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """How many events wait for another delivery, how many of these the place has passed and the
     position of the oldest of those, 0 if there is none, and how many are parked.
@@ -57,14 +39,6 @@ class Counts:
     passed: int
     oldest_passed: int
     parked: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
-    """Which parked events were put back or dropped as was asked, and how many others followed."""
-
-    positions: list[int]
-    released: int
 
 
 _ONE = "tenant_id = :tenant_id and name = :name"
@@ -113,44 +87,6 @@ _KEEP_RETRY = storage.Statement(
     "due_us = excluded.due_us, reason = excluded.reason, extra = excluded.extra"
 )
 _PLACE = storage.Statement(f"update consumer set floor = :floor, runs = :runs where {_ONE}")
-_PARKED = (
-    "select position, entity_key, {event}, attempts, reason, parked_us, blocked, skipped "
-    f"from consumer_parked where {_ONE} "
-)
-_BARE = _PARKED.format(event="null")
-_PAGE = "and position > :after order by position limit :rows"
-_PARKED_PAGE = storage.Statement(f"{_PARKED.format(event='event')} {_PAGE}")
-_BARE_PAGE = storage.Statement(f"{_BARE} {_PAGE}")
-_ROOTS_FIRST = storage.Statement(f"{_BARE} order by blocked, position limit :rows")
-_ROOTS_LAST = storage.Statement(f"{_BARE} order by blocked desc, position limit :rows")
-_PARKED_OLDEST = storage.Statement(
-    f"select position, parked_us from consumer_parked where {_ONE} order by position limit :rows"
-)
-_PARKED_SOME = storage.Statement(
-    f"{_BARE} and position = any(cast(:positions as bigint[])) order by position"
-)
-_PARKED_SINCE = storage.Statement(
-    f"{_BARE} and parked_us >= :since_us and skipped = 0 order by position limit :rows"
-)
-_ROOTS_OF = storage.Statement(
-    f"select count(*) from consumer_parked where {_ONE} and entity_key = :entity_key "
-    "and blocked = 0 and skipped = 0"
-)
-_UNPARK = storage.Statement(f"delete from consumer_parked where {_ONE} and position = :position")
-_BLOCKED_OF = f"{_ONE} and entity_key = :entity_key and blocked = 1"
-_UNPARK_BLOCKED = storage.Statement(f"delete from consumer_parked where {_BLOCKED_OF}")
-# After a seek the event may be under way again, from the log, while it is parked still.
-_PUT_BACK_WHERE = (
-    "insert into consumer_retry (tenant_id, name, position, entity_key, attempts, due_us, reason, "
-    "extra, event) select tenant_id, name, position, entity_key, 0, 0, reason, 1, event "
-    "from consumer_parked where {which} "
-    "on conflict (tenant_id, name, position) do update set attempts = 0, due_us = 0, "
-    "event = coalesce(consumer_retry.event, excluded.event)"
-)
-_PUT_BACK = storage.Statement(_PUT_BACK_WHERE.format(which=f"{_ONE} and position = :position"))
-_PUT_BACK_BLOCKED = storage.Statement(_PUT_BACK_WHERE.format(which=_BLOCKED_OF))
-
-
 _PARKED_OF_ENTITY = storage.Statement(
     "select tenant_id, name, position, event from consumer_parked "
     "where entity_key = :entity_key and event is not null"
@@ -255,105 +191,6 @@ def events(
     return {row[0]: splice.chunk(bytes(row[1])) for row in rows if row[1] is not None}
 
 
-def parked(
-    conn: storage.Connection,
-    tenant_id: str,
-    name: str,
-    *,
-    after: int,
-    rows: int,
-    bare: bool = False,
-) -> list[Parked]:
-    """Returns up to *rows* parked events behind position *after*; *bare*: not what they say."""
-    params = {"tenant_id": tenant_id, "name": name, "after": after, "rows": rows}
-    return [_parked(row) for row in conn.all(_BARE_PAGE if bare else _PARKED_PAGE, params)]
-
-
-def parked_next(
-    conn: storage.Connection, tenant_id: str, name: str, *, rows: int, again: bool
-) -> list[Parked]:
-    """Returns up to *rows* parked events, not what they say, so that resolving these and then the
-    next ones resolves all: what is put back (*again*) takes along what it held up; what is dropped
-    comes after that.
-    """
-    params = {"tenant_id": tenant_id, "name": name, "rows": rows}
-    return [_parked(row) for row in conn.all(_ROOTS_FIRST if again else _ROOTS_LAST, params)]
-
-
-def parked_since(
-    conn: storage.Connection, tenant_id: str, name: str, *, since_us: int, rows: int
-) -> list[Parked]:
-    """Returns up to *rows* events that were parked at or after a moment, not what they say."""
-    params = {"tenant_id": tenant_id, "name": name, "since_us": since_us, "rows": rows}
-    return [_parked(row) for row in conn.all(_PARKED_SINCE, params)]
-
-
-def parked_at(
-    conn: storage.Connection, tenant_id: str, name: str, positions: Collection[int]
-) -> list[Parked]:
-    """Returns those of *positions* that are parked, not what they say."""
-    params = {"tenant_id": tenant_id, "name": name, "positions": storage.array(conn, positions)}
-    return [_parked(row) for row in conn.all(_PARKED_SOME, params)]
-
-
-def resolve(
-    conn: storage.Connection, stored: consumers.Stored, chosen: Iterable[Parked], *, again: bool
-) -> Resolved:
-    """Puts parked events back (*again*) or drops them, and puts back what nothing holds up then."""
-    copies.keep_erasure_out(conn)
-    which = {"tenant_id": stored.tenant_id, "name": stored.name}
-    gone: list[Parked] = []
-    asked: dict[str, list[int]] = collections.defaultdict(list)
-    for each in chosen:
-        if each.blocked and again:
-            asked[each.entity_key].append(each.position)
-        else:
-            gone.append(each)
-    back = [{**which, "position": each.position} for each in gone if again and not each.skipped]
-    if back:
-        conn.run_many(_PUT_BACK, back)
-    if gone:
-        conn.run_many(_UNPARK, [{**which, "position": each.position} for each in gone])
-    resolved, released = [each.position for each in gone], 0
-    for key in sorted({each.entity_key for each in gone if not each.skipped} | asked.keys()):
-        of_key = {**which, "entity_key": key}
-        roots = conn.one(_ROOTS_OF, of_key)
-        if roots and roots[0]:
-            continue
-        conn.run(_PUT_BACK_BLOCKED, of_key)
-        followed = conn.run(_UNPARK_BLOCKED, of_key)
-        resolved += asked[key]
-        released += followed - len(asked[key])
-    if resolved or released:
-        consumers.touch(conn, stored)
-    return Resolved(positions=resolved, released=released)
-
-
-def forget_parked(
-    conn: storage.Connection, tenant_id: str, name: str, *, before_us: int, most: int
-) -> int:
-    """Drops what was parked before a moment, and the oldest that are more than *most*.
-
-    Looks at the first FORGOTTEN_MAX; returns how many went. Not for consumers whose parked events
-    hold up others.
-    """
-    stored = consumers.lock(conn, tenant_id, name)
-    if stored is None:
-        return 0
-    which = {"tenant_id": tenant_id, "name": name}
-    count = conn.one(_PARKED_COUNT, which) or (0,)
-    rows = conn.all(_PARKED_OLDEST, {**which, "rows": FORGOTTEN_MAX})
-    gone = [
-        {**which, "position": row[0]}
-        for index, row in enumerate(rows)
-        if row[1] < before_us or index < count[0] - most
-    ]
-    if gone:
-        conn.run_many(_UNPARK, gone)
-        consumers.touch(conn, stored)
-    return len(gone)
-
-
 def erase(conn: storage.Connection, entity_key: str) -> int:
     """Erases what the copies of an entity's events and the reasons of members say of a person;
     returns how many did. `copies.keep_others_out` must come first.
@@ -394,16 +231,3 @@ def _retry(retry: records.Retry) -> dict[str, object]:
         "reason": retry.reason,
         "extra": int(retry.extra),
     }
-
-
-def _parked(row: storage.Row) -> Parked:
-    return Parked(
-        position=row[0],
-        entity_key=row[1],
-        event=None if row[2] is None else bytes(row[2]),
-        attempts=row[3],
-        reason=row[4],
-        parked_us=row[5],
-        blocked=bool(row[6]),
-        skipped=row[7],
-    )

@@ -8,7 +8,7 @@ import asyncio
 import functools
 
 from event_gateway.consumers import group, groups
-from event_gateway.db import consumers, progress, webhook_log
+from event_gateway.db import consumers, parking, webhook_log
 from event_gateway.webhooks_out import definition, worker
 from servicekit import errors, logs, storage
 
@@ -111,7 +111,7 @@ class Pool:
             for _ in range(TIDIED_MAX):
                 gone = await self._around.database.write(
                     functools.partial(
-                        progress.forget_parked,
+                        parking.forget,
                         tenant_id=each.tenant_id,
                         name=each.endpoint_id,
                         before_us=before_us,
@@ -121,7 +121,7 @@ class Pool:
                 if gone:
                     self._groups.poke(each.tenant_id, each.endpoint_id)
                     _log.info("given up for good", endpoint_id=each.endpoint_id, count=gone)
-                if gone < progress.FORGOTTEN_MAX:
+                if gone < parking.FORGOTTEN_MAX:
                     break
 
     async def _work(self, key: tuple[str, str], made: worker.Worker, running: group.Group) -> None:

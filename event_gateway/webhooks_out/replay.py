@@ -7,7 +7,7 @@ transaction. Never sends anything.
 from payhub.events.v1 import event_pb2
 
 from event_gateway.consumers import definition, place, records
-from event_gateway.db import consumers, lag, progress, webhooks
+from event_gateway.db import consumers, lag, parking, webhooks
 from servicekit import errors, storage
 
 RETRIED_MAX = 1_000
@@ -21,7 +21,7 @@ def one(conn: storage.Connection, behind: consumers.Stored, event_id: str) -> in
     """
     parked = _given_up(conn, behind, event_id)
     if parked:
-        return len(progress.resolve(conn, behind, parked, again=True).positions)
+        return len(parking.resolve(conn, behind, parked, again=True).positions)
     found = webhooks.event_at(conn, behind.tenant_id, event_id)
     if found is None:
         raise errors.not_found("event", event_id)
@@ -44,26 +44,24 @@ def one(conn: storage.Connection, behind: consumers.Stored, event_id: str) -> in
 
 def _given_up(
     conn: storage.Connection, behind: consumers.Stored, event_id: str
-) -> list[progress.Parked]:
+) -> list[parking.Parked]:
     """Returns the event if it was given up; looked for among the first RETRIED_MAX if the log no
     longer remembers its id.
     """
     position = webhooks.position_of(conn, behind.tenant_id, event_id)
     if position is not None:
-        return progress.parked_at(conn, behind.tenant_id, behind.name, [position])
+        return parking.at(conn, behind.tenant_id, behind.name, [position])
     return [
         each
-        for each in progress.parked(conn, behind.tenant_id, behind.name, after=-1, rows=RETRIED_MAX)
+        for each in parking.page(conn, behind.tenant_id, behind.name, after=-1, rows=RETRIED_MAX)
         if each.event is not None and event_pb2.Event.FromString(each.event).id == event_id
     ]
 
 
 def given_up_since(conn: storage.Connection, behind: consumers.Stored, since_us: int) -> int:
     """Queues what was given up at or after a moment, at most RETRIED_MAX events."""
-    chosen = progress.parked_since(
-        conn, behind.tenant_id, behind.name, since_us=since_us, rows=RETRIED_MAX
-    )
-    return len(progress.resolve(conn, behind, chosen, again=True).positions)
+    chosen = parking.since(conn, behind.tenant_id, behind.name, since_us=since_us, rows=RETRIED_MAX)
+    return len(parking.resolve(conn, behind, chosen, again=True).positions)
 
 
 def everything_after(conn: storage.Connection, behind: consumers.Stored, floor: int) -> int:

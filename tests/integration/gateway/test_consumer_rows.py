@@ -13,7 +13,7 @@ from event_gateway import gateway, telling, watching
 from event_gateway.consumers import changes as consumer_changes
 from event_gateway.consumers import definition as consumer_definition
 from event_gateway.consumers import policy, records
-from event_gateway.db import consumers, lag, progress, webhook_log, webhooks
+from event_gateway.db import consumers, lag, parking, progress, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, pool, replay
 from servicekit import metrics, storage
 from tests import fake_clock
@@ -116,7 +116,7 @@ async def test_what_webhooks_gave_up_goes_with_their_log(
 
         async def kept(name: str) -> list[int]:
             rows = await database.read(
-                lambda conn: progress.parked(conn, "one", name, after=-1, rows=10)
+                lambda conn: parking.page(conn, "one", name, after=-1, rows=10)
             )
             return [each.position for each in rows]
 
@@ -174,8 +174,8 @@ async def test_all_that_is_parked_is_resolved_step_by_step(
     def step(conn: storage.Connection) -> list[int]:
         stored = consumers.lock(conn, "one", "a")
         assert stored is not None
-        chosen = progress.parked_next(conn, "one", "a", rows=2, again=again)
-        progress.resolve(conn, stored, chosen, again=again)
+        chosen = parking.first(conn, "one", "a", rows=2, again=again)
+        parking.resolve(conn, stored, chosen, again=again)
         return [each.position for each in chosen]
 
     try:
@@ -247,7 +247,7 @@ async def test_erasure_reaches_what_members_said(database_url: str) -> None:
     on = await one_group.on(database)
 
     async def said() -> dict[int, str]:
-        rows = await database.read(lambda conn: progress.parked(conn, "one", "a", after=-1, rows=9))
+        rows = await database.read(lambda conn: parking.page(conn, "one", "a", after=-1, rows=9))
         known = await database.read(lambda conn: progress.known(conn, "one", "a"))
         parked = {each.position: each.reason for each in rows}
         return parked | {each.position: each.reason for each in known.retries}
@@ -364,7 +364,7 @@ async def test_one_event_is_found_among_many_given_up(
         made_of = records.Changes(floor=2, runs=b"", retries=(), settled=(), parks=parks)
         assert progress.write(conn, mine, made_of) is progress.Written.DONE
         assert replay.one(conn, mine, last) == 1
-        return [each.position for each in progress.parked(conn, "one", "whe_1", after=-1, rows=9)]
+        return [each.position for each in parking.page(conn, "one", "whe_1", after=-1, rows=9)]
 
     try:
         ids = await on.publish("p1", "p2")

@@ -13,7 +13,7 @@ from payhub.events.v1 import consumer_pb2, webhook_pb2
 from event_gateway import gateway, telling
 from event_gateway.api import ingest
 from event_gateway.consumers import changes, definition, records
-from event_gateway.db import append, consumers, progress, read, retain, webhooks
+from event_gateway.db import append, consumers, parking, progress, read, retain, webhooks
 from event_gateway.webhooks_out import changes as endpoint_changes
 from servicekit import storage
 from tests.integration.gateway import harness
@@ -122,7 +122,7 @@ async def test_each_step_reaches_what_was_parked_before_it(
         step = dataclasses.replace(WANTED, erasure_id="era_2")
         await database.write(lambda conn: retain.erase(conn, step, 1, after))
         (parked,) = await database.read(
-            lambda conn: progress.parked(conn, "one", "a", after=0, rows=9)
+            lambda conn: parking.page(conn, "one", "a", after=0, rows=9)
         )
         assert parked.event is not None
         assert (b"private" in parked.event, parked.reason) == (False, "")
@@ -175,9 +175,7 @@ async def test_erasure_reaches_what_is_being_parked(database_url: str) -> None:
         goes_on.set()
         assert await writing is progress.Written.DONE
         await erasing
-        (row,) = await database.read(
-            lambda conn: progress.parked(conn, "one", "a", after=0, rows=9)
-        )
+        (row,) = await database.read(lambda conn: parking.page(conn, "one", "a", after=0, rows=9))
         assert row.event is not None
         assert (b"private" in row.event, row.reason) == (False, "")
     finally:
@@ -236,7 +234,7 @@ def put_back(conn: Any) -> None:
     """Sends what an endpoint had given up once more."""
     behind = consumers.lock(conn, "one", "a")
     assert behind is not None
-    progress.resolve(conn, behind, progress.parked_at(conn, "one", "a", [1]), again=True)
+    parking.resolve(conn, behind, parking.at(conn, "one", "a", [1]), again=True)
 
 
 def delete(conn: Any) -> None:

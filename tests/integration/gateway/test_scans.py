@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from event_gateway import gateway, retention
-from event_gateway.db import commands, consumers, progress, retain, webhook_log
+from event_gateway.db import commands, consumers, parking, progress, retain, webhook_log
 from servicekit import storage
 from servicekit.storage import sqlite
 from tests import fake_clock, scans
@@ -158,9 +158,9 @@ def test_redriving_an_entity_takes_a_few_statements(raw: sqlite3.Connection) -> 
     stored = consumers.lock(conn, "t", "c9")
     assert stored is not None
     raw.set_trace_callback(statements.append)
-    chosen = progress.parked_at(conn, "t", "c9", [9, 12])
+    chosen = parking.at(conn, "t", "c9", [9, 12])
     assert [each.event for each in chosen] == [None, None]
-    resolved = progress.resolve(conn, stored, chosen, again=True)
+    resolved = parking.resolve(conn, stored, chosen, again=True)
     assert (sorted(resolved.positions), resolved.released) == ([9, 12], ROWS - 10)
     raw.set_trace_callback(None)
     assert len(statements) < 20
