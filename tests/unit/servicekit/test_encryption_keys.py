@@ -14,7 +14,8 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("text", "problem"), WRONG)
+# Keys are made anew by each process, and tests must have the same names in all of them.
+@pytest.mark.parametrize(("text", "problem"), WRONG, ids=[problem for _, problem in WRONG])
 @pytest.mark.parametrize("cls", [gateway_settings.Settings, payment_settings.Settings])
 def test_malformed_keys_are_listed_by_number_with_all_other_problems(
     cls: type[settings.ServiceSettings], text: str, problem: str
