@@ -4,6 +4,8 @@ Owns what tests of the consumer's machine start from. Called by those tests and 
 Never decides: the machine says what is written down.
 """
 
+import dataclasses
+
 from event_gateway.consumers import machine, members, place, policy, records
 
 RULES = policy.Policy(
@@ -86,3 +88,31 @@ class Store:
                 position=park.position, key=park.key, attempts=0, due_us=0, reason="", extra=True
             )
         return [park.position for park in moved]
+
+
+def started(
+    log: list[tuple[int, str]], credit: int = 100, **over: object
+) -> tuple[Store, machine.Machine, members.Session]:
+    """A machine that has read all of *log*, with one member."""
+    store, who = Store(log), members.Members()
+    session = who.join("one", credit)
+    on = store.load(dataclasses.replace(RULES, **over), who)  # type: ignore[arg-type]
+    store.feed(on, log[-1][0] if log else 0)
+    return store, on, session
+
+
+def positions(handed: list[records.Handout]) -> list[int]:
+    """Which events were handed out."""
+    return [one.entry.position for one in handed]
+
+
+def member() -> members.Session:
+    """A member that takes up to 50 events."""
+    return members.Session(number=99, name="m", credit=50)
+
+
+def reloaded(store: Store) -> machine.Machine:
+    """A machine of another process that has read all of the log."""
+    on = store.load(RULES, members.Members())
+    store.feed(on, store.log[-1][0])
+    return on

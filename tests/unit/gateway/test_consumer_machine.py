@@ -10,27 +10,11 @@ ACK, REJECT, PARK = policy.Verdict.ACK, policy.Verdict.REJECT, policy.Verdict.PA
 EXTEND, RELEASE = policy.Verdict.EXTEND, policy.Verdict.RELEASE
 
 
-def started(
-    log: list[tuple[int, str]], credit: int = 100, **over: object
-) -> tuple[consumer_store.Store, machine.Machine, members.Session]:
-    """A machine that has read all of *log*, with one member."""
-    store, who = consumer_store.Store(log), members.Members()
-    session = who.join("one", credit)
-    on = store.load(dataclasses.replace(consumer_store.RULES, **over), who)  # type: ignore[arg-type]
-    store.feed(on, log[-1][0] if log else 0)
-    return store, on, session
-
-
-def positions(handed: list[records.Handout]) -> list[int]:
-    """Which events were handed out."""
-    return [one.entry.position for one in handed]
-
-
 def test_an_entity_waits_for_its_unsettled_event_and_others_go_on() -> None:
     """At most one unsettled event per entity; a rejected one holds up its entity alone."""
-    _, on, session = started([(1, "a"), (2, "a"), (3, "b")])
+    _, on, session = consumer_store.started([(1, "a"), (2, "a"), (3, "b")])
     first = on.deliver(0, [session], 10)
-    assert positions(first) == [1, 3]
+    assert consumer_store.positions(first) == [1, 3]
     assert on.settle(first[0].lease.token, REJECT, 0, delay_us=7_000_000) is None
     assert on.settle(first[1].lease.token, ACK, 0) is None
     assert on.deliver(6_999_999, [session], 10) == []
@@ -38,7 +22,7 @@ def test_an_entity_waits_for_its_unsettled_event_and_others_go_on() -> None:
     again = on.deliver(7_000_000, [session], 10)
     assert [(one.entry.position, one.attempt) for one in again] == [(1, 2)]
     on.settle(again[0].lease.token, ACK, 0)
-    assert positions(on.deliver(0, [session], 10)) == [2]
+    assert consumer_store.positions(on.deliver(0, [session], 10)) == [2]
 
 
 def test_the_later_of_delay_and_backoff_counts() -> None:
@@ -51,7 +35,7 @@ def test_the_later_of_delay_and_backoff_counts() -> None:
 
 def test_a_late_settlement_counts_until_the_event_is_handed_out_again() -> None:
     """After its end a lease still settles; after the next delivery it is LEASE_EXPIRED."""
-    _, on, session = started([(1, "a"), (2, "b")])
+    _, on, session = consumer_store.started([(1, "a"), (2, "b")])
     one, two = on.deliver(0, [session], 10)
     assert on.expire(30_000_000) == 2
     assert on.settle(one.lease.token, ACK, 30_000_001) is None
@@ -63,7 +47,7 @@ def test_a_late_settlement_counts_until_the_event_is_handed_out_again() -> None:
 
 def test_a_lease_settled_twice_keeps_its_first_verdict() -> None:
     """The same verdict again is a success, another one a conflict, a strange token unknown."""
-    _, on, session = started([(1, "a")])
+    _, on, session = consumer_store.started([(1, "a")])
     (one,) = on.deliver(0, [session], 10)
     assert on.settle(one.lease.token, ACK, 0) is None
     assert on.settle(one.lease.token, ACK, 0) is None
@@ -73,7 +57,7 @@ def test_a_lease_settled_twice_keeps_its_first_verdict() -> None:
 
 def test_extend_starts_the_lease_anew_and_release_counts_nothing() -> None:
     """EXTEND moves the end of a lease; RELEASE gives back at once, without an attempt."""
-    _, on, session = started([(1, "a")])
+    _, on, session = consumer_store.started([(1, "a")])
     (one,) = on.deliver(0, [session], 10)
     assert on.settle(one.lease.token, EXTEND, 20_000_000) is None
     assert on.expire(49_999_999) == 0
@@ -82,81 +66,11 @@ def test_extend_starts_the_lease_anew_and_release_counts_nothing() -> None:
     assert again.attempt == 1
 
 
-def test_what_is_used_up_is_parked_with_its_entity() -> None:
-    """After max_deliveries an event is parked; later ones of its entity follow as blocked, and
-    redriving it puts all back in order, ahead of newer ones.
-    """
-    store, on, session = started([(1, "a"), (2, "a"), (3, "b"), (4, "a")], max_deliveries=1)
-    first = on.deliver(0, [session], 10)
-    assert on.settle(first[0].lease.token, REJECT, 0, reason="broken") is None
-    on.settle(first[1].lease.token, ACK, 0)
-    store.flush(on)
-    assert [(at, park.blocked) for at, park in sorted(store.parked.items())] == [
-        (1, False),
-        (2, True),
-        (4, True),
-    ]
-    assert store.parked[1].reason == "broken (after 1 delivery)"
-    assert store.floor == 4
-    store.log.append((5, "a"))
-    store.feed(on, 5)
-    store.flush(on)
-    assert store.parked[5].blocked
-    store.redrive(1)
-    store.log.append((6, "a"))
-    on.refresh(on.rules, store.known(), 0, rescan=False)
-    store.feed(on, 6)
-    got: list[int] = []
-    while handed := on.deliver(0, [session], 10):
-        got += positions(handed)
-        assert len(handed) == 1
-        on.settle(handed[0].lease.token, ACK, 0)
-    assert got == [1, 2, 4, 5, 6]
-    store.flush(on)
-    assert (store.floor, store.retries, store.parked) == (6, {}, {})
-
-
-def test_a_block_that_ended_meanwhile_parks_nothing() -> None:
-    """An event held back for an entity that was resolved before it was written comes out."""
-    store, on, session = started([(1, "a")])
-    (one,) = on.deliver(0, [session], 10)
-    on.settle(one.lease.token, PARK, 0, reason="no")
-    store.flush(on)
-    store.log.append((2, "a"))
-    store.feed(on, 2)
-    del store.parked[1]
-    on.refresh(on.rules, store.known(), 0, rescan=False)
-    store.flush(on)
-    assert store.parked == {}
-    assert positions(on.deliver(0, [session], 10)) == [2]
-    assert positions(_reloaded(store).deliver(0, [session], 10)) == [2]
-
-
-def test_parking_that_fails_to_write_drops_nothing() -> None:
-    """Until a parked event is written it is neither settled nor lost: the next write holds it,
-    and a process that dies before delivers it again.
-    """
-    store, on, session = started([(1, "a"), (2, "a"), (3, "b")])
-    one, three = on.deliver(0, [session], 10)
-    on.settle(one.lease.token, PARK, 0, reason="no")
-    on.settle(three.lease.token, ACK, 0)
-    failed = on.changes()
-    on.restore(failed)
-    assert on.unsaved > 0
-    assert positions(_reloaded(store).deliver(0, [_member()], 10)) == [1, 3]
-    store.flush(on)
-    assert [(at, park.blocked) for at, park in sorted(store.parked.items())] == [
-        (1, False),
-        (2, True),
-    ]
-    assert _reloaded(store).deliver(0, [_member()], 10) == []
-
-
 def test_a_delivery_that_ended_with_its_process_does_not_count() -> None:
     """What a process that ended had handed out again goes out under the same number, never beyond
     what the consumer allows; what its members had given back or let run out stays counted.
     """
-    store, on, session = started([(1, "a"), (2, "b")], max_deliveries=2)
+    store, on, session = consumer_store.started([(1, "a"), (2, "b")], max_deliveries=2)
     for one in on.deliver(0, [session], 10):
         assert on.settle(one.lease.token, REJECT, 0) is None
     assert [one.attempt for one in on.deliver(9_000_000, [session], 10)] == [2, 2]
@@ -170,29 +84,9 @@ def test_a_delivery_that_ended_with_its_process_does_not_count() -> None:
     assert [park.attempts for park in store.parked.values()] == [2, 2]
 
 
-def test_scopes_of_parking() -> None:
-    """EVENT parks the event alone; CONSUMER stops everything until it is resolved."""
-    store, on, session = started(
-        [(1, "a"), (2, "a")], park_scope=policy.ParkScope.EVENT, max_deliveries=1
-    )
-    (one,) = on.deliver(0, [session], 10)
-    on.settle(one.lease.token, PARK, 0)
-    assert positions(on.deliver(0, [session], 10)) == [2]
-    store, on, session = started([(1, "a"), (2, "b")], park_scope=policy.ParkScope.CONSUMER)
-    one, _ = on.deliver(0, [session], 10)
-    on.settle(one.lease.token, PARK, 0)
-    store.log.append((3, "c"))
-    store.feed(on, 3)
-    assert on.deliver(0, [session], 10) == []
-    store.flush(on)
-    store.parked.clear()
-    on.refresh(on.rules, store.known(), 0, rescan=False)
-    assert positions(on.deliver(0, [session], 10)) == [3]
-
-
 def test_the_total_order_is_one_at_a_time_to_one_member() -> None:
     """TOTAL: the first member gets one event at a time; the next takes over when it leaves."""
-    _, on, session = started([(1, "a"), (2, "b")], ordering=policy.Ordering.TOTAL)
+    _, on, session = consumer_store.started([(1, "a"), (2, "b")], ordering=policy.Ordering.TOTAL)
     second = on.members.join("two", 10)
     both = [second, session]
     (one,) = on.deliver(0, both, 10)
@@ -224,7 +118,7 @@ def test_keys_stay_with_members_and_few_move() -> None:
 
 def test_a_broken_stream_ends_leases_after_the_grace() -> None:
     """What a gone member holds comes back after the grace, not after the whole ack timeout."""
-    _, on, session = started([(1, "a")])
+    _, on, session = consumer_store.started([(1, "a")])
     on.deliver(0, [session], 10)
     on.leave(session, 1_000_000, 5_000_000)
     other = on.members.join("two", 10)
@@ -238,7 +132,7 @@ def test_what_is_due_and_has_no_taker_asks_for_no_time() -> None:
     """An event that may go again but meets no credit, or no member, wakes nobody: only time that
     is still to come does.
     """
-    _, on, session = started([(1, "a"), (2, "b")], credit=1)
+    _, on, session = consumer_store.started([(1, "a"), (2, "b")], credit=1)
     (one,) = on.deliver(0, [session], 10)
     on.settle(one.lease.token, REJECT, 0)
     due_us = on.next_us(0)
@@ -246,14 +140,14 @@ def test_what_is_due_and_has_no_taker_asks_for_no_time() -> None:
     assert on.next_us(due_us) is None
     assert on.deliver(due_us, [], 10) == []
     session.grant(2)
-    assert positions(on.deliver(due_us, [session], 10)) == [1, 2]
+    assert consumer_store.positions(on.deliver(due_us, [session], 10)) == [1, 2]
 
 
 def test_the_floor_passes_what_was_settled_before_it_was_read_again() -> None:
     """After a change of the filter the floor does not stay where it was for as long as something
     is unsettled, although all before that is settled.
     """
-    store, on, session = started([(5, "a"), (10, "b"), (20, "c"), (30, "d")])
+    store, on, session = consumer_store.started([(5, "a"), (10, "b"), (20, "c"), (30, "d")])
     handed = on.deliver(0, [session], 10)
     on.settle(handed[0].lease.token, ACK, 0)
     on.refresh(consumer_store.RULES, NOTHING, 0, rescan=True)
@@ -263,108 +157,9 @@ def test_the_floor_passes_what_was_settled_before_it_was_read_again() -> None:
     assert on.changes().floor == 20
 
 
-def test_what_is_put_back_overtakes_nothing_that_is_not_read_yet() -> None:
-    """After a seek a parked event that is put back waits until what lies before it was read, goes
-    in its place, and once.
-    """
-    log = [(1, "a"), (2, "b"), (3, "a"), (9, "c")]
-    for ordering in policy.Ordering:
-        store, on, session = _put_back(log, 3, ordering=ordering)
-        assert on.deliver(0, [session], 10) == []
-        seen = []
-        for upto in (1, 2, 3, 9):
-            store.feed(on, upto)
-            while handed := on.deliver(0, [session], 10):
-                seen += positions(handed)
-                for one in handed:
-                    assert on.settle(one.lease.token, ACK, 0) is None
-        assert seen == [1, 2, 3, 9]
-        store.flush(on)
-        assert (store.floor, store.retries) == (9, {})
-
-
-def test_what_is_put_back_is_not_forgotten_with_the_log() -> None:
-    """It goes out also if its place is passed without it, because it was deleted there or does not
-    match any more.
-    """
-    for lost in (True, False):
-        _, on, session = _put_back([(3, "a")], 3)
-        if lost:
-            on.skip_lost(5, 0)
-        else:
-            on.feed([], 5, 0)
-        assert positions(on.deliver(0, [session], 10)) == [3]
-
-
-def test_what_is_put_back_without_an_order_waits_for_nothing() -> None:
-    """Where there is no order, it goes before what is still to be read, unless that is to come to
-    it again.
-    """
-    log = [(1, "a"), (3, "a")]
-    _, on, session = _put_back(log, 3, ordering=policy.Ordering.NONE, runs=[(2, 3)])
-    assert positions(on.deliver(0, [session], 10)) == [3]
-
-
-def test_what_is_parked_and_read_again_stays_what_holds_up_others() -> None:
-    """A new filter that finds it again before that is written does not make it wait for itself."""
-    store, on, session = _put_back([(3, "a")], 3)
-    on.feed([], 5, 0)
-    (one,) = on.deliver(0, [session], 10)
-    assert on.settle(one.lease.token, PARK, 0, reason="no") is None
-    on.refresh(on.rules, store.known(), 0, rescan=True)
-    store.feed(on, 5)
-    store.flush(on)
-    assert [(at, park.blocked) for at, park in store.parked.items()] == [(3, False)]
-
-
-def test_what_is_put_back_while_it_is_parked_again_is_settled_for_good() -> None:
-    """After a seek an event is parked behind itself; if it was put back before that is written, its
-    settlement ends what is stored of it.
-    """
-    store = consumer_store.Store([(3, "a")])
-    store.parked[3] = records.Park(
-        position=3, key="a", attempts=1, reason="", parked_us=0, blocked=False
-    )
-    who = members.Members()
-    on, session = store.load(consumer_store.RULES, who), who.join("one", 100)
-    store.feed(on, 3)
-    store.redrive(3)
-    on.refresh(on.rules, store.known(), 0, rescan=False)
-    (one,) = on.deliver(0, [session], 10)
-    assert on.settle(one.lease.token, ACK, 0) is None
-    store.flush(on)
-    assert (store.floor, store.retries, store.parked) == (3, {}, {})
-
-
-def _put_back(
-    log: list[tuple[int, str]],
-    position: int,
-    runs: list[tuple[int, int]] | None = None,
-    **over: object,
-) -> tuple[consumer_store.Store, machine.Machine, members.Session]:
-    """A machine at the log's beginning that has read nothing, with one member and one event that
-    was parked and put back.
-    """
-    store, who = consumer_store.Store(log), members.Members()
-    store.runs = place.Place(0, runs).encode()
-    store.parked[position] = records.Park(
-        position=position,
-        key=dict(log)[position],
-        attempts=1,
-        reason="",
-        parked_us=0,
-        blocked=False,
-    )
-    store.redrive(position)
-    rules = dataclasses.replace(consumer_store.RULES, **over)  # type: ignore[arg-type]
-    on, session = store.load(rules, who), who.join("one", 100)
-    on.refresh(rules, store.known(), 0, rescan=False)
-    return store, on, session
-
-
 def test_credit_limits_deliveries_and_pausing_stops_them() -> None:
     """No credit or a pause: nothing is handed out, and settling still works."""
-    _, on, session = started([(1, "a"), (2, "b")], credit=1)
+    _, on, session = consumer_store.started([(1, "a"), (2, "b")], credit=1)
     (one,) = on.deliver(0, [session], 10)
     assert on.deliver(0, [session], 10) == []
     session.grant(5)
@@ -372,19 +167,19 @@ def test_credit_limits_deliveries_and_pausing_stops_them() -> None:
     assert on.deliver(0, [session], 10) == []
     assert on.settle(one.lease.token, ACK, 0) is None
     on.refresh(consumer_store.RULES, NOTHING, 0, rescan=False)
-    assert positions(on.deliver(0, [session], 10)) == [2]
+    assert consumer_store.positions(on.deliver(0, [session], 10)) == [2]
 
 
 def test_history_that_was_deleted_unread_leaves_a_marker() -> None:
     """A floor that retention overtook jumps, and a parked marker says how far."""
-    store, on, session = started([(9, "a")])
-    store, on, session = started([])
+    store, on, session = consumer_store.started([(9, "a")])
+    store, on, session = consumer_store.started([])
     on.skip_lost(7, 5)
     store.log.append((9, "a"))
     store.feed(on, 9)
     store.flush(on)
     assert (store.parked[7].skipped, store.floor) == (7, 7)
-    assert positions(on.deliver(0, [session], 10)) == [9]
+    assert consumer_store.positions(on.deliver(0, [session], 10)) == [9]
 
 
 def test_what_was_settled_is_not_counted_as_lost() -> None:
@@ -397,11 +192,11 @@ def test_what_was_settled_is_not_counted_as_lost() -> None:
 
 def test_an_event_deleted_before_its_delivery_blocks_nothing() -> None:
     """What was known and is gone leaves a marker; later events of its entity go on."""
-    store, on, session = started([(1, "a"), (2, "a")])
+    store, on, session = consumer_store.started([(1, "a"), (2, "a")])
     (one,) = on.deliver(0, [session], 10)
     on.lose(1, 5)
     assert on.settle(one.lease.token, ACK, 6) is policy.Failure.LEASE_EXPIRED
-    assert positions(on.deliver(6, [session], 10)) == [2]
+    assert consumer_store.positions(on.deliver(6, [session], 10)) == [2]
     store.flush(on)
     assert [(at, park.skipped, park.blocked) for at, park in store.parked.items()] == [
         (1, 1, False)
@@ -410,7 +205,7 @@ def test_an_event_deleted_before_its_delivery_blocks_nothing() -> None:
 
 def test_a_new_filter_applies_behind_the_floor_and_leaves_leases() -> None:
     """Rescanning drops what waits, keeps what is in flight, and passes no new match by."""
-    store, on, session = started([(1, "a"), (3, "a"), (5, "b")], credit=2)
+    store, on, session = consumer_store.started([(1, "a"), (3, "a"), (5, "b")], credit=2)
     one, five = on.deliver(0, [session], 10)
     store.log[:] = [(2, "c"), (4, "c"), (5, "b")]
     on.refresh(on.rules, NOTHING, 0, rescan=True)
@@ -418,17 +213,9 @@ def test_a_new_filter_applies_behind_the_floor_and_leaves_leases() -> None:
     assert on.settle(one.lease.token, ACK, 0) is None
     assert on.settle(five.lease.token, ACK, 0) is None
     store.flush(on)
-    assert positions(_reloaded(store).deliver(0, [_member()], 10)) == [2]
+    assert consumer_store.positions(
+        consumer_store.reloaded(store).deliver(0, [consumer_store.member()], 10)
+    ) == [2]
     session.grant(9)
     (two,) = on.deliver(0, [session], 10)
     assert two.entry.position == 2
-
-
-def _member() -> members.Session:
-    return members.Session(number=99, name="m", credit=50)
-
-
-def _reloaded(store: consumer_store.Store) -> machine.Machine:
-    on = store.load(consumer_store.RULES, members.Members())
-    store.feed(on, store.log[-1][0])
-    return on
