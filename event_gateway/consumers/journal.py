@@ -46,8 +46,7 @@ class Journal:
         if entry.stored:
             self._settled.add(entry.position)
         self._retries.discard(entry.position)
-        if not entry.extra:
-            self.place.cover(entry.after, entry.position)
+        self.place.cover(entry.position - 1 if entry.extra else entry.after, entry.position)
 
     def park(self, park: records.Park) -> None:
         """Notes an event that is set aside, or a marker of lost ones."""

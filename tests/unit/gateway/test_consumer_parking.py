@@ -158,6 +158,19 @@ def test_what_is_parked_and_read_again_stays_what_holds_up_others() -> None:
     assert [(at, park.blocked) for at, park in store.parked.items()] == [(3, False)]
 
 
+def test_what_is_put_back_and_settled_is_not_found_by_a_new_filter() -> None:
+    """It is settled like all others, whether reading on has come to it again or not."""
+    store, on, session = _put_back([(3, "a")], 3)
+    on.feed([], 5, 0)
+    on.refresh(on.rules, store.known(), 0, rescan=True)
+    (one,) = on.deliver(0, [session], 10)
+    assert on.settle(one.lease.token, ACK, 0) is None
+    store.flush(on)
+    for again in (on, store.load(on.rules, members.Members())):
+        store.feed(again, 5)
+        assert again.deliver(0, [again.members.join("two", 9)], 10) == []
+
+
 def test_what_is_put_back_while_it_is_parked_again_is_settled_for_good() -> None:
     """After a seek an event is parked behind itself; if it was put back before that is written, its
     settlement ends what is stored of it.
