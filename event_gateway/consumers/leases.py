@@ -25,6 +25,7 @@ class Lease:
         until_us: When it ends.
         held: False once it has ended by itself; the event was not handed out again yet.
         erased: Something was erased since; why its member rejects the event is not kept.
+        queued_us: When it is looked at next, 0 if not at all; not after its end.
     """
 
     token: str
@@ -33,6 +34,7 @@ class Lease:
     until_us: int
     held: bool = True
     erased: bool = False
+    queued_us: int = 0
 
 
 class Leases:
@@ -57,7 +59,7 @@ class Leases:
         lease = Lease(token=token, position=position, session=session, until_us=until_us)
         self._open[token] = lease
         self.held += 1
-        heapq.heappush(self._deadlines, (until_us, token))
+        self._queue(lease)
         return lease
 
     def find(self, token: str) -> Lease | None:
@@ -79,7 +81,8 @@ class Leases:
             lease.held = True
             self.held += 1
         lease.until_us = until_us
-        heapq.heappush(self._deadlines, (until_us, lease.token))
+        if not lease.queued_us or until_us < lease.queued_us:
+            self._queue(lease)
 
     def run_out(self, lease: Lease) -> None:
         """Ends a lease by time; it can still be settled until `end`."""
@@ -97,21 +100,36 @@ class Leases:
 
     def due(self, now_us: int) -> Lease | None:
         """Returns one held lease whose end has come; call `run_out` or `end` on it."""
-        while self._deadlines and self._deadlines[0][0] <= now_us:
-            lease = self._open.get(heapq.heappop(self._deadlines)[1])
-            if lease is not None and lease.held and lease.until_us <= now_us:
-                return lease
-        return None
+        lease = self._first()
+        if lease is None or lease.until_us > now_us:
+            return None
+        heapq.heappop(self._deadlines)
+        lease.queued_us = 0
+        return lease
 
     def next_us(self) -> int | None:
         """Returns when the next lease may end."""
+        lease = self._first()
+        return lease.until_us if lease is not None else None
+
+    def _first(self) -> Lease | None:
+        """Returns the held lease that ends first; the first deadline is its then."""
         while self._deadlines:
-            until_us, token = self._deadlines[0]
+            queued_us, token = self._deadlines[0]
             lease = self._open.get(token)
-            if lease is not None and lease.held and lease.until_us == until_us:
-                return until_us
+            if lease is not None and lease.queued_us == queued_us:
+                if lease.held and lease.until_us == queued_us:
+                    return lease
+                lease.queued_us = 0
             heapq.heappop(self._deadlines)
+            if lease is not None and lease.held and not lease.queued_us:
+                # Its end was moved on: once here, and not each time.
+                self._queue(lease)
         return None
+
+    def _queue(self, lease: Lease) -> None:
+        lease.queued_us = lease.until_us
+        heapq.heappush(self._deadlines, (lease.until_us, lease.token))
 
     def forget_events(self) -> None:
         """Says that stored events were erased, maybe some of those that are leased."""

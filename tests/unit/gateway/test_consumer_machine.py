@@ -66,6 +66,27 @@ def test_extend_starts_the_lease_anew_and_release_counts_nothing() -> None:
     assert again.attempt == 1
 
 
+def test_a_lease_that_is_extended_for_ever_takes_no_more_memory() -> None:
+    """However often and in whatever order its end is moved, it ends once, when it was moved to."""
+    _, on, session = consumer_store.started([(1, "a"), (2, "b")], max_deliveries=9)
+    one, two = on.deliver(0, [session], 10)
+    for now_us in range(1_000):
+        assert on.settle(one.lease.token, EXTEND, now_us) is None
+    assert len(on._leases._deadlines) == 2
+    assert on.next_us(0) == 30_000_000
+    on.leave(session, 1_000, 5_000_000)
+    assert on.next_us(0) == 5_001_000
+    assert on.settle(one.lease.token, EXTEND, 2_000) is None
+    assert on.expire(30_001_999) == 1
+    assert not two.lease.held
+    assert on._leases.next_us() == 30_002_000
+    assert on.expire(30_002_000) == 1
+    assert on.settle(one.lease.token, EXTEND, 30_002_001) is None
+    assert on._leases.next_us() == 60_002_001
+    assert (on.expire(99_000_000), on.outstanding) == (1, 0)
+    assert not on._leases._deadlines
+
+
 def test_a_delivery_that_ended_with_its_process_does_not_count() -> None:
     """What a process that ended had handed out again goes out under the same number, never beyond
     what the consumer allows; what its members had given back or let run out stays counted.
