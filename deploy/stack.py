@@ -218,6 +218,7 @@ class Stack:
                     name, f"sqlite:///{self.var / 'events.db'}"
                 ),
                 "EVENT_GATEWAY_KEYS_ENDPOINT": self.target(PAYMENTS),
+                "EVENT_GATEWAY_ENCRYPTION_KEY_PATH": str(self.var / "gateway.key"),
             }
         if name == STRIPE:
             return {}

@@ -82,6 +82,17 @@ def test_settings_that_are_passed_on_win(
     assert alone["PAYMENT_SERVICE_DATABASE_URL"].startswith("sqlite:")
 
 
+def test_every_database_goes_with_keys_for_its_secrets(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With PostgreSQL too, where services make none for themselves."""
+    for process, prefix in ((stack.PAYMENTS, "PAYMENT_SERVICE"), (stack.GATEWAY, "EVENT_GATEWAY")):
+        monkeypatch.setenv(f"{prefix}_DATABASE_URL", "postgresql://db/x")
+        told = a_stack(tmp_path, inherit=True).environment(process)
+        keys = pathlib.Path(told[f"{prefix}_ENCRYPTION_KEY_PATH"])
+        assert keys.parent == tmp_path.resolve()
+
+
 def test_grpc_writes_errors_only_unless_told_otherwise(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
