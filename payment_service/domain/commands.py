@@ -141,19 +141,20 @@ def cancel(
 def start_void(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
     """Reserves the whole remainder for a VOID.
 
-    Like that of a capture, its beginning is no event, but that it carries out a wish is.
+    Like that of a capture, its beginning is no event, but that it takes a wish over is.
     """
     rest = payment.authorized_minor - payment.captured_minor - payment.capture_reserved_minor
+    takes_over = payment.cancel_requested and operation.cause.actor == CANCELER
     operation = model.after(operation, payment.operations)
     intent = copies.replace(operation, amount_minor=rest, reserved_minor=rest)
     after = copies.replace(
         payment,
-        cancel_requested=False,
+        cancel_requested=payment.cancel_requested and not takes_over,
         capture_reserved_minor=payment.capture_reserved_minor + rest,
         updated_us=now_us,
         operations=(*payment.operations, intent),
     )
-    if not payment.cancel_requested:
+    if not takes_over:
         return changes.Change(payment=after, new_operation=intent)
     after = copies.replace(after, version=payment.version + 1)
     step = changes.Step(

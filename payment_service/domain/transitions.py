@@ -310,6 +310,7 @@ def _void(draft: _Draft, operation: model.Operation) -> None:
                 draft.set(operations=_with(draft.payment.operations, ended), action=None)
                 draft.others.append(ended)
             if draft.payment.captured_minor == 0:
+                draft.set(cancel_requested=False)
                 draft.enter(_P.CANCELED, "payment.canceled")
             elif draft.payment.state is not _P.SUCCEEDED:
                 draft.enter(_P.SUCCEEDED, "payment.succeeded")

@@ -148,7 +148,7 @@ def _announced(payment: model.Payment, action: model.Action) -> list[str]:
     canceling = []
     if payment.state in (P.CREATED, P.FAILED):
         canceling = ["payment.canceled"]
-    elif payment.cancel_requested or any(
+    elif any(
         o.kind in (K.AUTHORIZE, K.SALE) and o.state in (S.IN_FLIGHT, S.IN_DOUBT)
         for o in payment.operations
     ):
@@ -328,7 +328,7 @@ def test_a_noted_wish_outlives_an_outcome_with_money() -> None:
     """It is still to be carried out: by a void, which takes the wish over."""
     story = build.Story().confirm().cancel().then(O.SUCCEEDED, 0)
     assert (story.payment.state, story.payment.cancel_requested) == (P.AUTHORIZED, True)
-    void = build.operation(K.VOID, 77)
+    void = build.operation(K.VOID, 77, cause=model.Cause(actor=commands.CANCELER))
     change = commands.start_void(story.payment, void, LATER_US)
     assert not change.payment.cancel_requested
     assert change.new_operation is not None
@@ -350,6 +350,19 @@ def test_a_callers_refund_that_fails_leaves_the_wish(
     assert story.payment.cancel_requested
     story.then(outcome)
     assert story.payment.cancel_requested
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stays"), [(O.DECLINED, True), (O.NOT_SENT, True), (O.SUCCEEDED, False)]
+)
+def test_a_callers_void_that_fails_leaves_the_wish(
+    outcome: outcomes.Outcome, *, stays: bool
+) -> None:
+    """Nor does that the caller cancels once more, unless that releases the money."""
+    story = build.Story().confirm().cancel().then(O.SUCCEEDED, 0).cancel()
+    assert story.payment.cancel_requested
+    story.then(outcome)
+    assert story.payment.cancel_requested is stays
 
 
 def test_a_callers_refund_of_all_that_is_left_meets_the_wish() -> None:
