@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from servicekit import storage
-from servicekit.storage import liveness, revisions
+from servicekit.storage import liveness, notices, revisions
 from tests.integration.storage import items, stalling
 
 # What makes of a connection the one that somebody else has used.
@@ -237,6 +237,31 @@ async def test_a_server_that_answers_others_is_waited_for(
             assert await db.read(lambda conn: conn.query(slow)) == [(1,)]
         finally:
             await db.close()
+
+
+async def test_a_listener_leaves_a_server_that_stands_still(
+    new_postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hears nothing from there, which is what a server sounds like that has nothing to tell."""
+    monkeypatch.setattr(notices, "_QUIET_S", 0.2)
+    monkeypatch.setattr(notices, "_CONNECT_TIMEOUT_S", 2)
+    url = new_postgres_database()
+    stop, begun, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    async with stalling.Way(url).open() as way:
+        listening = asyncio.create_task(
+            notices.listen(way.url, "news", lambda _: heard.set(), stop, on_connected=begun.set)
+        )
+        async with asyncio.timeout(60):
+            await begun.wait()
+            begun.clear()
+            way.block()
+            way.free()
+            await begun.wait()
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute("notify news")
+            await heard.wait()
+        stop.set()
+        await listening
 
 
 def test_a_process_ends_whatever_its_database_does(postgres_url: str) -> None:
