@@ -28,6 +28,8 @@ T = TypeVar("T")
 # cover any load at which waiting is still better than an error.
 _TRIES_MAX = 5
 
+# How long to wait for another thread's connection after one was not to be had.
+_TURN_S = 0.1
 _POOLED = (
     "where a pooler stands before it, let each client keep its connection: "
     "PgBouncer's `pool_mode = session`"
@@ -89,6 +91,8 @@ class PostgresDatabase:
         self._working = len(work)
         self._ended = asyncio.Event()
         self._local = threading.local()
+        self._turn = threading.Lock()
+        self._failed: errors.StorageUnavailable | None = None
         for each in work:
             threading.Thread(target=self._run, args=(each,), daemon=True).start()
 
@@ -209,25 +213,52 @@ class PostgresDatabase:
             return raw
         if raw is not None:
             self._open.discard(raw)
+        raw = self._local.raw = self._connect_in_turn()
+        self._open.add(raw)
+        return raw
+
+    def _connect_in_turn(self) -> psycopg.Connection[database.Row]:
+        """Connects, one thread at a time; while that fails, and takes long, others fail at once.
+
+        Else all of them would wait for a server that does not answer, and calls behind them.
+        """
+        before = self._failed
+        if not self._turn.acquire(timeout=-1 if before is None else _TURN_S):
+            assert before is not None
+            raise type(before)(str(before))
+        try:
+            if before is None and self._failed is not None:
+                raise type(self._failed)(str(self._failed))
+            connected = self._connect()
+        except errors.StorageUnavailable as failure:
+            self._failed = failure
+            raise
+        else:
+            self._failed = None
+            return connected
+        finally:
+            self._turn.release()
+
+    def _connect(self) -> psycopg.Connection[database.Row]:
         try:
             options = self._options()
             raw = liveness.Connection.connect(self._url, autocommit=True, **options)
-            raw.watch(self._url, options, overdue_s=self._timeout_s + liveness.GRACE_S)
         except psycopg.Error as error:
             raise reaching.failed(self._url, error) from None
-        # One SQL type for every int, whatever its size, so that a statement is
-        # prepared once and not once per combination of sizes.
-        raw.adapters.register_dumper(int, numeric.Int8Dumper)
-        raw.adapters.register_dumper(int, numeric.Int8BinaryDumper)
-        raw.prepared_max = 500
-        if self._on_connect is not None:
-            try:
+        try:
+            raw.watch(self._url, options, overdue_s=self._timeout_s + liveness.GRACE_S)
+            # One SQL type for every int, whatever its size, so that a statement is
+            # prepared once and not once per combination of sizes.
+            raw.adapters.register_dumper(int, numeric.Int8Dumper)
+            raw.adapters.register_dumper(int, numeric.Int8BinaryDumper)
+            raw.prepared_max = 500
+            if self._on_connect is not None:
                 self._on_connect(_seen(raw))
-            except BaseException:
-                raw.close()
-                raise
-        self._local.raw = raw
-        self._open.add(raw)
+        except BaseException as error:
+            raw.close()
+            if isinstance(error, psycopg.OperationalError):
+                raise reaching.failed(self._url, error) from None
+            raise
         return raw
 
     def _options(self) -> dict[str, Any]:

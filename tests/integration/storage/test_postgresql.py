@@ -224,6 +224,29 @@ async def test_a_pooler_that_hands_connections_on_is_told_as_such(
         await db.close()
 
 
+async def test_a_server_that_answers_nobody_keeps_few_waiting(
+    new_postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call at a time finds out whether it is back; the others end at once, as long as not."""
+    monkeypatch.setattr(liveness, "GRACE_S", 0.2)
+    async with stalling.Way(new_postgres_database()).open() as way:
+        db = await storage.open_database(way.url, pool_size=4, statement_timeout_s=0.5)
+        try:
+            way.block()
+            began_s = time.monotonic()
+            ends = await asyncio.gather(
+                *(db.read(lambda conn: conn.one(items.NOW)) for _ in range(60)),
+                return_exceptions=True,
+            )
+            assert all(isinstance(each, storage.StorageUnavailable) for each in ends)
+            # Each alone would wait for two seconds.
+            assert time.monotonic() - began_s < 20
+            way.free()
+            assert await db.read(lambda conn: conn.one(items.NOW))
+        finally:
+            await db.close()
+
+
 async def test_a_server_that_answers_others_is_waited_for(
     new_postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
