@@ -7,6 +7,7 @@ an effect: another instance is tried only where it is certain that nothing was d
 """
 
 import asyncio
+import functools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,8 @@ VERIFYING_MAX = 1_000
 # Instances one operation is offered to, beside those that are about to stop.
 TRIED_MAX = 3
 WAIT_POLL_S = 0.01
+
+Fits = Callable[[link.Link], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,12 +221,16 @@ class Provider(roster.Roster):
     ) -> tuple[signs.Reply, link.Link | None]:
         """Offers *operation* to instances, until one takes it or none is left to ask."""
         tried: list[link.Link] = []
-        version = operation.plugin_version if repeats else ""
-        only = version if version and self.has(version) else ""
+        version = operation.plugin_version
+        fits: Fits | None = None
+        if repeats:
+            age_s = (self._tools.clock.now_us() - operation.created_us) / 1_000_000
+            only = version if self.has(version) else ""
+            fits = functools.partial(self._may_repeat, version=only, age_s=age_s)
         reply: signs.Reply | None = None
         end_s = 0.0
         while True:
-            chosen = self._next(operation, tried, only)
+            chosen = self._next(operation, tried, fits)
             if chosen is not None:
                 if not repeats and chosen.version != operation.plugin_version:
                     if not await self._noted(operation, chosen.version):
@@ -273,11 +280,11 @@ class Provider(roster.Roster):
             return False
 
     def _next(
-        self, operation: model.Operation, tried: list[link.Link], version: str
+        self, operation: model.Operation, tried: list[link.Link], fits: Fits | None
     ) -> link.Link | None:
-        """Returns who is offered *operation* next, of one *version* only if it is named."""
+        """Returns who is offered *operation* next; who *fits* only, if that is given."""
         only = self._only
-        if only is not None and not version:
+        if only is not None and fits is None:
             return only if self._takes(only) and self._has_room(only) and not tried else None
         found = [
             each
@@ -285,7 +292,7 @@ class Provider(roster.Roster):
             if self._takes(each)
             and self._has_room(each)
             and each not in tried
-            and version in ("", each.version)
+            and (fits is None or fits(each))
         ]
         return self._preferred(operation.id, operation.kind, found)
 

@@ -14,6 +14,9 @@ from payment_service.provider_client import asking, choosing, introduction, link
 
 NO_PLAN = choosing.Plan()
 _CAP = capability_pb2
+# Of how long the provider remembers an operation's id. What is left is for clocks that
+# differ and for the request's own way.
+SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +114,18 @@ class Roster(asking.Asking):
         known = (self._known, self.said(version))
         return all(_CAP.CAPABILITY_OPERATION_LOOKUP in each.capabilities for each in known if each)
 
-    def remembers_s(self, version: str) -> float:
-        """Returns for how many seconds a repeat of what *version* had is taken for the same one;
-        by that version alone while it gets the repeat.
+    def repeatable_s(self, version: str) -> float:
+        """Returns for how many seconds after it was made what *version* had may be sent again;
+        0 if nobody takes it now.
+
+        While that version takes operations it alone decides; else both it and who takes them.
         """
         first = self.said(version)
-        known = (first,) if self.has(version) else (first, self._known)
-        return min((_remembers_s(each) for each in known if each is not None), default=0.0)
+        if first is not None and self.has(version):
+            return _repeatable_s(first)
+        now = [each.client.known for each in self.links.values() if self._takes(each)]
+        longest_s = max((_repeatable_s(each) for each in now if each is not None), default=0.0)
+        return longest_s if first is None else min(longest_s, _repeatable_s(first))
 
     def request_max_s(self, version: str) -> float:
         """Returns for how many seconds a request may be under way at the provider: the longest
@@ -137,6 +145,13 @@ class Roster(asking.Asking):
     def has(self, version: str) -> bool:
         """Whether an instance of a version takes operations."""
         return any(each.version == version and self._takes(each) for each in self.links.values())
+
+    def _may_repeat(self, each: link.Link, version: str, age_s: float) -> bool:
+        """Whether an instance may get again what was made *age_s* ago; one of *version* only, if
+        it is named. Who has forgotten it would do it once more.
+        """
+        known = each.client.known
+        return version in ("", each.version) and known is not None and age_s < _repeatable_s(known)
 
     def _takes(self, each: link.Link) -> bool:
         return each.ready and not each.draining and each.version not in self.situation.barred
@@ -183,6 +198,6 @@ class Roster(asking.Asking):
         )
 
 
-def _remembers_s(known: introduction.Known) -> float:
+def _repeatable_s(known: introduction.Known) -> float:
     remembers = _CAP.CAPABILITY_UPSTREAM_IDEMPOTENCY in known.capabilities
-    return known.remembers_s if remembers else 0.0
+    return SHARE * known.remembers_s if remembers else 0.0

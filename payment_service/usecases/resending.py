@@ -19,9 +19,6 @@ from servicekit import failpoints, logs, storage
 
 _log = logs.get_logger(__name__)
 
-# Of how long the provider remembers an operation's id. What is left is for clocks that
-# differ and for the request's own way.
-SHARE = 0.75
 # For so long after an operation was made, a version that is gone may come back: what restarts
 # processes waits no longer between two starts.
 RETURN_S = 300.0
@@ -56,7 +53,7 @@ def may_help(
     if provider.finds(operation.plugin_version):
         return False
     version = operation.plugin_version
-    window_s = SHARE * provider.remembers_s(version)
+    window_s = provider.repeatable_s(version)
     age_s = (now_us - operation.created_us) / 1_000_000
     if age_s < min(RETURN_S, window_s / 2) and provider.awaits(version):
         return False

@@ -12,6 +12,7 @@ from payhub.payments.v1 import payment_pb2
 from payhub.plugin.v1 import capability_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pps
 
+from payment_service.provider_client import roster
 from payment_service.usecases import resending
 from provider_sdk import errors as plugin_errors
 from servicekit import storage
@@ -237,7 +238,7 @@ async def test_a_version_that_does_not_come_back_leaves_its_doubts(
         await desk.upgrade(promote=True)
         await old.stop()
         await desk.ready(old, is_ready=False)
-        desk.clock.advance(min(resending.RETURN_S, resending.SHARE * remembers_s / 2))
+        desk.clock.advance(min(resending.RETURN_S, roster.SHARE * remembers_s / 2))
         await desk.paid(doubt)
         assert new.charged == [doubt.operations[0].id]
         assert await desk.version(doubt.id) == OLD
@@ -391,3 +392,20 @@ async def test_what_a_version_does_not_remember_is_not_sent_again(
         await desk.looked_at(doubt)
         assert old.charged == [doubt.operations[0].id]
         assert not new.charged
+
+
+async def test_who_remembers_nothing_gets_nothing_again(desk: Desk) -> None:
+    """The version before an upgrade takes over from one that died, but not what that had: it
+    would do it once more.
+    """
+    async with Unsure(OLD, remembers_s=0) as old, Unsure(NEW) as new:
+        await registrant.enable(desk.admin, desk.plug, old)
+        await desk.ready(old)
+        await desk.deploy(new)
+        await desk.upgrade(promote=True)
+        doubt = await desk.doubt(new)
+        await new.stop()
+        await desk.ready(new, is_ready=False)
+        desk.clock.advance(resending.RETURN_S)
+        await desk.looked_at(doubt)
+        assert not old.charged
