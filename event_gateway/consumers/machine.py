@@ -318,13 +318,15 @@ class Machine:
                 reason=retry.reason,
                 extra=True,
                 stored=True,
-                # What lies before it and is not read yet goes first.
-                ahead=position > self.read_upto and not self._may_overtake(position),
+                ahead=self._lies_ahead(position),
             )
             self._events.add(entry, None)
 
-    def _may_overtake(self, position: int) -> bool:
-        return self.rules.ordering is policy.Ordering.NONE and self.place.covers(position)
+    def _lies_ahead(self, position: int) -> bool:
+        """Whether what lies before it and is not read yet goes first."""
+        if position <= self.read_upto:
+            return False
+        return self.rules.ordering is not policy.Ordering.NONE or not self.place.covers(position)
 
     def _come_to(self, upto: int) -> None:
         """Says that reading on has come to *upto*."""
@@ -409,8 +411,12 @@ class Machine:
 
     def _forget_waiting(self) -> None:
         """Forgets what reading on from the floor finds again."""
+        self.read_upto = self._last = self.place.floor
         for entry in self._events:
             if entry.extra:
+                under_way = entry.lease is not None and entry.lease.held
+                if not under_way and not entry.ahead and self._lies_ahead(entry.position):
+                    self._events.hold_back(entry)
                 continue
             if entry.lease is not None:
                 # What lies between is to be judged by the new filter.
@@ -419,7 +425,6 @@ class Machine:
             if entry.attempts:
                 self._retries[entry.position] = records.retry(entry)
             self._events.remove(entry, None)
-        self.read_upto = self._last = self.place.floor
 
     def _settle_tail(self) -> None:
         """Lets the floor pass what does not match, up to where everything is settled."""

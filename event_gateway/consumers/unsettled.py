@@ -60,8 +60,13 @@ class Unsettled:
         self.by_position[entry.position] = entry
         self.plain += not entry.extra
         if entry.ahead:
-            heapq.heappush(self._ahead, entry.position)
+            self.hold_back(entry)
         self.line.add(entry)
+
+    def hold_back(self, entry: records.Entry) -> None:
+        """Lets an entry wait until reading on comes to it."""
+        entry.ahead = True
+        heapq.heappush(self._ahead, entry.position)
 
     def come_to(self, upto: int) -> None:
         """Says that reading on has come to *upto*: what waited for that may go."""

@@ -28,6 +28,8 @@ class Store:
         self.runs = b""
         self.retries: dict[int, records.Retry] = {}
         self.parked: dict[int, records.Park] = {}
+        # Keys that the filter does not want.
+        self.unwanted: set[str] = set()
         self.loads = 0
 
     def load(self, rules: policy.Policy, who: members.Members) -> machine.Machine:
@@ -52,20 +54,29 @@ class Store:
     def flush(self, on: machine.Machine) -> None:
         """Writes down what changed."""
         made = on.changes()
-        assert made.floor >= self.floor
+        before = self.floor
+        assert made.floor >= before
         self.floor, self.runs = made.floor, made.runs
         for park in made.parks:
             # After a seek what is parked already may be parked again.
             self.parked.setdefault(park.position, park)
         for position in made.settled:
             self.retries.pop(position, None)
+        if made.floor > before:
+            self.retries = {
+                at: retry for at, retry in self.retries.items() if retry.extra or at > made.floor
+            }
         for retry in made.retries:
             self.retries[retry.position] = retry
         on.saved(made)
 
     def feed(self, on: machine.Machine, upto: int, now_us: int = 0) -> None:
         """Reads on."""
-        events = [(at, key, b"x") for at, key in self.log if on.read_upto < at <= upto]
+        events = [
+            (at, key, b"x")
+            for at, key in self.log
+            if on.read_upto < at <= upto and key not in self.unwanted
+        ]
         on.feed(events, upto, now_us)
 
     def seek(self, target: int) -> None:

@@ -158,12 +158,22 @@ def test_what_is_parked_and_read_again_stays_what_holds_up_others() -> None:
     assert [(at, park.blocked) for at, park in store.parked.items()] == [(3, False)]
 
 
+def test_what_is_put_back_overtakes_nothing_that_a_new_filter_reads_again() -> None:
+    """It stays behind earlier events of its entity, which a new filter lets be read once more."""
+    store, on, session = _put_back([(1, "a"), (3, "a")], 3)
+    store.feed(on, 3)
+    on.refresh(on.rules, store.known(), 0, rescan=True)
+    assert on.deliver(0, [session], 10) == []
+    store.feed(on, 3)
+    assert consumer_store.positions(on.deliver(0, [session], 10)) == [1]
+
+
 def test_what_is_put_back_and_settled_is_not_found_by_a_new_filter() -> None:
     """It is settled like all others, whether reading on has come to it again or not."""
     store, on, session = _put_back([(3, "a")], 3)
     on.feed([], 5, 0)
-    on.refresh(on.rules, store.known(), 0, rescan=True)
     (one,) = on.deliver(0, [session], 10)
+    on.refresh(on.rules, store.known(), 0, rescan=True)
     assert on.settle(one.lease.token, ACK, 0) is None
     store.flush(on)
     for again in (on, store.load(on.rules, members.Members())):
