@@ -91,6 +91,16 @@ class Places:
             return Start(position=await self.oldest(), from_oldest=True)
         return Start(position=self._window.head)
 
+    async def position(self, point: pb.StartPoint, field: str) -> int:
+        """Returns the place of a start point for who keeps it: everything that was appended before
+        lies at or before the newest one.
+
+        Raises:
+            errors.RpcError: As `start`.
+        """
+        await self.see_all()
+        return (await self.start(point, field)).position
+
     async def resolve(self, text: str, *, field: str) -> int:
         """Returns the position of the cursor *text*, which may be read after.
 

@@ -11,7 +11,6 @@ import grpc
 import grpc.aio
 from payhub.events.v1 import consumer_pb2
 from payhub.events.v1 import consumer_service_pb2 as pb
-from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
 from event_gateway import cursor, grants, places, problems, telling
 from event_gateway.api import consumer_views, pages, queries
@@ -70,7 +69,7 @@ class Administration:
         made.filter.CopyFrom(grants.readable(principal, made.filter))
         encoded = definition.encode(made)
         try:
-            floor = await self._position(made.start, "consumer.start")
+            floor = await self._places.position(made.start, "consumer.start")
         except errors.RpcError:
             # Where it began may be gone by now; it is asked for at every start all the same.
             found = await self._database.read(
@@ -177,7 +176,7 @@ class Administration:
         principal: auth.Principal = rpc.current().principal
         if not request.dry_run and not request.idempotency_key:
             raise errors.invalid_field("idempotency_key", "is needed unless dry_run is set")
-        floor = await self._position(request.target, "target")
+        floor = await self._places.position(request.target, "target")
         by = self._by(principal, request.idempotency_key)
 
         def seek(conn: storage.Connection) -> pb.SeekConsumerResponse:
@@ -285,9 +284,6 @@ class Administration:
 
     def _by(self, principal: auth.Principal, key: str = "") -> telling.By:
         return pages.by(principal, self._time.now_us(), key)
-
-    async def _position(self, start: stream_pb.StartPoint, path: str) -> int:
-        return (await self._places.start(start, path)).position
 
     def _described(
         self,

@@ -75,7 +75,7 @@ class Webhooks:
         principal: auth.Principal = rpc.current().principal
         definition.check_new(request.endpoint)
         made = definition.complete(request.endpoint, **self._allowed)
-        floor = (await self._places.start(request.start, "start")).position
+        floor = await self._places.position(request.start, "start")
         endpoint_id = ids.new_id(definition.ID_PREFIX)
         secret = signing.new_secret()
         sealed = self._around.vault.seal(endpoint_id, [secrets.Secret(value=secret)])
@@ -302,7 +302,7 @@ class Webhooks:
             except ValueError:
                 raise errors.invalid_field("failed_since", "is not a time") from None
         if kind == "replay_from":
-            floor = (await self._places.start(request.replay_from, "replay_from")).position
+            floor = await self._places.position(request.replay_from, "replay_from")
         command = pages.command(principal, "RetryWebhookDeliveries", request)
 
         def retry(conn: storage.Connection) -> int:

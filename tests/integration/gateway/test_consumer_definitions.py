@@ -120,6 +120,27 @@ async def test_seek(gateway: harness.Gateway, tenant: str) -> None:
     await member.leave()
 
 
+async def test_the_newest_place_lies_behind_all_that_was_published(
+    gateway: harness.Gateway, tenant: str
+) -> None:
+    """Who moves a consumer to the newest event gets none that was published before, whatever the
+    gateway itself put into the log in between; nor does who makes one.
+    """
+    client = gateway.tenant(tenant)
+    name = await consuming.make(client)
+    newest = {"anchor": "ANCHOR_NEWEST"}
+    for count in range(1, 11):
+        mask, fields = {"paths": ["max_deliveries"]}, {"name": name, "max_deliveries": count}
+        await client.ask("UpdateConsumer", consumer=fields, update_mask=mask)
+        await client.publish(event(tenant))
+        await client.ask("SeekConsumer", name=name, target=newest, idempotency_key=f"k{count}")
+        assert (await consuming.status(client)).backlog == 0
+        await client.ask("UpdateConsumer", consumer={"name": name}, update_mask=mask)
+        await client.publish(event(tenant))
+        late = await consuming.make(client, name=f"late{count}", start=newest)
+        assert (await consuming.status(client, late)).backlog == 0
+
+
 async def test_what_is_parked_and_read_again_can_be_put_back(
     gateway: harness.Gateway, tenant: str
 ) -> None:
