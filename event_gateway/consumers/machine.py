@@ -1,21 +1,18 @@
 """One consumer: which event goes to whom next, and what was decided about each.
 
-Owns the rules of order, redelivery and parking; its `journal` holds what has to be
-written down. Pure: time and chance are passed in, events come from `feed`. Called by
-`event_gateway.consumers.group` on one event loop.
+Owns the rules of order and redelivery; `aside` sets events aside, and `journal` holds what
+has to be written down. Pure: time and chance are passed in, events come from `feed`. Called
+by `event_gateway.consumers.group` on one event loop.
 """
 
 from collections.abc import Collection, Iterable
 
-from event_gateway.consumers import journal, members, place, policy, records, unsettled
+from event_gateway.consumers import aside, journal, members, place, policy, records, unsettled
 
 # Events that are known and not settled, those that wait for their entity included.
 AHEAD_MAX = 20_000
 # Enough that may go out next; more is read when these are gone.
 READY_MAX = 1_024
-# Parked events of one consumer; then it parks no more and reads no further.
-PARKED_MAX = 100_000
-
 NOT_IN_TIME = "not settled in time"
 
 
@@ -46,7 +43,7 @@ class Machine:
         self._events = unsettled.Unsettled(rules.ordering, incarnation)
         self._line, self._leases = self._events.line, self._events.leases
         self._retries: dict[int, records.Retry] = {}
-        self._blocked = set(known.blocked_keys)
+        self._aside = aside.Aside(rules, known.blocked_keys, self._events, self._journal)
         self._take_known(known.retries)
 
     @property
@@ -80,8 +77,8 @@ class Machine:
         return (
             self._events.read < AHEAD_MAX
             and self._line.ready_count < READY_MAX
-            and self.parked < PARKED_MAX
-            and not self._halted
+            and not self._aside.is_full
+            and not self._aside.halts
         )
 
     @property
@@ -113,8 +110,8 @@ class Machine:
                 entry.attempts, entry.due_us = retry.attempts, retry.due_us
                 entry.reason, entry.stored = retry.reason, True
             self._events.add(entry, chunk)
-            if key in self._blocked and self.rules.blocks_entities:
-                self._park(entry, "", now_us, blocked=True)
+            if self._aside.holds_up(key):
+                self._aside.park(entry, "", now_us, blocked=True)
         self._come_to(upto)
 
     def skip_lost(self, oldest: int, now_us: int) -> None:
@@ -128,7 +125,7 @@ class Machine:
         self.place.cover(self._last, oldest)
         self._last = oldest
         self._come_to(oldest)
-        self._mark_lost(
+        self._aside.mark_lost(
             oldest,
             lost,
             f"SKIPPED: {lost} places of the log were deleted before they were read",
@@ -140,7 +137,7 @@ class Machine:
     ) -> list[records.Handout]:
         """Hands out up to *most* events to sessions that can take some now."""
         out: list[records.Handout] = []
-        if self.rules.paused or self._halted:
+        if self.rules.paused or self._aside.halts:
             return out
         takers = [session for session in ready if session.credit > 0]
         if self.rules.ordering is policy.Ordering.TOTAL:
@@ -182,14 +179,14 @@ class Machine:
             self._events.remove(entry, verdict)
             self._journal.settle(entry)
         elif verdict is policy.Verdict.PARK:
-            self._park(entry, reason, now_us, verdict=verdict)
+            self._aside.park(entry, reason, now_us, verdict=verdict)
         elif verdict is policy.Verdict.RELEASE:
             entry.attempts -= 1
             self._events.let_go(entry, verdict)
             self._journal.retry(entry)
         else:
             entry.reason = reason
-            if not self._park_if_used_up(entry, now_us, verdict):
+            if not self._aside.park_if_used_up(entry, now_us, verdict):
                 entry.due_us = now_us + self.rules.wait_us(entry.attempts, delay_us, chance)
                 self._events.let_go(entry, verdict)
                 self._journal.retry(entry)
@@ -207,7 +204,7 @@ class Machine:
             self._journal.count += 1
             entry = self._events.by_position[lease.position]
             entry.reason = entry.reason or NOT_IN_TIME
-            if self._park_if_used_up(entry, now_us, None):
+            if self._aside.park_if_used_up(entry, now_us, None):
                 continue
             entry.due_us = now_us
             self._events.run_out(entry, lease)
@@ -223,7 +220,7 @@ class Machine:
         self._journal.settle(entry)
         # Nothing waits for it: nobody can deliver it any more.
         reason = "SKIPPED: deleted from the log before it was delivered"
-        self._mark_lost(position, 1, reason, now_us)
+        self._aside.mark_lost(position, 1, reason, now_us)
 
     def leave(self, session: members.Session, now_us: int, grace_us: int) -> None:
         """Takes a session out; its leases end after *grace_us* unless they end before."""
@@ -253,7 +250,7 @@ class Machine:
         `deliver` was called or nobody was there for it, waits for a taker and not for a time.
         """
         times = [self._leases.next_us()]
-        if not self.rules.paused and not self._halted:
+        if not self.rules.paused and not self._aside.halts:
             times.append(self._line.due_us(now_us))
         return min((time for time in times if time is not None), default=None)
 
@@ -283,12 +280,7 @@ class Machine:
         """
         self.rules = rules
         self._journal.stored(known.parked)
-        parks = list(self._journal.parks())
-        roots = {park.key for park in parks if not park.blocked and not park.skipped}
-        self._blocked = set(known.blocked_keys) | roots
-        for park in parks:
-            if park.blocked and (park.key not in self._blocked or not rules.blocks_entities):
-                self._unpark(park)
+        self._aside.refresh(rules, known.blocked_keys)
         if rescan:
             self._forget_waiting()
         self._take_known(known.retries)
@@ -347,67 +339,6 @@ class Machine:
             attempt=entry.attempts,
             reason=entry.reason,
         )
-
-    @property
-    def _halted(self) -> bool:
-        return self.rules.park_scope is policy.ParkScope.CONSUMER and self.parked > 0
-
-    def _park_if_used_up(
-        self, entry: records.Entry, now_us: int, verdict: policy.Verdict | None
-    ) -> bool:
-        if entry.attempts < self.rules.max_deliveries or self.parked >= PARKED_MAX:
-            return False
-        reason = entry.reason or "rejected"
-        times = f"{entry.attempts} deliveries" if entry.attempts > 1 else "1 delivery"
-        self._park(entry, f"{reason} (after {times})", now_us, verdict=verdict)
-        return True
-
-    def _park(
-        self,
-        entry: records.Entry,
-        reason: str,
-        now_us: int,
-        *,
-        verdict: policy.Verdict | None = None,
-        blocked: bool = False,
-    ) -> None:
-        self._events.remove(entry, verdict)
-        self._journal.settle(entry)
-        self._journal.park(
-            records.Park(
-                position=entry.position,
-                key=entry.key,
-                attempts=entry.attempts,
-                reason=reason,
-                parked_us=now_us,
-                blocked=blocked,
-            )
-        )
-        if blocked or not self.rules.blocks_entities:
-            return
-        self._blocked.add(entry.key)
-        for later in self._line.behind(entry):
-            self._park(later, "", now_us, blocked=True)
-
-    def _mark_lost(self, position: int, count: int, reason: str, now_us: int) -> None:
-        """Puts a marker among the parked events, so that no loss is silent."""
-        self._journal.park(
-            records.Park(
-                position=position,
-                key="",
-                attempts=0,
-                reason=reason,
-                parked_us=now_us,
-                blocked=False,
-                skipped=count,
-            )
-        )
-
-    def _unpark(self, park: records.Park) -> None:
-        """Takes a park back that is not written yet."""
-        self._journal.unpark(park)
-        at = park.position
-        self._events.add(records.Entry(position=at, after=at, key=park.key, extra=True), None)
 
     def _forget_waiting(self) -> None:
         """Forgets what reading on from the floor finds again."""
