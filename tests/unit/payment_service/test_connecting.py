@@ -9,16 +9,7 @@ from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.provider_client import client, introduction, loading
 from tests import fake_clock, polling
-
-
-class _Bindings:
-    def generation(self, tenant_id: str, plugin_id: str) -> int:
-        return 1
-
-    async def configuration(
-        self, binding_id: str, tenant_id: str, plugin_id: str, version: str
-    ) -> tuple[int, plugin_service_pb2.BindingConfig]:
-        raise AssertionError("nobody configures it")
+from tests.unit.payment_service import unconfigured
 
 
 class _Channel:
@@ -73,7 +64,7 @@ async def test_a_process_that_was_replaced_unseen_gets_nothing_before_its_handsh
     made = client.ProviderClient(
         name="mock",
         endpoint="127.0.0.1:1",
-        bindings=_Bindings(),
+        bindings=unconfigured.Bindings(),
         limits=client.Limits(),
         clock=clock,
         welcome=_welcome,

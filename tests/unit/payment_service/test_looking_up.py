@@ -7,7 +7,7 @@ from typing import Any
 import grpc.aio
 import pytest
 from grpc_status import rpc_status
-from payhub.plugin.v1 import capability_pb2, plugin_service_pb2
+from payhub.plugin.v1 import capability_pb2
 
 from payment_service.domain import model, outcomes
 from payment_service.provider_client import (
@@ -20,7 +20,7 @@ from payment_service.provider_client import (
 from provider_sdk import errors
 from servicekit import errors as kit_errors
 from tests import fake_clock
-from tests.unit.payment_service import build
+from tests.unit.payment_service import build, unconfigured
 
 ANSWERS_AFTER_S = 8.0
 SKEW_S = 2.0
@@ -30,16 +30,6 @@ FINDS = introduction.Known(
     capabilities=frozenset({capability_pb2.CAPABILITY_OPERATION_LOOKUP}),
     currencies=frozenset(),
 )
-
-
-class _Bindings:
-    def generation(self, tenant_id: str, plugin_id: str) -> int:
-        return 1
-
-    async def configuration(
-        self, binding_id: str, tenant_id: str, plugin_id: str, version: str
-    ) -> tuple[int, plugin_service_pb2.BindingConfig]:
-        raise AssertionError("it is configured")
 
 
 class _Stub:
@@ -66,7 +56,7 @@ async def look_up(asked_after_s: float, had: introduction.Known | None) -> outco
     asked = client.ProviderClient(
         name="mock",
         endpoint="127.0.0.1:1",
-        bindings=_Bindings(),
+        bindings=unconfigured.Bindings(),
         limits=client.Limits(skew_s=SKEW_S),
         clock=clock,
         welcome=_welcome,
