@@ -39,7 +39,7 @@ def postgres_url() -> Iterator[str]:
     # without a database should not pay for it.
     from tests import postgres
 
-    with postgres.server() as url:
+    with postgres.server(within=postgres.quick_folder()) as url:
         yield url
 
 
