@@ -8,7 +8,6 @@ the tail (news), the streams (waiting) and the shutdown. Never holds an event.
 import asyncio
 import collections
 import dataclasses
-from collections.abc import Callable
 
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
@@ -104,7 +103,6 @@ class Hub:
             seconds; no stream has a shorter one.
         streams_per_tenant_max: Most open streams whose keys belong to one tenant.
         stall_s: A stream that takes nothing for so long is ended, seconds.
-        monotonic_s: Clock of timers; the event loop's by default.
     """
 
     def __init__(
@@ -114,7 +112,6 @@ class Hub:
         tick_s: float,
         streams_per_tenant_max: int,
         stall_s: float = 300.0,
-        monotonic_s: Callable[[], float] | None = None,
     ) -> None:
         self.window = log
         self.streams: set[Stream] = set()
@@ -122,7 +119,7 @@ class Hub:
         self.erasures = 0
         self.stall_s = stall_s
         self._loop = asyncio.get_running_loop()
-        self.monotonic_s = monotonic_s or self._loop.time
+        self.monotonic_s = self._loop.time
         self._tick_s = tick_s
         self._limit = streams_per_tenant_max
         self._paces: dict[float, stream_groups.Pace] = {}

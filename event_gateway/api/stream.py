@@ -98,7 +98,6 @@ class Streams:
         settings: What holds for each.
         time: For `server_time`.
         registry: For metrics.
-        spread: A random number from 0 to 1.
     """
 
     def __init__(
@@ -109,7 +108,6 @@ class Streams:
         *,
         time: clock.Clock,
         registry: metrics.Metrics,
-        spread: Callable[[], float] = random.random,
     ) -> None:
         self.opened: dict[str, Open] = {}
         self._places = checked
@@ -117,7 +115,6 @@ class Streams:
         self._settings = settings
         self._ahead = readahead.Shared(reads=asyncio.Semaphore(settings.reads_max))
         self._time = time
-        self._spread = spread
         self._fell_behind = registry.counter(
             "payhub_gateway_fell_behind_total", "Times a live stream fell out of the window."
         )
@@ -145,7 +142,7 @@ class Streams:
             matcher=matching.Matcher(tenants, spec),
             heartbeat_s=heartbeat_s(request),
             # Streams opened together must not all come back together.
-            age_max_s=self._settings.age_max_s * (1 - 0.1 * self._spread()),
+            age_max_s=self._settings.age_max_s * (1 - 0.1 * random.random()),
             delay_s=delay_s(request),
             thin=request.thin,
             checkpoint_every=checkpoint_every(request),
@@ -241,7 +238,7 @@ class Streams:
                 if reason:
                     after_s = 0.0
                     if reason != _Closing.REASON_END_REACHED:
-                        after_s = self._spread() * self._settings.reconnect_spread_s
+                        after_s = random.random() * self._settings.reconnect_spread_s
                     await write(reader.closing(reason, reconnect_after_s=after_s))
                     return
             was = reader.phase

@@ -60,7 +60,6 @@ class Relay:
         guard: Says whether the log has what the database never had: nothing is published then.
         wake: Set by whoever wrote to the outbox in this process.
         options: Times.
-        credentials: For TLS to the gateway.
     """
 
     def __init__(
@@ -75,7 +74,6 @@ class Relay:
         guard: guarding.Guard,
         wake: asyncio.Event | None = None,
         options: Options | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self._db = db
         self._owner = owner
@@ -85,7 +83,6 @@ class Relay:
         self._stop = asyncio.Event()
         self._endpoint = endpoint
         self._key = key
-        self._credentials = credentials
         self._gateway: gateway.Gateway | None = None
         self._repair = repair.Repair(
             db, clock, guard, check_s=self._options.check_s, keep_s=self._options.keep_s
@@ -155,7 +152,6 @@ class Relay:
                 self._endpoint,
                 self._key,
                 timeout_s=self._options.publish_timeout_s,
-                credentials=self._credentials,
             )
         try:
             if self._repair.due:

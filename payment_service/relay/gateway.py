@@ -55,7 +55,6 @@ class Gateway:
         endpoint: `host:port`, or any other gRPC target.
         key: API key of the tenant `system` with the scopes events:publish, events:read.
         timeout_s: Deadline of each call.
-        credentials: For TLS; None for a plain connection.
     """
 
     def __init__(
@@ -64,15 +63,10 @@ class Gateway:
         key: str,
         *,
         timeout_s: float,
-        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         # A channel of its own: a reconnect here says something about this gateway.
         options = [*server.CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-        self._channel = (
-            grpc.aio.insecure_channel(endpoint, options=options)
-            if credentials is None
-            else grpc.aio.secure_channel(endpoint, credentials, options=options)
-        )
+        self._channel = grpc.aio.insecure_channel(endpoint, options=options)
         self._metadata = (("authorization", f"Bearer {key}"),)
         self._timeout_s = timeout_s
         # No serializer: the request is bytes already.
