@@ -23,9 +23,10 @@ _NEXT_EPOCH = storage.Statement(
     "select log_epoch from outbox where log_epoch <> '' and log_epoch > :epoch "
     "order by log_epoch limit 1"
 )
+# What was published last is among the oldest that wait, so this ends soon.
 _WAITS = storage.Statement(
-    "select count(*), count(case when event_id = :event_id then 1 end) from "
-    "(select event_id from outbox where log_epoch = '' order by id limit :most) as waiting"
+    "select 1 from (select event_id from outbox where log_epoch = '' order by id limit :most) "
+    "as waiting where event_id = :event_id limit 1"
 )
 
 
@@ -48,5 +49,6 @@ def is_missing(conn: storage.Connection, epoch: str, position: int, event_id: st
         marked["epoch"] = row[0]
         if conn.one(_IS_MARKED, marked):
             return False
-    looked_at, found = conn.all(_WAITS, {"event_id": event_id, "most": outbox.COUNT_MAX})[0]
-    return not found and looked_at < outbox.COUNT_MAX
+    if conn.one(_WAITS, {"event_id": event_id, "most": outbox.COUNT_MAX}):
+        return False
+    return outbox.count_waiting(conn) < outbox.COUNT_MAX

@@ -332,13 +332,18 @@ def prune(
     )
 
 
+def count_waiting(conn: storage.Connection) -> int:
+    """Returns how many rows wait; COUNT_MAX stands for more."""
+    counted = conn.one(_COUNT_WAITING, {"most": COUNT_MAX})
+    return counted[0] if counted else 0
+
+
 def status(conn: storage.Connection) -> Status:
     """Returns what waits; looks at the first COUNT_MAX rows only."""
-    waiting = conn.one(_COUNT_WAITING, {"most": COUNT_MAX})
     oldest = conn.one(_OLDEST_WAITING)
     blocked, free_us = conn.one(_BLOCKED_AND_FREE, {"most": COUNT_MAX}) or (0, None)
     return Status(
-        waiting=waiting[0] if waiting else 0,
+        waiting=count_waiting(conn),
         oldest_us=oldest[0] if oldest else 0,
         oldest_free_us=free_us or 0,
         blocked=blocked,

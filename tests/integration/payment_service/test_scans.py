@@ -147,3 +147,16 @@ def test_what_was_settled_long_ago_costs_nothing(
         raw.rollback()
     assert found == expected
     assert steps < STEPS_MAX
+
+
+def test_what_was_published_just_now_is_found_in_a_backlog(raw: sqlite3.Connection) -> None:
+    """The newest event of the log waits for its mark near the oldest of all that wait."""
+    raw.execute("update outbox set log_epoch = '', log_position = 0")
+    try:
+        missing, steps = scans.counted(
+            raw, lambda conn: known.is_missing(conn, "e", ROWS, "evt_100")
+        )
+    finally:
+        raw.rollback()
+    assert not missing
+    assert steps < STEPS_MAX
