@@ -15,7 +15,7 @@ import sqlalchemy.exc
 
 from servicekit.storage import errors, reaching
 
-# Any number, the same for every Payhub process: migrations of one server run
+# Any number, the same for every Payhub process: migrations of one database run
 # one after the other.
 ADVISORY_LOCK = 0x7061_7968
 _MAY_NOT = "42501"
