@@ -126,7 +126,7 @@ def make_context(
         catalog=catalog.Catalog(db, settings.providers),
         clock=clock,
         new_id=new_id,
-        tracker=tasks.Tracker(),
+        tracker=tasks.Tracker(translate=translate),
         provider_timeout_s=settings.provider_timeout_s,
         schedule=context.Schedule(
             doubt_first_s=settings.resolver_doubt_first_s,

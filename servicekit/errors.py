@@ -21,6 +21,8 @@ MESSAGE_CHARS_MAX = 400
 VALUE_CHARS_MAX = 256
 VIOLATIONS_MAX = 20
 OVERLOADED = "OVERLOADED"
+# What only a fault of ours ends with.
+BUG_CODES = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
 VIOLATION_CHARS_MAX = 160
 
 

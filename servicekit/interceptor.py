@@ -25,7 +25,6 @@ from servicekit import metrics as metrics_module
 
 # These are asked by machinery that carries neither key nor deadline.
 _EXEMPT = ("/grpc.health.v1.", "/grpc.reflection.")
-_BUG_CODES = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
 _TROUBLE_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _MALFORMED = object()
 
@@ -241,7 +240,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         error = self._translate(failure) if self._translate is not None else None
         if error is None:
             error = failure if isinstance(failure, errors.RpcError) else None
-        if error is None or (error is not failure and error.code in _BUG_CODES):
+        if error is None or (error is not failure and error.code in errors.BUG_CODES):
             hidden = _hidden(request)
             _log.error("unexpected exception", method=call.method, exc_info=failure, hidden=hidden)
         elif error.code is grpc.StatusCode.UNAVAILABLE and not isinstance(failure, errors.RpcError):
@@ -261,7 +260,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         if not method.streaming:
             method.stats.took(seconds)
         level = "info"
-        if code in _BUG_CODES:
+        if code in errors.BUG_CODES:
             level = "error"
         elif code in _TROUBLE_CODES:
             level = "warning"

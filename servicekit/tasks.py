@@ -7,10 +7,10 @@ use cases and the provider SDK; drained on shutdown before storage is closed.
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from servicekit import errors, logs
+from servicekit import errors, logs, sanitizer
 
 T = TypeVar("T")
 
@@ -34,10 +34,21 @@ def detached(coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 
 class Tracker:
-    """Runs coroutines as tracked tasks; at most `limit` at once."""
+    """Runs coroutines as tracked tasks; at most `limit` at once.
 
-    def __init__(self, *, limit: int = 10_000) -> None:
+    Args:
+        limit: The most tasks at once.
+        translate: What a caller is told of an exception that is no bug, as a pipeline asks it.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = 10_000,
+        translate: Callable[[Exception], errors.RpcError | None] | None = None,
+    ) -> None:
         self._limit = limit
+        self._translate = translate
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -61,7 +72,7 @@ class Tracker:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if not task.done():
-                task.add_done_callback(_report_abandoned)
+                task.add_done_callback(self._report_abandoned)
             raise
 
     async def drain(self, timeout_s: float) -> int:
@@ -75,7 +86,17 @@ class Tracker:
             await asyncio.wait(self._tasks, timeout=left_s)
         return self.active
 
+    def _report_abandoned(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled() or (failure := task.exception()) is None:
+            return
+        if self._is_bug(failure):
+            _log.error("a task failed after its caller had left", exc_info=failure)
+            return
+        problem = sanitizer.scrub_text(str(failure), tuple(logs.hidden()))
+        _log.warning("a call was not served after its caller had left", problem=problem)
 
-def _report_abandoned(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled() and (failure := task.exception()) is not None:
-        _log.error("a task failed after its caller had left", exc_info=failure)
+    def _is_bug(self, failure: BaseException) -> bool:
+        told = failure if isinstance(failure, errors.RpcError) else None
+        if told is None and self._translate is not None and isinstance(failure, Exception):
+            told = self._translate(failure)
+        return told is None or told.code in errors.BUG_CODES

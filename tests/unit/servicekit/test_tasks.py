@@ -44,17 +44,14 @@ async def test_a_cancelled_caller_does_not_stop_the_work() -> None:
     assert done == ["charged"]
 
 
-async def test_a_failure_after_the_caller_left_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody awaits the task any more, so the log is where it shows."""
-    seen: list[BaseException] = []
-    monkeypatch.setattr(tasks._log, "error", lambda _, exc_info: seen.append(exc_info))
+async def abandoned(failure: Exception, tracker: tasks.Tracker) -> None:
+    """Work whose caller leaves, and that then ends with *failure*."""
     gate = asyncio.Event()
 
     async def fail() -> None:
         await gate.wait()
-        raise ValueError("late")
+        raise failure
 
-    tracker = tasks.Tracker()
     caller = asyncio.ensure_future(tracker.shielded(fail()))
     await asyncio.sleep(0)
     caller.cancel()
@@ -62,7 +59,33 @@ async def test_a_failure_after_the_caller_left_is_logged(monkeypatch: pytest.Mon
     gate.set()
     await tracker.drain(10)
     await asyncio.sleep(0)
-    assert [str(failure) for failure in seen] == ["late"]
+
+
+async def test_a_failure_after_the_caller_left_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody awaits the task any more, so the log is where it shows."""
+    seen: list[BaseException] = []
+    monkeypatch.setattr(tasks._log, "error", lambda _, exc_info: seen.append(exc_info))
+    await abandoned(ValueError("late"), tasks.Tracker())
+    await abandoned(errors.internal("req_1"), tasks.Tracker())
+    assert [type(failure) for failure in seen] == [ValueError, errors.RpcError]
+
+
+async def test_what_its_caller_would_have_been_told_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A database that is away while callers lose patience is a warning for each, no traceback."""
+    seen: list[str] = []
+    monkeypatch.setattr(tasks._log, "warning", lambda _, problem: seen.append(problem))
+    monkeypatch.setattr(tasks._log, "error", lambda *_, **__: seen.append("a fault"))
+
+    def translate(failure: Exception) -> errors.RpcError | None:
+        return errors.unavailable("away") if isinstance(failure, ConnectionError) else None
+
+    tracker = tasks.Tracker(translate=translate)
+    await abandoned(ConnectionError("the server stands still"), tracker)
+    await abandoned(errors.not_found("payment", "pay_1"), tracker)
+    await abandoned(ValueError("late"), tracker)
+    assert seen == ["the server stands still", "no payment pay_1", "a fault"]
 
 
 async def test_a_drain_gives_up_in_time_and_says_how_many_are_left() -> None:
