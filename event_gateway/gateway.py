@@ -17,9 +17,12 @@ from event_gateway import composition, cursor
 from event_gateway import settings as settings_module
 from event_gateway.consumers import groups
 from event_gateway.db import consumers, epoch, read, webhooks
-from servicekit import encryption_keys, errors, metrics, server, storage
+from event_gateway.webhooks_out import secrets as webhook_secrets
+from servicekit import encryption_keys, errors, logs, metrics, server, storage
 
 MIGRATIONS = pathlib.Path(__file__).parent / "db" / "migrations"
+
+_log = logs.get_logger(__name__)
 
 
 async def open_log(settings: settings_module.Settings, *, pool_size: int) -> storage.Database:
@@ -55,6 +58,7 @@ async def serve(settings: settings_module.Settings) -> int:
         )
         stack.push_async_callback(channel.close)
         state = await database.read(read.state)
+        await _tell_unreadable(database, vault)
         await database.write(consumers.adopt_orphans)
         time, timing = await storage.shared_clock(database)
         log = composition.make_log(settings, database, state, registry, time=time)
@@ -116,6 +120,23 @@ async def rotate_encryption_key(settings: settings_module.Settings) -> int:
         raise encryption_keys.KeyProblem(refusal.message) from None
     finally:
         await database.close()
+
+
+async def _tell_unreadable(database: storage.Database, vault: webhook_secrets.Vault) -> None:
+    """Says which secrets no key opens. The log is served all the same: the way out is a call."""
+    unreadable: list[str] = []
+    after = ("", "")
+    while found := await database.read(functools.partial(webhooks.sealed, after=after)):
+        unreadable += [each for _, each, held in found if not vault.opens(each, held)]
+        after = found[-1][:2]
+    if unreadable:
+        _log.error(
+            "secrets of webhook endpoints open with none of the keys, and nothing is sent there. "
+            f"Add the key they were written with to {webhook_secrets.VARIABLE}, after the newest "
+            "one; if it is lost, their tenants make new secrets, without an overlap",
+            count=len(unreadable),
+            endpoint_ids=unreadable[:3],
+        )
 
 
 def _tell_endpoint(

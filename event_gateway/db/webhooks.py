@@ -56,14 +56,13 @@ _CHANGE = storage.Statement(
     "update webhook_endpoint set definition = :definition, secrets = :secrets, "
     f"revision = revision + 1, failing_since_us = :failing_since_us {_ONE}"
 )
-_SEALED = storage.Statement(
+_NEXT_SEALED = (
     "select tenant_id, endpoint_id, secrets from webhook_endpoint "
     "where (tenant_id, endpoint_id) > (:tenant_id, :endpoint_id) "
-    "order by tenant_id, endpoint_id limit :rows",
-    postgresql="select tenant_id, endpoint_id, secrets from webhook_endpoint "
-    "where (tenant_id, endpoint_id) > (:tenant_id, :endpoint_id) "
-    "order by tenant_id, endpoint_id limit :rows for update",
+    "order by tenant_id, endpoint_id limit :rows"
 )
+_SEALED = storage.Statement(_NEXT_SEALED)
+_LOCK_SEALED = storage.Statement(_NEXT_SEALED, postgresql=f"{_NEXT_SEALED} for update")
 _SEAL = storage.Statement(f"update webhook_endpoint set secrets = :secrets {_ONE}")
 _DELETE = storage.Statement(f"delete from webhook_endpoint {_ONE}")
 _SUCCEEDED = storage.Statement(
@@ -153,13 +152,19 @@ def change(
     conn.run(_CHANGE, params)
 
 
+def sealed(conn: storage.Connection, after: tuple[str, str]) -> list[tuple[str, str, bytes]]:
+    """Returns tenant, id and secrets of up to SEALED_MAX endpoints behind (tenant, id) *after*."""
+    rows = conn.all(_SEALED, _behind(after))
+    return [(tenant_id, endpoint_id, bytes(held)) for tenant_id, endpoint_id, held in rows]
+
+
 def seal_anew(
     conn: storage.Connection, after: tuple[str, str], sealed: Callable[[str, bytes], bytes]
 ) -> list[tuple[str, str]]:
     """Replaces the secrets of up to SEALED_MAX endpoints behind (tenant, id) *after* by what
     *sealed* makes of an id and its secrets; returns which.
     """
-    rows = conn.all(_SEALED, {"tenant_id": after[0], "endpoint_id": after[1], "rows": SEALED_MAX})
+    rows = conn.all(_LOCK_SEALED, _behind(after))
     for tenant_id, endpoint_id, held in rows:
         conn.run(
             _SEAL,
@@ -209,6 +214,10 @@ def send_again(
     if not queued:
         conn.run(_SOONER, where)
     return queued
+
+
+def _behind(after: tuple[str, str]) -> dict[str, str | int]:
+    return {"tenant_id": after[0], "endpoint_id": after[1], "rows": SEALED_MAX}
 
 
 def _which(stored: Endpoint) -> dict[str, str]:

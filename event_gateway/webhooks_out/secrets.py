@@ -64,6 +64,14 @@ class Vault:
             raise _missing(endpoint_id)
         return [Secret(value=value, expire_us=expire_us) for value, expire_us in content["secrets"]]
 
+    def opens(self, endpoint_id: str, sealed: bytes) -> bool:
+        """Whether a key fits."""
+        try:
+            self.open(endpoint_id, sealed)
+        except errors.RpcError:
+            return False
+        return True
+
     def renewed(self, endpoint_id: str, sealed: bytes) -> bytes:
         """Returns the same secrets under the newest key.
 

@@ -161,8 +161,8 @@ async def test_encryption_keys_rotate(tmp_path: Any, hook: receiving.Receiver) -
 async def test_a_lost_encryption_key_is_told_and_survived(
     tmp_path: Any, hook: receiving.Receiver
 ) -> None:
-    """Nothing is sent without the key, and the count of attempts says so; a secret that is made
-    anew without an overlap signs what waited.
+    """Nothing is sent without the key, and the log says so at the start, and the count of attempts;
+    a secret that is made anew without an overlap signs what waited.
     """
     url = f"sqlite:///{tmp_path}/events.db"
     keys = harness.Keys()
@@ -175,7 +175,11 @@ async def test_a_lost_encryption_key_is_told_and_survived(
         key = keys.add("one", hooks.ALL)
         made = await hooks.make(gateway.client(key), hook.url)
         gateway.stop_process()
+        told = "secrets of webhook endpoints open with none of the keys"
+        assert told not in gateway.log()
         gateway.start(EVENT_GATEWAY_ENCRYPTION_KEYS=new)
+        line = next(line for line in gateway.log().splitlines() if told in line)
+        assert made.endpoint.id in line
         client = gateway.client(key)
         await client.publish(harness.event("one"))
         count = 'payhub_gateway_webhook_attempts_total{outcome="ENCRYPTION_KEY_MISSING"} '
