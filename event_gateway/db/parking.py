@@ -9,7 +9,7 @@ import collections
 import dataclasses
 from collections.abc import Collection, Iterable
 
-from event_gateway.db import consumers, copies
+from event_gateway.db import consumers, copies, read
 from servicekit import storage
 
 # Parked events that are forgotten in one transaction.
@@ -62,6 +62,11 @@ _SINCE = storage.Statement(
 _ROOTS_OF = storage.Statement(
     f"select count(*) from consumer_parked where {_ONE} and entity_key = :entity_key "
     "and blocked = 0 and skipped = 0"
+)
+_IN_LOG = storage.Statement(
+    "select p.position, l.tenant_id, l.type, l.entity_type, l.entity_id from consumer_parked p "
+    "join event_log l on l.position = p.position where p.tenant_id = :tenant_id and p.name = :name "
+    "and p.position > :after and p.skipped = 0 order by p.position limit :rows"
 )
 _UNPARK = storage.Statement(f"delete from consumer_parked where {_ONE} and position = :position")
 _BLOCKED_OF = f"{_ONE} and entity_key = :entity_key and blocked = 1"
@@ -150,6 +155,24 @@ def resolve(
     if resolved or released:
         consumers.touch(conn, stored)
     return Resolved(positions=resolved, released=released)
+
+
+def forget_sent_again(
+    conn: storage.Connection, stored: consumers.Stored, selection: read.Selection, floor: int
+) -> None:
+    """Drops what reading on from a place delivers again, after `consumers.seek` to that place.
+
+    Not for consumers whose parked events hold up others.
+    """
+    which = {"tenant_id": stored.tenant_id, "name": stored.name}
+    after, rows = floor, FORGOTTEN_MAX
+    while rows == FORGOTTEN_MAX:
+        found = conn.all(_IN_LOG, {**which, "after": after, "rows": rows})
+        gone = [{**which, "position": row[0]} for row in found if selection.matches(*row[1:])]
+        if gone:
+            conn.run_many(_UNPARK, gone)
+        rows = len(found)
+        after = found[-1][0] if found else after
 
 
 def forget(

@@ -65,8 +65,11 @@ def given_up_since(conn: storage.Connection, behind: consumers.Stored, since_us:
 
 
 def everything_after(conn: storage.Connection, behind: consumers.Stored, floor: int) -> int:
-    """Moves the endpoint's place; returns about how many events that sends."""
-    matcher = definition.read(behind).matcher
-    backlog = lag.backlog(conn, matcher.selection, place.Place(floor), retries=0)
+    """Moves the endpoint's place; returns about how many events that sends. What was given up
+    behind it is sent with them.
+    """
+    selection = definition.read(behind).matcher.selection
+    backlog = lag.backlog(conn, selection, place.Place(floor), retries=0)
     consumers.seek(conn, behind, floor, discard_parked=False)
+    parking.forget_sent_again(conn, behind, selection, floor)
     return backlog.count

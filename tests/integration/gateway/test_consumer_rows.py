@@ -7,14 +7,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from payhub.events.v1 import consumer_pb2, webhook_pb2
+from payhub.events.v1 import webhook_pb2
 
 from event_gateway import gateway, telling, watching
 from event_gateway.consumers import changes as consumer_changes
-from event_gateway.consumers import definition as consumer_definition
 from event_gateway.consumers import policy, records
 from event_gateway.db import consumers, lag, parking, progress, webhook_log, webhooks
-from event_gateway.webhooks_out import changes, definition, pool, replay
+from event_gateway.webhooks_out import changes, definition, pool
 from servicekit import metrics, storage
 from tests import fake_clock
 from tests.integration.gateway import harness, one_group
@@ -328,46 +327,5 @@ async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> Non
         )
         excerpts = {each.position: each.attempts[0].excerpt for each in logged}
         assert excerpts == {1: "", 2: "got: private", 3: "", 4: "", 5: "got: private"}
-    finally:
-        await database.close()
-
-
-async def test_one_event_is_found_among_many_given_up(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Sending one event again takes it from those that were given up, however many lie before it:
-    else it would be sent once more with all of them.
-    """
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
-    monkeypatch.setattr(replay, "RETRIED_MAX", 1)
-    on = await one_group.on(database)
-
-    def give_up(conn: storage.Connection, last: str) -> list[int]:
-        made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer()))
-        consumers.create(
-            conn,
-            "one",
-            "whe_1",
-            kind="webhook",
-            definition=made,
-            floor=2,
-            idle_expiry_us=0,
-            now_us=1,
-        )
-        mine = consumers.acquire(conn, "one", "whe_1", owner="x", endpoint="", lease_us=LEASE_US)
-        assert mine is not None
-        parks = [
-            records.Park(position=n, key="", attempts=1, reason="", parked_us=1, blocked=False)
-            for n in (1, 2)
-        ]
-        made_of = records.Changes(floor=2, runs=b"", retries=(), settled=(), parks=parks)
-        assert progress.write(conn, mine, made_of) is progress.Written.DONE
-        assert replay.one(conn, mine, last) == 1
-        return [each.position for each in parking.page(conn, "one", "whe_1", after=-1, rows=9)]
-
-    try:
-        ids = await on.publish("p1", "p2")
-        assert await database.write(functools.partial(give_up, last=ids[1])) == [1]
     finally:
         await database.close()
