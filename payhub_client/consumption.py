@@ -43,7 +43,7 @@ class Consumption:
 
     Any number of tasks may settle; one iterates. Leaving gives back what is not settled. Raises
     NotFound, PermissionDenied, Unauthenticated or StateConflict (another member took the name)
-    where coming back is of no use, and Internal after several streams in a row.
+    where coming back is of no use, and Internal if the gateway says so of several streams in a row.
     """
 
     link: channel.Link

@@ -61,7 +61,9 @@ def may_reopen(failure: errors.PayhubError, failures: int) -> bool:
 
     `failures` is how many ended in a row, that one included, and brought nothing.
     """
-    if isinstance(failure, errors.Internal) and failures > INTERNAL_ERRORS_MAX:
+    # Without a reason gRPC says it, of connections that broke too.
+    bug = isinstance(failure, errors.Internal) and bool(failure.reason)
+    if bug and failures > INTERNAL_ERRORS_MAX:
         return False
     lasting = failure.retry == "never" or errors.is_oversize(failure)
     return failure.code in _REOPENING_CODES and not lasting

@@ -51,9 +51,9 @@ class Subscription:
 
     To be used by one task, in one of the two ways, best in `async with`, which ends the
     stream on leaving. Raises CursorError, Unauthenticated, PermissionDenied or
-    InvalidRequest where reconnecting is of no use, Internal after several streams in a row, and
-    Unavailable once a reader has waited for `give_up_after_s` and received nothing (None: it
-    keeps trying).
+    InvalidRequest where reconnecting is of no use, Internal if the gateway says so of several
+    streams in a row, and Unavailable once a reader has waited for `give_up_after_s` and received
+    nothing (None: it keeps trying).
     """
 
     link: channel.Link

@@ -10,12 +10,13 @@ from typing import Any
 import grpc
 import pytest
 from grpc.aio import _call
+from grpc_status import rpc_status
 from payhub.events.v1 import consumer_service_pb2, consumer_service_pb2_grpc
 
 import payhub_client
 from payhub_client import consumption, errors, retries
 from servicekit import ports
-from tests.integration.client import conftest
+from tests.integration.client import conftest, fake_payments
 from tests.integration.gateway import harness
 
 Response = consumer_service_pb2.ConsumeResponse
@@ -33,6 +34,8 @@ class Gateway(consumer_service_pb2_grpc.ConsumerServiceServicer):
     breaks: int = 0
     refusal: grpc.StatusCode | None = None
     why: str = "refused"
+    reason: str = ""
+    refusals: int = 99
     confirms: bool = True
     streams: int = 0
     sent: int = 0
@@ -43,8 +46,11 @@ class Gateway(consumer_service_pb2_grpc.ConsumerServiceServicer):
     async def Consume(self, requests: Any, context: Any) -> Any:  # noqa: D102
         self.streams += 1
         number = self.streams
-        if number > 1 and self.refusal is not None:
-            await context.abort(self.refusal, self.why)
+        if 1 < number <= 1 + self.refusals and self.refusal is not None:
+            status = fake_payments.status(
+                self.refusal, self.reason, text=self.why, retry="same_key"
+            )
+            await context.abort_with_status(rpc_status.to_status(status))
         self.credit = (await anext(aiter(requests))).join.credit
         breaks = 1 < number <= 1 + self.breaks
         if breaks and number % 2 == 0:
@@ -153,7 +159,7 @@ async def test_what_every_stream_meets_again_is_not_hidden_for_ever() -> None:
     """INTERNAL, a bug, ends the consumption after a few streams, as it does a subscription; a
     message that is too large to be received does at once.
     """
-    bug = Gateway(events=1, refusal=grpc.StatusCode.INTERNAL)
+    bug = Gateway(events=1, refusal=grpc.StatusCode.INTERNAL, reason="INTERNAL")
     oversize = Gateway(
         events=1,
         refusal=grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -168,6 +174,21 @@ async def test_what_every_stream_meets_again_is_not_hidden_for_ever() -> None:
         assert caught.value.code is gateway.refusal
     assert 3 < bug.streams < 10
     assert oversize.streams == 2
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL])
+async def test_connections_that_break_are_no_bug_of_the_gateway(code: grpc.StatusCode) -> None:
+    """What gRPC itself says of a stream that broke, however often in a row, ends nothing: the
+    settlements reach the first stream that lives.
+    """
+    gateway = Gateway(events=1, refusal=code, why="Stream removed", refusals=8)
+    async with consuming(gateway) as work, work:
+        received = await anext(work)
+        gateway.broken.set()
+        await received.ack()
+        await asyncio.wait_for(work.flush(), 20)
+    assert gateway.streams == 10
+    assert gateway.numbers[-1:] == [1]
 
 
 async def test_a_gateway_that_is_away_is_asked_less_and_less_often() -> None:
