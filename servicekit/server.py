@@ -83,6 +83,16 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = logs.get_logger(__name__)
 
 
+class CannotGoOn(Exception):
+    """Raised by a background task for what an operator has to see to: `advice` says how, if it is
+    not plain from the problem.
+    """
+
+    def __init__(self, problem: str, *, advice: str = "") -> None:
+        super().__init__(problem)
+        self.advice = advice
+
+
 def run(coro: Coroutine[Any, Any, T]) -> T:
     """Run `coro` on a uvloop event loop and return its result."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -123,7 +133,8 @@ async def serve(  # noqa: PLR0913
     left, as `tasks.Tracker.drain` does. A second signal, half a second or more after the
     first, skips what is left, except `closing`, which then has 2 s. `closing` also
     runs when the process can't listen. A background task that raises ends the
-    process with status 1; so does one whose CancelledError is not its own.
+    process with status 1, in the log with a traceback unless it is CannotGoOn; so does one
+    whose CancelledError is not its own.
     Interceptors listed before the pipeline are gRPC's own; those after it sit
     between it and the servicers and are asked once per method. Who passes
     `health_servicer` may set the health of further names. `on_serving` is given
@@ -298,6 +309,10 @@ class _Process:
     async def _guard(self, work: Background) -> None:
         try:
             await work(self._stop)
+        except CannotGoOn as refusal:
+            _log.error(
+                "it can't go on; the process stops", problem=str(refusal), advice=refusal.advice
+            )
         except Exception:
             _log.exception("a background task failed; the process stops")
         except asyncio.CancelledError:

@@ -13,6 +13,7 @@ from payhub.events.v1 import event_pb2
 import payhub_client
 from payhub_client import consumption, errors, streams
 from servicekit import logs, metrics
+from subscribers import ending
 from subscribers.audit_log import settings, writing
 
 # A crash counts as a delivery: an audit log would rather come again than park.
@@ -59,21 +60,31 @@ class Follower:
             raise RuntimeError("not joined to the gateway")
 
     async def follow(self, stop: asyncio.Event) -> None:
-        """Write down events until `stop`; raises where going on is of no use."""
+        """Write down events until `stop`.
+
+        Raises:
+            server.CannotGoOn: Coming back to the gateway is of no use.
+        """
         told = self._told
-        async with payhub_client.Client(
-            told.events_target, key=told.key.get_secret_value(), events_target=told.events_target
-        ) as client:
-            await self._patiently(lambda: self._make(client), stop)
-            work = client.consume(
-                told.consumer,
-                max_in_flight=told.batch_max,
-                heartbeat_s=HEARTBEAT_S,
-                on_lost=lambda _, why: _log.warning("an acknowledgement was lost", why=why),
-                on_notice=self._on_notice,
-            )
-            async with work:
-                await self._work(client, work, stop)
+        with ending.explained():
+            async with payhub_client.Client(
+                told.events_target,
+                key=told.key.get_secret_value(),
+                events_target=told.events_target,
+            ) as client:
+                await self._consume(client, stop)
+
+    async def _consume(self, client: payhub_client.Client, stop: asyncio.Event) -> None:
+        await self._patiently(lambda: self._make(client), stop)
+        work = client.consume(
+            self._told.consumer,
+            max_in_flight=self._told.batch_max,
+            heartbeat_s=HEARTBEAT_S,
+            on_lost=lambda _, why: _log.warning("an acknowledgement was lost", why=why),
+            on_notice=self._on_notice,
+        )
+        async with work:
+            await self._work(client, work, stop)
 
     async def _work(
         self, client: payhub_client.Client, work: consumption.Consumption, stop: asyncio.Event

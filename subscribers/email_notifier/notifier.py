@@ -15,6 +15,7 @@ from payhub.payments.v1 import customer_service_pb2
 import payhub_client
 from payhub_client import consumption, errors, streams
 from servicekit import logs, metrics
+from subscribers import ending
 from subscribers.email_notifier import contents, mails, settings, smtp
 
 CREATE_AGAIN_S = 2.0
@@ -65,19 +66,14 @@ class Notifier:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish the mails under way and give back the rest.
 
-        Raises what coming back would not cure, such as a missing scope.
+        Raises:
+            server.CannotGoOn: Coming back would not cure it, such as a missing scope.
         """
         stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
         try:
-            if not await self._create(stopping):
-                return
-            async with self.client.consume(
-                self.told.consumer,
-                max_in_flight=self.told.concurrency,
-                on_lost=_lost,
-                on_notice=self._noticed,
-            ) as work:
-                await self._work(work, stopping)
+            with ending.explained():
+                if await self._create(stopping):
+                    await self._consume(stopping)
         finally:
             stopping.cancel()
 
@@ -100,6 +96,19 @@ class Notifier:
             else:
                 return True
         return False
+
+    async def _consume(self, stopping: "asyncio.Future[Any]") -> None:
+        async with self.client.consume(
+            self.told.consumer,
+            max_in_flight=self.told.concurrency,
+            on_lost=_lost,
+            on_notice=self._noticed,
+        ) as work:
+            try:
+                await self._work(work, stopping)
+            except ExceptionGroup as failures:
+                # Of the tasks none raises, so this is what ended the consumption.
+                raise failures.exceptions[0] from None
 
     async def _work(self, work: consumption.Consumption, stopping: "asyncio.Future[Any]") -> None:
         # The consumer hands out `concurrency` events at most, so there are no more tasks.

@@ -166,6 +166,29 @@ async def test_a_crash_after_sending_repeats_the_same_message_id(
 
 
 @pytest.mark.timeout(120)
+async def test_a_consumer_that_was_deleted_ends_it_and_is_made_anew(
+    running: stack.Stack, client: payhub_client.Client
+) -> None:
+    """The process ends with status 1 and one line that says what to do; started again it makes the
+    consumer anew and mails about what comes from then on.
+    """
+    async with (
+        mailing.serving(mailing.Server()) as server,
+        mailing.notifying(running, "deleted", server.port) as notifier,
+    ):
+        await client.consumers.delete("deleted")
+        assert await notifier.ended() == 1
+        assert "no consumer deleted" in notifier.log()
+        assert "this process makes it anew" in notifier.log()
+        assert "Traceback" not in notifier.log()
+        await notifier.start()
+        customer = await client.customers.create(email="again@x.test")
+        await _pay(client, customer.id)
+        await harness.until(lambda: bool(server.mails), mailing.DEADLINE_S)
+        await _settled(client, "deleted")
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("mode", "problem"), [("starttls", "SSLCertVerificationError"), ("tls", "SMTPConnectError")]
 )

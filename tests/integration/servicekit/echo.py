@@ -157,6 +157,8 @@ async def main() -> int:
     async def background(stop: asyncio.Event) -> None:
         if problem == "background":
             raise ZeroDivisionError("the background broke")
+        if problem == "refusal":
+            raise server.CannotGoOn("the key was revoked", advice="give it another one")
         if problem == "cancellation":
             raise asyncio.CancelledError("the cancellation broke")
         await stop.wait()

@@ -243,6 +243,20 @@ async def test_a_failure_shows_in_the_exit_status(problem: str) -> None:
     assert process.events(lines)[-1] == "closed"
 
 
+async def test_what_an_operator_has_to_see_to_ends_it_with_one_line() -> None:
+    """A background task that can't go on stops the process in order with status 1; the log says
+    why and what to do, without a traceback.
+    """
+    async with running(PROBLEM="refusal") as process:
+        status, lines = await process.end()
+    assert status == 1
+    (told,) = [line for line in lines if line["level"] == "error"]
+    assert told["problem"] == "the key was revoked"
+    assert told["advice"] == "give it another one"
+    assert "exception" not in told
+    assert process.events(lines)[-1] == "closed"
+
+
 async def test_wrong_settings_end_the_process_with_status_2() -> None:
     """Before anything is opened, with one line per problem on stderr."""
     child = await spawn(ECHO_SERVICE_GRPC_PORT="x", ECHO_SERVICE_HOSTT="y")

@@ -156,3 +156,39 @@ async def test_every_event_once_whenever_it_is_killed(
     arguments = ["verify", "--log", str(tmp_path / "log"), "--anchor", str(tmp_path / "anchor")]
     assert command.main(arguments) == 1
     assert "7 places" in capsys.readouterr().out
+
+
+@pytest.mark.timeout(120)
+async def test_what_ends_it_for_good_is_said_in_one_line(tmp_path: pathlib.Path) -> None:
+    """Whose consumer was deleted, and who is started with a revoked key, ends with status 1 and one
+    line that says what to do. Started again with a good key it has each event once.
+    """
+    tenant = "t-ended"
+    with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
+        publisher = gateway.tenant(tenant)
+        await publisher.publish(harness.event(tenant))
+
+        def told() -> list[Any]:
+            lines = (tmp_path / "stderr").read_text().splitlines()
+            assert "Traceback" not in str(lines)
+            return [each for each in map(json.loads, lines) if each["level"] == "error"]
+
+        first = Process(tmp_path, gateway.target, publisher.key)
+        await first.http()
+        await harness.until(lambda: bool(read(tmp_path)), 30)
+        await publisher.ask("DeleteConsumer", name="audit-log")
+        assert await first.ended() == 1
+        assert ["no consumer audit-log" in each["problem"] for each in told()] == [True]
+        assert "makes it anew" in told()[0]["advice"]
+        revoked = gateway.keys.add(tenant)
+        gateway.keys.revoke(revoked)
+        assert await Process(tmp_path, gateway.target, revoked).ended() == 1
+        assert "API key" in told()[1]["advice"]
+        await publisher.publish(harness.event(tenant, entity_id="pay_2"))
+        again = Process(tmp_path, gateway.target, publisher.key)
+        await again.http()
+        # Two payments, and what became of the consumer: created, deleted, created.
+        await harness.until(lambda: len(read(tmp_path)) == 5, 30)
+        again.process.send_signal(signal.SIGTERM)
+        assert await again.ended() == 0
+    assert len({each["event_id"] for each in read(tmp_path)}) == 5
