@@ -176,13 +176,20 @@ class Administration:
         principal: auth.Principal = rpc.current().principal
         if not request.dry_run and not request.idempotency_key:
             raise errors.invalid_field("idempotency_key", "is needed unless dry_run is set")
-        floor = await self._places.position(request.target, "target")
+        command = None
+        if not request.dry_run:
+            command = pages.command(principal, "SeekConsumer", request)
+        try:
+            floor = await self._places.position(request.target, "target")
+        except errors.RpcError:
+            before = await commands.answered(self._database, command) if command else None
+            if before is None:
+                raise
+            return pb.SeekConsumerResponse.FromString(before)
         by = self._by(principal, request.idempotency_key)
 
         def seek(conn: storage.Connection) -> pb.SeekConsumerResponse:
-            command = None
-            if not request.dry_run:
-                command = pages.command(principal, "SeekConsumer", request)
+            if command is not None:
                 done = commands.recall(conn, command)
                 if done is not None:
                     return pb.SeekConsumerResponse.FromString(done)

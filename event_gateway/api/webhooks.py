@@ -301,9 +301,15 @@ class Webhooks:
                 since_us = request.failed_since.ToMicroseconds()
             except ValueError:
                 raise errors.invalid_field("failed_since", "is not a time") from None
-        if kind == "replay_from":
-            floor = await self._places.position(request.replay_from, "replay_from")
         command = pages.command(principal, "RetryWebhookDeliveries", request)
+        if kind == "replay_from":
+            try:
+                floor = await self._places.position(request.replay_from, "replay_from")
+            except errors.RpcError:
+                done = await commands.answered(self._database, command)
+                if done is None:
+                    raise
+                return pb.RetryWebhookDeliveriesResponse(queued=int(done))
 
         def retry(conn: storage.Connection) -> int:
             before = commands.recall(conn, command)

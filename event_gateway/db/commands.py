@@ -1,6 +1,6 @@
 """Idempotency keys of commands: what a repeated request is answered.
 
-Owns the rows of `command_key`. Called inside the transaction that carries a
+Owns the rows of `command_key`. Called by the API, inside the transaction that carries a
 command out. Never keeps a secret: results are ids, places and counts.
 """
 
@@ -101,6 +101,16 @@ async def carry_out(database: storage.Database, fn: Callable[[storage.Connection
         return await database.write(fn)
     except KeyTaken:
         return await database.write(fn)
+
+
+async def answered(database: storage.Database, command: Command) -> bytes | None:
+    """Returns the result of *command* if it was carried out before, for a repeat that can't be
+    checked any more: the place that it names may be gone.
+    """
+    try:
+        return await database.read(lambda conn: recall(conn, command))
+    except KeyReused:
+        return None
 
 
 def forget_old(conn: storage.Connection) -> int:

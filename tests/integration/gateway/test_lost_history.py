@@ -14,7 +14,7 @@ from payhub.events.v1 import event_ingest_service_pb2 as pb
 from payhub.events.v1 import event_pb2
 
 from event_gateway import cursor
-from tests.integration.gateway import harness
+from tests.integration.gateway import harness, hooks
 from tests.integration.gateway.harness import event
 
 DUPLICATE = pb.PublishResult.OUTCOME_DUPLICATE
@@ -36,26 +36,32 @@ def execute(url: str, *statements: str) -> None:
 
 async def test_history_that_is_no_longer_kept(database_url: str) -> None:
     """A cursor from before it is CURSOR_EXPIRED with the oldest one that works; the log's
-    oldest place works; a consumer that began there is found; producers that repeat a forgotten
-    event get DUPLICATE.
+    oldest place works; a consumer that began there is found, and commands with such a place that
+    are repeated are answered as before; producers that repeat a forgotten event get DUPLICATE.
     """
     old = [event("one", entity_version=n) for n in (1, 2, 3)]
     new = [event("one", entity_version=n) for n in (4, 5)]
-    with harness.running(database_url) as gateway:
-        client = gateway.tenant("one")
+    with harness.running(database_url, **hooks.SETTINGS) as gateway:
+        client = gateway.tenant("one", hooks.ALL)
         start = (await client.info()).oldest_cursor
-        fixed = {"name": "fixed", "start": {"after_cursor": start}}
-        # Its event is the first of the log.
+        place = {"after_cursor": start}
+        fixed = {"name": "fixed", "start": place}
+        # Their events are the first of the log.
         made = await client.ask("CreateConsumer", consumer=fixed)
+        seek = {"name": "fixed", "target": place, "idempotency_key": "s"}
+        sought = await client.ask("SeekConsumer", **seek)
+        endpoint = (await hooks.make(client, "http://127.0.0.1:9/")).endpoint
+        retry = {"endpoint_id": endpoint.id, "replay_from": place, "idempotency_key": "r"}
+        retried = await client.hook("RetryWebhookDeliveries", **retry)
         await client.publish(*old, *new)
     execute(
         database_url,
-        "delete from event_log where position <= 4",
-        "delete from event_key where position <= 3",
-        "update log_head set oldest = 4",
+        "delete from event_log where position <= 6",
+        "delete from event_key where position <= 5",
+        "update log_head set oldest = 6",
     )
-    with harness.running(database_url) as gateway:
-        client = gateway.tenant("one")
+    with harness.running(database_url, **hooks.SETTINGS) as gateway:
+        client = gateway.tenant("one", hooks.ALL)
         oldest = (await client.info()).oldest_cursor
 
         async def subscribed(**point: str) -> list[int]:
@@ -73,6 +79,8 @@ async def test_history_that_is_no_longer_kept(database_url: str) -> None:
             assert expired.requested_cursor == start
             assert expired.oldest_cursor == oldest
         assert await client.ask("CreateConsumer", consumer=fixed) == made
+        assert await client.ask("SeekConsumer", **seek) == sought
+        assert await client.hook("RetryWebhookDeliveries", **retry) == retried
         with pytest.raises(grpc.RpcError) as late:
             await client.ask("CreateConsumer", consumer={**fixed, "name": "late"})
         assert harness.reason(late.value) == "CURSOR_EXPIRED"
@@ -85,7 +93,7 @@ async def test_history_that_is_no_longer_kept(database_url: str) -> None:
 
         repeated = await client.publish(*old, *new)
         assert [one.outcome for one in repeated.results] == [DUPLICATE] * 5
-        assert [one.position for one in repeated.results] == [0, 0, 4, 5, 6]
+        assert [one.position for one in repeated.results] == [0, 0, 6, 7, 8]
         other = await client.publish(event("one", entity_version=4))
         assert other.results[0].reject_reason == CONFLICT
 
