@@ -1,7 +1,7 @@
 """Figures of a run: collected, shown, kept.
 
 Owns `results/latest.json` and `results/latest.md`. Called by the measurements.
-A run of a part keeps the other figures of the file as they were.
+A run of a part keeps the other figures of the file as they were, with the day that they are of.
 """
 
 import contextlib
@@ -81,9 +81,12 @@ class Board:
         kept = json.loads(path.read_text()) if path.exists() else {}
         figures = kept.get("figures", {}) | self._figures
         notes = kept.get("absolute", {}) | self._notes
+        today = dict.fromkeys([*self._figures, *self._notes], _today())
+        measured = kept.get("measured", {}) | today
         content = {
             "figures": dict(sorted(figures.items())),
             "absolute": dict(sorted(notes.items())),
+            "measured": dict(sorted(measured.items())),
             "machine": machine(),
         }
         path.write_text(json.dumps(content, indent=2) + "\n")
@@ -102,8 +105,11 @@ def machine() -> dict[str, str]:
         "cpu": cpu,
         "cores": str(os.cpu_count()),
         "python": platform.python_version(),
-        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
     }
+
+
+def _today() -> str:
+    return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
 
 
 def bound(name: str) -> str:
@@ -124,16 +130,16 @@ def shown_table(figures: dict[str, float]) -> table.Table:
 
 def markdown(content: dict[str, dict[str, object]]) -> str:
     """Returns the results as Markdown."""
-    where = content["machine"]
+    where, days = content["machine"], content["measured"]
     lines = [
         "# Results of the last `make bench`",
         "",
-        f"{where['cpu']}, {where['cores']} cores, Python {where['python']}, {where['date']}.",
+        f"{where['cpu']}, {where['cores']} cores, Python {where['python']}.",
         "",
-        "| figure | value | bound |",
-        "|---|---:|---|",
+        "| figure | value | bound | measured |",
+        "|---|---:|---|---|",
     ]
-    lines += [f"| {n} | {v} | {bound(n)} |" for n, v in content["figures"].items()]
-    lines += ["", "| absolute, this machine | value |", "|---|---:|"]
-    lines += [f"| {name} | {value} |" for name, value in content["absolute"].items()]
+    lines += [f"| {n} | {v} | {bound(n)} | {days[n]} |" for n, v in content["figures"].items()]
+    lines += ["", "| absolute, this machine | value | measured |", "|---|---:|---|"]
+    lines += [f"| {n} | {v} | {days[n]} |" for n, v in content["absolute"].items()]
     return "\n".join(lines) + "\n"
