@@ -74,6 +74,10 @@ class CustomerServiceServicer:
 
     def UpdateCustomer(self, request, context):
         """Changes a customer here and at the provider.
+
+        Refused with STATE_CONFLICT while the provider may be making the customer
+        still, as another try could make it twice; metadata `state` names its
+        `sync_state`. One that the provider refused is made by its next update.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

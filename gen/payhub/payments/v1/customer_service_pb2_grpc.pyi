@@ -40,7 +40,12 @@ class CustomerServiceStub:
     GetCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.GetCustomerRequest, _customer_service_pb2.GetCustomerResponse]
     """Returns a customer."""
     UpdateCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.UpdateCustomerRequest, _customer_service_pb2.UpdateCustomerResponse]
-    """Changes a customer here and at the provider."""
+    """Changes a customer here and at the provider.
+
+    Refused with STATE_CONFLICT while the provider may be making the customer
+    still, as another try could make it twice; metadata `state` names its
+    `sync_state`. One that the provider refused is made by its next update.
+    """
 
 @_typing.type_check_only
 class CustomerServiceAsyncStub(CustomerServiceStub):
@@ -54,7 +59,12 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     GetCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetCustomerRequest, _customer_service_pb2.GetCustomerResponse]  # type: ignore[assignment]
     """Returns a customer."""
     UpdateCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.UpdateCustomerRequest, _customer_service_pb2.UpdateCustomerResponse]  # type: ignore[assignment]
-    """Changes a customer here and at the provider."""
+    """Changes a customer here and at the provider.
+
+    Refused with STATE_CONFLICT while the provider may be making the customer
+    still, as another try could make it twice; metadata `state` names its
+    `sync_state`. One that the provider refused is made by its next update.
+    """
 
 class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the people who pay. Each is also made at the provider, as an operation
@@ -83,6 +93,11 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_service_pb2.UpdateCustomerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_service_pb2.UpdateCustomerResponse, _abc.Awaitable[_customer_service_pb2.UpdateCustomerResponse]]:
-        """Changes a customer here and at the provider."""
+        """Changes a customer here and at the provider.
+
+        Refused with STATE_CONFLICT while the provider may be making the customer
+        still, as another try could make it twice; metadata `state` names its
+        `sync_state`. One that the provider refused is made by its next update.
+        """
 
 def add_CustomerServiceServicer_to_server(servicer: CustomerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
