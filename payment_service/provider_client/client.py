@@ -295,20 +295,32 @@ class ProviderClient:
         return await stubs.answer(call(request, timeout=timeout_s, metadata=rpc.trace_onward()))
 
     async def _watch(self) -> None:
-        while True:
-            state = self._channel.get_state(try_to_connect=True)
-            if state is grpc.ChannelConnectivity.READY:
-                # The connection may have been lost and made again before this looked.
-                self.detail = self.detail or "getting acquainted"
-                self._load.connected()
-                await self._introduce()
-                if self.detail:
+        changed: asyncio.Task[None] | None = None
+        try:
+            while True:
+                state = self._channel.get_state(try_to_connect=True)
+                if changed is None or changed.done():
+                    # From now on: another process may be there before this one is known.
+                    changed = tasks.detached(self._channel.wait_for_state_change(state))
+                if await self._met(state):
+                    await changed
+                else:
                     await asyncio.sleep(RETRY_HANDSHAKE_S)
-                    continue
-            else:
-                self.detail = f"channel is {state.name}"
-                self._load.lost()
-            await self._channel.wait_for_state_change(state)
+        finally:
+            if changed is not None:
+                changed.cancel()
+
+    async def _met(self, state: grpc.ChannelConnectivity) -> bool:
+        """Takes note of how the channel is; False if whoever is there must be asked again."""
+        if state is not grpc.ChannelConnectivity.READY:
+            self.detail = f"channel is {state.name}"
+            self._load.lost()
+            return True
+        # The connection may have been lost and made again before this looked.
+        self.detail = self.detail or "getting acquainted"
+        self._load.connected()
+        await self._introduce()
+        return not self.detail
 
     async def _introduce(self) -> None:
         outcome = loading.Outcome.FAILED

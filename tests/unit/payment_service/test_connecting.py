@@ -56,10 +56,8 @@ async def _welcome(_: introduction.Handshake) -> str:
     return ""
 
 
-async def test_a_process_that_was_replaced_unseen_gets_nothing_before_its_handshake() -> None:
-    """A connection may be lost and made again before anybody looks; who answers then may be
-    another version, which must not be taken for the one before.
-    """
+async def _client(welcome: client.Welcome) -> client.ProviderClient:
+    """Returns a client whose own channel is closed."""
     clock = fake_clock.FakeClock()
     made = client.ProviderClient(
         name="mock",
@@ -67,11 +65,19 @@ async def test_a_process_that_was_replaced_unseen_gets_nothing_before_its_handsh
         bindings=unconfigured.Bindings(),
         limits=client.Limits(),
         clock=clock,
-        welcome=_welcome,
+        welcome=welcome,
         welcomed=lambda: None,
         load=loading.Load(clock, lambda *_: None),
     )
     await made._channel.close()
+    return made
+
+
+async def test_a_process_that_was_replaced_unseen_gets_nothing_before_its_handshake() -> None:
+    """A connection may be lost and made again before anybody looks; who answers then may be
+    another version, which must not be taken for the one before.
+    """
+    made = await _client(_welcome)
     channel, plugin = _Channel(), _Plugin()
     made._channel, made.plugin = channel, plugin  # type: ignore[assignment]
     made.start()
@@ -85,6 +91,36 @@ async def test_a_process_that_was_replaced_unseen_gets_nothing_before_its_handsh
         assert not made.ready
         plugin.may.set()
         await polling.until(lambda: made.ready)
+        assert made.known is not None
+        assert made.known.plugin_version == "1.1.0"
+    finally:
+        await made.close()
+
+
+async def test_a_process_that_is_replaced_while_it_introduces_itself_is_not_taken_for_it() -> None:
+    """The connection is lost and made again before the first introduction has ended: who answers
+    by then introduces itself too.
+    """
+    arrived, may = asyncio.Event(), asyncio.Event()
+
+    async def welcome(_: introduction.Handshake) -> str:
+        arrived.set()
+        await may.wait()
+        return ""
+
+    made = await _client(welcome)
+    channel, plugin = _Channel(), _Plugin()
+    made._channel, made.plugin = channel, plugin  # type: ignore[assignment]
+    plugin.may.set()
+    made.start()
+    try:
+        await arrived.wait()
+        plugin.version = "1.1.0"
+        # Whoever waits by now hears of it, and nobody who begins later.
+        channel.changed.set()
+        channel.changed.clear()
+        may.set()
+        await polling.until(lambda: plugin.asked == 2 and made.ready)
         assert made.known is not None
         assert made.known.plugin_version == "1.1.0"
     finally:
