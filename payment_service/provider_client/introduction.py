@@ -7,6 +7,7 @@ stored. Never sends a configuration or a secret.
 
 import contextlib
 import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -200,16 +201,28 @@ async def dial(endpoint: str, expected: plugin_service_pb2.PluginIdentity) -> In
     Raises:
         Unreachable: Nobody answers as the contract says.
     """
-    options = [*server.MONEY_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-    async with contextlib.AsyncExitStack() as closing:
-        channel = await closing.enter_async_context(
-            grpc.aio.insecure_channel(endpoint, options=options)
-        )
-        stub = plugin_service_pb2_grpc.PluginServiceStub(channel)
+    async with _dialled(endpoint) as stub:
         handshake = await shake_hands(stub)
         if mismatch(handshake, expected) is not None or unusable(handshake):
             return Introduction(handshake=handshake, schema=Schema())
         return Introduction(handshake=handshake, schema=await ask_schema(stub, handshake))
+
+
+async def greet(endpoint: str) -> Handshake:
+    """Returns what whoever is at *endpoint* says of itself, over a connection of its own.
+
+    Raises:
+        Unreachable: Nobody answers as the contract says.
+    """
+    async with _dialled(endpoint) as stub:
+        return await shake_hands(stub)
+
+
+@contextlib.asynccontextmanager
+async def _dialled(endpoint: str) -> AsyncIterator[Stub]:
+    options = [*server.MONEY_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(endpoint, options=options) as channel:
+        yield plugin_service_pb2_grpc.PluginServiceStub(channel)
 
 
 def expect(instance: plugins.Instance) -> plugin_service_pb2.PluginIdentity:

@@ -15,7 +15,7 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.db import instances
 from payment_service.db import plugins as plugin_rows
 from payment_service.domain import admission, plugins
-from payment_service.provider_client import introduction, probing
+from payment_service.provider_client import introduction, probing, sharing
 from payment_service.usecases import context
 from payment_service.usecases.plugins import lifecycle, plugin_events, plugin_refusals
 from servicekit import errors, logs, loop, storage
@@ -236,7 +236,9 @@ class Leases:
             if plugin is None or not plugin.entry.allowed:
                 raise plugin_refusals.unknown(plugin_id)
             held, is_own = instances.put(conn, wanted, length_us=self.terms.length_us)
-            return held, is_own, self._crashes(conn, plugin_id, version)
+            # One that was there before has not started.
+            is_start = held.session_id == wanted.session_id
+            return held, is_own, self._crashes(conn, plugin_id, version) if is_start else 0
 
         held, is_own, crashes = await self._ctx.db.write(write)
         if not is_own:
@@ -248,13 +250,23 @@ class Leases:
             instance_id=held.instance_id,
             endpoint=endpoint,
         )
-        most = self.terms.rule.crashes_max
-        if most and crashes >= most:
-            window_s = self.terms.rule.crash_window_s
-            text = f"crash loop: {crashes} crashes within {window_s:g} s"
-            await self._life.quarantine(plugin_id, version, why=plugin_events.Why(reason=text))
+        if 0 < self.terms.rule.crashes_max <= crashes:
+            await self._judge(held, crashes)
         await self._ctx.catalog.refresh()
         return held
+
+    async def _judge(self, newest: plugins.Instance, crashes: int) -> None:
+        """Quarantines a version for a crash loop, unless its processes take turns at an address."""
+        plugin_id, version = newest.plugin_id, newest.version
+        if await sharing.leads_elsewhere(newest.endpoint, plugin_id, newest.instance_id):
+            _log.warning(
+                "several processes answer at one address; their starts are not taken for crashes",
+                plugin_id=plugin_id,
+                endpoint=newest.endpoint,
+            )
+            return
+        text = f"crash loop: {crashes} crashes within {self.terms.rule.crash_window_s:g} s"
+        await self._life.quarantine(plugin_id, version, why=plugin_events.Why(reason=text))
 
     def _crashes(self, conn: storage.Connection, plugin_id: str, version: str) -> int:
         found, now_us = instances.starts(conn, plugin_id, version, most=STARTS_MAX)

@@ -1,0 +1,116 @@
+"""An address behind which several processes of a plugin answer, one connection each."""
+
+import contextlib
+import pathlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.integration.payment_service import (
+    balancer,
+    inside,
+    operator,
+    registrant,
+    rig,
+    sidecars,
+)
+
+Sidecar = sidecars.Sidecar
+VERSION = "1.0.0"
+# That make a crash loop; more processes than that take turns.
+CRASHES = 3
+PODS = 5
+
+
+@pytest.fixture
+def url(tmp_path: pathlib.Path) -> str:
+    """A database of one dialect, for what does not depend on it."""
+    return f"sqlite:///{tmp_path}/payments.db"
+
+
+@contextlib.asynccontextmanager
+async def pods(*versions: str) -> AsyncIterator[list[Sidecar]]:
+    """Runs a process of each version; one that is named twice runs twice."""
+    async with contextlib.AsyncExitStack() as closing:
+        yield [await closing.enter_async_context(Sidecar("other", version)) for version in versions]
+
+
+async def enable(admin: operator.Operator, front: balancer.Balancer) -> None:
+    """Has operations sent to whoever answers at a balancer."""
+    await admin.allow("other", static_endpoint=front.target)
+    await admin.becomes("other", "REGISTERED")
+    await admin.bind("other")
+    await inside.connected(admin.service, "other")
+    await admin.call("InitializePlugin", "other")
+    await admin.call("EnablePlugin", "other")
+
+
+async def quarantined(admin: operator.Operator) -> bool:
+    """Whether the version is."""
+    view = await admin.service.parts.ctx.catalog.refresh()
+    return view.quarantined("other", VERSION)
+
+
+async def test_processes_behind_one_address_are_no_crash_loop(database_url: str) -> None:
+    """Whenever a connection breaks off another process answers, and none of them has crashed."""
+    async with (
+        pods(*[VERSION] * PODS) as behind,
+        balancer.balancing([each.target for each in behind]) as front,
+        registrant.plugged(database_url) as (admin, _),
+    ):
+        await enable(admin, front)
+
+        async def paid_by_all() -> bool:
+            front.sever()
+            await inside.connected(admin.service, "other")
+            # One that meets the end of a connection may be in doubt, or not sent.
+            await admin.caller.create(provider="other")
+            return all(each.charged for each in behind)
+
+        await rig.until(paid_by_all)
+        assert not await quarantined(admin)
+
+
+async def test_an_advertised_address_that_leads_to_others_is_no_crash_loop(
+    database_url: str,
+) -> None:
+    """Processes that all name the balancer before them, and are let in whenever it leads back
+    to them, end each other's leases; none of them has crashed.
+    """
+    async with (
+        pods(*[VERSION] * PODS) as behind,
+        balancer.balancing([each.target for each in behind]) as front,
+        registrant.plugged(database_url) as (admin, plug),
+    ):
+        await admin.allow("other", endpoint_pattern=registrant.ANYWHERE)
+        for each in behind:
+
+            async def let_in(sidecar: Sidecar = each) -> bool:
+                with contextlib.suppress(rig.Refused):
+                    await plug.register(sidecar, front.target)
+                    return True
+                return False
+
+            await rig.until(let_in)
+        assert not await quarantined(admin)
+
+
+async def test_one_process_after_the_other_at_an_address_is_a_crash_loop(url: str) -> None:
+    """Where only one answers at a time, each that is new tells the end of the one before."""
+    async with balancer.balancing() as front, registrant.plugged(url) as (admin, _):
+        for number in range(CRASHES + 1):
+            async with Sidecar("other", VERSION) as each:
+                front.targets = [each.target]
+                if not number:
+                    await enable(admin, front)
+
+                async def is_met(sidecar: Sidecar = each) -> bool:
+                    return "GetConfigSchema" in sidecar.asked
+
+                await rig.until(is_met)
+            front.sever()
+
+        async def is_quarantined() -> bool:
+            return await quarantined(admin)
+
+        await rig.until(is_quarantined)
