@@ -125,7 +125,9 @@ def make_fleet(
     """Returns a fleet without connections."""
     tools = pool.Tools(
         limits=client.Limits(
-            connect_s=settings.provider_connect_s, skew_s=settings.provider_skew_s
+            connect_s=settings.provider_connect_s,
+            skew_s=settings.provider_skew_s,
+            call_s=settings.provider_timeout_s,
         ),
         bounds=bounds.Bounds(
             calls_max=settings.provider_calls_max,

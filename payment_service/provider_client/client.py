@@ -51,11 +51,12 @@ class Limits:
 
     `connect_s` is the longest wait for a connection, or for room, before an operation counts as not
     sent; `skew_s`, or the time that the plugin gives its requests, is added to `not_after`
-    before NOT_FOUND counts.
+    before NOT_FOUND counts. `call_s` is the longest that a call of an operation may take.
     """
 
     connect_s: float = 1.0
     skew_s: float = 2.0
+    call_s: float = 20.0
 
 
 class ProviderClient:
@@ -88,6 +89,8 @@ class ProviderClient:
         self.endpoint = endpoint
         self.known: introduction.Known | None = None
         self.detail = "no connection yet"
+        # Handshakes in a row over this connection that had no usable answer.
+        self.unanswered = 0
         self.configuring = configuring.Configuring(name=name, bindings=bindings, call=self.call)
         self._limits = limits
         self._clock = clock
@@ -314,6 +317,7 @@ class ProviderClient:
         """Takes note of how the channel is; False if whoever is there must be asked again."""
         if state is not grpc.ChannelConnectivity.READY:
             self.detail = f"channel is {state.name}"
+            self.unanswered = 0
             self._load.lost()
             return True
         # The connection may have been lost and made again before this looked.
@@ -328,8 +332,10 @@ class ProviderClient:
             handshake = await introduction.shake_hands(self.plugin)
             problem = await self._welcome(handshake)
             outcome = loading.Outcome.REFUSED
+            self.unanswered = 0
         except introduction.Unreachable as error:
             problem = error.cause
+            self.unanswered += 1
         except Exception:
             _log.exception("an instance could not be welcomed", provider=self.name)
             problem = "a fault in core"

@@ -25,7 +25,7 @@ from payment_service.provider_client import (
 )
 from servicekit import loop
 
-# How long calls under way may go on over a connection that is no longer wanted.
+# How long calls under way may go on over a connection that is no longer wanted, at the least.
 CLOSE_GRACE_S = 60.0
 OBSERVE_S = 1.0
 INSTANCES_MAX = 100
@@ -155,8 +155,12 @@ class Fleet:
     async def observe(self) -> int:
         """Tells which conditions have changed since they were told last; returns 0."""
         for name, provider in list(self._providers.items()):
-            for key in [key for key, each in provider.links.items() if each.gone]:
-                self._end(provider, key)
+            if lost := [key for key, each in provider.links.items() if each.gone]:
+                for key in lost:
+                    self._end(provider, key)
+                # Where an address is the operator's word, another process may answer by now.
+                if (plugin := self._view.plugins.get(name)) is not None:
+                    self._match(provider, self._wanted(plugin))
                 provider.settle(provider.situation)
             if not provider.ready and any(each.is_fresh for each in provider.links.values()):
                 # A process that has just started knows nothing yet, and tells nothing.
@@ -227,7 +231,8 @@ class Fleet:
     def _end(self, provider: pool.Provider, key: str) -> None:
         ended = provider.links.pop(key)
         ended.load.close()
-        task = asyncio.get_running_loop().create_task(ended.close(CLOSE_GRACE_S))
+        grace_s = max(CLOSE_GRACE_S, self._tools.limits.call_s)
+        task = asyncio.get_running_loop().create_task(ended.close(grace_s))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

@@ -75,7 +75,8 @@ class Link:
         self.calls_max = 0
         # Bindings whose credentials the provider refused.
         self.rejected: set[str] = set()
-        # Set once its lease has run out and it does not answer either.
+        # Set once its lease has run out and it does not answer either; at a static endpoint, once
+        # who has the connection is silent: over another one somebody else may answer.
         self.gone = False
         self.client = client.ProviderClient(
             name=plugin_id,
@@ -257,8 +258,14 @@ class Link:
                 self._note_loaded()
                 await self._reconfigure()
                 await self._forget()
-            lost = self.instance is not None and not self.instance.alive
-            self.gone = lost and not self.ready
+            self.gone = self._is_silent() if self.instance is None else self._is_lost(self.instance)
+
+    def _is_silent(self) -> bool:
+        unanswered = self.client.unanswered >= self._rule.misses_max
+        return unanswered or (self.watch.is_silent and not self.client.detail)
+
+    def _is_lost(self, instance: plugins.Instance) -> bool:
+        return not instance.alive and not self.ready
 
     async def _probe(self) -> None:
         request = plugin_service_pb2.ProbeRequest()

@@ -69,10 +69,15 @@ class Watch:
         else:
             self.problem = "it has not said that it is ready"
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether too many probes in a row had no answer."""
+        return self._misses >= self._misses_max
+
     def missed(self) -> None:
         """A probe was not answered in time, or with an error."""
         self._misses += 1
-        if self._misses >= self._misses_max:
+        if self.is_silent:
             self.problem = f"{self._misses} probes in a row had no answer"
 
     def drains(self) -> None:

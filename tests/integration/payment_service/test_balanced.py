@@ -3,8 +3,11 @@
 import contextlib
 import pathlib
 from collections.abc import AsyncIterator
+from typing import Any
 
+import grpc
 import pytest
+from payhub.plugin.v1 import plugin_service_pb2 as pb
 
 from tests.integration.payment_service import (
     balancer,
@@ -114,3 +117,42 @@ async def test_one_process_after_the_other_at_an_address_is_a_crash_loop(url: st
             return await quarantined(admin)
 
         await rig.until(is_quarantined)
+
+
+class Mute(Sidecar):
+    """Answers nobody any more, once it is told so, and keeps its connections."""
+
+    is_mute = False
+
+    async def Handshake(self, request: pb.HandshakeRequest, context: Any) -> pb.HandshakeResponse:
+        """Says who it is, or nothing."""
+        answer = await super().Handshake(request, context)
+        if self.is_mute:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED)
+        return answer
+
+    async def Probe(self, request: pb.ProbeRequest, context: Any) -> pb.ProbeResponse:
+        """Says whether it is ready, or nothing."""
+        if self.is_mute:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED)
+        return await super().Probe(request, context)
+
+
+async def test_a_process_that_hangs_gives_way_to_the_next_one(url: str) -> None:
+    """It keeps its connection: core makes another one, as often as nobody answers there."""
+    async with (
+        Mute("other", VERSION) as hanging,
+        Sidecar("other", VERSION) as well,
+        balancer.balancing([hanging.target]) as front,
+        registrant.plugged(url) as (admin, _),
+    ):
+        await enable(admin, front)
+        hanging.asked.clear()
+        hanging.is_mute = True
+        # Once over the connection that comes after the one that was given up.
+        await rig.until(lambda: "Handshake" in hanging.asked)
+        front.targets = [well.target]
+        await rig.until(lambda: "Handshake" in well.asked)
+        await inside.connected(admin.service, "other")
+        assert rig.state(await admin.caller.create(provider="other")) == "SUCCEEDED"
+        assert len(well.charged) == 1
