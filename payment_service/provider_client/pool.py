@@ -37,6 +37,8 @@ VERIFYING_MAX = 1_000
 
 # Instances one operation is offered to, beside those that are about to stop.
 TRIED_MAX = 3
+# Versions that are stored for one operation, each gone again before it could be sent there.
+NOTED_MAX = 3
 WAIT_POLL_S = 0.01
 
 Fits = Callable[[link.Link], bool]
@@ -228,14 +230,15 @@ class Provider(roster.Roster):
             only = version if self.has(version) else ""
             fits = functools.partial(self._may_repeat, version=only, age_s=age_s)
         reply: signs.Reply | None = None
-        end_s = 0.0
+        noted, end_s = 0, 0.0
         while True:
             chosen = self._next(operation, tried, fits)
             if chosen is not None:
                 if not repeats and chosen.version != operation.plugin_version:
-                    if not await self._noted(operation, chosen.version):
+                    if noted == NOTED_MAX or not await self._noted(operation, chosen.version):
                         return _not_noted(operation), None
                     operation = replace(operation, plugin_version=chosen.version)
+                    noted += 1
                     # It may be gone again meanwhile.
                     continue
                 if repeats and chosen.version != version:

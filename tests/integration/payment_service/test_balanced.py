@@ -156,3 +156,32 @@ async def test_a_process_that_hangs_gives_way_to_the_next_one(url: str) -> None:
         await inside.connected(admin.service, "other")
         assert rig.state(await admin.caller.create(provider="other")) == "SUCCEEDED"
         assert len(well.charged) == 1
+
+
+async def test_an_operation_does_not_follow_versions_that_come_and_go_for_ever(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it is stored who gets it, that one has just gone: it is given up, and not sent."""
+    async with (
+        pods(VERSION, "1.1.0") as both,
+        registrant.plugged(url, plugin_probe_s=600.0) as (admin, plug),
+    ):
+        await registrant.enable(admin, plug, both[0])
+        await plug.register(both[1])
+        await inside.connected(admin.service, "other", instances=2)
+        provider = admin.service.parts.ctx.providers.find("other")
+        assert provider is not None
+        noted: list[str] = []
+
+        async def leaves(_: Any, version: str) -> bool:
+            noted.append(version)
+            for each in provider.links.values():
+                each.watch.draining = each.version == version
+            return True
+
+        monkeypatch.setattr(admin.service.parts.plugins.takers, "note", leaves)
+        monkeypatch.setattr(provider, "version_for", lambda *_: "")
+        payment = await admin.caller.create(provider="other")
+        assert (rig.state(payment), payment.failure.reason) == ("FAILED", "NOT_STORED")
+        assert len(noted) == 3
+        assert not both[0].charged + both[1].charged
