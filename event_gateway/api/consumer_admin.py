@@ -89,7 +89,8 @@ class Administration:
                     )
                 stored = changes.make(conn, principal.tenant_id, made, floor=floor, by=by)
             stored = stored or consumers.get(conn, principal.tenant_id, made.name)
-            assert stored is not None, "it was made or found just now"
+            if stored is None:
+                raise errors.unavailable("another call deletes it; repeat this one")
             return stored
 
         stored = await self._database.write(create)

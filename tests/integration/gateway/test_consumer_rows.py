@@ -7,14 +7,16 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from payhub.events.v1 import webhook_pb2
+from payhub.events.v1 import consumer_pb2, webhook_pb2
+from payhub.events.v1 import consumer_service_pb2 as service_pb
 
 from event_gateway import gateway, telling, watching
+from event_gateway.api import consumer_admin
 from event_gateway.consumers import changes as consumer_changes
 from event_gateway.consumers import policy, records
 from event_gateway.db import consumers, lag, parking, progress, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, pool
-from servicekit import metrics, storage
+from servicekit import auth, errors, metrics, rpc, storage
 from tests import fake_clock
 from tests.integration.gateway import harness, one_group
 
@@ -327,5 +329,28 @@ async def test_erasure_reaches_what_endpoints_answered(database_url: str) -> Non
         )
         excerpts = {each.position: each.attempts[0].excerpt for each in logged}
         assert excerpts == {1: "", 2: "got: private", 3: "", 4: "", 5: "got: private"}
+    finally:
+        await database.close()
+
+
+async def test_who_makes_what_another_deletes_repeats_the_call(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer that was found as it was made, and was gone when it was read, is no fault."""
+    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    monkeypatch.setattr(consumer_changes, "make", lambda *_, **__: None)
+    checked: Any = mock.Mock(database=database, position=mock.AsyncMock(return_value=0))
+    serves = consumer_admin.Administration(
+        checked, mock.Mock(), on_event=mock.Mock(), time=fake_clock.FakeClock()
+    )
+    principal = auth.Principal(tenant_id="one", scopes=frozenset({"events:read"}), key_id="k")
+    call: Any = types.SimpleNamespace(principal=principal, request_id="req_1")
+    rpc._current.set(call)
+    request = service_pb.CreateConsumerRequest(consumer=consumer_pb2.Consumer(name="a"))
+    try:
+        with pytest.raises(errors.RpcError) as refused:
+            await serves.create(request, mock.Mock())
+        assert refused.value.reason == "UNAVAILABLE"
     finally:
         await database.close()
