@@ -30,6 +30,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Also at another address, though gRPC would ask for a name again only after 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 )
 
 _KEY_PATTERN = re.compile(r"[\x21-\x7e]+")

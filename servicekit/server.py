@@ -67,6 +67,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Nor is it looked for where it was for the 30 s in which gRPC asks for no name again.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 )
 # A repeated money call is the resolver's decision, never the channel's.
 MONEY_CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
