@@ -18,7 +18,6 @@ from payhub.events.v1 import (
     consumer_pb2,
     consumer_service_pb2,
     consumer_service_pb2_grpc,
-    event_pb2,
 )
 
 from payhub_client import calls, channel, errors, retries, settling, streams
@@ -63,7 +62,6 @@ class Consumption:
     _waiting: "asyncio.Queue[Received | None]" = field(
         default_factory=asyncio.Queue, init=False, repr=False
     )
-    # By tenant and id: two tenants may give their events the same id.
     _held: dict[tuple[str, str], Received] = field(default_factory=dict, init=False, repr=False)
     _unconfirmed: dict[int, _Settlement] = field(default_factory=dict, init=False, repr=False)
     _confirmed: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
@@ -164,7 +162,7 @@ class Consumption:
         if received.settled:
             return
         received.settled = True
-        del self._held[_identity(received.event)]
+        del self._held[settling.identity(received.event)]
         self._number += 1
         settlement.number = self._number
         settlement.leases.append(received.lease)
@@ -313,10 +311,12 @@ class Consumption:
             if self.on_lost is not None:
                 self.on_lost(failure.lease, reason.removeprefix("REASON_"))
         again = 0
+        if response.failures:
+            again = settling.forget(self._held, response.failures)
         for delivery in response.deliveries:
             again += self._take(delivery, response.server_time.ToMicroseconds())
         if again and not self._ended:
-            # Each took credit, and settling it once gives back one.
+            # Each took credit, and only what is settled here gives back its own.
             await self._send(_credit(again))
         if response.closing:
             self._tell(streams.NoticeKind.CLOSING, "the gateway closes", 0.0)
@@ -332,7 +332,7 @@ class Consumption:
         """
         now_s = self.timing.monotonic_s()
         span_s = max((delivery.deadline.ToMicroseconds() - server_us) / 1e6, 0.1)
-        known = held = self._held.get(_identity(delivery.event))
+        known = held = self._held.get(settling.identity(delivery.event))
         if known is not None and (known._extend_until_s or math.inf) <= now_s:
             # Whoever has it let its lease end: what they say of it does not count any more.
             known.settled, held = True, None
@@ -344,7 +344,7 @@ class Consumption:
                 _settle=self._settle,
                 lease=delivery.lease,
             )
-            self._held[_identity(delivery.event)] = held
+            self._held[settling.identity(delivery.event)] = held
             if self._waiting.empty():
                 self._moved_s = now_s
             self._waiting.put_nowait(held)
@@ -382,10 +382,6 @@ class Consumption:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.cancel()
-
-
-def _identity(event: event_pb2.Event) -> tuple[str, str]:
-    return event.tenant_id, event.id
 
 
 async def _read(stream: "Stream", silence_s: float) -> consumer_service_pb2.ConsumeResponse | None:

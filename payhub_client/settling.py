@@ -1,10 +1,11 @@
-"""One event that a member of a durable consumer got to deal with.
+"""Events that a member of a durable consumer got to deal with.
 
-Owns the verdicts that its receiver can give and what the contract takes of them. Made by
-`consumption`, handed over by `Client.consume`. Never sends anything itself.
+Owns the verdicts that a receiver can give, what the contract takes of them, and which event is
+the same as another. Made by `consumption`, handed over by `Client.consume`. Never sends anything
+itself.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from google.protobuf import duration_pb2
@@ -12,6 +13,10 @@ from payhub.events.v1 import consumer_pb2, event_pb2
 
 _Settlement = consumer_pb2.Settlement
 
+_LOST = (
+    consumer_pb2.SettlementFailure.REASON_LEASE_EXPIRED,
+    consumer_pb2.SettlementFailure.REASON_UNKNOWN,
+)
 _REASON_MAX = 1024
 _DELAY_S_MAX = 172_800
 
@@ -63,6 +68,25 @@ class Received:
     async def release(self) -> None:
         """Give it back unprocessed; this delivery does not count."""
         await self._settle(self, _Settlement(verdict=_Settlement.VERDICT_RELEASE))
+
+
+def identity(event: event_pb2.Event) -> tuple[str, str]:
+    """Return what tells an event from others: two tenants may give theirs the same id."""
+    return event.tenant_id, event.id
+
+
+def forget(
+    held: dict[tuple[str, str], Received], failures: Iterable[consumer_pb2.SettlementFailure]
+) -> int:
+    """Take out what waits under a lease that failed, so that it is not handed over: another member
+    has it, or will. Return how many they were.
+    """
+    lost = {each.lease for each in failures if each.reason in _LOST}
+    gone = [each for each in held.values() if each._extend_until_s is None and each.lease in lost]
+    for each in gone:
+        each.settled = True
+        del held[identity(each.event)]
+    return len(gone)
 
 
 def duration(seconds: float) -> duration_pb2.Duration:

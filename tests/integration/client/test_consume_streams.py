@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc.aio import _call
 from grpc_status import rpc_status
-from payhub.events.v1 import consumer_service_pb2, consumer_service_pb2_grpc
+from payhub.events.v1 import consumer_pb2, consumer_service_pb2, consumer_service_pb2_grpc
 
 import payhub_client
 from payhub_client import consumption, errors, retries
@@ -95,7 +95,7 @@ class Gateway(consumer_service_pb2_grpc.ConsumerServiceServicer):
 
 @contextlib.asynccontextmanager
 async def consuming(
-    gateway: Gateway,
+    gateway: consumer_service_pb2_grpc.ConsumerServiceServicer,
     *,
     max_in_flight: int = 100,
     on_notice: Callable[[payhub_client.Notice], None] | None = None,
@@ -230,6 +230,66 @@ async def test_what_comes_again_while_it_is_at_work_uses_up_no_credit() -> None:
         await harness.until(lambda: gateway.credit == 20)
         gateway.broken.set()
         await asyncio.wait_for(work.flush(), 20)
+
+
+@dataclass(slots=True, kw_only=True)
+class Forgetful(consumer_service_pb2_grpc.ConsumerServiceServicer):
+    """Hands out three events, breaks, and knows none of the leases any more on the next stream,
+    where it hands out the third again.
+    """
+
+    streams: int = 0
+    credit: int = 0
+    acked: list[str] = field(default_factory=list)
+    broken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def Consume(self, requests: Any, context: Any) -> Any:  # noqa: D102
+        self.streams += 1
+        self.credit = (await anext(aiter(requests))).join.credit
+        if self.streams == 1:
+            yield self._handing("old", 0, 1, 2)
+            await self.broken.wait()
+            return
+        yield self._handing("new")
+        async for request in requests:
+            self.credit += request.credit.events
+            settlement = request.settlement
+            if settlement.verdict == consumer_pb2.Settlement.VERDICT_EXTEND:
+                answer = self._handing("new", 2)
+                for lease in settlement.leases:
+                    if lease.startswith("old"):
+                        answer.failures.add(lease=lease, reason="REASON_UNKNOWN")
+                yield answer
+            elif settlement.number:
+                self.acked += settlement.leases
+                yield Response(settled_through=settlement.number)
+
+    def _handing(self, leases: str, *numbers: int) -> Response:
+        response = Response()
+        response.heartbeat_interval.seconds = 5
+        for number in numbers:
+            delivery = response.deliveries.add(lease=f"{leases}-{number}", attempt=1)
+            delivery.event.id = f"evt_{number}"
+            delivery.deadline.seconds = 60
+        self.credit -= len(numbers)
+        return response
+
+
+async def test_what_waits_and_may_be_with_another_member_is_not_handed_over() -> None:
+    """Events whose leases a gateway does not know after a restart come again to whoever: of those
+    that wait none is handed over, and their credit comes back; what is at work goes on.
+    """
+    gateway = Forgetful()
+    async with consuming(gateway, max_in_flight=10) as work, work:
+        first = await anext(work)
+        gateway.broken.set()
+        await harness.until(lambda: gateway.streams == 2 and gateway.credit == 8)
+        await first.ack()
+        third = await asyncio.wait_for(anext(work), 20)
+        await third.ack()
+        await asyncio.wait_for(work.flush(), 20)
+    assert (first.event.id, third.event.id) == ("evt_0", "evt_2")
+    assert gateway.acked == ["old-0", "new-2"]
 
 
 async def test_waiting_for_what_can_not_become_durable_ends(
