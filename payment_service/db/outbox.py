@@ -192,6 +192,8 @@ _VERSIONS = storage.Statement(
     "select id, tenant_id, entity_type, entity_id, entity_version from outbox "
     "where id > :after_id order by id limit :most"
 )
+# Old events that are kept of an entity because it goes on changing; payments end before that.
+KEPT_MAX = 1_000
 # No condition of an index but that of the ids: SQLite would read all that was ever marked.
 _PRUNE = storage.Statement(
     """delete from outbox where id > :after_id and id <= :upto_id
@@ -200,19 +202,23 @@ _PRUNE = storage.Statement(
        and not exists (select 1 from payments p where p.tenant_id = outbox.tenant_id
          and p.id = outbox.entity_id and p.updated_us >= :before_us)
        and not exists (select 1 from customers c where c.tenant_id = outbox.tenant_id
-         and c.id = outbox.entity_id and c.updated_us >= :before_us)
+         and c.id = outbox.entity_id and c.updated_us >= :before_us
+         and c.version - :kept < outbox.entity_version)
        and not exists (select 1 from mirrors m where m.tenant_id = outbox.tenant_id
          and m.kind in (2, 3, 4, 5, 6, 7) and m.id = outbox.entity_id
-         and m.updated_us >= :before_us)
+         and m.updated_us >= :before_us and m.version - :kept < outbox.entity_version)
        and not exists (select 1 from bindings b where b.binding_id = outbox.entity_id
-         and b.updated_us >= :before_us)
+         and b.updated_us >= :before_us and b.revision - :kept < outbox.entity_version)
        and not exists (select 1 from plugins g where g.plugin_id = outbox.entity_id
-         and g.updated_us >= :before_us)
+         and g.updated_us >= :before_us and g.revision - :kept < outbox.entity_version)
        and not exists (select 1 from api_keys k where k.id = outbox.entity_id
          and k.revoked_us >= :before_us)
        and not exists (select 1 from retry_policies r where r.tenant_id = outbox.entity_id
-         and outbox.entity_type = 'retry_policy' and r.updated_us >= :before_us)
-       and outbox.entity_type <> 'default_provider'"""
+         and outbox.entity_type = 'retry_policy' and r.updated_us >= :before_us
+         and r.version - :kept < outbox.entity_version)
+       and (outbox.entity_type <> 'default_provider' or exists (
+         select 1 from default_provider_versions d where d.tenant_id = outbox.entity_id
+         and d.version - :kept >= outbox.entity_version))"""
 )
 _COUNT_WAITING = storage.Statement(
     "select count(*) from (select 1 from outbox where log_epoch = '' limit :most) as found"
@@ -317,8 +323,8 @@ def prune(
     """Deletes rows in (after_id, upto_id] that nobody will need; returns how many.
 
     Kept whatever their age: rows that wait, rows that a log with this epoch and head
-    does not hold, and every row of an entity that has changed since *before_us*, so
-    that an empty log gets its events from the first on.
+    does not hold, and the KEPT_MAX newest of an entity that has changed since *before_us*,
+    so that an empty log gets its events, mostly from the first on.
     """
     return conn.run(
         _PRUNE,
@@ -328,6 +334,7 @@ def prune(
             "epoch": epoch,
             "head": head,
             "before_us": before_us,
+            "kept": KEPT_MAX,
         },
     )
 

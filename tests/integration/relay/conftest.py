@@ -48,7 +48,10 @@ def outbox_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
     url: str = request.getfixturevalue("postgres_outbox")
     # A database of its own would take longer to make than most of these tests to run.
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("truncate outbox, log_known, leases, customers restart identity")
+        connection.execute(
+            "truncate outbox, log_known, leases, customers, mirrors, bindings, plugins, api_keys, "
+            "retry_policies, default_provider_versions restart identity"
+        )
     return url
 
 

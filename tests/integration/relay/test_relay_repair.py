@@ -2,6 +2,7 @@
 
 import pytest
 
+from payment_service.db import outbox
 from payment_service.relay import options
 from servicekit import storage
 from tests import fake_clock
@@ -39,6 +40,19 @@ _ADD_POLICY = storage.Statement(
     "insert into retry_policies (tenant_id, delays, updated_us, version) "
     "values ('patient', '[]', :now_us, 2)"
 )
+_ADD_DEFAULT = storage.Statement(
+    "insert into default_provider_versions (tenant_id, version) values ('choosing', 3)"
+)
+_CHANGED_AGAIN = [
+    storage.Statement(f"update {table} set {count} = 3")
+    for table, count in (
+        ("customers", "version"),
+        ("mirrors", "version"),
+        ("bindings", "revision"),
+        ("plugins", "revision"),
+        ("retry_policies", "version"),
+    )
+]
 
 
 async def test_a_new_log_gets_everything_again(db: storage.Database, log: fake_log.FakeLog) -> None:
@@ -176,6 +190,39 @@ async def test_old_rows_leave_unless_they_may_be_needed(
     time.advance(61)
     await one.run_once()
     assert set(await rig.marks(db)) == {each.id for each in [old[2], *kept, *young]}
+    await one.close()
+
+
+async def test_of_what_never_rests_the_newest_rows_stay(
+    db: storage.Database, log: fake_log.FakeLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entity that has changed since keeps so many events of those that are old, not all
+    that it ever had: a plugin may flap, and a customer be updated, for years.
+    """
+    monkeypatch.setattr(outbox, "KEPT_MAX", 2)
+    time = fake_clock.FakeClock(start_us=1_700_000_000_000_000 + round(options.DAY_S * 40 * 1e6))
+    one = rig.make(db, log.target, time=time, keep_s=30 * options.DAY_S)
+    restless = [("entity", each) for each in ("active", "mirrored", "bound", "plugged")]
+    restless += [("retry_policy", "patient"), ("default_provider", "choosing")]
+    told = {
+        version: [rig.event(name, version, entity_type=kind) for kind, name in restless]
+        for version in (1, 2, 3)
+    }
+    await rig.write(db, *(rig.entry(each) for each in (*told[1], *told[2], *told[3])))
+
+    def change(conn: storage.Connection) -> None:
+        for statement in (_ADD_CUSTOMER, _ADD_MIRROR, _ADD_PLUGIN, _ADD_POLICY):
+            conn.run(statement, {"now_us": time.now_us()})
+        conn.run(_ADD_BINDING, {"now_us": time.now_us(), "none": b""})
+        conn.run(_ADD_DEFAULT)
+        for statement in _CHANGED_AGAIN:
+            conn.run(statement)
+
+    await db.write(change)
+    await one.run_once()
+    time.advance(61)
+    await one.run_once()
+    assert set(await rig.marks(db)) == {each.id for each in (*told[2], *told[3])}
     await one.close()
 
 
