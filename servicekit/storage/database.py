@@ -78,7 +78,9 @@ class Database(Protocol):
         """
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
-        """Runs *fn*, maybe more than once, in one read-only snapshot of what is committed."""
+        """Runs *fn*, maybe more than once, in one read-only snapshot of what is committed; not at
+        all if the caller is cancelled before its turn.
+        """
 
     async def close(self) -> None:
         """Finishes what waits and closes."""

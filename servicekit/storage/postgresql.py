@@ -47,6 +47,12 @@ GATHER_LONGEST_S = 0.004
 class _Job(NamedTuple):
     runner: Callable[[Callable[[database.Connection], Any]], Any]
     call: calls.Call
+    writes: bool
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether it is still to be done: a write is, whoever has left meanwhile."""
+        return self.writes or not self.call.future.cancelled()
 
 
 def _outcome(
@@ -109,13 +115,13 @@ class PostgresDatabase:
         if one_statement:
             self._lone.put(calls.Call(fn, future))
         else:
-            self._others.put(_Job(self._write, calls.Call(fn, future)))
+            self._others.put(_Job(self._write, calls.Call(fn, future), True))
         return await future
 
     async def read(self, fn: Callable[[database.Connection], T]) -> T:
         """Runs *fn* in a snapshot; see `storage.Database.read`."""
         future: asyncio.Future[T] = self._admit()
-        self._others.put(_Job(self._read, calls.Call(fn, future)))
+        self._others.put(_Job(self._read, calls.Call(fn, future), False))
         return await future
 
     async def close(self) -> None:
@@ -161,7 +167,10 @@ class PostgresDatabase:
 
     def _serve(self) -> None:
         while (job := self._others.get()) is not None:
-            result = _outcome(job.runner, job.call)
+            result = calls.Result(job.call.future, None, None)
+            # Else callers that come again once they have waited too long keep all waiting too long.
+            if job.is_needed:
+                result = _outcome(job.runner, job.call)
             self._loop.call_soon_threadsafe(self._settle, [result])
 
     def _write_groups(self) -> None:

@@ -5,6 +5,7 @@ import pathlib
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Collection
 from typing import Any
 
@@ -187,6 +188,35 @@ async def test_more_waiting_reads_than_allowed_are_refused(database_url: str) ->
             refused = [o for o in outcomes if isinstance(o, storage.StorageOverloaded)]
             assert len(refused) == 7
     finally:
+        await db.close()
+
+
+async def test_a_read_that_nobody_waits_for_any_more_is_not_made(database_url: str) -> None:
+    """What callers have left before its turn takes no connection from those who still wait."""
+    db = await storage.open_database(database_url, pool_size=1)
+    begun, go_on = threading.Event(), threading.Event()
+    ran: list[str] = []
+
+    def slow(conn: storage.Connection) -> None:
+        begun.set()
+        go_on.wait(30)
+
+    try:
+        # With readers of any number, some begin and the others wait behind them.
+        slow_ones = [asyncio.ensure_future(db.read(slow)) for _ in range(8)]
+        await asyncio.to_thread(begun.wait, 30)
+        left = [asyncio.ensure_future(db.read(lambda conn: ran.append("left"))) for _ in range(3)]
+        stayed = asyncio.ensure_future(db.read(lambda conn: ran.append("stayed")))
+        await asyncio.sleep(0)
+        for one in left:
+            one.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        go_on.set()
+        await asyncio.gather(*slow_ones, stayed)
+        assert ran == ["stayed"]
+        assert db.under_way == 0
+    finally:
+        go_on.set()
         await db.close()
 
 
