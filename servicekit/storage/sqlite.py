@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
-from servicekit.storage import calls, database, errors, statement
+from servicekit.storage import calls, database, errors, statement, wal
 
 T = TypeVar("T")
 
@@ -37,8 +37,7 @@ GATHER_LONGEST_S = 0.004
 # reach the writer thread and come back would take half as long again.
 SWIFT_COMMIT_S = 0.0005
 _LATEST_COUNTS = 0.2
-# Instructions between two looks at the clock: about a millisecond.
-_PROGRESS_STEPS = 50_000
+_PROGRESS_STEPS = 50_000  # Between two looks at the clock: about a millisecond.
 
 
 class SqliteConnection:
@@ -141,6 +140,7 @@ class SqliteDatabase:
         self._commit_s = 2 * SWIFT_COMMIT_S
         self._closed = False
         self._deadlines: dict[int, float] = {}
+        self._wal = wal.Wal(path)
         self._raw = self._connect(writer=True)
         self._connection = SqliteConnection(self._raw)
         self._thread = threading.Thread(target=self._work_off, name="sqlite-writer", daemon=True)
@@ -264,7 +264,9 @@ class SqliteDatabase:
     def _finish(self, results: list[calls.Result]) -> None:
         self._waiting -= len(results)
         calls.settle(results)
-        if len(results) > 1:
+        if self._wal.has_grown():
+            self._work.put(self._begin_wal_anew)
+        elif len(results) > 1:
             gather_s = min(len(results) * GATHER_CALL_S, GATHER_LONGEST_S)
             self._loop.call_later(gather_s, self._next_group)
         else:
@@ -273,6 +275,10 @@ class SqliteDatabase:
     def _work_off(self) -> None:
         while (work := self._work.get()) is not None:
             self._loop.call_soon_threadsafe(self._finish, work())
+
+    def _begin_wal_anew(self) -> list[calls.Result]:
+        self._wal.begin_anew(self._raw, self._timeout_s)
+        return []
 
     def _run_and_commit(self, group: list[calls.Call]) -> list[calls.Result]:
         ran = self._run(group)
