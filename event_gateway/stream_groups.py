@@ -20,6 +20,8 @@ CHECKPOINT_EVERY = 10_000
 # A prepared response is used by the readers of one wake-up, not later: it
 # carries the server's clock.
 _READY_FOR_S = 0.1
+# Of those kept at a time: readers in step share one, and each that is not is one response more.
+_READY_MAX = 64
 # Types are remembered with their groups; producers choose them, so the memory has a limit.
 _REMEMBERED_TYPES_MAX = 4096
 
@@ -108,7 +110,7 @@ class Group:
 
     def keep(self, key: ReadyKey, ready: Ready) -> None:
         """Remembers the response of a live stream for the others."""
-        if self.members < 2:
+        if self.members < 2 or len(self._ready) >= _READY_MAX:
             return
         if not self._ready:
             self._ready_at = self.pace.judged

@@ -12,6 +12,8 @@ from event_gateway.consumers import policy
 
 # Ended leases that are remembered, so that a repeated settlement is answered.
 REMEMBERED_MAX = 20_000
+# Deadlines of leases that ended before, which wait behind one that is held for long.
+OUTLIVED_MAX = 1_000
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
@@ -130,6 +132,11 @@ class Leases:
     def _queue(self, lease: Lease) -> None:
         lease.queued_us = lease.until_us
         heapq.heappush(self._deadlines, (lease.until_us, lease.token))
+        if len(self._deadlines) > 2 * len(self._open) + OUTLIVED_MAX:
+            self._deadlines = [
+                (each.queued_us, each.token) for each in self._open.values() if each.queued_us
+            ]
+            heapq.heapify(self._deadlines)
 
     def forget_events(self) -> None:
         """Says that stored events were erased, maybe some of those that are leased."""

@@ -179,6 +179,18 @@ async def test_a_tenant_has_a_limit_of_its_own() -> None:
     join(streams)
 
 
+async def test_readers_out_of_step_do_not_have_all_their_responses_kept() -> None:
+    """A response is kept for those in step; each size and place of another reader is one more."""
+    streams = make_hub()
+    group = join(streams).group
+    join(streams)
+    for size in range(1000):
+        group.keep((0, 256, size), (b"x", 1, 1))
+    assert group.members == 2
+    assert group.ready((0, 256, 0)) == (b"x", 1, 1)
+    assert sum(group.ready((0, 256, size)) is not None for size in range(1000)) <= 64
+
+
 async def test_leaving_leaves_nothing_behind() -> None:
     """A stream that ends frees its group, its place in the limit and its timer."""
     streams = make_hub()
