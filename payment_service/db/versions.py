@@ -34,10 +34,20 @@ _RELEASE = storage.Statement(
     "where plugin_id = :plugin_id and version = :version and quarantined_us > 0"
 )
 _PRUNE = storage.Statement(
-    "delete from plugin_versions where plugin_id = :plugin_id and quarantined_us = 0 "
+    "delete from plugin_versions where plugin_id = :plugin_id "
     "and version not in (:one, :two, :three) and version not in ("
     "select version from plugin_versions where plugin_id = :plugin_id "
-    "order by first_seen_us desc, version limit :keep)"
+    "order by first_seen_us desc, version limit :keep) and version not in ("
+    "select version from plugin_versions where plugin_id = :plugin_id and quarantined_us > 0 "
+    "order by quarantined_us desc, version limit :keep_quarantined)"
+)
+_PRUNE_SCHEMAS = storage.Statement(
+    "delete from config_schemas where not exists (select 1 from plugin_versions v "
+    "where v.schema_digest = config_schemas.schema_digest) "
+    "and not exists (select 1 from bindings b "
+    "where b.schema_digest = config_schemas.schema_digest) "
+    "and not exists (select 1 from binding_versions g "
+    "where g.schema_digest = config_schemas.schema_digest)"
 )
 _SAVE_SCHEMA = storage.Statement(
     "insert into config_schemas (schema_digest, json_schema, secret_slots) "
@@ -139,12 +149,24 @@ def release(conn: storage.Connection, plugin_id: str, version: str) -> bool:
 
 
 def prune(
-    conn: storage.Connection, plugin_id: str, *, in_use: tuple[str, str, str], keep: int
-) -> None:
-    """Forgets all but the *keep* versions seen first last; never a quarantined one."""
+    conn: storage.Connection,
+    plugin_id: str,
+    *,
+    in_use: tuple[str, str, str],
+    keep: int,
+    keep_quarantined: int,
+) -> int:
+    """Forgets all but the *keep* versions that were seen first last, and the *keep_quarantined*
+    that were quarantined last; returns how many.
+    """
     one, two, three = in_use
     values = {"plugin_id": plugin_id, "one": one, "two": two, "three": three, "keep": keep}
-    conn.run(_PRUNE, values)
+    return conn.run(_PRUNE, {**values, "keep_quarantined": keep_quarantined})
+
+
+def prune_schemas(conn: storage.Connection) -> None:
+    """Forgets the schemas that no version and no configuration has any more."""
+    conn.run(_PRUNE_SCHEMAS)
 
 
 def save_schema(conn: storage.Connection, schema: Schema) -> None:

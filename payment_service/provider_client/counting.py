@@ -4,6 +4,7 @@ Owns the metrics of provider calls and of loads. Made once per process, written 
 `fleet`.
 """
 
+from collections import OrderedDict
 from typing import Any
 
 import prometheus_client
@@ -13,6 +14,8 @@ from servicekit import metrics
 
 # From a process that answers at once to one that reads much before it takes calls.
 LOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
+# Versions of a plugin whose faults are told.
+FAULTY_VERSIONS_MAX = 20
 
 
 class Metrics:
@@ -20,6 +23,8 @@ class Metrics:
 
     def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
         self._known: dict[tuple[str, str, str], tuple[Any, Any]] = {}
+        # By plugin: its versions with faults, the one with the newest last.
+        self._faulty: dict[str, OrderedDict[str, None]] = {}
         self._calls = prometheus_client.Counter(
             "payhub_provider_calls_total",
             "Calls of operations and look-ups by what they told.",
@@ -40,7 +45,7 @@ class Metrics:
             registry=registry,
             buckets=LOAD_BUCKETS,
         )
-        self.faults = prometheus_client.Counter(
+        self._faults = prometheus_client.Counter(
             "payhub_provider_contract_faults_total",
             "Answers that break the contract.",
             ("provider", "version"),
@@ -67,7 +72,23 @@ class Metrics:
         """Counts what a load came to *seconds* after the connection."""
         self._loads.labels(plugin, outcome.value).observe(seconds)
 
+    def fault(self, plugin: str, version: str) -> None:
+        """Counts an answer that breaks the contract.
+
+        Versions are what plugins say that they are: of the one whose last fault is the longest ago
+        nothing is told any more once others have them.
+        """
+        versions = self._faulty.setdefault(plugin, OrderedDict())
+        versions[version] = None
+        versions.move_to_end(version)
+        if len(versions) > FAULTY_VERSIONS_MAX:
+            oldest, _ = versions.popitem(last=False)
+            self._faults.remove(plugin, oldest)
+        self._faults.labels(plugin, version).inc()
+
     def forget(self, plugin: str) -> None:
-        """Ends what is told of the loads of a plugin that is gone."""
+        """Ends what is told of the loads and faults of a plugin that is gone."""
         for outcome in loading.Outcome:
             self._loads.remove(plugin, outcome.value)
+        for version in self._faulty.pop(plugin, ()):
+            self._faults.remove(plugin, version)

@@ -29,6 +29,8 @@ from servicekit import loop
 CLOSE_GRACE_S = 60.0
 OBSERVE_S = 1.0
 INSTANCES_MAX = 100
+# Versions of which is remembered what they said; the catalog has it still.
+KNOWN_MAX = 1_000
 
 Provider = pool.Provider
 Unreachable = asking.Unreachable
@@ -265,6 +267,8 @@ class Fleet:
         if held is None or held[0] != found.handshake:
             handshake = introduction.Handshake.FromString(found.handshake)
             held = (found.handshake, introduction.known_of(handshake))
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
             self._known[plugin_id, version] = held
         return held[1]
 

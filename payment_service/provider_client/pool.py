@@ -380,7 +380,7 @@ class Provider(roster.Roster):
     def _fault(self, chosen: link.Link, text: str) -> None:
         """A version broke the contract; three times in an hour are too often."""
         version = chosen.version
-        self._tools.metrics.faults.labels(self.name, version).inc()
+        self._tools.metrics.fault(self.name, version)
         _log.error("contract broken", provider=self.name, version=version, problem=text)
         if self._faults.add(version, self._tools.clock.monotonic_s()):
             why = f"broken contract: {text}"

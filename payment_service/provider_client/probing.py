@@ -6,6 +6,7 @@ use case of leases. Pure: what was seen is passed in.
 """
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from payment_service.domain import plugins
 
 _P = plugin_service_pb2.ProbeResponse
 DETAIL_CHARS_MAX = 256
+# Of a plugin, whose faults are counted at a time; those with the newest.
+VERSIONS_MAX = 100
 _TAKES_CALLS = frozenset({_P.READINESS_READY, _P.READINESS_DEGRADED})
 
 
@@ -114,11 +117,14 @@ class Faults:
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
-        self._seen_s: dict[str, list[float]] = {}
+        self._seen_s: OrderedDict[str, list[float]] = OrderedDict()
 
     def add(self, version: str, now_s: float) -> bool:
         """Counts a fault; returns whether the version must be quarantined for it."""
         seen = self._seen_s.setdefault(version, [])
+        self._seen_s.move_to_end(version)
+        if len(self._seen_s) > VERSIONS_MAX:
+            self._seen_s.popitem(last=False)
         seen.append(now_s)
         del seen[: -max(self._rule.faults_max, 1)]
         if not self._rule.faults_max or len(seen) < self._rule.faults_max:

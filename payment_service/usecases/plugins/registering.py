@@ -32,6 +32,8 @@ SERVICES: Mapping[int, tuple[str, ...]] = {
 # Anybody with a key may turn up under any name.
 UNLISTED_MAX = 100
 VERSIONS_MAX = 100
+# What is quarantined stays so, unless that many others are by now.
+QUARANTINED_MAX = 1_000
 DETAIL_CHARS_MAX = 1000
 
 
@@ -246,9 +248,15 @@ def _save(
             ),
         ),
     )
+    forgotten = 0
     if known is None:
-        in_use = (plugin.current_version, plugin.previous_version, plugin.canary_version)
-        versions.prune(conn, plugin.id, in_use=in_use, keep=VERSIONS_MAX - 1)
+        forgotten = versions.prune(
+            conn,
+            plugin.id,
+            in_use=(plugin.current_version, plugin.previous_version, plugin.canary_version),
+            keep=VERSIONS_MAX - 1,
+            keep_quarantined=QUARANTINED_MAX,
+        )
     versions.save(
         conn,
         plugins.Version(
@@ -259,6 +267,9 @@ def _save(
             first_seen_us=now_us,
         ),
     )
+    if forgotten:
+        # The schema of this version has somebody now.
+        versions.prune_schemas(conn)
     return known is None or _content(known.handshake) != _content(handshake.SerializeToString())
 
 

@@ -51,3 +51,23 @@ def test_loads_are_told_up_to_a_minute_and_forgotten_with_their_plugin() -> None
     counted.loaded("one", loading.Outcome.READY, 1.0)
     labels = {"plugin": "one", "outcome": "ready"}
     assert registry.get_sample_value("payhub_plugin_load_seconds_count", labels) == 1
+
+
+def test_faults_are_told_of_so_many_versions_of_a_plugin() -> None:
+    """A plugin that comes with ever new versions makes no ever new metrics; it takes them along
+    when it goes.
+    """
+    registry = metrics.Metrics().registry
+    counted = counting.Metrics(registry)
+    for number in range(counting.FAULTY_VERSIONS_MAX + 5):
+        counted.fault("one", "1.0.0")
+        counted.fault("one", f"2.0.{number}")
+    counted.fault("two", "1.0.0")
+    name = "payhub_provider_contract_faults"
+    versions = {each["version"] for each in told(registry, name) if each["provider"] == "one"}
+    assert len(versions) == counting.FAULTY_VERSIONS_MAX
+    assert {"1.0.0", f"2.0.{number}"} <= versions
+    labels = {"provider": "one", "version": "1.0.0"}
+    assert registry.get_sample_value(f"{name}_total", labels) == number + 1
+    counted.forget("one")
+    assert {each["provider"] for each in told(registry, name)} == {"two"}

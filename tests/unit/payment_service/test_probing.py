@@ -97,6 +97,18 @@ def test_faults_that_are_far_apart_or_not_to_be_counted_do_no_harm() -> None:
     assert not any(off.add("1.0.0", 0.0) for _ in range(9))
 
 
+def test_faults_of_ever_new_versions_are_not_remembered_for_ever() -> None:
+    """Versions are what a plugin says that they are; the newest are counted."""
+    faults = probing.Faults(RULE)
+    faults.add("1.0.0", 0.0)
+    faults.add("1.0.0", 0.0)
+    for number in range(probing.VERSIONS_MAX):
+        faults.add(f"2.0.{number}", 1.0)
+    assert not faults.add("1.0.0", 2.0)
+    assert not faults.add(f"2.0.{number}", 2.0)
+    assert faults.add(f"2.0.{number}", 2.0)
+
+
 def conditions(*seen: probing.Seen, barred: tuple[str, ...] = ()) -> dict[C, tuple[bool, str]]:
     """Returns whether each condition holds, and why."""
     found = probing.conditions(seen, barred)
