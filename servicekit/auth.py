@@ -126,6 +126,8 @@ class KeyCache:
         running = self._running.get(key_digest)
         if running is None:
             task = asyncio.get_running_loop().create_task(self._fill(key_id, key_digest))
+            # Whoever asked may be gone before it fails.
+            task.add_done_callback(_heard)
             running = self._running[key_digest] = _Lookup(key_id, task)
         return await asyncio.shield(running.task)
 
@@ -163,6 +165,11 @@ class KeyCache:
         finally:
             if self._is_current(key_digest):
                 del self._running[key_digest]
+
+
+def _heard(task: "asyncio.Task[Principal | None]") -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 def _make_room(entries: dict[bytes, Any], max_size: int) -> None:

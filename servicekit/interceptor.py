@@ -226,6 +226,9 @@ class Pipeline(grpc.aio.ServerInterceptor):
             over = call.deadline_s is not None and seconds >= call.deadline_s
             code = grpc.StatusCode.DEADLINE_EXCEEDED if over else grpc.StatusCode.CANCELLED
             self._end(method, call, code, seconds)
+            if isinstance(failure, grpc.aio.InternalError):
+                # The caller is gone before gRPC has heard of it, which would log that as an error.
+                raise asyncio.CancelledError from failure
             raise failure
         error = self._error(call, request, failure)
         error.metadata.setdefault("request_id", call.request_id)

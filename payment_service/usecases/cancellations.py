@@ -5,6 +5,7 @@ refunded. Called by the resolver, again and again until nothing waits. Never
 acts while the outcome is unknown.
 """
 
+from collections import OrderedDict
 from dataclasses import replace
 
 from payment_service.db import payments
@@ -34,7 +35,7 @@ class Cancellations:
         self._settler = settler
         self._payments = payments_
         self._refunds = refunds_
-        self._told: dict[str, str] = {}
+        self._told: OrderedDict[str, str] = OrderedDict()
         self._after = _FROM_THE_FIRST
 
     async def waiting(self, most: int) -> list[tuple[str, str]]:
@@ -124,9 +125,12 @@ class Cancellations:
 
     def _tell_once(self, payment_id: str, refusal: errors.RpcError) -> None:
         """Waiting wishes are looked at again and again; why they wait is told once."""
-        if self._told.get(payment_id) == refusal.reason or len(self._told) >= _TOLD_MAX:
+        if self._told.get(payment_id) == refusal.reason:
             return
         self._told[payment_id] = refusal.reason
+        self._told.move_to_end(payment_id)
+        while len(self._told) > _TOLD_MAX:
+            self._told.popitem(last=False)
         _log.warning(
             "can't carry out a cancellation now",
             payment_id=payment_id,

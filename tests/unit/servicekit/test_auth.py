@@ -1,6 +1,7 @@
 """API keys: their form, and the cache that spares a lookup per call."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -154,6 +155,26 @@ async def test_an_outage_of_the_key_store_is_no_answer() -> None:
         await cache.get("k", "never seen")
     lookup.down = False
     assert await cache.get("k", "full") == a_principal()
+
+
+async def test_an_outage_that_nobody_waited_for_is_no_error_in_the_log() -> None:
+    """A caller that left before the key store failed leaves nothing that Python complains of."""
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what))
+    lookup = Lookup()
+    lookup.gate, lookup.down = asyncio.Event(), True
+    cache = auth.KeyCache(lookup.find)
+    key_id, full = auth.new_key()
+    caller = asyncio.ensure_future(cache.get(key_id, full))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    (running,) = cache._running.values()
+    lookup.gate.set()
+    await asyncio.wait([running.task])
+    del caller, running
+    gc.collect()
+    assert told == []
 
 
 async def test_a_forgotten_key_is_asked_for_again() -> None:
