@@ -19,6 +19,10 @@ _IS_MARKED = storage.Statement(
     "select 1 from outbox where log_epoch <> '' and log_epoch = :epoch "
     "and log_position = :position and event_id = :event_id"
 )
+_IS_PASSED = storage.Statement(
+    "select 1 from outbox where log_epoch <> '' and log_epoch = :epoch "
+    "and log_position > :position limit 1"
+)
 _NEXT_EPOCH = storage.Statement(
     "select log_epoch from outbox where log_epoch <> '' and log_epoch > :epoch "
     "order by log_epoch limit 1"
@@ -37,8 +41,9 @@ def note(conn: storage.Connection, epoch: str, position: int) -> None:
 
 
 def is_missing(conn: storage.Connection, epoch: str, position: int, event_id: str) -> bool:
-    """Whether an event was surely never here: neither marked in any epoch, nor waiting for its
-    mark, nor left. Not sure where more wait than are looked at, oldest first.
+    """Whether an event was surely never here: neither marked in any epoch, nor before one that
+    is, nor waiting for its mark, nor left. Not sure where more wait than are looked at, oldest
+    first.
     """
     place = {"epoch": epoch, "position": position}
     if conn.one(_HAS_LEFT, place):
@@ -49,6 +54,9 @@ def is_missing(conn: storage.Connection, epoch: str, position: int, event_id: st
         marked["epoch"] = row[0]
         if conn.one(_IS_MARKED, marked):
             return False
+    # Of an older version: gateways note no newest event, and relays not what they delete.
+    if conn.one(_IS_PASSED, place):
+        return False
     if conn.one(_WAITS, {"event_id": event_id, "most": outbox.COUNT_MAX}):
         return False
     return outbox.count_waiting(conn) < outbox.COUNT_MAX

@@ -43,6 +43,7 @@ class FakeLog(
         old: Whether it is of a version that knows no entities that begin late.
         denies_late: Whether nobody may say that an entity begins late.
         tells_head: Whether it tells what came last of what was published.
+        told_head: What it says came last instead, if replicas of an older version noted nothing.
     """
 
     def __init__(self) -> None:
@@ -53,6 +54,7 @@ class FakeLog(
         self.before_answer: Callable[[], None] = lambda: None
         self.old = self.denies_late = False
         self.tells_head = True
+        self.told_head: stream_pb.PaymentsHead | None = None
         # In which epoch each event came that was published.
         self._published: dict[str, str] = {}
         # Ids of events that were said to be the first of their entity that there is.
@@ -128,10 +130,11 @@ class FakeLog(
             log_epoch=self.epoch, head_position=len(self.events)
         )
         if self.tells_head:
-            response.payments_head.CopyFrom(self._head())
+            response.payments_head.CopyFrom(self.told_head or self.head())
         return response
 
-    def _head(self) -> stream_pb.PaymentsHead:
+    def head(self) -> stream_pb.PaymentsHead:
+        """Returns what came last of what was published."""
         for position, event in reversed([*enumerate(self.events, 1)]):
             if epoch := self._published.get(event.id):
                 return stream_pb.PaymentsHead(log_epoch=epoch, position=position, event_id=event.id)

@@ -98,6 +98,21 @@ async def test_an_installation_that_is_idle_for_months_is_not(
     assert await publish(db, log, time=time) == 3
 
 
+async def test_a_database_that_older_versions_used_meanwhile_is_not(
+    db: storage.Database, log: fake_log.FakeLog, target: gateway.Gateway
+) -> None:
+    """After a way back to a version that notes neither what came last nor what has left the
+    outbox, what came since shows that the database is no older.
+    """
+    ids = await rig.fill(db, ["pay_1"])
+    await publish(db, log)
+    log.told_head = log.head()
+    await rig.fill(db, ["pay_2"])
+    await publish(db, log)
+    await rig.leave(db, ids)
+    assert not await is_behind(db, target)
+
+
 async def test_an_event_that_waits_for_its_mark_is_known(
     db: storage.Database, log: fake_log.FakeLog, target: gateway.Gateway
 ) -> None:
