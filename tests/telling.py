@@ -66,6 +66,8 @@ for _ending in _VOIDED:
     ENDS[_O.KIND_INCREMENT, _ending] = ("payment.increment_failed", "payment.resolved")
     ENDS[_O.KIND_VOID, _ending] = ("payment.void_failed", "payment.resolved")
     ENDS[_O.KIND_REFUND, _ending] = ("refund.failed",)
+# Only doubts about these have events.
+_OF_PAYMENTS = frozenset(kind for kind, _ in ENDS)
 # Events that claim a settled amount: their operation must have ended so.
 _CLAIMS = {
     "payment.authorized": _O.KIND_AUTHORIZE,
@@ -227,7 +229,6 @@ def _ends(book: stored.Payments) -> Iterator[str]:
                 yield f"{name}: {one} was told, but that is not how it ended"
         if operation.kind == _O.KIND_REFUND and types["refund.created"] != 1:
             yield f"{name}: {types['refund.created']} events tell that it began"
-        of_payment = operation.kind not in (_O.KIND_CREATE_CUSTOMER, _O.KIND_UPDATE_CUSTOMER)
-        unknown = of_payment and _NEVER_ARRIVED in operation.failure
+        unknown = operation.kind in _OF_PAYMENTS and _NEVER_ARRIVED in operation.failure
         if unknown and not any(types[doubt] for doubt in _DOUBTS):
             yield f"{name}: its outcome was unknown, but it never was in doubt"

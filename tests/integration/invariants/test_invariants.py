@@ -338,6 +338,17 @@ def test_an_untrue_event_is_found(installed: handmade.Installation, name: str) -
     assert any(text in found for found in installed.violations()), installed.violations()
 
 
+def test_doubts_that_have_no_events_are_not_missed(installed: handmade.Installation) -> None:
+    """Of what providers keep and bill nobody is told that its outcome is unknown."""
+    (entity_id, version), change, text = RETOLD["unknown that was never in doubt"]
+    installed.retell(entity_id, version, change)
+    kind = payment_pb2.Operation.KIND_ATTACH_PAYMENT_METHOD
+    installed.change(
+        installed.payments, "update operations set kind = ? where id = 'op_lost'", kind
+    )
+    assert not [found for found in installed.violations() if text.partition(": ")[2] in found]
+
+
 def test_a_log_that_tells_something_else_is_found(installed: handmade.Installation) -> None:
     """What the log holds is what was written, byte by byte in meaning."""
     event = installed.seen[0]
