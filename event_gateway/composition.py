@@ -197,6 +197,7 @@ def assemble(log: Log, channel: grpc.aio.Channel, vault: webhook_secrets.Vault) 
             _closing_streams(log),
             log.tail.run,
             log.running.run,
+            forward.run,
             sending.run,
             *(recheck.run for recheck in rechecks),
             _retention(log).run,

@@ -28,8 +28,6 @@ BATCH_EVENTS_DEFAULT = 64
 _JOIN_WITHIN_S = 10.0
 # Even a Fetch that does not wait lets history be read once.
 _ASKED_S = 5.0
-# After `closing` a member has this long to settle what it holds.
-_CLOSING_S = 3.0
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -77,7 +75,13 @@ class Consuming:
         if isinstance(found, groups.Elsewhere):
             method = f"/{SERVICE}/Consume"
             await self._forward.stream(
-                found.endpoint, method, first, requests, call.metadata, context
+                found.endpoint,
+                method,
+                first,
+                requests,
+                call.metadata,
+                context,
+                closing=pb.ConsumeResponse(closing=True),
             )
             return
         tenants = definition.check_access(principal, found.message)
@@ -243,10 +247,12 @@ class Consuming:
             response = joined.response(events_max, self._time.now_us(), always=due or announce)
             if response is not None:
                 continue
-            if joined.finished or (closing_s is not None and now_s - closing_s > _CLOSING_S):
+            if joined.finished or (
+                closing_s is not None and now_s - closing_s > forwarding.CLOSING_S
+            ):
                 return
             wait_s = written_s + heartbeat_s - now_s
-            await joined.wait(min(wait_s, _CLOSING_S) if joined.closing else wait_s)
+            await joined.wait(min(wait_s, forwarding.CLOSING_S) if joined.closing else wait_s)
 
 
 def check_settlement(settlement: consumer_pb2.Settlement, path: str) -> None:

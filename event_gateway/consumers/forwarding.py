@@ -20,6 +20,8 @@ from servicekit import errors, server
 HEADER = "x-payhub-forwarded"
 # A stream that breaks looks like one that its client has ended, until the cancellation comes.
 BREAK_S = 0.05
+# After it was told that its stream closes, a member has this long to settle what it holds.
+CLOSING_S = 3.0
 _PASSED_ON = ("authorization", "x-request-id")
 
 
@@ -28,6 +30,12 @@ class Forwarder:
 
     def __init__(self) -> None:
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._draining = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ends what is passed on, in good order, once *stop* is set."""
+        await stop.wait()
+        self._draining.set()
 
     async def unary(
         self,
@@ -58,29 +66,50 @@ class Forwarder:
         requests: AsyncIterator[Message],
         metadata: Iterable[tuple[str, Any]],
         context: Any,
+        *,
+        closing: Message,
     ) -> None:
-        """Passes a stream on in both directions until either end closes it."""
+        """Passes a stream on in both directions until either end closes it, or this process
+        stops: that is told by *closing*.
+        """
         call: Any = self._channel(endpoint).stream_stream(method, request_serializer=_serialize)(
             metadata=_passed_on(metadata)
         )
+        # A stream takes one message at a time; who is canceled while writing breaks it.
+        down, up = asyncio.Lock(), asyncio.Lock()
 
-        async def up() -> None:
-            await call.write(first)
+        async def send() -> None:
+            async with up:
+                await call.write(first)
             async for request in requests:
-                await call.write(request)
+                async with up:
+                    await call.write(request)
             await asyncio.sleep(BREAK_S)
             await call.done_writing()
 
-        sending = asyncio.ensure_future(up())
+        sending = asyncio.ensure_future(send())
+
+        async def leave() -> None:
+            await self._draining.wait()
+            async with down:
+                await context.write(_serialize(closing))
+            await asyncio.sleep(CLOSING_S)
+            async with up:
+                sending.cancel()
+            await call.done_writing()
+
+        leaving = asyncio.ensure_future(leave())
         try:
             async for response in call:
-                await context.write(response)
+                async with down:
+                    await context.write(response)
         except grpc.aio.AioRpcError as failure:
             raise _as_ours(failure) from None
         finally:
             sending.cancel()
+            leaving.cancel()
             call.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await asyncio.gather(sending, leaving, return_exceptions=True)
 
     async def close(self) -> None:
         """Closes every channel."""

@@ -203,6 +203,42 @@ async def test_ownership_moves_between_replicas(
         keys.stop()
 
 
+async def test_members_leave_a_stopping_replica_that_only_passes_them_on(
+    new_postgres_database: Any,
+) -> None:
+    """It says closing as the one that runs the consumer would, passes on what is settled then, and
+    gives back what is not, long before it is ended by force.
+    """
+    url = new_postgres_database()
+    keys = harness.Keys()
+    keys.start()
+    gateways = [harness.Gateway(keys, url) for _ in range(2)]
+    try:
+        for each in gateways:
+            each.start()
+        key = keys.add("one")
+        runs, passes_on = (each.client(key) for each in gateways)
+        await make(runs)
+        first = consuming.Member(runs, "ledger", "first", credit=0)
+        await harness.until(lambda: first.responses)
+        leaving = consuming.Member(passes_on, "ledger", "leaving", credit=2)
+        await publish(runs, 1, 1)
+        held = await leaving.got(2)
+        gateways[1].signal(signal.SIGTERM)
+        await harness.until(lambda: leaving.responses[-1].closing)
+        await leaving.ack(held[0])
+        assert await leaving.ended() == grpc.StatusCode.OK
+        assert await asyncio.to_thread(gateways[1].ended) == 0
+        await first.grant(ENTITIES)
+        await first.got(ENTITIES - 1)
+        assert held[1].event.id in first.ids
+        assert held[0].event.id not in first.ids
+    finally:
+        for each in gateways:
+            each.stop()
+        keys.stop()
+
+
 async def test_database_dies(new_postgres_database: Any, tasks: list[asyncio.Task[Any]]) -> None:
     """Connections to the database break again and again: members go on, and nothing is lost."""
     url = new_postgres_database()
