@@ -6,6 +6,7 @@ each process's `migrations/env.py` calls `run_env`. Never decides whether to.
 
 import pathlib
 import sqlite3
+import time
 
 import alembic.command
 import alembic.config
@@ -18,7 +19,14 @@ from servicekit.storage import errors, reaching
 # Any number, the same for every Payhub process: migrations of one database run
 # one after the other.
 ADVISORY_LOCK = 0x7061_7968
+# How long callers may be held up behind a migration that waits for a table, and how long they
+# have to pass it then: it gives up after about three minutes.
+LOCK_WAIT_MS = 2_000
+LOCK_PAUSE_S = 4.0
+LOCK_TRIES = 30
 _MAY_NOT = "42501"
+_LOCKED = "55P03"
+_POLL_S = 0.1
 _TIMEOUT_S = 10
 
 
@@ -35,17 +43,42 @@ def run(url: str, script_location: pathlib.Path) -> None:
     try:
         with engine.connect() as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(
-                    sqlalchemy.text("select pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK}
-                )
-                connection.commit()
+                _prepare(connection)
             config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
+            _upgrade(connection, config)
             connection.commit()
     except sqlalchemy.exc.DBAPIError as error:
         raise _failure(error) from error
     finally:
         engine.dispose()
+
+
+def _prepare(connection: sqlalchemy.Connection) -> None:
+    """Bounds waiting for locks and nothing else, and waits for other migrations."""
+    connection.exec_driver_sql("set statement_timeout = 0")
+    connection.exec_driver_sql(f"set lock_timeout = {LOCK_WAIT_MS}")
+    # Asked for again and again: an index that is being made waits for statements that run, so
+    # one that waited for this lock would wait for what waits for it.
+    lock = sqlalchemy.text("select pg_try_advisory_lock(:key)")
+    while not connection.scalar(lock, {"key": ADVISORY_LOCK}):
+        connection.commit()
+        time.sleep(_POLL_S)
+    connection.commit()
+
+
+def _upgrade(connection: sqlalchemy.Connection, config: alembic.config.Config) -> None:
+    """Makes what is lacking; callers whom it holds up while it waits for a table pass it between
+    two tries.
+    """
+    for tries_left in reversed(range(LOCK_TRIES)):
+        try:
+            alembic.command.upgrade(config, "head")
+            return
+        except sqlalchemy.exc.DBAPIError as error:
+            if getattr(error.orig, "sqlstate", "") != _LOCKED or not tries_left:
+                raise
+        connection.rollback()
+        time.sleep(LOCK_PAUSE_S)
 
 
 def _engine(url: str) -> sqlalchemy.Engine:
@@ -74,8 +107,13 @@ def _failure(error: sqlalchemy.exc.DBAPIError) -> errors.StorageError:
         return errors.StorageUnavailable(f"the database went away while it was migrated: {text}")
     if state == _MAY_NOT:
         text += ": make the user owner of the database, `alter database … owner to …`"
+    if state == _LOCKED:
+        text += (
+            ": a back-up or another long transaction has the table; `pg_stat_activity` shows it. "
+            "Run it again once that is over"
+        )
     return errors.MigrationRefused(
-        f"the database refused a migration, of which nothing is left behind: {text}"
+        f"the database refused a migration, which can be run again: {text}"
     )
 
 

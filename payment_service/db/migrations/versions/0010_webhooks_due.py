@@ -6,6 +6,8 @@ those it does not take.
 
 from alembic import op
 
+from servicekit.storage import indexes
+
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
@@ -16,14 +18,14 @@ _EMPTY = {"sqlite": "x''", "postgresql": "'\\x'::bytea"}
 
 def upgrade() -> None:
     """Replaces the one index by two."""
-    op.execute("drop index webhooks_due")
-    op.execute(
-        "create index webhooks_due on inbound_webhooks (provider, next_attempt_us) "
-        "where next_attempt_us > 0"
+    indexes.replace(
+        "webhooks_due",
+        "inbound_webhooks (provider, next_attempt_us) where next_attempt_us > 0",
     )
-    op.execute(
-        "create index webhooks_unverified on inbound_webhooks (id) "
-        f"where next_attempt_us > 0 and told = {_EMPTY[op.get_bind().dialect.name]}"
+    indexes.replace(
+        "webhooks_unverified",
+        "inbound_webhooks (id) "
+        f"where next_attempt_us > 0 and told = {_EMPTY[op.get_bind().dialect.name]}",
     )
 
 

@@ -6,26 +6,26 @@ index, of which they read the few rows that wait.
 
 from alembic import op
 
+from servicekit.storage import indexes
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-_STATEMENTS = """
-alter table payments add column put_off_until_us bigint not null default 0;
-drop index payments_to_retry;
-create index payments_to_retry on payments ({later}(next_retry_us, put_off_until_us))
-    where next_retry_us > 0
-"""
-
-_SPELLING = {"sqlite": {"later": "max"}, "postgresql": {"later": "greatest"}}
+_LATER = {"sqlite": "max", "postgresql": "greatest"}
+_AGAIN = {"sqlite": "", "postgresql": "if not exists"}
 
 
 def upgrade() -> None:
     """Adds the column and makes the index anew."""
     dialect = op.get_bind().dialect.name
-    for statement in _STATEMENTS.format(**_SPELLING[dialect]).split(";\n"):
-        op.execute(statement)
+    column = "put_off_until_us bigint not null default 0"
+    op.execute(f"alter table payments add column {_AGAIN[dialect]} {column}")
+    indexes.replace(
+        "payments_to_retry",
+        f"payments ({_LATER[dialect]}(next_retry_us, put_off_until_us)) where next_retry_us > 0",
+    )
 
 
 def downgrade() -> None:
