@@ -48,7 +48,7 @@ async def serve(settings: settings_module.Settings) -> int:
     vault = composition.vault(settings)
     if settings.migrates:
         url = settings.database_url.get_secret_value()
-        await asyncio.to_thread(storage.migrate, url, MIGRATIONS)
+        await asyncio.to_thread(storage.migrate_at_start, url, MIGRATIONS)
     registry = metrics.Metrics()
     database = await open_log(settings, pool_size=settings.database_pool_size)
     async with contextlib.AsyncExitStack() as stack:

@@ -130,7 +130,8 @@ async def open_database(
 async def serve(configured: settings.Settings) -> int:
     """Serves until a signal; returns the exit status."""
     if configured.migrates_at_start:
-        await asyncio.to_thread(migrate, configured)
+        url = configured.database_url.get_secret_value()
+        await asyncio.to_thread(storage.migrate_at_start, url, composition.MIGRATIONS)
     seen = witness.Witness()
     db = await open_database(configured, seen)
     metrics_ = metrics.Metrics()

@@ -25,7 +25,7 @@ from servicekit.storage.errors import (
     StorageOverloaded,
     StorageUnavailable,
 )
-from servicekit.storage.migrations import check_migrated, migrate
+from servicekit.storage.migrations import check_migrated, migrate, migrate_at_start
 from servicekit.storage.revisions import head_revision
 from servicekit.storage.statement import Statement
 
@@ -49,6 +49,7 @@ __all__ = [
     "columns",
     "head_revision",
     "migrate",
+    "migrate_at_start",
     "open_database",
     "shared_clock",
 ]

@@ -31,6 +31,19 @@ def migrate(url: str, script_location: pathlib.Path) -> str:
     return _migrate(url, script_location)
 
 
+def migrate_at_start(url: str, script_location: pathlib.Path) -> None:
+    """Does as `migrate` for a process that is about to serve.
+
+    What a newer version has made of PostgreSQL is left alone: while replicas are replaced one by
+    one, the old ones go on with it, and may be started again.
+    """
+    try:
+        migrate(url, script_location)
+    except errors.SchemaUnknown:
+        if url.startswith("sqlite:///"):
+            raise
+
+
 def _migrate(url: str, script_location: pathlib.Path) -> str:
     applied = revisions.applied(url)
     newest = revisions.head_revision(script_location)
