@@ -26,6 +26,8 @@ RECONFIGURED_MAX = 50
 REMOVE_TIMEOUT_S = 5.0
 # How long a new connection may take before it counts as a missing one.
 FRESH_S = 5.0
+# Processes that are remembered at one address, to notice that they take turns.
+MET_MAX = 100
 
 _Status = plugin_service_pb2.BindingStatus
 Adopt = Callable[["Link", introduction.Handshake], Awaitable[str]]
@@ -78,6 +80,9 @@ class Link:
         # Set once its lease has run out and it does not answer either; at a static endpoint, once
         # who has the connection is silent: over another one somebody else may answer.
         self.gone = False
+        # Set once a process came back after another one had answered: they take turns.
+        self.shared = False
+        self._met: dict[str, None] = {}
         self.client = client.ProviderClient(
             name=plugin_id,
             endpoint=endpoint,
@@ -232,12 +237,20 @@ class Link:
         is_new = known is None or known.instance_id != handshake.identity.instance_id
         if self.static and is_new and (text := await self._adopt(self, handshake)):
             return text
+        self._remember(handshake.identity.instance_id)
         self.handshake = handshake
         self.calls_max = handshake.max_concurrent_calls
         if is_new:
             self.rejected.clear()
         await self._probe()
         return ""
+
+    def _remember(self, instance_id: str) -> None:
+        self.shared |= instance_id in self._met and instance_id != next(reversed(self._met))
+        self._met.pop(instance_id, None)
+        self._met[instance_id] = None
+        if len(self._met) > MET_MAX:
+            del self._met[next(iter(self._met))]
 
     def _acquainted(self) -> None:
         self.load.met(self.instance_id)

@@ -26,6 +26,7 @@ INSTANCES_MAX = 100
 BREAKERS_MAX = 1000
 PLUGINS_MAX = 1000
 REPORT_EVERY_S = 1.0
+SHARED = "other processes answer at this address too; this replica of core uses one at a time"
 # What `grpc.health.v1` calls the installation as a whole, and one provider.
 OVERALL = "payhub"
 PROVIDER = "provider/"
@@ -132,9 +133,7 @@ class Health:
             key=lambda each: _started_us(leases.get(each.instance_id)),
             reverse=True,
         )
-        response.instances.extend(
-            _instance(each, leases.get(each.instance_id)) for each in newest[:INSTANCES_MAX]
-        )
+        response.instances.extend(_instance(each, leases) for each in newest[:INSTANCES_MAX])
         now_us = self._ctx.clock.now_us()
         response.breakers.extend(
             _breaker(each, now_us) for each in provider.breakers.seen(self._now_s(), BREAKERS_MAX)
@@ -235,7 +234,20 @@ def _started_us(instance: plugins.Instance | None) -> int:
     return instance.started_us if instance is not None else 0
 
 
-def _instance(each: link.Link, stored: plugins.Instance | None) -> plugin_admin_pb2.PluginInstance:
+def _is_shared(each: link.Link, stored: Mapping[str, plugins.Instance]) -> bool:
+    """Whether others answer where a static one does: to this process, or to another replica."""
+    if not each.static or not each.ready:
+        return False
+    return each.shared or any(
+        other.static and other.endpoint == each.endpoint and other.instance_id != each.instance_id
+        for other in stored.values()
+    )
+
+
+def _instance(
+    each: link.Link, leases: Mapping[str, plugins.Instance]
+) -> plugin_admin_pb2.PluginInstance:
+    stored = leases.get(each.instance_id)
     message = plugin_admin_pb2.PluginInstance(
         instance_id=each.instance_id,
         version=each.version,
@@ -244,7 +256,7 @@ def _instance(each: link.Link, stored: plugins.Instance | None) -> plugin_admin_
         directive=_number(each.directive),
         connected=not each.client.detail,
         ready=each.ready and not each.draining,
-        detail=each.detail,
+        detail=SHARED if _is_shared(each, leases) else each.detail,
         probe=each.probe,
     )
     if each.probe_us:

@@ -98,6 +98,29 @@ async def test_an_advertised_address_that_leads_to_others_is_no_crash_loop(
         assert not await quarantined(admin)
 
 
+async def test_operators_are_told_of_processes_that_take_turns_at_an_address(url: str) -> None:
+    """One that was there before another one has not started again; both answer there."""
+    async with (
+        pods(VERSION, VERSION) as behind,
+        balancer.balancing([each.target for each in behind]) as front,
+        registrant.plugged(url) as (admin, _),
+    ):
+        await enable(admin, front)
+
+        async def told() -> str:
+            (seen,) = (await admin.call("GetPluginHealth", "other")).instances
+            return str(seen.detail) if seen.ready else ""
+
+        assert not await told()
+
+        async def told_after_the_next_one() -> bool:
+            front.sever()
+            await inside.connected(admin.service, "other")
+            return "other processes answer at this address" in await told()
+
+        await rig.until(told_after_the_next_one)
+
+
 async def test_one_process_after_the_other_at_an_address_is_a_crash_loop(url: str) -> None:
     """Where only one answers at a time, each that is new tells the end of the one before."""
     async with balancer.balancing() as front, registrant.plugged(url) as (admin, _):
