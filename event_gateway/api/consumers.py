@@ -180,6 +180,7 @@ class Consuming:
             request,
             call.metadata,
             timeout_s=call.remaining_s(),
+            waits=method == "Fetch",
         )
 
     def _check_limit(self, principal: auth.Principal) -> None:

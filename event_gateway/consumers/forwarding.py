@@ -5,7 +5,7 @@ errors, unread. Called by the API of consumers. Never forwards a call twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import Any
 
 import grpc
@@ -45,18 +45,32 @@ class Forwarder:
         metadata: Iterable[tuple[str, Any]],
         *,
         timeout_s: float | None,
+        waits: bool = False,
     ) -> bytes:
-        """Returns the answer of *endpoint*.
+        """Returns the answer of *endpoint*, or an empty one to a call that *waits* for something
+        to happen when this process stops.
 
         Raises:
             errors.RpcError: What it said, or UNAVAILABLE if it can't be reached.
         """
         call: Any = self._channel(endpoint).unary_unary(method, request_serializer=_serialize)
         try:
-            answer: bytes = await call(request, metadata=_passed_on(metadata), timeout=timeout_s)
+            calling = call(request, metadata=_passed_on(metadata), timeout=timeout_s)
+            answer: bytes = await (self._unless_draining(calling) if waits else calling)
         except grpc.aio.AioRpcError as failure:
             raise _as_ours(failure) from None
         return answer
+
+    async def _unless_draining(self, calling: Awaitable[bytes]) -> bytes:
+        answering = asyncio.ensure_future(_result(calling))
+        draining = asyncio.ensure_future(self._draining.wait())
+        try:
+            await asyncio.wait({answering, draining}, return_when=asyncio.FIRST_COMPLETED)
+            return answering.result() if answering.done() else b""
+        finally:
+            answering.cancel()
+            draining.cancel()
+            await asyncio.gather(answering, draining, return_exceptions=True)
 
     async def stream(
         self,
@@ -123,6 +137,10 @@ class Forwarder:
                 endpoint, options=list(server.CHANNEL_OPTIONS)
             )
         return channel
+
+
+async def _result(calling: Awaitable[bytes]) -> bytes:
+    return await calling
 
 
 def _serialize(message: Message) -> bytes:

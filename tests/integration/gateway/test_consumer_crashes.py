@@ -207,7 +207,7 @@ async def test_members_leave_a_stopping_replica_that_only_passes_them_on(
     new_postgres_database: Any,
 ) -> None:
     """It says closing as the one that runs the consumer would, passes on what is settled then, and
-    gives back what is not, long before it is ended by force.
+    gives back what is not, long before it is ended by force. A Fetch gets an empty batch.
     """
     url = new_postgres_database()
     keys = harness.Keys()
@@ -224,8 +224,22 @@ async def test_members_leave_a_stopping_replica_that_only_passes_them_on(
         leaving = consuming.Member(passes_on, "ledger", "leaving", credit=2)
         await publish(runs, 1, 1)
         held = await leaving.got(2)
+        nothing = {"types": ["none.such"]}
+        await consuming.make(runs, name="idle", filter=nothing)
+        idle = consuming.Member(runs, "idle", "first")
+        await harness.until(lambda: idle.responses)
+        fetching = asyncio.create_task(
+            passes_on.ask("Fetch", consumer="idle", member="leaving", wait={"seconds": 20})
+        )
+
+        async def fetches() -> bool:
+            status = (await runs.ask("GetConsumer", name="idle")).status
+            return bool(status.members == 2)
+
+        await harness.until(fetches)
         gateways[1].signal(signal.SIGTERM)
         await harness.until(lambda: leaving.responses[-1].closing)
+        assert not (await fetching).deliveries
         await leaving.ack(held[0])
         assert await leaving.ended() == grpc.StatusCode.OK
         assert await asyncio.to_thread(gateways[1].ended) == 0
