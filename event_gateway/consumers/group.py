@@ -242,6 +242,7 @@ class Group:
         if self.error is not None:
             return
         self.error = error
+        self._machine.close()
         for each in list(self.members):
             each.end(error)
         self._saver.fail(error)
@@ -286,12 +287,10 @@ class Group:
     def _start(
         self, stored: consumers.Stored, known: records.Known, who: members.Members
     ) -> machine.Machine:
+        rules, everybody = self._definition.rules, self._around.everybody
+        starts = ids.new_id("d")[-12:]
         return machine.Machine(
-            self._definition.rules,
-            stored.place,
-            known,
-            incarnation=ids.new_id("d")[-12:],
-            who=who,
+            rules, stored.place, known, incarnation=starts, who=who, everybody=everybody
         )
 
     async def _run(self) -> None:
@@ -387,6 +386,7 @@ class Group:
         was, self._definition = self._definition, definition.read(stored)
         self._dismiss()
         if stored.generation != before.generation:
+            self._machine.close()
             self._machine = self._start(stored, known, self._machine.members)
             for each in self.members:
                 each.drop_waiting()

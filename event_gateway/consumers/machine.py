@@ -25,6 +25,7 @@ class Machine:
         known: What else is stored.
         incarnation: Starts its lease tokens.
         who: Its members; kept over a seek.
+        everybody: Of the process, to which `close` must give back what it takes.
     """
 
     def __init__(
@@ -35,12 +36,13 @@ class Machine:
         *,
         incarnation: str,
         who: members.Members,
+        everybody: unsettled.Everybody | None = None,
     ) -> None:
         self.rules = rules
         self.members = who
         self.read_upto = self._last = at.floor
         self._journal = journal.Journal(at, known.parked)
-        self._events = unsettled.Unsettled(rules.ordering, incarnation)
+        self._events = unsettled.Unsettled(rules.ordering, incarnation, everybody)
         self._line, self._leases = self._events.line, self._events.leases
         self._retries: dict[int, records.Retry] = {}
         self._aside = aside.Aside(rules, known.blocked_keys, self._events, self._journal)
@@ -74,8 +76,9 @@ class Machine:
     @property
     def wants_more(self) -> bool:
         """Whether it could do with further events."""
+        most = READY_MAX if self._events.are_too_many else AHEAD_MAX
         return (
-            self._events.read < AHEAD_MAX
+            self._events.read < most
             and self._line.ready_count < READY_MAX
             and not self._aside.is_full
             and not self._aside.halts
@@ -240,6 +243,10 @@ class Machine:
         members will say of those that they have: some were erased.
         """
         self._events.forget_events()
+
+    def close(self) -> None:
+        """Says that it is used no more."""
+        self._events.leave()
 
     def forget_reasons(self) -> None:
         """Drops what members said and is not written yet; `refresh` does so with the rest."""

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from event_gateway import matching, window
+from event_gateway.consumers import unsettled
 from event_gateway.db import progress, read
 from servicekit import clock, storage
 
@@ -28,6 +29,7 @@ class Surroundings:
         epoch: Which life of the log `log` is of.
         reads: Bounds reads of history, for all groups together.
         chance: A random number from 0 to 1.
+        everybody: What all groups together have unsettled.
     """
 
     database: storage.Database
@@ -36,6 +38,7 @@ class Surroundings:
     time: clock.Clock
     reads: asyncio.Semaphore
     chance: Callable[[], float] = random.random
+    everybody: unsettled.Everybody = dataclasses.field(default_factory=unsettled.Everybody)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,20 @@ from event_gateway.consumers import leases, ordering, policy, records
 
 # Bytes of events kept for the next delivery; the others are read again.
 KEPT_BYTES_MAX = 8 * 1024 * 1024
+# Of all consumers of a process together: an event takes 1.5 KB beside its bytes, if it is leased.
+ALL_MAX = 500_000
+ALL_BYTES_MAX = 256 * 1024 * 1024
+
+
+class Everybody:
+    """How many events the consumers of a process know and have not settled, all together, and how
+    many bytes of them they keep.
+    """
+
+    __slots__ = ("count", "kept_bytes")
+
+    def __init__(self) -> None:
+        self.count = self.kept_bytes = 0
 
 
 class Unsettled:
@@ -19,9 +33,13 @@ class Unsettled:
     Args:
         order: Which of them wait for each other.
         incarnation: Starts lease tokens.
+        everybody: Counts those of other consumers, too.
     """
 
-    def __init__(self, order: policy.Ordering, incarnation: str) -> None:
+    def __init__(
+        self, order: policy.Ordering, incarnation: str, everybody: Everybody | None = None
+    ) -> None:
+        self._everybody = everybody or Everybody()
         self.by_position: dict[int, records.Entry] = {}
         self.leases = leases.Leases(incarnation)
         self.line = ordering.Line(order, self.by_position)
@@ -44,6 +62,11 @@ class Unsettled:
         return len(self.by_position) - len(self._ahead)
 
     @property
+    def are_too_many(self) -> bool:
+        """Whether all consumers together know so many that each is to make do with few."""
+        return self._everybody.count >= ALL_MAX
+
+    @property
     def retrying(self) -> int:
         """Events with a rejected or lost delivery behind them."""
         return sum(
@@ -54,10 +77,11 @@ class Unsettled:
 
     def add(self, entry: records.Entry, chunk: bytes | None) -> None:
         """Takes an entry in, with its bytes if they are known and there is room for them."""
-        if chunk is not None and self._kept_bytes + len(chunk) <= KEPT_BYTES_MAX:
+        if chunk is not None and self._has_room(len(chunk)):
             entry.chunk = chunk
-            self._kept_bytes += len(chunk)
+            self._keep(len(chunk))
         self.by_position[entry.position] = entry
+        self._everybody.count += 1
         self.plain += not entry.extra
         if entry.ahead:
             self.hold_back(entry)
@@ -99,17 +123,32 @@ class Unsettled:
         """Takes an entry out, whatever became of it."""
         self._end_lease(entry, verdict)
         del self.by_position[entry.position]
+        self._everybody.count -= 1
         self.plain -= not entry.extra
         if entry.chunk is not None:
-            self._kept_bytes -= len(entry.chunk)
+            self._keep(-len(entry.chunk))
         self.line.remove(entry)
 
     def forget_events(self) -> None:
         """Drops the bytes, and what members will say of the events that they have."""
-        self._kept_bytes = 0
+        self._keep(-self._kept_bytes)
         self.leases.forget_events()
         for entry in self.by_position.values():
             entry.chunk = None
+
+    def leave(self) -> None:
+        """Counts for others no more: nobody uses it from now on."""
+        self._everybody.count -= len(self.by_position)
+        self._everybody.kept_bytes -= self._kept_bytes
+        self._everybody = Everybody()
+
+    def _has_room(self, size: int) -> bool:
+        own, everybody = self._kept_bytes + size, self._everybody.kept_bytes + size
+        return own <= KEPT_BYTES_MAX and everybody <= ALL_BYTES_MAX
+
+    def _keep(self, size: int) -> None:
+        self._kept_bytes += size
+        self._everybody.kept_bytes += size
 
     def _end_lease(self, entry: records.Entry, verdict: policy.Verdict | None) -> None:
         if entry.lease is None:
