@@ -39,7 +39,7 @@ from event_gateway.consumers import groups as consumer_groups
 from event_gateway.db import lag, read, rows
 from event_gateway.webhooks_out import pool, sender, worker
 from event_gateway.webhooks_out import secrets as webhook_secrets
-from servicekit import auth, clock, interceptor, metrics, server, storage, validation
+from servicekit import auth, clock, interceptor, metrics, server, storage, tls, validation
 from servicekit.storage import notices
 
 SERVICE = "event_gateway"
@@ -177,7 +177,7 @@ def assemble(log: Log, channel: grpc.aio.Channel, vault: webhook_secrets.Vault) 
     """
     settings = log.settings
     keys = access.KeyService(channel)
-    forward = forwarding.Forwarder()
+    forward = forwarding.Forwarder(tls.dialer(settings.tls_files))
     around = _around_webhooks(log, vault)
     sending = pool.Pool(around, log.running, log_s=settings.webhook_log_s)
     rechecks = [

@@ -11,14 +11,12 @@ import pathlib
 import secrets
 import socket
 
-import grpc.aio
-
 from event_gateway import composition, cursor
 from event_gateway import settings as settings_module
 from event_gateway.consumers import groups
 from event_gateway.db import consumers, epoch, read, webhooks
 from event_gateway.webhooks_out import secrets as webhook_secrets
-from servicekit import encryption_keys, errors, logs, metrics, server, storage
+from servicekit import encryption_keys, errors, logs, metrics, server, storage, tls
 
 MIGRATIONS = pathlib.Path(__file__).parent / "db" / "migrations"
 
@@ -53,8 +51,8 @@ async def serve(settings: settings_module.Settings) -> int:
     database = await open_log(settings, pool_size=settings.database_pool_size)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
-        channel = grpc.aio.insecure_channel(
-            settings.keys_endpoint, options=list(server.CHANNEL_OPTIONS)
+        channel = tls.dialer(settings.tls_files).dial(
+            settings.keys_endpoint, server.CHANNEL_OPTIONS
         )
         stack.push_async_callback(channel.close)
         state = await database.read(read.state)

@@ -40,6 +40,7 @@ from payctl import (
     session,
     streams,
     subscriptions,
+    trust,
     webhooks,
 )
 from payhub_client import errors
@@ -136,6 +137,26 @@ def connect(
     key_file: Annotated[
         Path | None, typer.Option(help="File that holds the API key.", show_default=False)
     ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PAYHUB_CA_FILE",
+            help="PEM file of the authorities that certify the services: connects with TLS.",
+            show_default=False,
+        ),
+    ] = None,
+    cert: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PAYHUB_CERT_FILE",
+            help="PEM file of a certificate to show, where services ask for one.",
+            show_default=False,
+        ),
+    ] = None,
+    cert_key: Annotated[
+        Path | None,
+        typer.Option(envvar="PAYHUB_CERT_KEY_FILE", help="Its key.", show_default=False),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -156,4 +177,5 @@ def connect(
         events_target=events_target.strip(),
         key_file=key_file,
         timeout_s=timeout,
+        tls=trust.Files(ca=ca, cert=cert, cert_key=cert_key),
     )

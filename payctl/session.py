@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 import payhub_client
-from payctl import render
+from payctl import render, trust
 from payhub_client import errors
 
 DEV_KEY_FILE = Path("var/dev.key")
@@ -68,12 +68,18 @@ class Connection:
     events_target: str
     key_file: Path | None
     timeout_s: float | None
+    tls: trust.Files
 
     def client(self) -> payhub_client.Client:
-        """Return a client. Raises typer.BadParameter if there is no usable API key."""
+        """Return a client. Raises typer.BadParameter without a usable API key or TLS files."""
         key = find_key(self.key_file, os.environ)
         try:
-            return payhub_client.Client(self.target, key=key, events_target=self.events_target)
+            return payhub_client.Client(
+                self.target,
+                key=key,
+                events_target=self.events_target,
+                credentials=self.tls.credentials(),
+            )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
 

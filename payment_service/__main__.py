@@ -146,6 +146,7 @@ async def serve(configured: settings.Settings) -> int:
         key=composition.relay_key(configured),
         every_s=configured.relay_check_s,
         wait_s=configured.gateway_wait_s,
+        dialer=parts.ctx.dialer,
     )
 
     async def compare(stop: asyncio.Event) -> None:

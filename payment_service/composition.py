@@ -83,7 +83,7 @@ from payment_service.usecases.mirrors import subscriptions as subscription_cases
 from payment_service.usecases.webhooks import applying, receiving, replaying
 from payment_service.webhooks import applier as webhook_applier
 from payment_service.webhooks import endpoint
-from servicekit import auth, errors, ids, interceptor, metrics, server, storage, tasks
+from servicekit import auth, errors, ids, interceptor, metrics, server, storage, tasks, tls
 from servicekit import clock as clocks
 
 MIGRATIONS = pathlib.Path(db_package.__file__).parent / "migrations"
@@ -120,9 +120,10 @@ def make_context(
     witness: witnesses.Witness | None = None,
 ) -> context.Context:
     """Returns what use cases need, around an open database; nothing is connected."""
+    dialer = tls.dialer(settings.tls_files)
     return context.Context(
         db=db,
-        providers=plugging.make_fleet(settings, clock, metrics_, hooks),
+        providers=plugging.make_fleet(settings, clock, dialer, metrics_, hooks),
         catalog=catalog.Catalog(db, settings.providers),
         clock=clock,
         new_id=new_id,
@@ -136,6 +137,7 @@ def make_context(
             lease_s=settings.resolver_lease_s,
         ),
         witness=witness or witnesses.Witness(),
+        dialer=dialer,
     )
 
 
@@ -388,6 +390,7 @@ def relay(
         registry=metrics_,
         guard=guard,
         wake=wake,
+        dialer=tls.dialer(settings.tls_files),
         options=relay_package.Options(
             idle_s=settings.relay_idle_s,
             check_s=settings.relay_check_s,

@@ -45,7 +45,7 @@ from payment_service.usecases.plugins import (
     upgrades,
 )
 from servicekit import clock as clocks
-from servicekit import metrics, server
+from servicekit import metrics, server, tls
 
 
 class Hooks:
@@ -120,7 +120,11 @@ def probe_rule(settings: Settings) -> probing.Rule:
 
 
 def make_fleet(
-    settings: Settings, clock: clocks.Clock, registry: metrics.Metrics, hooks: Hooks
+    settings: Settings,
+    clock: clocks.Clock,
+    dialer: tls.Dialer,
+    registry: metrics.Metrics,
+    hooks: Hooks,
 ) -> fleet.Fleet:
     """Returns a fleet without connections."""
     tools = pool.Tools(
@@ -142,6 +146,7 @@ def make_fleet(
         probe_rule=probe_rule(settings),
         metrics=counting.Metrics(registry.registry),
         clock=clock,
+        dialer=dialer,
         on_fault=hooks.condemn,
         note_version=hooks.note_version,
     )

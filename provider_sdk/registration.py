@@ -21,7 +21,7 @@ from payhub.registry.v1 import registry_service_pb2 as rs
 from payhub.registry.v1 import registry_service_pb2_grpc
 
 from provider_sdk import host, registration_settings
-from servicekit import logs, server
+from servicekit import logs, server, tls
 
 # Core dials back and shakes hands before it answers.
 REGISTER_TIMEOUT_S = 10.0
@@ -57,6 +57,7 @@ class Registration:
         state: Who registers.
         settings: Where core is and who it takes the plugin for.
         retire: Begins the orderly end of this process, as SIGTERM does.
+        dialer: How core is called.
         jitter: From 0 to 1, random.
     """
 
@@ -66,12 +67,14 @@ class Registration:
         settings: registration_settings.Settings,
         *,
         retire: Callable[[], None],
+        dialer: tls.Dialer,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.directive: rs.Directive = rs.DIRECTIVE_CONTINUE
         self._state = state
         self._settings = settings
         self._retire = retire
+        self._dialer = dialer
         self._jitter = jitter
         self._endpoint = settings.advertised_endpoint
         self._serving = asyncio.Event()
@@ -94,8 +97,8 @@ class Registration:
         """Keeps a lease until `leave`; *stop* only begins the drain, during which it is kept."""
         if not await self._unless_left(self._serving.wait()):
             return
-        async with grpc.aio.insecure_channel(
-            self._settings.core_endpoint, options=server.CHANNEL_OPTIONS
+        async with self._dialer.dial(
+            self._settings.core_endpoint, server.CHANNEL_OPTIONS
         ) as channel:
             stub = registry_service_pb2_grpc.RegistryServiceStub(channel)
             while not self._left.is_set():

@@ -41,7 +41,7 @@ from provider_sdk import (
 )
 from servicekit import clock as clocks
 from servicekit import errors as kit_errors
-from servicekit import interceptor, logs, metrics, server, validation
+from servicekit import interceptor, logs, metrics, server, tls, validation
 from servicekit import settings as settings_module
 
 
@@ -115,7 +115,9 @@ async def _serve(
         await asked.wait()
         state.draining = True
 
-    lease = registration.Registration(state, registering, retire=asked.set)
+    lease = registration.Registration(
+        state, registering, retire=asked.set, dialer=tls.dialer(settings.tls_files)
+    )
     # Before anything is opened: a provider that is wrong in itself never starts.
     servicers = registrars(state)
     await plugin.start()

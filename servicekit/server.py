@@ -17,7 +17,7 @@ import grpc.aio
 import uvloop
 from starlette import routing
 
-from servicekit import dispatch, failpoints, health, http, interceptor, logs, metrics, tasks
+from servicekit import dispatch, failpoints, health, http, interceptor, logs, metrics, tasks, tls
 from servicekit import settings as settings_module
 
 T = TypeVar("T")
@@ -120,7 +120,6 @@ async def serve(  # noqa: PLR0913
     registry: metrics.Metrics | None = None,
     ready_checks: Mapping[str, http.ReadyCheck] | None = None,
     routes: Sequence[routing.BaseRoute] = (),
-    credentials: grpc.ServerCredentials | None = None,
     health_servicer: health.Servicer | None = None,
     on_serving: Callable[[str], None] | None = None,
     asked: asyncio.Event | None = None,
@@ -164,7 +163,7 @@ async def serve(  # noqa: PLR0913
         registry=registry or metrics.Metrics(), readiness=process.readiness, routes=routes
     )
     try:
-        if process.listen(app, credentials):
+        if process.listen(app):
             await process.live(background, reflection_names)
     finally:
         await process.close(closing)
@@ -220,7 +219,7 @@ class _Process:
         self._signal_s: float | None = None
         self._hurried = asyncio.Event()
 
-    def listen(self, app: Any, credentials: grpc.ServerCredentials | None) -> bool:
+    def listen(self, app: Any) -> bool:
         """Bind both ports; False, and why in the log, when one can't be had."""
         settings = self._settings
         port = settings.http_port
@@ -228,11 +227,12 @@ class _Process:
             self._http = http.Server(app, host=settings.host, port=port)
             port = settings.grpc_port
             address = _address(settings.host, port)
+            credentials = tls.server_credentials(settings.tls_files)
             if credentials is None:
                 self._grpc_port = self.server.add_insecure_port(address)
             else:
                 self._grpc_port = self.server.add_secure_port(address, credentials)
-        except (OSError, RuntimeError) as failure:
+        except (OSError, RuntimeError, tls.Unusable) as failure:
             _log.error("can't listen", host=settings.host, port=port, problem=str(failure))
             self.exit_status = 1
             return False

@@ -19,6 +19,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import pydantic
 import pydantic_settings
 
+from servicekit import tls
+
 Port = Annotated[int, pydantic.Field(ge=0, le=65_535)]
 
 _VISIBLE = re.compile(r"[!-~]{1,512}")
@@ -64,6 +66,29 @@ class ServiceSettings(pydantic_settings.BaseSettings):
     http_port: Port = 0
     drain_delay_s: float = pydantic.Field(default=0.0, ge=0, le=300)
     drain_grace_s: float = pydantic.Field(default=20.0, ge=0, le=600)
+
+    # PEM files. With these two gRPC is served with TLS; renewed ones are taken without a restart.
+    tls_cert_path: Path | None = None
+    tls_key_path: Path | None = None
+    # Others are called with TLS, and believed if one of these authorities certifies them.
+    tls_ca_path: Path | None = None
+    # Who calls must have a certificate of one of these.
+    tls_client_ca_path: Path | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _tls_files_fit(self) -> typing.Self:
+        self.tls_files.check()
+        return self
+
+    @property
+    def tls_files(self) -> tls.Files:
+        """What TLS is made of, as it was set up."""
+        return tls.Files(
+            cert=self.tls_cert_path,
+            key=self.tls_key_path,
+            ca=self.tls_ca_path,
+            client_ca=self.tls_client_ca_path,
+        )
 
     @property
     def stop_longest_s(self) -> float:

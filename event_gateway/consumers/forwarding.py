@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from servicekit import errors, server
+from servicekit import errors, server, tls
 
 # Says that a call was forwarded already.
 HEADER = "x-payhub-forwarded"
@@ -26,9 +26,14 @@ _PASSED_ON = ("authorization", "x-request-id")
 
 
 class Forwarder:
-    """Channels to the other replicas."""
+    """Channels to the other replicas.
 
-    def __init__(self) -> None:
+    Args:
+        dialer: How they are called.
+    """
+
+    def __init__(self, dialer: tls.Dialer) -> None:
+        self._dialer = dialer
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._draining = asyncio.Event()
 
@@ -133,9 +138,7 @@ class Forwarder:
     def _channel(self, endpoint: str) -> grpc.aio.Channel:
         channel = self._channels.get(endpoint)
         if channel is None:
-            channel = self._channels[endpoint] = grpc.aio.insecure_channel(
-                endpoint, options=list(server.CHANNEL_OPTIONS)
-            )
+            channel = self._channels[endpoint] = self._dialer.dial(endpoint, server.CHANNEL_OPTIONS)
         return channel
 
 

@@ -11,7 +11,7 @@ import pydantic_settings
 
 from examples.advanced_provider import notices, provider
 from provider_sdk import registration_settings, serve
-from servicekit import settings
+from servicekit import settings, tls
 
 
 class Settings(settings.ServiceSettings):
@@ -43,7 +43,10 @@ def main() -> int:
     told = None
     if config.events_endpoint:
         told = notices.Notices(
-            config.events_endpoint, tenant_id=config.events_tenant, settings=core
+            config.events_endpoint,
+            tenant_id=config.events_tenant,
+            settings=core,
+            dialer=tls.dialer(config.tls_files),
         )
     acme = provider.Acme(
         config.upstream_url,

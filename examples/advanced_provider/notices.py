@@ -12,12 +12,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-import grpc.aio
 from payhub.events.v1 import event_ingest_service_pb2 as ingest
 from payhub.events.v1 import event_ingest_service_pb2_grpc, event_pb2
 
 from provider_sdk import registration_settings
-from servicekit import logs, loop, server
+from servicekit import logs, loop, server, tls
 
 WAITING_MAX = 100
 TIMEOUT_S = 10.0
@@ -33,14 +32,21 @@ class Notices:
         endpoint: `host:port` of the event gateway.
         tenant_id: Tenant of the plugin's key, which may publish for no other.
         settings: Where the key is.
+        dialer: How the gateway is called.
     """
 
     def __init__(
-        self, endpoint: str, *, tenant_id: str, settings: registration_settings.Settings
+        self,
+        endpoint: str,
+        *,
+        tenant_id: str,
+        settings: registration_settings.Settings,
+        dialer: tls.Dialer,
     ) -> None:
         self._endpoint = endpoint
         self._tenant_id = tenant_id
         self._settings = settings
+        self._dialer = dialer
         self._waiting: collections.deque[event_pb2.Event] = collections.deque(maxlen=WAITING_MAX)
         self._wake = asyncio.Event()
 
@@ -63,8 +69,7 @@ class Notices:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publishes what waits until *stop* is set; tries again where it fails."""
-        options = server.CHANNEL_OPTIONS
-        async with grpc.aio.insecure_channel(self._endpoint, options=options) as channel:
+        async with self._dialer.dial(self._endpoint, server.CHANNEL_OPTIONS) as channel:
             stub: Any = event_ingest_service_pb2_grpc.EventIngestServiceStub(channel)
 
             async def publish() -> int:

@@ -29,7 +29,7 @@ from payment_service.provider_client import (
     stubs,
 )
 from servicekit import clock as clocks
-from servicekit import failpoints, logs, rpc, server, tasks
+from servicekit import failpoints, logs, rpc, server, tasks, tls
 
 _log = logs.get_logger(__name__)
 
@@ -68,6 +68,7 @@ class ProviderClient:
         bindings: Where configurations come from.
         limits: How long to wait.
         clock: Where time comes from.
+        dialer: How it is called.
         welcome: Judges every handshake; returns why the instance may not be used, or ''.
         welcomed: Called once `known` holds what a good one said.
         load: Hears of connections and of what became of handshakes.
@@ -81,6 +82,7 @@ class ProviderClient:
         bindings: configuring.Bindings,
         limits: Limits,
         clock: clocks.Clock,
+        dialer: tls.Dialer,
         welcome: Welcome,
         welcomed: Callable[[], None],
         load: loading.Load,
@@ -99,7 +101,7 @@ class ProviderClient:
         self._load = load
         # Of its own: another connection to the same endpoint may outlive this one.
         options = [*server.MONEY_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-        self._channel = grpc.aio.insecure_channel(endpoint, options=options)
+        self._channel = dialer.dial(endpoint, options)
         self.plugin: Any = plugin_service_pb2_grpc.PluginServiceStub(self._channel)
         self._stubs = stubs.make(self._channel)
         self._watching: asyncio.Task[None] | None = None

@@ -219,6 +219,7 @@ class Fleet:
             limits=self._tools.limits,
             rule=self._tools.probe_rule,
             clock=self._tools.clock,
+            dialer=self._tools.dialer,
             adopt=adopt,
             welcomed=welcomed,
             load=loading.Load(

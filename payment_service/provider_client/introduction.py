@@ -18,7 +18,7 @@ from payhub.plugin.v1 import capability_pb2, plugin_service_pb2, plugin_service_
 
 import payment_service
 from payment_service.domain import plugins
-from servicekit import errors, server, validation
+from servicekit import errors, server, tls, validation
 
 SERVICES = ("payhub.provider.v1.PaymentProviderService",)
 CORE_CAPABILITIES = (
@@ -192,7 +192,9 @@ async def ask_schema(stub: Stub, answered: Handshake) -> Schema:
     return schema
 
 
-async def dial(endpoint: str, expected: plugin_service_pb2.PluginIdentity) -> Introduction:
+async def dial(
+    dialer: tls.Dialer, endpoint: str, expected: plugin_service_pb2.PluginIdentity
+) -> Introduction:
     """Asks who is at *endpoint* over a connection of its own.
 
     The schema is asked for only once the identity is the expected one; who is not gets no
@@ -201,27 +203,31 @@ async def dial(endpoint: str, expected: plugin_service_pb2.PluginIdentity) -> In
     Raises:
         Unreachable: Nobody answers as the contract says.
     """
-    async with _dialled(endpoint) as stub:
+    async with _dialled(dialer, endpoint) as stub:
         handshake = await shake_hands(stub)
         if mismatch(handshake, expected) is not None or unusable(handshake):
             return Introduction(handshake=handshake, schema=Schema())
         return Introduction(handshake=handshake, schema=await ask_schema(stub, handshake))
 
 
-async def greet(endpoint: str) -> Handshake:
+async def greet(dialer: tls.Dialer, endpoint: str, *, host: str) -> Handshake:
     """Returns what whoever is at *endpoint* says of itself, over a connection of its own.
+
+    With TLS its certificate is that of *host*, of which *endpoint* is an address.
 
     Raises:
         Unreachable: Nobody answers as the contract says.
     """
-    async with _dialled(endpoint) as stub:
+    async with _dialled(dialer, endpoint, ("grpc.ssl_target_name_override", host)) as stub:
         return await shake_hands(stub)
 
 
 @contextlib.asynccontextmanager
-async def _dialled(endpoint: str) -> AsyncIterator[Stub]:
-    options = [*server.MONEY_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-    async with grpc.aio.insecure_channel(endpoint, options=options) as channel:
+async def _dialled(
+    dialer: tls.Dialer, endpoint: str, *more: tuple[str, Any]
+) -> AsyncIterator[Stub]:
+    options = [*server.MONEY_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1), *more]
+    async with dialer.dial(endpoint, options) as channel:
         yield plugin_service_pb2_grpc.PluginServiceStub(channel)
 
 

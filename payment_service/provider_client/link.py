@@ -16,7 +16,7 @@ from payhub.plugin.v1 import plugin_service_pb2
 from payment_service.domain import plugins
 from payment_service.provider_client import client, configuring, introduction, loading, probing
 from servicekit import clock as clocks
-from servicekit import errors, logs, tasks, validation
+from servicekit import errors, logs, tasks, tls, validation
 
 _log = logs.get_logger(__name__)
 
@@ -44,13 +44,14 @@ class Link:
         limits: How long to wait for calls.
         rule: How it is probed.
         clock: Where time comes from.
+        dialer: How it is called.
         adopt: Asked about every new process at a static endpoint; returns why it may not
             be used, or ''.
         welcomed: Called after every handshake that went well.
         load: Hears how far its processes are.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         plugin_id: str,
@@ -60,6 +61,7 @@ class Link:
         limits: client.Limits,
         rule: probing.Rule,
         clock: clocks.Clock,
+        dialer: tls.Dialer,
         adopt: Adopt,
         welcomed: Callable[[], None],
         load: loading.Load,
@@ -89,6 +91,7 @@ class Link:
             bindings=bindings,
             limits=limits,
             clock=clock,
+            dialer=dialer,
             welcome=self._welcome,
             welcomed=self._acquainted,
             load=load,

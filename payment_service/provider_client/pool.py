@@ -29,7 +29,7 @@ from payment_service.provider_client import (
     signs,
 )
 from servicekit import clock as clocks
-from servicekit import logs
+from servicekit import logs, tls
 
 _log = logs.get_logger(__name__)
 
@@ -59,6 +59,7 @@ class Tools:
     probe_rule: probing.Rule
     metrics: counting.Metrics
     clock: clocks.Clock
+    dialer: tls.Dialer
     on_fault: Callable[[str, str, str], None]
     note_version: Callable[[model.Operation, str], Awaitable[bool]]
 

@@ -8,6 +8,7 @@ import asyncio
 import socket
 
 from payment_service.provider_client import introduction
+from servicekit import tls
 
 # With two processes behind an address that picks at random, all dials reach the same one in 1 of
 # 4,096 cases.
@@ -17,16 +18,21 @@ AT_ONCE = 4
 LONGEST_S = 10.0
 
 
-async def leads_elsewhere(endpoint: str, plugin_id: str, instance_id: str) -> bool:
+async def leads_elsewhere(
+    dialer: tls.Dialer, endpoint: str, plugin_id: str, instance_id: str
+) -> bool:
     """Whether another process of a plugin than *instance_id* answers at *endpoint* too, at one of
     the addresses that its name has.
     """
     try:
         async with asyncio.timeout(LONGEST_S):
             places = await _places(endpoint)
+            host = endpoint.rpartition(":")[0].strip("[]")
             for start in range(0, DIALS_MAX, AT_ONCE):
                 batch = [places[n % len(places)] for n in range(start, start + AT_ONCE)]
-                answered = await asyncio.gather(*[_who(each, plugin_id) for each in batch])
+                answered = await asyncio.gather(
+                    *[_who(dialer, each, plugin_id, host) for each in batch]
+                )
                 if set(answered) - {"", instance_id}:
                     return True
     except TimeoutError:
@@ -48,10 +54,10 @@ async def _places(endpoint: str) -> list[str]:
     ]
 
 
-async def _who(endpoint: str, plugin_id: str) -> str:
+async def _who(dialer: tls.Dialer, endpoint: str, plugin_id: str, host: str) -> str:
     """Returns which process of a plugin answers; '' if none does."""
     try:
-        identity = (await introduction.greet(endpoint)).identity
+        identity = (await introduction.greet(dialer, endpoint, host=host)).identity
     except introduction.Unreachable:
         return ""
     return identity.instance_id if identity.plugin_id == plugin_id else ""

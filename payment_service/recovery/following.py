@@ -53,7 +53,7 @@ class Following:
     def __init__(self, ctx: context.Context, endpoint: str, key: str, *, since_us: int) -> None:
         self._ctx = ctx
         self._since_us = since_us - SLACK_US
-        self._channel = grpc.aio.insecure_channel(endpoint, options=list(server.CHANNEL_OPTIONS))
+        self._channel = ctx.dialer.dial(endpoint, server.CHANNEL_OPTIONS)
         stub = event_stream_service_pb2_grpc.EventStreamServiceStub(self._channel)
         self._subscribe = stub.Subscribe
         self._info = stub.GetLogInfo

@@ -15,7 +15,7 @@ from payment_service.db import leases, outbox
 from payment_service.relay import gateway, guarding, publishing, repair
 from payment_service.relay.options import Options
 from servicekit import clock as clocks
-from servicekit import logs, loop, metrics, storage
+from servicekit import logs, loop, metrics, storage, tls
 
 LEASE_NAME = "relay"
 LEASE_S = 10.0
@@ -60,6 +60,7 @@ class Relay:
         guard: Says whether the log has what the database never had: nothing is published then.
         wake: Set by whoever wrote to the outbox in this process.
         options: Times.
+        dialer: How the gateway is called.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Relay:
         guard: guarding.Guard,
         wake: asyncio.Event | None = None,
         options: Options | None = None,
+        dialer: tls.Dialer = tls.IN_CLEAR,
     ) -> None:
         self._db = db
         self._owner = owner
@@ -83,6 +85,7 @@ class Relay:
         self._stop = asyncio.Event()
         self._endpoint = endpoint
         self._key = key
+        self._dialer = dialer
         self._gateway: gateway.Gateway | None = None
         self._repair = repair.Repair(
             db, clock, guard, check_s=self._options.check_s, keep_s=self._options.keep_s
@@ -152,6 +155,7 @@ class Relay:
                 self._endpoint,
                 self._key,
                 timeout_s=self._options.publish_timeout_s,
+                dialer=self._dialer,
             )
         try:
             if self._repair.due:

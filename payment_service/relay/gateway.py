@@ -8,14 +8,12 @@ only. Never parses an event that the gateway did not refuse.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import grpc
-import grpc.aio
 from google.protobuf.message import DecodeError
 from payhub.events.v1 import event_ingest_service_pb2 as ingest_pb
 from payhub.events.v1 import event_pb2
 from payhub.events.v1 import event_stream_service_pb2 as stream_pb
 
-from servicekit import server
+from servicekit import server, tls
 
 PUBLISH = "/payhub.events.v1.EventIngestService/PublishEvents"
 GET_LOG_INFO = "/payhub.events.v1.EventStreamService/GetLogInfo"
@@ -55,6 +53,7 @@ class Gateway:
         endpoint: `host:port`, or any other gRPC target.
         key: API key of the tenant `system` with the scopes events:publish, events:read.
         timeout_s: Deadline of each call.
+        dialer: How it is called.
     """
 
     def __init__(
@@ -63,10 +62,11 @@ class Gateway:
         key: str,
         *,
         timeout_s: float,
+        dialer: tls.Dialer = tls.IN_CLEAR,
     ) -> None:
         # A channel of its own: a reconnect here says something about this gateway.
         options = [*server.CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-        self._channel = grpc.aio.insecure_channel(endpoint, options=options)
+        self._channel = dialer.dial(endpoint, options)
         self._metadata = (("authorization", f"Bearer {key}"),)
         self._timeout_s = timeout_s
         # No serializer: the request is bytes already.

@@ -16,7 +16,7 @@ from payment_service.db import known
 from payment_service.relay import gateway
 from payment_service.usecases import standing
 from servicekit import clock as clocks
-from servicekit import logs, metrics, storage
+from servicekit import logs, metrics, storage, tls
 
 # As long as one question may take.
 ASK_S = 3.0
@@ -35,12 +35,14 @@ class Asking:
         key: That of the relay.
         every_s: Between two questions.
         wait_s: Without an answer for so long, and for ASK_S more, this process acts all the same.
+        dialer: How the gateway is called.
     """
 
     endpoint: str
     key: str
     every_s: float
     wait_s: float
+    dialer: tls.Dialer = tls.IN_CLEAR
 
 
 class Guard:
@@ -100,7 +102,7 @@ class Guard:
         if asking.wait_s:
             self._standing.hold()
         waits_until_s = clock.monotonic_s() + asking.wait_s
-        target = gateway.Gateway(asking.endpoint, asking.key, timeout_s=ASK_S)
+        target = gateway.Gateway(asking.endpoint, asking.key, timeout_s=ASK_S, dialer=asking.dialer)
         failures = 0
         while not stop.is_set():
             try:

@@ -15,7 +15,7 @@ from payment_service.usecases import catalog
 from payment_service.usecases import standing as standing_
 from payment_service.usecases import witness as witnesses
 from servicekit import clock as clocks
-from servicekit import storage, tasks
+from servicekit import storage, tasks, tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Context:
 
     `provider_timeout_s` is the operator's limit for one provider call;
     `outbox_written` wakes the relay; `witness` sees what was committed; `standing` says whether
-    anything may be done now.
+    anything may be done now; `dialer` opens channels to other processes.
     """
 
     db: storage.Database
@@ -55,6 +55,7 @@ class Context:
     outbox_written: asyncio.Event = field(default_factory=asyncio.Event)
     witness: witnesses.Witness = field(default_factory=witnesses.Witness)
     standing: standing_.Standing = field(default_factory=standing_.Standing)
+    dialer: tls.Dialer = tls.IN_CLEAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from payhub.events.v1 import event_pb2
 
 import payhub_client
 from payhub_client import consumption, errors, streams
-from servicekit import logs, metrics
+from servicekit import logs, metrics, tls
 from subscribers import ending
 from subscribers.audit_log import settings, writing
 
@@ -71,6 +71,7 @@ class Follower:
                 told.events_target,
                 key=told.key.get_secret_value(),
                 events_target=told.events_target,
+                credentials=tls.dialer(told.tls_files).credentials,
             ) as client:
                 await self._consume(client, stop)
 

@@ -10,7 +10,7 @@ import sys
 from payhub.options.v1 import options_pb2
 
 import payhub_client
-from servicekit import logs, metrics, server
+from servicekit import logs, metrics, server, tls
 from servicekit import settings as kit_settings
 from subscribers.email_notifier import mails, notifier, settings, smtp
 
@@ -39,7 +39,10 @@ async def serve(told: settings.Settings, templates: dict[str, mails.Template]) -
     registry = metrics.Metrics()
     password = told.smtp_password
     async with payhub_client.Client(
-        told.payments_target, key=told.key.get_secret_value(), events_target=told.events_target
+        told.payments_target,
+        key=told.key.get_secret_value(),
+        events_target=told.events_target,
+        credentials=tls.dialer(told.tls_files).credentials,
     ) as client:
         work = notifier.Notifier(
             told=told,

@@ -202,7 +202,7 @@ class Leases:
             raise errors.overloaded("too many instances register at once", retry_after_s=1.0)
         self._dialling += 1
         try:
-            return await introduction.dial(endpoint, identity)
+            return await introduction.dial(self._ctx.dialer, endpoint, identity)
         except introduction.Unreachable as problem:
             raise _unreachable(endpoint, problem.cause) from None
         finally:
@@ -258,7 +258,9 @@ class Leases:
     async def _judge(self, newest: plugins.Instance, crashes: int) -> None:
         """Quarantines a version for a crash loop, unless its processes take turns at an address."""
         plugin_id, version = newest.plugin_id, newest.version
-        if await sharing.leads_elsewhere(newest.endpoint, plugin_id, newest.instance_id):
+        if await sharing.leads_elsewhere(
+            self._ctx.dialer, newest.endpoint, plugin_id, newest.instance_id
+        ):
             _log.warning(
                 "several processes answer at one address; their starts are not taken for crashes",
                 plugin_id=plugin_id,

@@ -8,6 +8,7 @@ import grpc
 from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.provider_client import client, introduction, loading
+from servicekit import tls
 from tests import fake_clock, polling
 from tests.unit.payment_service import unconfigured
 
@@ -64,6 +65,7 @@ async def _client(welcome: client.Welcome) -> client.ProviderClient:
         endpoint="127.0.0.1:1",
         bindings=unconfigured.Bindings(),
         limits=client.Limits(),
+        dialer=tls.IN_CLEAR,
         clock=clock,
         welcome=welcome,
         welcomed=lambda: None,

@@ -19,6 +19,7 @@ from payment_service.provider_client import (
 )
 from provider_sdk import errors
 from servicekit import errors as kit_errors
+from servicekit import tls
 from tests import fake_clock
 from tests.unit.payment_service import build, unconfigured
 
@@ -58,6 +59,7 @@ async def look_up(asked_after_s: float, had: introduction.Known | None) -> outco
         endpoint="127.0.0.1:1",
         bindings=unconfigured.Bindings(),
         limits=client.Limits(skew_s=SKEW_S),
+        dialer=tls.IN_CLEAR,
         clock=clock,
         welcome=_welcome,
         welcomed=lambda: None,
