@@ -64,8 +64,8 @@ class Host:
         """ErrorInfo.domain of every failure: the plugin id."""
         return self.provider.plugin_id
 
-    def binding(self, binding_id: str) -> provider.Binding[Any]:
-        """Returns the binding in force.
+    def binding(self, binding_id: str, generation: int = 0) -> provider.Binding[Any]:
+        """Returns the binding in force, of *generation* or a newer one.
 
         Raises:
             BindingNotConfigured: There is none; core has to send Configure.
@@ -74,6 +74,11 @@ class Host:
         if found is None:
             raise errors.BindingNotConfigured(
                 f"binding {binding_id[:64]} is not configured in this process; send Configure"
+            )
+        if found.generation < generation:
+            raise errors.BindingNotConfigured(
+                f"binding {binding_id[:64]} has generation {found.generation} in this process, and "
+                f"core believes that it has {generation}; send Configure"
             )
         return found
 

@@ -150,7 +150,8 @@ class Operations:
         """Checks everything that can refuse an operation with nothing done."""
         if self._host.draining:
             raise errors.Draining("the plugin is stopping; call another instance")
-        binding = self._host.binding(request.context.binding_id)
+        believed = request.context.config_generation
+        binding = self._host.binding(request.context.binding_id, believed)
         for capability in needed:
             self._host.require(capability)
         self._require_currency(request)

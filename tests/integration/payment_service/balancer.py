@@ -65,10 +65,12 @@ class Balancer:
 
 
 @contextlib.asynccontextmanager
-async def balancing(targets: Sequence[str] = ()) -> AsyncIterator[Balancer]:
-    """Runs a balancer in front of processes."""
+async def balancing(
+    targets: Sequence[str] = (), host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[Balancer]:
+    """Runs a balancer in front of processes, at a free port unless one is named."""
     made = Balancer(targets)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.serve, host, port)
     made.target = "{}:{}".format(*server.sockets[0].getsockname())
     try:
         yield made

@@ -2,13 +2,17 @@
 
 import contextlib
 import pathlib
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
+from payhub.admin.v1 import binding_admin_service_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as pb
 
+from payment_service.provider_client import sharing
+from provider_sdk import errors as plugin_errors
 from tests.integration.payment_service import (
     balancer,
     inside,
@@ -38,14 +42,15 @@ async def pods(*versions: str) -> AsyncIterator[list[Sidecar]]:
         yield [await closing.enter_async_context(Sidecar("other", version)) for version in versions]
 
 
-async def enable(admin: operator.Operator, front: balancer.Balancer) -> None:
-    """Has operations sent to whoever answers at a balancer."""
+async def enable(admin: operator.Operator, front: balancer.Balancer) -> str:
+    """Has operations sent to whoever answers at a balancer; returns the binding."""
     await admin.allow("other", static_endpoint=front.target)
     await admin.becomes("other", "REGISTERED")
-    await admin.bind("other")
+    bound = await admin.bind("other")
     await inside.connected(admin.service, "other")
     await admin.call("InitializePlugin", "other")
     await admin.call("EnablePlugin", "other")
+    return str(bound.binding.id)
 
 
 async def quarantined(admin: operator.Operator) -> bool:
@@ -140,6 +145,80 @@ async def test_one_process_after_the_other_at_an_address_is_a_crash_loop(url: st
             return await quarantined(admin)
 
         await rig.until(is_quarantined)
+
+
+class Dutiful(Sidecar):
+    """Refuses what it lacks the configuration for, as the contract says."""
+
+    def __init__(self, plugin_id: str, version: str) -> None:
+        super().__init__(plugin_id, version)
+        # The generation that each charge was made under.
+        self.under: list[int] = []
+
+    async def AuthorizePayment(self, request: Any, context: Any) -> Any:
+        """Takes the money for who has configured it for that."""
+        told = request.context
+        has = self.applied.get(told.binding_id, 0)
+        if has < max(told.config_generation, 1):
+            problem = plugin_errors.BindingNotConfigured("older")
+            await sidecars.fail(context, plugin_errors.to_rpc(problem, domain="other"))
+        self.under.append(has)
+        return await super().AuthorizePayment(request, context)
+
+
+async def test_a_process_that_is_met_again_gets_what_was_configured_meanwhile(url: str) -> None:
+    """Nothing is done there under what it was given the time before, not even what was under way
+    to the process whose place it takes.
+    """
+    async with (
+        Dutiful("other", VERSION) as one,
+        Dutiful("other", VERSION) as other,
+        balancer.balancing([one.target]) as front,
+        registrant.plugged(url) as (admin, _),
+    ):
+        binding_id = await enable(admin, front)
+
+        async def paid_by(sidecar: Dutiful) -> set[int]:
+            front.targets = [sidecar.target]
+            front.sever()
+            before = len(sidecar.under)
+
+            async def is_paid() -> bool:
+                await admin.caller.create(provider="other")
+                return len(sidecar.under) > before
+
+            await rig.until(is_paid)
+            return set(sidecar.under[before:])
+
+        (first,) = await paid_by(one)
+        assert await paid_by(other) == {first}
+        request = binding_admin_service_pb2.UpdateBindingRequest(
+            binding_id=binding_id, expected_generation=1, config_json='{"a": 1}', reason="new"
+        )
+        await admin.caller.call(admin.caller.bindings.UpdateBinding, request)
+        (second,) = await paid_by(one)
+        assert second > first
+
+
+async def test_all_addresses_of_a_name_are_asked_who_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What gRPC prefers among them may be the same one each time."""
+    async with pods(VERSION, VERSION) as (one, other):
+        host, _, port = one.target.rpartition(":")
+        identity = one.handshake.identity
+        async with balancer.balancing([other.target], "127.0.0.2", int(port)):
+            found = [host, "127.0.0.2"]
+            monkeypatch.setattr(
+                socket,
+                "getaddrinfo",
+                lambda *_, **__: [(socket.AF_INET, 1, 6, "", (each, int(port))) for each in found],
+            )
+            for is_elsewhere in (True, False):
+                assert is_elsewhere == await sharing.leads_elsewhere(
+                    f"pods.test:{port}", identity.plugin_id, identity.instance_id
+                )
+                found.pop()
 
 
 class Mute(Sidecar):

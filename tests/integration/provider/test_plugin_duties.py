@@ -242,6 +242,23 @@ async def test_a_removed_binding_is_gone_with_its_secrets(odd: tuple[Odd, rig.Co
     assert plugin.calls == []
 
 
+async def test_an_older_configuration_than_core_believes_in_is_none(
+    odd: tuple[Odd, rig.Core],
+) -> None:
+    """The call was meant for the process whose place this one took; its credentials may be old."""
+    plugin, core = odd
+    request = core.authorization(sale=True)
+    request.context.config_generation = 2
+    with pytest.raises(rig.Refused) as refused:
+        await core.call(core.stub.AuthorizePayment, request)
+    assert (refused.value.reason, refused.value.effect) == ("BINDING_NOT_CONFIGURED", "NONE")
+    assert plugin.calls == []
+    key = rig.ps.SecretValue(slot="api_key", version=1, value=b"key")
+    await core.configure("{}", generation=3, secrets=[key])
+    await core.call(core.stub.AuthorizePayment, request)
+    assert len(plugin.calls) == 1
+
+
 async def test_upstream_work_outlives_a_stopped_server(odd: tuple[Odd, rig.Core]) -> None:
     """The caller's end does not reach the provider: its coroutine runs to its own."""
     plugin, core = odd
