@@ -13,6 +13,7 @@ from payhub.plugin.v1 import plugin_service_pb2 as pb
 
 from payment_service.provider_client import sharing
 from provider_sdk import errors as plugin_errors
+from servicekit import tls
 from tests.integration.payment_service import (
     balancer,
     inside,
@@ -216,7 +217,7 @@ async def test_all_addresses_of_a_name_are_asked_who_is_there(
             )
             for is_elsewhere in (True, False):
                 assert is_elsewhere == await sharing.leads_elsewhere(
-                    f"pods.test:{port}", identity.plugin_id, identity.instance_id
+                    tls.IN_CLEAR, f"pods.test:{port}", identity.plugin_id, identity.instance_id
                 )
                 found.pop()
 
