@@ -128,9 +128,18 @@ class Worker:
             self._settle(delivery, policy.Verdict.REJECT)
 
     async def _deliver(self, delivery: consumer_pb2.Delivery) -> None:
-        stored = await self._around.database.read(
-            lambda conn: webhooks.get(conn, self.tenant_id, self.endpoint_id)
-        )
+        try:
+            stored = await self._around.database.read(
+                lambda conn: webhooks.get(conn, self.tenant_id, self.endpoint_id)
+            )
+        except storage.StorageError as failure:
+            # Nothing was sent, so that it is no attempt.
+            _log.warning(
+                "a webhook was not sent", endpoint_id=self.endpoint_id, problem=str(failure)
+            )
+            self._settle(delivery, policy.Verdict.RELEASE)
+            self._pause(_LOOK_EVERY_S)
+            return
         if stored is None or definition.kind(definition.read(stored)) != definition.KIND:
             self._settle(delivery, policy.Verdict.RELEASE)
             self._pause(_LOOK_EVERY_S)
