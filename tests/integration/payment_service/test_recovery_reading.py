@@ -17,7 +17,7 @@ from payment_service.domain import changes, model
 from payment_service.recovery import following, taking
 from payment_service.relay import daemon
 from payment_service.usecases import events, keys
-from servicekit import clock, ids, storage
+from servicekit import clock, ids, storage, tls
 from tests.unit.payment_service import build
 
 O = build.O  # noqa: E741 - the tests read best with one letter per enum
@@ -79,6 +79,7 @@ async def ctx(tmp_path: pathlib.Path) -> AsyncIterator[Any]:
         new_id=ids.new_id,
         provider_timeout_s=20.0,
         outbox_written=asyncio.Event(),
+        dialer=tls.IN_CLEAR,
     )
     await database.close()
 
