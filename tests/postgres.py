@@ -9,6 +9,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ IMAGE = "postgres:18"
 # of the tests, each of three hundred files.
 MEMORY = pathlib.Path("/dev/shm")
 MEMORY_FREE_MIN_BYTES = 2 << 30
+_PREFIX = "payhub-pg-"
+_OWNER = "owner.pid"
 
 
 def docker_answers() -> bool:
@@ -61,12 +64,36 @@ def server(*, within: pathlib.Path | None = None) -> Iterator[str]:
         return
     # Not in a folder of pytest's: another run resets that one's mode, and the server
     # runs as a user of its own.
-    with tempfile.TemporaryDirectory(prefix="payhub-pg-", dir=within) as folder:
+    if within is not None:
+        _sweep(within)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=within) as folder:
+        (pathlib.Path(folder) / _OWNER).write_text(str(os.getpid()))
         local = postgres_server.get_server(pathlib.Path(folder) / "pg", cleanup_mode="stop")
         try:
             yield local.get_uri()
         finally:
             local.cleanup()
+
+
+def _sweep(within: pathlib.Path) -> None:
+    """Removes what runs that were killed have left in memory, and ends their servers."""
+    for folder in within.glob(f"{_PREFIX}*"):
+        owner = _first_number(folder / _OWNER)
+        if owner is None or pathlib.Path(f"/proc/{owner}").exists():
+            continue
+        left = _first_number(folder / "pg" / "postmaster.pid")
+        if left is not None:
+            with contextlib.suppress(OSError):
+                if str(folder) in pathlib.Path(f"/proc/{left}/cmdline").read_text():
+                    os.kill(left, signal.SIGQUIT)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _first_number(path: pathlib.Path) -> int | None:
+    try:
+        return int(path.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def with_database(url: str, name: str) -> str:
