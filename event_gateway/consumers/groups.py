@@ -139,6 +139,8 @@ class Groups:
                     tidied_s = self._time.monotonic_s()
                     await self._tidy()
             except storage.StorageError as failure:
+                # No member could come meanwhile: they have as long as after a start.
+                tidied_s = self._time.monotonic_s()
                 _log.warning("can't renew the leases of consumers", problem=str(failure))
         self._draining = True
         for running in self._groups.values():

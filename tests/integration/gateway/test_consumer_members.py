@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,6 +26,7 @@ from event_gateway.consumers import (
 from event_gateway.consumers import definition as consumer_definition
 from event_gateway.db import consumers, epoch, progress, read, retain, webhook_log
 from servicekit import errors, logs, storage
+from tests import fake_clock
 from tests.integration.gateway import harness, one_group
 
 _LOSE_TWO = (
@@ -235,6 +237,58 @@ async def test_what_idles_is_deleted_a_few_at_a_time(on: one_group.Running) -> N
     await running._tidy()
     assert await on.database.read(lambda conn: consumers.count(conn, "one")) == 0
     assert told == 2
+
+
+async def test_what_nobody_could_come_for_is_not_idle(
+    on: one_group.Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database is away no member can come; once it is back they have as long to come
+    as after a start, before a consumer is deleted because none did.
+    """
+    time = fake_clock.FakeClock()
+    around = dataclasses.replace(on.around, time=time)
+    running = groups.Groups(around, owner="x", lease_s=0.05, on_event=lambda: None)
+    made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer(name="a")))
+    fields = {"kind": "consumer", "definition": made, "idle_expiry_us": 1, "now_us": 1}
+    await on.database.write(
+        lambda conn: consumers.create(conn, "one", "idle", floor=0, **fields)  # type: ignore[arg-type]
+    )
+    renew, away, renewals = running._renew, True, 0
+
+    async def renew_if_it_can() -> None:
+        nonlocal renewals
+        renewals += 1
+        if away:
+            raise storage.StorageUnavailable("away")
+        await renew()
+
+    async def renewed() -> None:
+        before = renewals
+        # The one under way, and one more after it.
+        await harness.until(lambda: renewals > before + 2)
+
+    async def left() -> int:
+        return await on.database.read(lambda conn: consumers.count(conn, "one"))
+
+    monkeypatch.setattr(running, "_renew", renew_if_it_can)
+    stop = asyncio.Event()
+    working = asyncio.create_task(running.run(stop))
+    try:
+        await renewed()
+        time.advance(10 * groups.TIDY_EVERY_S)
+        await renewed()
+        away = False
+        await renewed()
+        assert await left() == 1
+        time.advance(groups.TIDY_EVERY_S + 1)
+
+        async def gone() -> bool:
+            return await left() == 0
+
+        await harness.until(gone)
+    finally:
+        stop.set()
+        await working
 
 
 async def test_what_a_consumer_logs_is_no_part_of_the_call_that_began_it(
