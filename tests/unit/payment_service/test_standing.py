@@ -115,10 +115,11 @@ async def test_nothing_acts_by_itself(verdict: bool | None) -> None:
     assert await applier.Daemon(untouched, woken, own, registry).run_once() == 0
 
 
-async def test_operators_are_told() -> None:
+async def test_operators_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """`payctl status` says what has to be run, and `grpc.health.v1` that all is not well, until
     it has been.
     """
+    monkeypatch.setattr(health, "REPORT_EVERY_S", 0.001)
     own = behind()
     catalog = types.SimpleNamespace(view=types.SimpleNamespace(plugins={}, kills={}))
     judging = health.Health(types.SimpleNamespace(catalog=catalog, standing=own))  # type: ignore[arg-type]
