@@ -8,7 +8,7 @@ connection in clear, and never writes what a key file holds.
 import pathlib
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import grpc
@@ -115,7 +115,8 @@ class _Served:
     """What is served, which follows its files."""
 
     def __init__(self, files: Files) -> None:
-        self._files = files
+        # Whom this process calls is another matter.
+        self._files = replace(files, ca=None)
         self._paths = [path for path in (files.cert, files.key, files.client_ca) if path]
         self._state = self._look()
         self._problem = ""

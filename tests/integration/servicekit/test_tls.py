@@ -68,7 +68,11 @@ async def test_renewed_certificates_are_served_without_a_restart(
     served = tmp_path / "served"
     shutil.copytree(first, served)
     before, after = tls.Files(ca=first / "ca.pem"), tls.Files(ca=second / "ca.pem")
-    async with _serving(served) as process:
+    called = tmp_path / "called.pem"
+    shutil.copy(first / "ca.pem", called)
+    async with _serving(served, ECHO_SERVICE_TLS_CA_PATH=str(called)) as process:
+        # Whom this process calls has nothing to do with what it serves.
+        called.unlink()
         assert await _answers(process.grpc_at, before)
         shutil.copy(second / "ca.pem", served / "ca.pem")
         assert await _answers(process.grpc_at, before)
