@@ -18,8 +18,12 @@ from servicekit import logs, metrics
 
 READY_CHECK_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5
+# At once; whoever comes beyond them is answered 503.
+CONNECTIONS_MAX = 256
 # How long a connection may take to bring a request with all its headers.
 HEAD_TIMEOUT_S = 5.0
+# How long a client may leave what it is answered untaken.
+TAKE_TIMEOUT_S = 10.0
 
 _log = logs.get_logger(__name__)
 
@@ -88,20 +92,32 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _Protocol(h11_impl.H11Protocol):
-    """A connection, closed if it takes too long to bring a request.
+    """A connection, closed if it takes too long to bring a request or to take an answer.
 
-    The library waits for it for ever, and a few hundred connections are all there are.
+    The library waits for either for ever, and a few hundred connections are all there are.
     """
 
     _late: asyncio.TimerHandle | None = None
+    _untaken: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Writing pauses for as long as anything is left, and even what is closed waits for that.
+        transport.set_write_buffer_limits(0)
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._came()
+        self._taken()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._untaken = self.loop.call_later(TAKE_TIMEOUT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._taken()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -118,6 +134,11 @@ class _Protocol(h11_impl.H11Protocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
 
 class Server:
@@ -136,7 +157,7 @@ class Server:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
-                limit_concurrency=256,
+                limit_concurrency=CONNECTIONS_MAX,
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
             )

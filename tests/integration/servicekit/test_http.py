@@ -8,7 +8,10 @@ import pytest
 from starlette import requests, responses, routing
 
 from servicekit import http, metrics
+from tests import polling
 
+# More than the buffers of a connection hold.
+LARGE = bytes(16 << 20)
 WHOLE = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -20,10 +23,13 @@ async def serving() -> AsyncIterator[int]:
         await asyncio.sleep(3 * http.HEAD_TIMEOUT_S)
         return responses.Response("at last")
 
+    async def large(_: requests.Request) -> responses.Response:
+        return responses.Response(LARGE)
+
     app = http.application(
         registry=metrics.Metrics(),
         readiness=http.Readiness(),
-        routes=[routing.Route("/slow", slow)],
+        routes=[routing.Route("/slow", slow), routing.Route("/large", large)],
     )
     server = http.Server(app, host="127.0.0.1", port=0)
     await server.start()
@@ -50,6 +56,57 @@ async def test_who_sends_no_whole_request_holds_no_connection(
             assert await reader.read() == b""
             dripping.cancel()
             writer.close()
+
+
+async def test_who_takes_no_answer_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that reads nothing, or a little now and then, is cut off, whether it wants the
+    connection kept or closed; one that reads on gets all of a long answer.
+    """
+    monkeypatch.setattr(http, "TAKE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(http, "CONNECTIONS_MAX", 5)
+    async with serving() as port, asyncio.timeout(20):
+        slow, sipping = [], []
+        for more in (b"", b"", b"Connection: close\r\n", b"Connection: close\r\n"):
+            reader, writer = await _asking(port, more)
+            slow.append(writer)
+            await reader.readexactly(1)
+            if len(slow) % 2:
+                sipping.append(asyncio.create_task(_sip(reader)))
+
+        async def status() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            return answer.split()[1]
+
+        async def is_free() -> bool:
+            return await status() == b"200"
+
+        assert await status() == b"503"
+        await polling.until(is_free)
+        reader, writer = await _asking(port, b"")
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(len(LARGE)) == LARGE
+        for task in sipping:
+            task.cancel()
+        for one in (writer, *slow):
+            one.transport.abort()
+
+
+async def _asking(port: int, more: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for a large answer, with `more` headers."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n")
+    return reader, writer
+
+
+async def _sip(reader: asyncio.StreamReader) -> None:
+    """Read a little of an answer now and then, to its end."""
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        while True:
+            await reader.readexactly(1)
+            await asyncio.sleep(0.05)
 
 
 async def _drip(writer: asyncio.StreamWriter) -> None:
