@@ -300,6 +300,8 @@ class Link:
         self.probe, self.probe_us = answer, self._clock.now_us()
         self.watch.answered(answer.readiness)
         applied = {status.binding_id: status.applied_generation for status in answer.bindings}
+        # Nobody would ever take back what was said of a binding that is gone.
+        self.rejected &= applied.keys() | self.client.configuring.held.keys()
         for binding_id, held in list(self.client.configuring.held.items()):
             # It lost a configuration, for example because its process was replaced.
             if applied.get(binding_id, 0) < held.generation:

@@ -155,6 +155,7 @@ class Sidecar(
         """Forgets a binding."""
         self.asked.append("RemoveBinding")
         self.removed.append(request.binding_id)
+        self.applied.pop(request.binding_id, None)
         return pb.RemoveBindingResponse()
 
     async def NotifyLifecycle(

@@ -228,6 +228,29 @@ async def test_a_breaker_goes_with_its_binding(url: str) -> None:
         assert health.health == payhub_health_pb2.HEALTH_HEALTHY
 
 
+async def test_refused_credentials_go_with_their_binding(url: str) -> None:
+    """A plugin is not called degraded for the credentials of a binding that was deleted."""
+    async with (
+        sidecars.Failing("other") as only,
+        registrant.plugged(url, plugin_probe_s=0.05) as (admin, plug),
+    ):
+        await registrant.enable(admin, plug, only)
+        await inside.connected(admin.service, "other")
+        only.failure = plugin_errors.CredentialsRejected("wrong key")
+        assert await pay(admin, 1) == {"CREDENTIALS_REJECTED": 1}
+        health = await admin.call("GetPluginHealth", "other")
+        assert health.health == payhub_health_pb2.HEALTH_DEGRADED
+        bindings = binding_rig.Admin(admin.caller)
+        (binding,) = (await bindings.list(plugin_id="other")).bindings
+        await bindings.delete(binding)
+
+        async def healthy() -> bool:
+            health = await admin.call("GetPluginHealth", "other")
+            return bool(health.health == payhub_health_pb2.HEALTH_HEALTHY)
+
+        await rig.until(healthy)
+
+
 async def test_declines_open_no_breaker(url: str, bank: stack.Stack) -> None:
     """A wave of stolen cards is no outage."""
     async with inside.running(url, bank.target(stack.MOCK), breaker_calls_min=2) as service:
