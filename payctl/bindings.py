@@ -107,7 +107,7 @@ def show(
             render.document({**render.to_dict(found), "webhook_path": path})
             return session.Exit.OK
         write(found.binding)
-        render.text_line(json.dumps(json.loads(found.config_json), indent=2, ensure_ascii=False))
+        render.document(json.loads(found.config_json))
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)

@@ -302,7 +302,15 @@ def references(found: payhub_client.Payment) -> dict[str, str]:
 
 def _json(content: Mapping[str, object], *, indent: int | None = None) -> str:
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
-    return json.dumps(content, indent=indent, ensure_ascii=encoding not in ("utf-8", "utf8"))
+    text = json.dumps(content, indent=indent, ensure_ascii=encoding not in ("utf-8", "utf8"))
+    # A document has lines; all else that a terminal would obey stands in its texts.
+    return "\n".join(map(_escaped, text.split("\n")))
+
+
+def _escaped(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
 
 
 def _write(found: rich.table.Table) -> None:

@@ -12,6 +12,7 @@ import contextvars
 import json
 import logging
 import sys
+import textwrap
 import threading
 import time
 import traceback
@@ -36,7 +37,7 @@ _hiding: contextvars.ContextVar[Callable[[], Iterable[str]]] = contextvars.Conte
     "log_hiding", default=tuple
 )
 _quote = json.encoder.encode_basestring
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 class _State:
@@ -280,6 +281,18 @@ def _finish(_: Any, level: str, fields: Any) -> str:
     return (_console(line) if _State.console else _encode(line)) + "\n"
 
 
+def _encode(value: Any) -> str:
+    text = _to_json(value)
+    return text if text.isprintable() else _escaped(text)
+
+
+def _escaped(text: str, *, but: str = "") -> str:
+    """Return `text` with what a terminal would obey, or take for the end of a line, as escapes."""
+    return "".join(
+        each if each.isprintable() or each in but else json.dumps(each)[1:-1] for each in text
+    )
+
+
 def _value_json(name: str, value: Any) -> str:
     if sanitizer.is_secret_name(name):
         return _quote(sanitizer.MASK)
@@ -319,7 +332,11 @@ def _console(line: dict[str, Any]) -> str:
     head = f"{shown.pop('ts')} {shown.pop('level'):<7} {shown.pop('event')}"
     trace = shown.pop("exception", "")
     tail = " ".join(f"{key}={value}" for key, value in shown.items() if key != "service")
-    return f"{head} {tail}" + (f"\n{trace}" if trace else "")
+    said = _escaped(f"{head} {tail}")
+    if not trace:
+        return said
+    # Further in: only we begin lines.
+    return f"{said}\n" + textwrap.indent(_escaped(trace, but="\n"), "  ")
 
 
 class _Bridge(logging.Handler):

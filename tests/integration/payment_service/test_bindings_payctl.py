@@ -125,7 +125,7 @@ def test_a_binding_is_made_changed_compared_and_deleted(
     shown = shell("show", where).stdout
     for text in ("min 1.50 EUR, max 500.00 EUR, daily 10000.00 EUR", "max 900 JPY", "api_key v1"):
         assert text in shown
-    assert '"latency_ms": 1' in shown
+    assert '{\n  "latency_ms": 1\n}\n' in shown
     assert "refund, manual capture" in shown
     file = tmp_path / "secret"
     file.write_text(f"{CANARY}-2\n")

@@ -1,5 +1,6 @@
 """How payctl finds its key and reads its arguments."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,18 @@ def test_texts_of_others_can_not_steer_the_terminal() -> None:
     """Control characters are shown as escapes."""
     assert render.plain("a\x1b[31mb\n") == "a\\x1b[31mb\\n"
     assert render.plain("Zoë ✓") == "Zoë ✓"
+
+
+def test_json_can_not_steer_the_terminal_either(capsys: pytest.CaptureFixture[str]) -> None:
+    """What JSON leaves as it is, and a terminal obeys, is escaped; values stay the same."""
+    content = {"text": "\x9b2J\x7f\u202e\u2028\U000e0001Zoë ✓\n", "\x85": ["x"]}
+    render.document(content)
+    render.line(content)
+    document, line = capsys.readouterr().out.strip().rsplit("\n", 1)
+    assert json.loads(document) == json.loads(line) == content
+    assert "Zoë ✓" in line
+    assert document.count("\n") == 5
+    assert all(each.isprintable() for each in (line, *document.split("\n")))
 
 
 def test_a_pipe_gets_each_row_and_value_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:

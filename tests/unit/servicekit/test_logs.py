@@ -59,6 +59,29 @@ def test_a_line_is_one_json_object(output: Output) -> None:
     }
 
 
+@pytest.mark.parametrize("fmt", ["json", "console"])
+def test_nobodys_text_begins_a_line_or_steers_a_terminal(
+    output: Output, monkeypatch: pytest.MonkeyPatch, fmt: str
+) -> None:
+    """A line is a line in both formats, whatever others put into what is logged."""
+    logs.configure(service="x", level="info", fmt=fmt)
+    hostile = "a\n2026-01-01 ERROR forged\r\x1b[2J\x9b2J\u2028\u202e✓"
+    log = logs.get_logger("a")
+    log.info("told", detail=hostile, among=[hostile])
+    logging.getLogger("a.library").warning("%s", hostile)
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        log.exception("failed")
+    logs.flush()
+    text = output.getvalue()
+    assert text.count("✓") == 4
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert sum(bool(line.strip()) and line[0] != " " for line in text.split("\n")) == 3
+    if fmt == "json":
+        assert output.lines()[0]["detail"] == hostile
+
+
 def test_levels_are_respected(output: Output) -> None:
     """Below the level nothing is written, and nothing is computed."""
     log = logs.get_logger("a")
@@ -117,7 +140,7 @@ def test_the_console_format_is_for_people(output: Output) -> None:
     logs.flush()
     text = output.getvalue()
     assert " info    rpc logger=a method=p.S.M code=OK duration_ms=1.5 tenant_id=default\n" in text
-    assert " error   failed logger=a part=1\nTraceback" in text
+    assert " error   failed logger=a part=1\n  Traceback" in text
     assert text.endswith("ValueError: broken\n\n")
 
 
