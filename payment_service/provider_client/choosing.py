@@ -1,7 +1,8 @@
 """Which instance of a plugin gets an operation.
 
-Owns the share of a canary and the order in which instances are tried. Called by `fleet`
-when a plugin has more than one instance. Pure: it is told what there is.
+Owns the share of a canary and the order in which instances are tried. Called by `pool` and
+`roster`, and by `pool` for an order only where there is more than one instance. Pure: it is
+told what there is.
 """
 
 import zlib

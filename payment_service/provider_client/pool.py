@@ -7,7 +7,6 @@ an effect: another instance is tried only where it is certain that nothing was d
 """
 
 import asyncio
-import functools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -40,8 +39,6 @@ TRIED_MAX = 3
 # Versions that are stored for one operation, each gone again before it could be sent there.
 NOTED_MAX = 3
 WAIT_POLL_S = 0.01
-
-Fits = Callable[[link.Link], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,51 +220,56 @@ class Provider(roster.Roster):
         self, operation: model.Operation, *, repeats: bool
     ) -> tuple[signs.Reply, link.Link | None]:
         """Offers *operation* to instances, until one takes it or none is left to ask."""
-        tried: list[link.Link] = []
-        version = operation.plugin_version
-        fits: Fits | None = None
+        fits: roster.Fits | None = None
         if repeats:
             age_s = (self._tools.clock.now_us() - operation.created_us) / 1_000_000
-            only = version if self.has(version) else ""
-            fits = functools.partial(self._may_repeat, version=only, age_s=age_s)
+            fits = self._repeating(operation.plugin_version, age_s)
+        tried: list[link.Link] = []
         reply: signs.Reply | None = None
         noted, end_s = 0, 0.0
         while True:
             chosen = self._next(operation, tried, fits)
-            if chosen is not None:
-                if not repeats and chosen.version != operation.plugin_version:
-                    if noted == NOTED_MAX or not await self._noted(operation, chosen.version):
-                        return _not_noted(operation), None
-                    operation = replace(operation, plugin_version=chosen.version)
-                    noted += 1
-                    # It may be gone again meanwhile.
-                    continue
-                if repeats and chosen.version != version:
+            if chosen is None:
+                end_s = end_s or self._tools.clock.monotonic_s() + self._tools.limits.connect_s
+                if not await self._waited(end_s, tried):
+                    return reply or self._unreachable(operation), None
+                continue
+            if chosen.version != operation.plugin_version:
+                if repeats:
                     _log.warning(
                         "sent again through another version",
                         operation_id=operation.id,
-                        first=version,
+                        first=operation.plugin_version,
                         now=chosen.version,
                     )
-                reply = await self._through(chosen, operation)
-                if reply.sign is not signs.Sign.ELSEWHERE:
-                    return reply, chosen
-                tried.append(chosen)
-                if sum(not each.draining for each in tried) >= TRIED_MAX:
-                    return reply, chosen
-                continue
-            now_s = self._tools.clock.monotonic_s()
-            end_s = end_s or now_s + self._tools.limits.connect_s
-            if now_s >= end_s or self._all_barred():
-                return reply or self._unreachable(operation), None
-            is_full = tried or self.ready
-            await (asyncio.sleep(WAIT_POLL_S) if is_full else self._somebody(end_s - now_s))
+                elif noted == NOTED_MAX or not await self._noted(operation, chosen.version):
+                    return _not_noted(operation), None
+                else:
+                    operation = replace(operation, plugin_version=chosen.version)
+                    noted += 1
+                    # The instance may be gone by now.
+                    continue
+            reply = await self._through(chosen, operation)
+            if reply.sign is not signs.Sign.ELSEWHERE:
+                return reply, chosen
+            tried.append(chosen)
+            if sum(not each.draining for each in tried) >= TRIED_MAX:
+                return reply, chosen
 
-    async def _somebody(self, longest_s: float) -> None:
-        """Waits until an instance takes operations; everybody who waits shares the looking."""
+    async def _waited(self, end_s: float, tried: list[link.Link]) -> bool:
+        """Waits a while for who could take an operation; False where that is of no use any more."""
+        left_s = end_s - self._tools.clock.monotonic_s()
+        if left_s <= 0 or self._all_barred():
+            return False
+        if tried or self.ready:
+            # Those that are there have no room.
+            await asyncio.sleep(WAIT_POLL_S)
+            return True
+        # Everybody who waits shares the looking.
         if self._awaited is None or self._awaited.done():
             self._awaited = asyncio.get_running_loop().create_task(self._look_out())
-        await asyncio.wait([self._awaited], timeout=longest_s)
+        await asyncio.wait([self._awaited], timeout=left_s)
+        return True
 
     async def _look_out(self) -> None:
         for _ in range(round(self._tools.limits.connect_s / WAIT_POLL_S)):
@@ -284,7 +286,7 @@ class Provider(roster.Roster):
             return False
 
     def _next(
-        self, operation: model.Operation, tried: list[link.Link], fits: Fits | None
+        self, operation: model.Operation, tried: list[link.Link], fits: roster.Fits | None
     ) -> link.Link | None:
         """Returns who is offered *operation* next; who *fits* only, if that is given."""
         only = self._only

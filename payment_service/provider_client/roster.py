@@ -12,6 +12,7 @@ from payhub.plugin.v1 import capability_pb2
 
 from payment_service.provider_client import asking, choosing, introduction, link
 
+Fits = Callable[[link.Link], bool]
 NO_PLAN = choosing.Plan()
 _CAP = capability_pb2
 # Of how long the provider remembers an operation's id. What is left is for clocks that
@@ -146,12 +147,17 @@ class Roster(asking.Asking):
         """Whether an instance of a version takes operations."""
         return any(each.version == version and self._takes(each) for each in self.links.values())
 
-    def _may_repeat(self, each: link.Link, version: str, age_s: float) -> bool:
-        """Whether an instance may get again what was made *age_s* ago; one of *version* only, if
-        it is named. Who has forgotten it would do it once more.
+    def _repeating(self, version: str, age_s: float) -> Fits:
+        """Returns which instances may get again what *version* had and was made *age_s* ago: its
+        own while there are any, and none that has forgotten it, which would do it once more.
         """
-        known = each.client.known
-        return version in ("", each.version) and known is not None and age_s < _repeatable_s(known)
+        only = version if self.has(version) else ""
+
+        def may(each: link.Link) -> bool:
+            known = each.client.known
+            return only in ("", each.version) and known is not None and age_s < _repeatable_s(known)
+
+        return may
 
     def _takes(self, each: link.Link) -> bool:
         return each.ready and not each.draining and each.version not in self.situation.barred
