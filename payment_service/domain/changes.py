@@ -25,8 +25,8 @@ class Step:
 class Change:
     """A decision to write.
 
-    `payment` is the payment after every step; `new_operation` is inserted,
-    `operations` are updated, `refund` is inserted or updated.
+    `payment` is the payment after every step; `new_operation` and `new_refund` are
+    inserted, `operations` and `refund` are updated.
     """
 
     payment: model.Payment
@@ -41,12 +41,10 @@ class Change:
 class Refusal:
     """A decision not to do it. Nothing is written.
 
-    `reason` is one of STATE_CONFLICT, AMOUNT_EXCEEDED, CURRENCY_MISMATCH,
-    CAPABILITY_MISSING.
+    `reason` is STATE_CONFLICT or AMOUNT_EXCEEDED, the latter with `max_amount_minor`.
     """
 
     reason: str
     message: str
-    payment: model.Payment | None = None
+    payment: model.Payment
     max_amount_minor: int = 0
-    capability: str = ""

@@ -72,7 +72,7 @@ class Driver:
         except daily_limits.DayIsFull as full:
             raise await daily_limits.refusal(self._ctx, full) from None
         if begun.refusal is not None:
-            refusals.refuse(begun.refusal)
+            raise refusals.of_payment(begun.refusal)
         if begun.payment is None:
             return await self.repeat(caller, request)
         self._ctx.outbox_written.set()

@@ -75,7 +75,7 @@ class Refunds:
             resource_id=refund.id,
         )
         if begun.refusal is not None:
-            refusals.refuse(begun.refusal)
+            raise refusals.of_payment(begun.refusal)
         if begun.found is not None:
             return await self._repeat(caller, wanted.request, begun.found)
         assert begun.operation is not None

@@ -4,8 +4,6 @@ Owns the mapping of the domain's refusals and of idempotency conflicts to error
 reasons of the contract. Called by use cases. Never decides.
 """
 
-from typing import NoReturn
-
 import grpc
 
 from payment_service.domain import actions, bindings, changes, model
@@ -18,24 +16,18 @@ _PASSING = frozenset({"KILL_SWITCH_ACTIVE", "PROVIDER_DISABLED"})
 _IN_FLIGHT_RETRY_S = 0.5
 
 
-def refuse(refusal: changes.Refusal) -> NoReturn:
-    """Raises the error that *refusal* stands for."""
-    metadata = {}
+def of_payment(refusal: changes.Refusal) -> errors.RpcError:
+    """Returns the error that a refusal of a payment's command stands for."""
+    payment = refusal.payment
+    allowed = [action.name.lower() for action, _ in actions.available(payment)]
+    metadata = {"state": f"STATE_{payment.state.name}", "allowed_actions": ",".join(allowed)}
     retry: errors.Retry = "never"
-    if refusal.payment is not None:
-        allowed = [action.name.lower() for action, _ in actions.available(refusal.payment)]
-        metadata = {
-            "state": f"STATE_{refusal.payment.state.name}",
-            "allowed_actions": ",".join(allowed),
-        }
-        if refusal.reason == "STATE_CONFLICT" and actions.in_the_way(refusal.payment):
-            # That ends by itself, and nothing was written.
-            retry = "new_key"
+    if refusal.reason == "STATE_CONFLICT" and actions.in_the_way(payment):
+        # That ends by itself, and nothing was written.
+        retry = "new_key"
     if refusal.reason == "AMOUNT_EXCEEDED":
         metadata["max_amount_minor"] = str(refusal.max_amount_minor)
-    if refusal.capability:
-        metadata["capability"] = refusal.capability
-    raise errors.RpcError(
+    return errors.RpcError(
         grpc.StatusCode.FAILED_PRECONDITION,
         refusal.reason,
         refusal.message,
