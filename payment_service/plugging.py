@@ -68,11 +68,9 @@ class Hooks:
             binding_id, tenant_id, plugin_id, version
         )
 
-    async def adopt(
-        self, plugin_id: str, endpoint: str, introduced: introduction.Introduction
-    ) -> str:
+    async def adopt(self, endpoint: str, introduced: introduction.Introduction) -> str:
         """See `fleet.Hooks`."""
-        return await self._made.leases.adopt(plugin_id, endpoint, introduced)
+        return await self._made.leases.adopt(endpoint, introduced)
 
     async def observe(self, plugin_id: str, conditions: probing.Conditions) -> None:
         """See `fleet.Hooks`."""

@@ -395,6 +395,5 @@ class Group:
         self._machine.refresh(
             self._definition.rules,
             known,
-            self._time.now_us(),
             rescan=was.matcher.key != self._definition.matcher.key,
         )

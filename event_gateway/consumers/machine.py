@@ -274,15 +274,12 @@ class Machine:
         """Says that *made* was not written; it will be part of the next changes."""
         self._journal.restore(made)
 
-    def refresh(
-        self, rules: policy.Policy, known: records.Known, now_us: int, *, rescan: bool
-    ) -> None:
+    def refresh(self, rules: policy.Policy, known: records.Known, *, rescan: bool) -> None:
         """Takes over what somebody else changed in storage.
 
         Args:
             rules: The policy now.
             known: What else is stored now.
-            now_us: Epoch microseconds.
             rescan: The filter changed: everything not in flight is read again.
         """
         self.rules = rules

@@ -9,7 +9,6 @@ from payhub.registry.v1 import registry_service_pb2 as pb
 from payhub.registry.v1 import registry_service_pb2_grpc
 
 from payment_service.api import reading
-from payment_service.domain import plugins
 from payment_service.usecases import snapshots
 from payment_service.usecases.plugins import leases
 from servicekit import rpc
@@ -39,7 +38,7 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
         instance = await self._cases.renew(_who(), request.session_id)
         return pb.RenewLeaseResponse(
             expire_time=snapshots.timestamp(instance.lease_until_us),
-            directive=_number(self._cases.directive(instance)),
+            directive=snapshots.number(self._cases.directive(instance)),
         )
 
     async def DeregisterInstance(
@@ -52,8 +51,3 @@ class RegistryServicer(registry_service_pb2_grpc.RegistryServiceServicer):
 
 def _who() -> leases.Plugin:
     return leases.Plugin(caller=reading.caller(), plugin_id=rpc.current().principal.plugin_id)
-
-
-def _number(directive: plugins.Directive) -> Any:
-    """The contract's enum has the same numbers, and stubs that don't take them."""
-    return directive

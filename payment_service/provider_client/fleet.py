@@ -37,7 +37,7 @@ Unreachable = asking.Unreachable
 Unsupported = asking.Unsupported
 Rejected = asking.Rejected
 
-Adopt = Callable[[str, str, introduction.Introduction], Awaitable[str]]
+Adopt = Callable[[str, introduction.Introduction], Awaitable[str]]
 Observe = Callable[[str, probing.Conditions], Awaitable[None]]
 Configuration = Callable[
     [str, str, str, str], Awaitable[tuple[int, plugin_service_pb2.BindingConfig]]
@@ -88,10 +88,6 @@ class Fleet:
     def find(self, plugin_id: str) -> pool.Provider | None:
         """Returns a provider by its plugin id, or None if none of that id is allowed."""
         return self._providers.get(plugin_id)
-
-    def names(self) -> list[str]:
-        """Returns the id of every provider, sorted."""
-        return sorted(self._providers)
 
     def all(self) -> Iterable[pool.Provider]:
         """Returns every provider."""
@@ -206,7 +202,7 @@ class Fleet:
             provider.breakers.clear()
             schema = await introduction.ask_schema(made.client.plugin, handshake)
             introduced = introduction.Introduction(handshake=handshake, schema=schema)
-            return await self._hooks.adopt(provider.name, made.endpoint, introduced)
+            return await self._hooks.adopt(made.endpoint, introduced)
 
         def welcomed() -> None:
             provider.settle(provider.situation)

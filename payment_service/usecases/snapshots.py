@@ -4,7 +4,6 @@ Owns payment, refund and customer messages, for responses and for events.
 Called by the API and by usecases.events. Never reads a database.
 """
 
-import enum
 from typing import Any
 
 from google.protobuf import timestamp_pb2
@@ -14,8 +13,8 @@ from payhub.type.v1 import money_pb2
 from payment_service.domain import actions, model
 
 
-def number(value: enum.IntEnum) -> Any:
-    """Returns a value of an enum as messages take it."""
+def number(value: int) -> Any:
+    """Returns a value of an enum, the domain's or the contract's, as messages take it."""
     # The stubs of enums ask for their own type, which has no constructor at run time.
     return int(value)
 

@@ -292,7 +292,7 @@ async def statuses_are_complete(run: runs.Run) -> None:
         for attempt in prepared:
             await _is_complete(run, attempt, name)
         upstream.lift()
-    for name, spoiled in _spoilt(run, prepared):
+    for name, spoiled in _spoilt(prepared):
         await _is_complete(run, spoiled, name)
 
 
@@ -314,7 +314,7 @@ def _troubles(upstream: upstreams.Upstream) -> list[tuple[str, Provoke]]:
     ]
 
 
-def _spoilt(run: runs.Run, prepared: list[attempts.Attempt]) -> list[tuple[str, attempts.Attempt]]:
+def _spoilt(prepared: list[attempts.Attempt]) -> list[tuple[str, attempts.Attempt]]:
     found = []
     for attempt in prepared:
         unknown = attempt.again()

@@ -7,7 +7,6 @@ the reporter of `grpc.health.v1`. Reads memory only, but for what its callers pa
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from payhub.admin.v1 import (
     health_pb2,
@@ -85,7 +84,7 @@ class Health:
         # One of the environment gets operations before it has been reached for the first time.
         routed = self._ctx.catalog.view.routable(plugin.id)
         if routed and plugin.failure is None:
-            problems = _problems(plugin, conditions)
+            problems = _problems(conditions)
             if opened:
                 problems.append(f"{opened} of its breakers are open")
         elif plugin.state is plugins.PluginState.ERROR and plugin.failure is not None:
@@ -114,7 +113,7 @@ class Health:
         judged = self._judge(plugin)
         response = plugin_admin_service_pb2.GetPluginHealthResponse(
             health=_HEALTH[not judged.problems],
-            state=_number(plugin.state),
+            state=snapshots.number(plugin.state),
             conditions=[
                 plugin_snapshots.condition(kind, status)
                 for kind, status in sorted(judged.conditions.items())
@@ -153,7 +152,7 @@ class Health:
             links = list(provider.links.values()) if provider is not None else []
             response.plugins.add(
                 plugin_id=plugin.id,
-                state=_number(plugin.state),
+                state=snapshots.number(plugin.state),
                 conditions=[
                     plugin_snapshots.condition(kind, status)
                     for kind, status in sorted(each.conditions.items())
@@ -208,7 +207,7 @@ def _dated(seen: Conditions, kept: Conditions) -> Conditions:
     }
 
 
-def _problems(plugin: plugins.Plugin, conditions: Conditions) -> list[str]:
+def _problems(conditions: Conditions) -> list[str]:
     found = []
     for condition in _MUST_HOLD:
         status = conditions.get(condition)
@@ -253,7 +252,7 @@ def _instance(
         version=each.version,
         endpoint=each.endpoint,
         static=each.static,
-        directive=_number(each.directive),
+        directive=snapshots.number(each.directive),
         connected=not each.client.detail,
         ready=each.ready and not each.draining,
         detail=SHARED if _is_shared(each, leases) else each.detail,
@@ -273,15 +272,10 @@ def _breaker(each: breaker.Seen, now_us: int) -> plugin_admin_pb2.PluginBreaker:
         binding_id=each.binding_id,
         tenant_id=each.tenant_id,
         rpc_class=_CLASSES[each.call_class],
-        state=_number(each.state.value),
+        state=snapshots.number(each.state.value),
         failures=each.failures,
         last_reason=each.last_reason,
     )
     if each.wait_s:
         message.retry_time.CopyFrom(snapshots.timestamp(now_us + round(each.wait_s * 1_000_000)))
     return message
-
-
-def _number(value: int) -> Any:
-    """The contract's enums have the same numbers, and stubs that don't take them."""
-    return value

@@ -87,9 +87,7 @@ class Leases:
             self._admit(introduced, endpoint, why, static=False)
         )
 
-    async def adopt(
-        self, plugin_id: str, endpoint: str, introduced: introduction.Introduction
-    ) -> str:
+    async def adopt(self, endpoint: str, introduced: introduction.Introduction) -> str:
         """Lets in who answers at a plugin's static endpoint; returns why not, or ''."""
         why = plugin_events.Why(reason=f"an instance answered at {endpoint}")
         try:

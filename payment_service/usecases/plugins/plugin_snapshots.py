@@ -30,7 +30,7 @@ def plugin(found: plugins.Plugin) -> plugin_pb2.Plugin:
     message = plugin_pb2.Plugin(
         id=found.id,
         allowance=allowance(found.entry),
-        state=_number(found.state),
+        state=snapshots.number(found.state),
         conditions=[condition(c, found.conditions[c]) for c in sorted(found.conditions)],
         revision=found.revision,
         metadata=manifest_pb2.PluginMetadata(
@@ -52,7 +52,7 @@ def plugin(found: plugins.Plugin) -> plugin_pb2.Plugin:
         name = f"TRANSITION_{found.failure.transition.name}"
         message.failure.CopyFrom(
             plugin_pb2.PluginFailure(
-                transition=_number(plugin_pb2.Plugin.Transition.Value(name)),
+                transition=snapshots.number(plugin_pb2.Plugin.Transition.Value(name)),
                 reason=found.failure.reason,
                 detail=found.failure.detail,
                 fail_time=snapshots.timestamp(found.failure.failed_us),
@@ -67,7 +67,7 @@ def allowance(entry: plugins.Entry) -> plugin_pb2.PluginAllowance:
         return plugin_pb2.PluginAllowance(plugin_id=entry.plugin_id)
     return plugin_pb2.PluginAllowance(
         plugin_id=entry.plugin_id,
-        kind=_number(entry.kind),
+        kind=snapshots.number(entry.kind),
         version_specifier=entry.version_specifier,
         endpoint_pattern=entry.endpoint_pattern,
         permissions=entry.permissions,
@@ -126,7 +126,7 @@ def condition(
 ) -> plugin_pb2.PluginCondition:
     """Returns a condition as callers see it."""
     return plugin_pb2.PluginCondition(
-        type=_number(kind),
+        type=snapshots.number(kind),
         status=_STATUS[status.holds],
         reason=status.reason,
         detail=status.detail,
@@ -175,11 +175,6 @@ def kill_switch(switch: plugins.KillSwitch) -> plugin_admin_pb2.KillSwitch:
 
 def _operation(name: str) -> Any:
     return payment_pb2.Operation.Kind.Value(f"KIND_{name.upper()}" if name else "KIND_UNSPECIFIED")
-
-
-def _number(value: int) -> Any:
-    # Enums are numbers, whatever the generated types say.
-    return int(value)
 
 
 def changed(before: plugin_pb2.Plugin, after: plugin_pb2.Plugin) -> list[str]:

@@ -95,7 +95,7 @@ class Consumer:
             back = self.store.redrive(self.chance.choice(roots))
             self.settled.difference_update(back)
             self.durable.difference_update(back)
-            self.machine.refresh(self.rules, self.store.known(), self.now_us, rescan=False)
+            self.machine.refresh(self.rules, self.store.known(), rescan=False)
 
     def restart(self) -> None:
         """Begins anew from what is on disk, in three of ten cases."""
@@ -118,7 +118,7 @@ class Consumer:
         if self.chance.random() < 0.2:
             self.store.unwanted = {key for key in ("k1", "k2") if self.chance.random() < 0.4}
             self.unwanted |= self.store.unwanted
-            self.machine.refresh(self.rules, self.store.known(), self.now_us, rescan=True)
+            self.machine.refresh(self.rules, self.store.known(), rescan=True)
 
     def limit(self) -> None:
         """Changes how often an event is delivered, in two of ten cases."""
@@ -126,7 +126,7 @@ class Consumer:
             allowed = self.chance.randrange(1, 5)
             self.most = max(self.most, allowed)
             self.rules = dataclasses.replace(self.rules, max_deliveries=allowed)
-            self.machine.refresh(self.rules, self.store.known(), self.now_us, rescan=False)
+            self.machine.refresh(self.rules, self.store.known(), rescan=False)
 
     @property
     def wanted(self) -> set[int]:
@@ -150,7 +150,7 @@ class Consumer:
             self.store.flush(self.machine)
             for at in self.parked():
                 self.store.redrive(at)
-            self.machine.refresh(self.rules, self.store.known(), self.now_us, rescan=False)
+            self.machine.refresh(self.rules, self.store.known(), rescan=False)
             left = self.wanted - self.settled or self.store.retries or self.store.parked
             if self.store.floor == END and not left:
                 break

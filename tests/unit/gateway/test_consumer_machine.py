@@ -171,7 +171,7 @@ def test_the_floor_passes_what_was_settled_before_it_was_read_again() -> None:
     store, on, session = consumer_store.started([(5, "a"), (10, "b"), (20, "c"), (30, "d")])
     handed = on.deliver(0, [session], 10)
     on.settle(handed[0].lease.token, ACK, 0)
-    on.refresh(consumer_store.RULES, NOTHING, 0, rescan=True)
+    on.refresh(consumer_store.RULES, NOTHING, rescan=True)
     on.settle(handed[1].lease.token, ACK, 0)
     store.feed(on, 30)
     on.settle(handed[2].lease.token, ACK, 0)
@@ -184,10 +184,10 @@ def test_credit_limits_deliveries_and_pausing_stops_them() -> None:
     (one,) = on.deliver(0, [session], 10)
     assert on.deliver(0, [session], 10) == []
     session.grant(5)
-    on.refresh(dataclasses.replace(consumer_store.RULES, paused=True), NOTHING, 0, rescan=False)
+    on.refresh(dataclasses.replace(consumer_store.RULES, paused=True), NOTHING, rescan=False)
     assert on.deliver(0, [session], 10) == []
     assert on.settle(one.lease.token, ACK, 0) is None
-    on.refresh(consumer_store.RULES, NOTHING, 0, rescan=False)
+    on.refresh(consumer_store.RULES, NOTHING, rescan=False)
     assert consumer_store.positions(on.deliver(0, [session], 10)) == [2]
 
 
@@ -229,7 +229,7 @@ def test_a_new_filter_applies_behind_the_floor_and_leaves_leases() -> None:
     store, on, session = consumer_store.started([(1, "a"), (3, "a"), (5, "b")], credit=2)
     one, five = on.deliver(0, [session], 10)
     store.log[:] = [(2, "c"), (4, "c"), (5, "b")]
-    on.refresh(on.rules, NOTHING, 0, rescan=True)
+    on.refresh(on.rules, NOTHING, rescan=True)
     store.feed(on, 5)
     assert on.settle(one.lease.token, ACK, 0) is None
     assert on.settle(five.lease.token, ACK, 0) is None

@@ -32,7 +32,7 @@ def test_what_is_used_up_is_parked_with_its_entity() -> None:
     assert store.parked[5].blocked
     store.redrive(1)
     store.log.append((6, "a"))
-    on.refresh(on.rules, store.known(), 0, rescan=False)
+    on.refresh(on.rules, store.known(), rescan=False)
     store.feed(on, 6)
     got: list[int] = []
     while handed := on.deliver(0, [session], 10):
@@ -53,7 +53,7 @@ def test_a_block_that_ended_meanwhile_parks_nothing() -> None:
     store.log.append((2, "a"))
     store.feed(on, 2)
     del store.parked[1]
-    on.refresh(on.rules, store.known(), 0, rescan=False)
+    on.refresh(on.rules, store.known(), rescan=False)
     store.flush(on)
     assert store.parked == {}
     assert consumer_store.positions(on.deliver(0, [session], 10)) == [2]
@@ -100,7 +100,7 @@ def test_scopes_of_parking() -> None:
     assert on.deliver(0, [session], 10) == []
     store.flush(on)
     store.parked.clear()
-    on.refresh(on.rules, store.known(), 0, rescan=False)
+    on.refresh(on.rules, store.known(), rescan=False)
     assert consumer_store.positions(on.deliver(0, [session], 10)) == [3]
 
 
@@ -152,7 +152,7 @@ def test_what_is_parked_and_read_again_stays_what_holds_up_others() -> None:
     on.feed([], 5, 0)
     (one,) = on.deliver(0, [session], 10)
     assert on.settle(one.lease.token, PARK, 0, reason="no") is None
-    on.refresh(on.rules, store.known(), 0, rescan=True)
+    on.refresh(on.rules, store.known(), rescan=True)
     store.feed(on, 5)
     store.flush(on)
     assert [(at, park.blocked) for at, park in store.parked.items()] == [(3, False)]
@@ -162,7 +162,7 @@ def test_what_is_put_back_overtakes_nothing_that_a_new_filter_reads_again() -> N
     """It stays behind earlier events of its entity, which a new filter lets be read once more."""
     store, on, session = _put_back([(1, "a"), (3, "a")], 3)
     store.feed(on, 3)
-    on.refresh(on.rules, store.known(), 0, rescan=True)
+    on.refresh(on.rules, store.known(), rescan=True)
     assert on.deliver(0, [session], 10) == []
     store.feed(on, 3)
     assert consumer_store.positions(on.deliver(0, [session], 10)) == [1]
@@ -173,7 +173,7 @@ def test_what_is_put_back_and_settled_is_not_found_by_a_new_filter() -> None:
     store, on, session = _put_back([(3, "a")], 3)
     on.feed([], 5, 0)
     (one,) = on.deliver(0, [session], 10)
-    on.refresh(on.rules, store.known(), 0, rescan=True)
+    on.refresh(on.rules, store.known(), rescan=True)
     assert on.settle(one.lease.token, ACK, 0) is None
     store.flush(on)
     for again in (on, store.load(on.rules, members.Members())):
@@ -193,7 +193,7 @@ def test_what_is_put_back_while_it_is_parked_again_is_settled_for_good() -> None
     on, session = store.load(consumer_store.RULES, who), who.join("one", 100)
     store.feed(on, 3)
     store.redrive(3)
-    on.refresh(on.rules, store.known(), 0, rescan=False)
+    on.refresh(on.rules, store.known(), rescan=False)
     (one,) = on.deliver(0, [session], 10)
     assert on.settle(one.lease.token, ACK, 0) is None
     store.flush(on)
@@ -222,5 +222,5 @@ def _put_back(
     store.redrive(position)
     rules = dataclasses.replace(consumer_store.RULES, **over)  # type: ignore[arg-type]
     on, session = store.load(rules, who), who.join("one", 100)
-    on.refresh(rules, store.known(), 0, rescan=False)
+    on.refresh(rules, store.known(), rescan=False)
     return store, on, session
