@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from servicekit import clock as clocks
-from servicekit import errors
+from servicekit import errors, turns
 
 _KEY = re.compile(r"phk_([a-z2-7]{16})_[A-Za-z0-9_-]{43}")
 
 NEGATIVE_TTL_S = 2.0
+# Lookups at a time of keys that nothing is known of, others that wait, and how long they do.
+NEW_MAX = 64
+NEW_WAITING_MAX = 1_000
+NEW_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,8 @@ class KeyCache:
 
     Unknown keys are remembered for 2 s, so that a caller with a bad key costs
     no lookup per call. Entries are found by digest; whole keys are not kept.
+    A key that was good is looked up again at once; others wait for each other, so that
+    a flood of invented keys keeps nobody out who is known.
     """
 
     def __init__(
@@ -111,11 +117,13 @@ class KeyCache:
         # Apart, so that a flood of invented keys can't push out the real ones.
         self._unknown: dict[bytes, float] = {}
         self._running: dict[bytes, _Lookup] = {}
+        self._new = turns.Turns(NEW_MAX, waiting_max=NEW_WAITING_MAX)
 
     async def get(self, key_id: str, full: str) -> Principal | None:
         """Return what the key allows, or None for an unknown or revoked one.
 
-        Raises what the lookup raises, also for a key that was good a moment ago.
+        Raises what the lookup raises, also for a key that was good a moment ago, and OVERLOADED
+        where too many are asked about that nothing is known of.
         """
         key_digest = digest(full)
         entry = self._entries.get(key_digest)
@@ -147,9 +155,17 @@ class KeyCache:
         running = self._running.get(key_digest)
         return running is not None and running.task is asyncio.current_task()
 
+    async def _look_up(self, key_id: str, key_digest: bytes) -> Principal | None:
+        if key_digest in self._entries:
+            return await self._lookup(key_id, key_digest)
+        async with self._new.turn(NEW_PATIENCE_S) as taken:
+            if not taken:
+                raise errors.overloaded("too many unknown API keys at once", retry_after_s=1.0)
+            return await self._lookup(key_id, key_digest)
+
     async def _fill(self, key_id: str, key_digest: bytes) -> Principal | None:
         try:
-            principal = await self._lookup(key_id, key_digest)
+            principal = await self._look_up(key_id, key_digest)
             if not self._is_current(key_digest):
                 return principal
             now_s = self._clock.monotonic_s()

@@ -6,7 +6,7 @@ import gc
 import pytest
 
 from servicekit import auth, errors
-from tests import fake_clock
+from tests import fake_clock, polling
 
 
 def a_principal(key_id: str = "k") -> auth.Principal:
@@ -113,6 +113,34 @@ async def test_a_flood_of_invented_keys_does_not_push_out_real_ones() -> None:
     await cache.get("k", "real")
     assert lookup.calls == 51
     assert len(cache._unknown) == 10
+
+
+async def test_who_is_known_does_not_wait_behind_invented_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So many new keys are looked up at a time, so many wait, others are refused; a key that was
+    good is looked up again beside them.
+    """
+    monkeypatch.setattr(auth, "NEW_MAX", 2)
+    monkeypatch.setattr(auth, "NEW_WAITING_MAX", 1)
+    lookup, time = Lookup(), fake_clock.FakeClock()
+    cache = auth.KeyCache(lookup.find, clock=time)
+    await cache.get("k", "real")
+    time.advance(30)
+    lookup.gate, lookup.known = asyncio.Event(), False
+    flood = [asyncio.create_task(cache.get("k", f"invented {number}")) for number in range(3)]
+    await polling.until(lambda: cache._new.waiting)
+    with pytest.raises(errors.RpcError) as refused:
+        await cache.get("k", "one more")
+    assert (refused.value.reason, refused.value.retry) == (errors.OVERLOADED, "same_key")
+    assert lookup.calls == 3
+    gate, lookup.gate, lookup.known = lookup.gate, None, True
+    assert await cache.get("k", "real") == a_principal()
+    lookup.known = False
+    gate.set()
+    assert await asyncio.gather(*flood) == [None] * 3
+    lookup.known = True
+    assert await cache.get("k", "one more") == a_principal()
 
 
 async def test_the_cache_is_bounded() -> None:
