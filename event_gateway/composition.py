@@ -167,17 +167,20 @@ def make_log(
     )
 
 
-def assemble(log: Log, channel: grpc.aio.Channel, vault: webhook_secrets.Vault) -> Parts:
+def assemble(
+    log: Log, channel: grpc.aio.Channel, vault: webhook_secrets.Vault, dialer: tls.Dialer
+) -> Parts:
     """Returns the parts of a serving process.
 
     Args:
         log: What it serves.
         channel: To the service that knows keys.
         vault: Opens the secrets of webhook endpoints.
+        dialer: How other replicas are called.
     """
     settings = log.settings
     keys = access.KeyService(channel)
-    forward = forwarding.Forwarder(tls.dialer(settings.tls_files))
+    forward = forwarding.Forwarder(dialer)
     around = _around_webhooks(log, vault)
     sending = pool.Pool(around, log.running, log_s=settings.webhook_log_s)
     rechecks = [

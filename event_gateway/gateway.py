@@ -51,16 +51,15 @@ async def serve(settings: settings_module.Settings) -> int:
     database = await open_log(settings, pool_size=settings.database_pool_size)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
-        channel = tls.dialer(settings.tls_files).dial(
-            settings.keys_endpoint, server.CHANNEL_OPTIONS
-        )
+        dialer = tls.dialer(settings.tls_files)
+        channel = dialer.dial(settings.keys_endpoint, server.CHANNEL_OPTIONS)
         stack.push_async_callback(channel.close)
         state = await database.read(read.state)
         await _tell_unreadable(database, vault)
         await database.write(consumers.adopt_orphans)
         time, timing = await storage.shared_clock(database)
         log = composition.make_log(settings, database, state, registry, time=time)
-        parts = composition.assemble(log, channel, vault)
+        parts = composition.assemble(log, channel, vault, dialer)
         for close in reversed(parts.closing):
             stack.push_async_callback(close)
 

@@ -42,6 +42,7 @@ from payhub_client.settling import Received
 from payhub_client.streams import Notice, NoticeKind
 from payhub_client.subscription import Delivery, Subscription
 from payhub_client.subscriptions import SubscriptionFilter
+from payhub_client.tls import TlsFiles
 
 __all__ = [
     "Batch",
@@ -78,6 +79,7 @@ __all__ = [
     "Subscription",
     "SubscriptionEvent",
     "SubscriptionFilter",
+    "TlsFiles",
     "errors",
     "events",
     "new_key",

@@ -14,6 +14,8 @@ from typing import TypeVar
 import grpc
 from grpc import aio
 
+from servicekit import renewal
+
 _T = TypeVar("_T")
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
@@ -34,6 +36,10 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 )
 
+# TLS credentials, or what returns those to connect with: the same object as long as they are the
+# same.
+Credentials = grpc.ChannelCredentials | renewal.Credentials
+
 _KEY_PATTERN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -43,7 +49,7 @@ class Link:
 
     target: str
     key: str | None = field(repr=False)
-    credentials: grpc.ChannelCredentials | None = None
+    credentials: Credentials | None = None
     connect_timeout_s: float = 5.0
     _channel: aio.Channel | None = field(default=None, init=False, repr=False)
     _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
@@ -74,12 +80,15 @@ class Link:
             message = "the client is closed"
             raise RuntimeError(message)
         if self._channel is None:
-            self._channel = (
-                aio.insecure_channel(self.target, options=OPTIONS)
-                if self.credentials is None
-                else aio.secure_channel(self.target, self.credentials, options=OPTIONS)
-            )
+            self._channel = self._dial()
         return self._channel
+
+    def _dial(self) -> aio.Channel:
+        if self.credentials is None:
+            return aio.insecure_channel(self.target, options=OPTIONS)
+        if isinstance(self.credentials, grpc.ChannelCredentials):
+            return aio.secure_channel(self.target, self.credentials, options=OPTIONS)
+        return renewal.Channel(self.target, self.credentials, OPTIONS)
 
     def metadata(self, request_id: str) -> tuple[tuple[str, str], ...]:
         """Return the metadata of one call: who asks, and the id that names it in logs."""

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-import grpc
-
 from payhub_client import (
     admin,
     bindings,
@@ -53,7 +51,7 @@ class Client:
         *,
         key: str | None,
         events_target: str | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: channel.Credentials | None = None,
         connect_timeout_s: float = 5.0,
         backoff: retries.Backoff | None = None,
         timing: retries.Timing | None = None,
@@ -64,7 +62,9 @@ class Client:
             target: host:port of the payment service.
             key: API key; None only for calls that need none.
             events_target: host:port of the event gateway, if events are to be read.
-            credentials: TLS credentials; None means an unencrypted connection.
+            credentials: TLS credentials, or `TlsFiles`, whose renewals are followed, or any
+                function that returns those to connect with, called while there is no connection:
+                the same object as long as they are the same. None means an unencrypted connection.
             connect_timeout_s: how long a call waits for a connection before it fails with
                 Unavailable, certain that nothing was sent.
             backoff: waits between attempts.

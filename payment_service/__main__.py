@@ -18,7 +18,7 @@ from payment_service.api import access
 from payment_service.recovery import following, refusing, taking
 from payment_service.usecases import keys, standing, witness
 from payment_service.usecases.bindings import rotation, secrets
-from servicekit import clock, encryption_keys, health, http, logs, metrics, server, storage
+from servicekit import clock, encryption_keys, health, http, logs, metrics, server, storage, tls
 from servicekit import settings as settings_module
 
 
@@ -169,8 +169,9 @@ async def serve(configured: settings.Settings) -> int:
     if configured.resolver_enabled:
         background += [resolve, retry]
     if configured.relay_enabled:
-        written = parts.ctx.outbox_written
-        background.append(composition.relay(configured, db, metrics_, guard, written, time).run)
+        written, dialer = parts.ctx.outbox_written, parts.ctx.dialer
+        relay = composition.relay(configured, db, metrics_, guard, written, time, dialer)
+        background.append(relay.run)
     return await server.serve(
         settings=configured,
         service_name=composition.SERVICE,
@@ -195,7 +196,8 @@ async def relay_alone(configured: settings.Settings) -> int:
     time, background = await storage.shared_clock(db)
     own = standing.Standing()
     guard = relay_package.Guard(db, own, metrics_)
-    relay = composition.relay(configured, db, metrics_, guard, None, time)
+    dialer = tls.dialer(configured.tls_files)
+    relay = composition.relay(configured, db, metrics_, guard, None, time, dialer)
     return await server.serve(
         settings=configured,
         service_name=f"{composition.SERVICE} relay",

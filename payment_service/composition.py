@@ -379,6 +379,7 @@ def relay(
     guard: relay_package.Guard,
     wake: asyncio.Event | None,
     clock: clocks.Clock,
+    dialer: tls.Dialer,
 ) -> relay_package.Relay:
     """Returns the relay; *wake* is set when this process wrote to the outbox."""
     return relay_package.Relay(
@@ -390,7 +391,7 @@ def relay(
         registry=metrics_,
         guard=guard,
         wake=wake,
-        dialer=tls.dialer(settings.tls_files),
+        dialer=dialer,
         options=relay_package.Options(
             idle_s=settings.relay_idle_s,
             check_s=settings.relay_check_s,

@@ -21,7 +21,7 @@ from payment_service import composition as payments
 from payment_service import relay
 from payment_service import settings as payments_settings
 from payment_service.usecases import standing
-from servicekit import auth, encryption_keys, metrics
+from servicekit import auth, encryption_keys, metrics, tls
 from subscribers.audit_log import entries, following
 from subscribers.email_notifier import notifier
 from tests import fake_clock
@@ -68,7 +68,7 @@ def _payment_service(folder: pathlib.Path) -> metrics.Metrics:
     )
     payments.assemble(configured, DATABASE, registry, clock=time)
     guard = relay.Guard(DATABASE, standing.Standing(), registry)
-    payments.relay(configured, DATABASE, registry, guard, None, time)
+    payments.relay(configured, DATABASE, registry, guard, None, time, tls.IN_CLEAR)
     return registry
 
 
@@ -76,7 +76,8 @@ def _relay() -> metrics.Metrics:
     registry = metrics.Metrics()
     configured = payments_settings.Settings(relay_key=pydantic.SecretStr(auth.new_key()[1]))
     guard = relay.Guard(DATABASE, standing.Standing(), registry)
-    payments.relay(configured, DATABASE, registry, guard, None, fake_clock.FakeClock())
+    time = fake_clock.FakeClock()
+    payments.relay(configured, DATABASE, registry, guard, None, time, tls.IN_CLEAR)
     return registry
 
 
@@ -85,8 +86,9 @@ async def _event_gateway() -> metrics.Metrics:
     configured = gateway_settings.Settings()
     state = read.State(epoch=1, head=0, oldest=0, head_append_us=0)
     log = gateway.make_log(configured, DATABASE, state, registry, time=fake_clock.FakeClock())
+    vault = webhook_secrets.Vault([])
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        for close in gateway.assemble(log, channel, webhook_secrets.Vault([])).closing:
+        for close in gateway.assemble(log, channel, vault, tls.IN_CLEAR).closing:
             await close()
     return registry
 

@@ -32,9 +32,9 @@ def test_an_authority_is_enough_and_nothing_is_in_clear(made: pathlib.Path) -> N
     [
         ({"cert": "ca.pem"}, "--cert and --cert-key belong together"),
         ({"cert": "ca.pem", "cert_key": "key.pem"}, "--cert needs --ca"),
-        ({"ca": "key.pem"}, "key.pem: not PEM files"),
+        ({"ca": "key.pem"}, "key.pem does not hold PEM certificates"),
         ({"ca": "absent.pem"}, "No such file"),
-        ({"ca": "ca.pem", "cert": "ca.pem", "cert_key": "other/key.pem"}, "MISMATCH"),
+        ({"ca": "ca.pem", "cert": "ca.pem", "cert_key": "other/key.pem"}, "values mismatch"),
     ],
 )
 def test_files_of_no_use_end_the_command(
