@@ -20,6 +20,7 @@ from provider_sdk.conformance import (
     results,
     run,
     runner,
+    trust,
     waivers,
 )
 
@@ -77,6 +78,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--list", action="store_true", help="list all checks and end")
     add("--seed", type=int, help="repeat the random choices of another run")
     add(
+        "--ca",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="PEM file of the authorities that certify the provider: connects with TLS",
+    )
+    add(
+        "--cert",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="PEM file of a certificate to show, where the provider asks for one",
+    )
+    add("--cert-key", type=pathlib.Path, metavar="FILE", help="its key")
+    add(
         "--expected-failures",
         type=pathlib.Path,
         metavar="FILE",
@@ -107,6 +121,10 @@ def _run(arguments: argparse.Namespace) -> int:
         raise _Unusable("--memory-seconds: give seconds from 0 to 3600")
     _can_write(arguments.json, arguments.junit)
     try:
+        tls_files = trust.files(ca=arguments.ca, cert=arguments.cert, key=arguments.cert_key)
+    except ValueError as failure:
+        raise _Unusable(str(failure)) from failure
+    try:
         loaded = profile.load(arguments.profile)
         expected = {}
         if arguments.expected_failures is not None:
@@ -121,7 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
                     endpoint=arguments.endpoint,
                     only=only,
                     seed=arguments.seed,
-                    options=run.Options(memory_s=arguments.memory_seconds),
+                    options=run.Options(memory_s=arguments.memory_seconds, tls_files=tls_files),
                     expected=expected,
                     observer=shown,
                 )

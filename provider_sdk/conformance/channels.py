@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from provider_sdk.conformance import breaches as breaches_module
 from provider_sdk.conformance import canaries as canaries_module
 from provider_sdk.conformance import process
+from servicekit import tls
 
 POLL_S = 0.05
 OPTIONS = (
@@ -80,13 +81,16 @@ class Watched:
 
 
 def open_channel(
-    target: str, canaries: canaries_module.Canaries, breaches: breaches_module.Breaches
+    target: str,
+    canaries: canaries_module.Canaries,
+    breaches: breaches_module.Breaches,
+    dialer: tls.Dialer,
 ) -> Watched:
     """Returns a connection of its own to *target*."""
-    return Watched(grpc.aio.insecure_channel(target, options=OPTIONS), canaries, breaches)
+    return Watched(dialer.dial(target, OPTIONS), canaries, breaches)
 
 
-async def serving(started: process.Process, *, timeout_s: float) -> None:
+async def serving(started: process.Process, *, timeout_s: float, dialer: tls.Dialer) -> None:
     """Waits until the process says it is SERVING.
 
     Raises:
@@ -94,7 +98,7 @@ async def serving(started: process.Process, *, timeout_s: float) -> None:
     """
     loop = asyncio.get_running_loop()
     end_s = loop.time() + timeout_s
-    async with grpc.aio.insecure_channel(started.target, options=OPTIONS) as channel:
+    async with dialer.dial(started.target, OPTIONS) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         while loop.time() < end_s:
             if not started.is_running:
@@ -104,25 +108,35 @@ async def serving(started: process.Process, *, timeout_s: float) -> None:
             await asyncio.sleep(POLL_S)
     raise process.CannotStart(
         f"not SERVING on {started.target} within {timeout_s:g} s: {started.explain()}; "
-        "correct `command`, or raise `start_timeout_s`"
+        f"correct `command`, or raise `start_timeout_s`{_of_tls(dialer)}"
     )
 
 
-async def reachable(target: str, *, timeout_s: float) -> None:
+async def reachable(target: str, *, timeout_s: float, dialer: tls.Dialer) -> None:
     """Waits until something speaks gRPC at *target*.
 
     Raises:
         NotServing: Nothing does within *timeout_s* seconds.
     """
-    async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel:
+    async with dialer.dial(target, OPTIONS) as channel:
         try:
             async with asyncio.timeout(timeout_s):
                 await channel.channel_ready()
         except TimeoutError:
             raise NotServing(
                 f"nothing answers at {target}; start the provider there, or leave --endpoint out "
-                "to let the suite start it with the profile's `command`"
+                f"to let the suite start it with the profile's `command`{_of_tls(dialer)}"
             ) from None
+
+
+def _of_tls(dialer: tls.Dialer) -> str:
+    # gRPC keeps to itself why a connection was not made.
+    if dialer.credentials is None:
+        return "; one that serves TLS needs --ca"
+    return (
+        "; or one end refuses the other's certificate: is the provider's for this host and of an "
+        "authority in --ca, and does it believe --cert"
+    )
 
 
 async def _is_serving(stub: Any, *, timeout_s: float) -> bool:

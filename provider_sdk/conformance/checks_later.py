@@ -6,7 +6,7 @@ Owns their names, so that a report never looks more complete than it is. Read by
 
 from provider_sdk.conformance import checks
 
-_TLS = "the suite speaks plaintext only; mutual TLS is not part of the contract yet"
+_TLS = "TLS is the operator's choice, not part of the contract: refusing others is not looked at"
 _LISTING = "transaction listing is not part of the contract yet"
 _HOOKS = "hooks are not part of the contract yet"
 

@@ -5,16 +5,19 @@ Owns the lease as core sees it, with a double of core. Collected by `catalog`.
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import time
 from collections.abc import AsyncIterator
 
+import grpc
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 from payhub.registry.v1 import registry_service_pb2 as rs
 
 from provider_sdk.conformance import checks, process, refusal
 from provider_sdk.conformance import core as cores
 from provider_sdk.conformance import run as runs
+from servicekit import tls
 
 # A plugin that keeps trying waits longer each time; core is back long before that.
 REGISTER_S = 20.0
@@ -22,15 +25,29 @@ LOAD_S = 2 * cores.LEASE_S
 
 
 @contextlib.asynccontextmanager
-async def _core(*, started: bool = True) -> AsyncIterator[cores.Core]:
+async def _core(run: runs.Run, *, started: bool = True) -> AsyncIterator[cores.Core]:
     (port,) = process.free_ports(1)
-    core = cores.Core(port)
+    core = cores.Core(port, _credentials(run))
     try:
         if started:
             await core.start()
         yield core
     finally:
         await core.stop()
+
+
+def _credentials(run: runs.Run) -> grpc.ServerCredentials | None:
+    """Returns what core's double serves with, as the profile says."""
+    if run.profile.registration is None or not run.profile.registration.tls:
+        return None
+    files = run.options.tls_files
+    if files.cert is None:
+        raise checks.NotProven(
+            "`registration` says `tls`, and core's double has nothing to serve it with; give "
+            "--cert and --cert-key"
+        )
+    # What callers show is not asked for: that is core's to decide.
+    return tls.server_credentials(dataclasses.replace(files, client_ca=None))
 
 
 async def _registered(run: runs.Run, core: cores.Core, *, count: int = 1) -> None:
@@ -54,7 +71,7 @@ async def _registered(run: runs.Run, core: cores.Core, *, count: int = 1) -> Non
 )
 async def core_comes_later(run: runs.Run) -> None:
     """Starts core's double once the plugin serves."""
-    async with _core(started=False) as core, run.spare(core=core) as other:
+    async with _core(run, started=False) as core, run.spare(core=core) as other:
         await core.start()
         await _registered(other, core)
         request = core.registrations[0]
@@ -79,7 +96,7 @@ async def core_comes_later(run: runs.Run) -> None:
 )
 async def core_forgets(run: runs.Run) -> None:
     """Lets core's double answer SESSION_UNKNOWN."""
-    async with _core() as core, run.spare(core=core) as other:
+    async with _core(run) as core, run.spare(core=core) as other:
         await _registered(other, core)
         core.forget()
         await _registered(other, core, count=2)
@@ -93,7 +110,7 @@ async def core_forgets(run: runs.Run) -> None:
 )
 async def renews_under_load(run: runs.Run) -> None:
     """Pays for two leases' length and looks at the gaps between renewals."""
-    async with _core() as core, run.spare(core=core) as other:
+    async with _core(run) as core, run.spare(core=core) as other:
         await _registered(other, core)
         begun_s = time.monotonic()
         binding = await other.new_binding()
@@ -124,7 +141,7 @@ async def renews_under_load(run: runs.Run) -> None:
 )
 async def deregisters(run: runs.Run) -> None:
     """Stops a registered process."""
-    async with _core() as core, run.spare(core=core) as other:
+    async with _core(run) as core, run.spare(core=core) as other:
         assert other.process is not None
         await _registered(other, core)
         session_id = core.sessions[core.registrations[0].identity.instance_id]
@@ -145,7 +162,7 @@ async def deregisters(run: runs.Run) -> None:
 )
 async def retires(run: runs.Run) -> None:
     """Lets core's double ask for it in the answer to a renewal."""
-    async with _core() as core, run.spare(core=core) as other:
+    async with _core(run) as core, run.spare(core=core) as other:
         assert other.process is not None
         await _registered(other, core)
         session_id = core.sessions[core.registrations[0].identity.instance_id]
@@ -170,7 +187,7 @@ async def retires(run: runs.Run) -> None:
 )
 async def stands_by(run: runs.Run) -> None:
     """Lets core's double ask for it, then for something of a later version."""
-    async with _core() as core, run.spare(core=core) as other:
+    async with _core(run) as core, run.spare(core=core) as other:
         await _registered(other, core)
         for directive in (rs.DIRECTIVE_STAND_BY, 99):
             core.directive = directive  # type: ignore[assignment]

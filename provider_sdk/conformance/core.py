@@ -29,9 +29,10 @@ class Core:
 
     Args:
         port: Where it will listen on loopback.
+        credentials: What it serves with; None in clear.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, credentials: grpc.ServerCredentials | None = None) -> None:
         self.target = f"127.0.0.1:{port}"
         self.key = f"phk_{'a' * 16}_{secrets.token_urlsafe(32)}"
         self.directive = rs.DIRECTIVE_CONTINUE
@@ -41,6 +42,7 @@ class Core:
         self.unauthenticated = 0
         self.deregistered: set[str] = set()
         self.sessions: dict[str, str] = {}
+        self._credentials = credentials
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
@@ -49,7 +51,10 @@ class Core:
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(
             _Servicer(self), self._server
         )
-        self._server.add_insecure_port(self.target)
+        if self._credentials is None:
+            self._server.add_insecure_port(self.target)
+        else:
+            self._server.add_secure_port(self.target, self._credentials)
         await self._server.start()
 
     async def stop(self) -> None:

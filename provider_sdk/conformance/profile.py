@@ -116,9 +116,11 @@ class Registration(_Part):
     Args:
         environment: Added to the profile's; `{core_endpoint}` and `{core_key}` say where
             and as whom, `127.0.0.1:{port}` is where core reaches it.
+        tls: Whether it then calls core with TLS: core's double serves what `--cert` names.
     """
 
     environment: dict[str, str]
+    tls: bool = False
 
 
 class Webhooks(_Part):

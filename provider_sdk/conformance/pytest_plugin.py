@@ -1,6 +1,6 @@
 """The checks as pytest items: `pytest --payhub-profile provider.yaml`.
 
-Owns the two options and one item per check. Loaded by every pytest that has
+Owns the options and one item per check. Loaded by every pytest that has
 this package installed, so it imports the suite only when a profile is given.
 Never runs a check without one.
 """
@@ -17,6 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from provider_sdk.conformance import checks, results, runner
     from provider_sdk.conformance import profile as profiles
+    from provider_sdk.conformance import run as runs
 
 NODE = "payhub-conformance"
 
@@ -36,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--payhub-only", metavar="IDS", default="", help="only these checks, for example 34,4b"
     )
+    for name, text in (
+        ("ca", "authorities that certify the provider: connects with TLS"),
+        ("cert", "a certificate to show, where the provider asks for one"),
+        ("cert-key", "its key"),
+    ):
+        group.addoption(f"--payhub-{name}", type=pathlib.Path, metavar="FILE", help=text)
 
 
 @pytest.hookimpl(trylast=True)
@@ -59,6 +66,7 @@ class Conformance(pytest.Collector):
     def __init__(self, **rest: Any) -> None:
         super().__init__(**rest)
         self._profile: profiles.Profile | None = None
+        self._options: runs.Options | None = None
         self._loop: asyncio.Runner | None = None
         self._session: runner.Session | None = None
 
@@ -77,12 +85,18 @@ class Conformance(pytest.Collector):
 
     def load(self) -> None:
         """Reads the profile, so that its problems end pytest before any test runs."""
-        from provider_sdk.conformance import profile
+        from provider_sdk.conformance import profile, run, trust
 
+        option = self.config.getoption
         try:
-            self._profile = profile.load(pathlib.Path(self.config.getoption("payhub_profile")))
+            self._profile = profile.load(pathlib.Path(option("payhub_profile")))
         except profile.ProfileInvalid as failure:
             raise pytest.UsageError("\n".join(failure.problems)) from failure
+        ca, cert, key = (option(f"payhub_{name}") for name in ("ca", "cert", "cert_key"))
+        try:
+            self._options = run.Options(tls_files=trust.files(ca=ca, cert=cert, key=key))
+        except ValueError as failure:
+            raise pytest.UsageError(str(failure)) from failure
 
     def setup(self) -> None:
         """Connects to the provider once for all items."""
@@ -90,7 +104,7 @@ class Conformance(pytest.Collector):
 
         assert self._profile is not None
         endpoint = self.config.getoption("payhub_endpoint")
-        session = runner.Session(self._profile, endpoint=endpoint)
+        session = runner.Session(self._profile, endpoint=endpoint, options=self._options)
         self._loop = asyncio.Runner()
         try:
             self._session = self._loop.run(session.__aenter__())

@@ -11,7 +11,7 @@ import random
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import grpc
@@ -40,6 +40,7 @@ from provider_sdk.conformance import canaries as canaries_module
 from provider_sdk.conformance import core as cores
 from provider_sdk.conformance import profile as profiles
 from provider_sdk.conformance import upstream as upstreams
+from servicekit import tls
 
 T = TypeVar("T")
 Spare = Callable[..., contextlib.AbstractAsyncContextManager["Run"]]
@@ -58,13 +59,15 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a run measures beyond the ordinary.
+    """What a run does beyond the ordinary.
 
     Args:
         memory_s: How long the growth of memory is watched, seconds; 0: it is not.
+        tls_files: Whom the suite believes, and what it shows of itself; none for calls in clear.
     """
 
     memory_s: float = 0.0
+    tls_files: tls.Files = field(default_factory=tls.Files)
 
 
 class Run:
@@ -80,7 +83,7 @@ class Run:
         spare: Starts another process of the same kind; takes what `Run.spare` takes.
         siblings: Returns every run with a process of the suite's, this one included.
         secrets: Value of each slot.
-        options: What is measured beyond the ordinary.
+        options: What is done beyond the ordinary.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Run:
         self.upstream = upstream
         self.secrets = dict(secrets)
         self.options = options or Options()
+        self.dialer = tls.dialer(self.options.tls_files)
         self.notes: list[str] = []
         self.handshake = ps.HandshakeResponse()
         self.schema = ps.GetConfigSchemaResponse()
@@ -134,7 +138,7 @@ class Run:
     async def reconnect(self) -> None:
         """Replaces the connection by a fresh one."""
         await self.close()
-        self.channel = channels.open_channel(self.target, self.canaries, self.breaches)
+        self.channel = channels.open_channel(self.target, self.canaries, self.breaches, self.dialer)
         self.plugin = plugin_service_pb2_grpc.PluginServiceStub(self.channel)
         self.provider = payment_provider_service_pb2_grpc.PaymentProviderServiceStub(self.channel)
         self.methods = methods_grpc.PaymentMethodProviderServiceStub(self.channel)
@@ -387,7 +391,9 @@ class Run:
         else:
             await self.process.stop()
         await self.process.start()
-        await channels.serving(self.process, timeout_s=self.profile.start_timeout_s)
+        await channels.serving(
+            self.process, timeout_s=self.profile.start_timeout_s, dialer=self.dialer
+        )
         await self.open()
 
     def log_lines(self) -> list[str]:

@@ -54,7 +54,7 @@ class Session:
         profile: What the suite was told of the provider.
         endpoint: `host:port` of a running one; empty to start it.
         seed: Of every random choice; a fresh one if None.
-        options: What is measured beyond the ordinary.
+        options: What is done beyond the ordinary.
         expected: Waivers by check id.
     """
 
@@ -216,7 +216,7 @@ async def run(
         endpoint: `host:port` of a running one; empty to start it.
         only: Check ids or numbers; all if empty.
         seed: Of every random choice; a fresh one if None.
-        options: What is measured beyond the ordinary.
+        options: What is done beyond the ordinary.
         expected: Waivers by check id.
         observer: Sees each check begin and end.
 

@@ -18,6 +18,7 @@ from provider_sdk.conformance import core as cores
 from provider_sdk.conformance import profile as profiles
 from provider_sdk.conformance import run as runs
 from provider_sdk.conformance import upstream as upstreams
+from servicekit import tls
 
 CONNECT_TIMEOUT_S = 3.0
 # What a process has to lose at its end is the suite's own.
@@ -46,7 +47,7 @@ class Sites:
         profile: What the suite was told.
         endpoint: `host:port` of a running provider; empty to start one.
         seed: Of every random choice.
-        options: What is measured beyond the ordinary.
+        options: What is done beyond the ordinary.
     """
 
     def __init__(
@@ -117,7 +118,8 @@ class Sites:
         return run
 
     async def _connect(self) -> runs.Run:
-        await channels.reachable(self._endpoint, timeout_s=CONNECT_TIMEOUT_S)
+        dialer = tls.dialer(self._options.tls_files)
+        await channels.reachable(self._endpoint, timeout_s=CONNECT_TIMEOUT_S, dialer=dialer)
         secrets = profiles.values(self._profile.secrets, self.canaries)
         run = runs.Run(
             target=self._endpoint,
@@ -185,7 +187,8 @@ class Sites:
         try:
             await started.start()
             if wait:
-                await channels.serving(started, timeout_s=profile.start_timeout_s)
+                timeout_s = profile.start_timeout_s
+                await channels.serving(started, timeout_s=timeout_s, dialer=run.dialer)
                 await run.open()
             else:
                 await run.reconnect()
