@@ -7,7 +7,6 @@ set; imported only then. Never repeats a request: core decides about that.
 docs/upstream-double.md describes the protocol it speaks.
 """
 
-import email.utils
 import json
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as pps
 from provider_mock import clock, provider, settings
 from provider_sdk import errors, http_client, tracing
 from provider_sdk import provider as sdk
-from servicekit import logs
+from servicekit import http_dates, logs
 
 PROBE_MAX_S = 1.0
 CHECK_MAX_S = 5.0
@@ -364,11 +363,6 @@ def _refused(response: http_client.Response, *, now_s: float) -> errors.Provider
 
 
 def _retry_after_s(text: str, *, now_s: float) -> float:
-    """Returns the seconds of a Retry-After, written as a number or as a date."""
-    if text.isdecimal():
-        return min(float(text), RETRY_AFTER_MAX_S)
-    try:
-        at = email.utils.parsedate_to_datetime(text)
-    except (OverflowError, ValueError):
-        return RETRY_AFTER_S
-    return min(max(at.timestamp() - now_s, 0.0), RETRY_AFTER_MAX_S)
+    """Returns how long to wait, seconds: what a Retry-After says, within bounds."""
+    asked_s = http_dates.retry_after_s(text, now_s=now_s)
+    return RETRY_AFTER_S if asked_s is None else min(asked_s, RETRY_AFTER_MAX_S)

@@ -5,13 +5,13 @@ by every operation and look-up. Never repeats anything else, and never with anot
 """
 
 import asyncio
-import email.utils
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from provider_sdk import errors, provider
 from provider_stripe import config, failures, transport
+from servicekit import http_dates
 
 # As long as Stripe itself may take. A caller that goes earlier is told that nobody knows, and
 # the request goes on: broken off it might have had its effect all the same.
@@ -166,7 +166,5 @@ def _is_replayed(answer: Any) -> bool:
 def _at_s(answer: Any) -> float:
     response = answer.last_response
     told = response.headers.get("Date", "") if response is not None else ""
-    try:
-        return email.utils.parsedate_to_datetime(told).timestamp()
-    except ValueError:
-        return float(int(time.time()))
+    said_s = http_dates.epoch_s(told)
+    return float(int(time.time())) if said_s is None else said_s

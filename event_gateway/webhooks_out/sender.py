@@ -7,7 +7,6 @@ follows a redirect and never tries twice.
 
 import asyncio
 import dataclasses
-import email.utils
 import ssl
 import urllib.parse
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ import aiohttp
 import aiohttp.abc
 
 from event_gateway.webhooks_out import guard, signing
-from servicekit import clock
+from servicekit import clock, http_dates
 
 EXCERPT_CHARS_MAX = 1024
 READ_BYTES_MAX = 16 * 1024
@@ -139,16 +138,10 @@ class Sender:
 
     def _retry_after_s(self, response: aiohttp.ClientResponse) -> float:
         text = response.headers.get("retry-after", "")
-        if response.status not in _ASKED_TO_WAIT or not text:
+        if response.status not in _ASKED_TO_WAIT:
             return 0.0
-        if text.isdecimal():
-            return min(float(text[:9]), RETRY_AFTER_MAX_S)
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-            wait_s = moment.timestamp() - self._time.now_us() / 1e6
-        except (TypeError, ValueError, OverflowError):
-            return 0.0
-        return min(max(wait_s, 0.0), RETRY_AFTER_MAX_S)
+        asked_s = http_dates.retry_after_s(text, now_s=self._time.now_us() / 1e6)
+        return min(asked_s or 0.0, RETRY_AFTER_MAX_S)
 
 
 def clean(raw: bytes) -> str:

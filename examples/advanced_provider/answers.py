@@ -4,7 +4,6 @@ Owns the translation, and its doubts: whatever is not certain is NoAnswer.
 Called by `provider`. Never puts anything of an answer's body into a message.
 """
 
-import email.utils
 import json
 import time
 import urllib.parse
@@ -14,6 +13,7 @@ from typing import Any
 from payhub.provider.v1 import operation_pb2
 
 from provider_sdk import errors, http_client
+from servicekit import http_dates
 
 REFUSED = (401, 403)
 RETRY_AFTER_S = 1.0
@@ -172,11 +172,6 @@ def _parsed(response: http_client.Response) -> Mapping[str, Any]:
 
 
 def _retry_after_s(text: str) -> float:
-    """Returns the seconds of a Retry-After, written as a number or as a date."""
-    if text.isdecimal():
-        return min(float(text), RETRY_AFTER_MAX_S)
-    try:
-        at = email.utils.parsedate_to_datetime(text)
-    except (OverflowError, ValueError):
-        return RETRY_AFTER_S
-    return min(max(at.timestamp() - time.time(), 0.0), RETRY_AFTER_MAX_S)
+    """Returns how long to wait, seconds: what a Retry-After says, within bounds."""
+    asked_s = http_dates.retry_after_s(text, now_s=time.time())
+    return RETRY_AFTER_S if asked_s is None else min(asked_s, RETRY_AFTER_MAX_S)
