@@ -9,51 +9,10 @@ import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from payhub.admin.v1 import (
-    binding_admin_service_pb2_grpc,
-    doubt_service_pb2_grpc,
-    inbound_webhook_service_pb2_grpc,
-    key_service_pb2_grpc,
-    plugin_admin_service_pb2_grpc,
-    status_service_pb2_grpc,
-)
-from payhub.payments.v1 import (
-    checkout_service_pb2_grpc,
-    customer_service_pb2_grpc,
-    dispute_service_pb2_grpc,
-    invoice_service_pb2_grpc,
-    payment_method_service_pb2_grpc,
-    payment_service_pb2_grpc,
-    plan_service_pb2_grpc,
-    refund_service_pb2_grpc,
-    retry_policy_service_pb2_grpc,
-    subscription_service_pb2_grpc,
-)
-from payhub.registry.v1 import registry_service_pb2_grpc
-
 from payment_service import db as db_package
-from payment_service import plugging, resolver, retrier, watching
+from payment_service import plugging, resolver, retrier, servicers, watching
 from payment_service import relay as relay_package
-from payment_service.api import (
-    access,
-    admin,
-    bindings,
-    checkouts,
-    customers,
-    disputes,
-    doubts,
-    invoices,
-    payment_methods,
-    payments,
-    plans,
-    plugins,
-    reading,
-    refunds,
-    registry,
-    retry_policies,
-    subscriptions,
-    webhooks,
-)
+from payment_service.api import access, reading
 from payment_service.settings import Settings
 from payment_service.usecases import (
     cancellations,
@@ -61,25 +20,15 @@ from payment_service.usecases import (
     context,
     driving,
     forgetting,
-    increments,
     keys,
     retrying,
     settling,
-    status,
 )
 from payment_service.usecases import customers as customer_cases
-from payment_service.usecases import doubts as doubt_cases
 from payment_service.usecases import payments as payment_cases
 from payment_service.usecases import refunds as refund_cases
-from payment_service.usecases import retry_policies as retry_policy_cases
 from payment_service.usecases import witness as witnesses
 from payment_service.usecases.bindings import secrets
-from payment_service.usecases.mirrors import checkouts as checkout_cases
-from payment_service.usecases.mirrors import disputes as dispute_cases
-from payment_service.usecases.mirrors import invoices as invoice_cases
-from payment_service.usecases.mirrors import payment_methods as payment_method_cases
-from payment_service.usecases.mirrors import plans as plan_cases
-from payment_service.usecases.mirrors import subscriptions as subscription_cases
 from payment_service.usecases.webhooks import applying, receiving, replaying
 from payment_service.webhooks import applier as webhook_applier
 from payment_service.webhooks import endpoint
@@ -106,7 +55,6 @@ class Parts:
     webhooks: endpoint.Endpoint
     webhook_cases: replaying.Webhooks
     webhook_daemon: webhook_applier.Daemon
-    key_servicer: server.Registrar
     servicers: tuple[server.Registrar, ...]
 
 
@@ -175,9 +123,6 @@ def assemble(
         max_deadline=access.max_deadline_s,
         translate=translate,
     )
-    key_servicer = _registrar(
-        key_service_pb2_grpc.add_KeyServiceServicer_to_server, admin.KeyServicer(keys_, cache)
-    )
     return Parts(
         ctx=ctx,
         plugins=plugins_,
@@ -197,24 +142,19 @@ def assemble(
         webhooks=_endpoint(settings, ctx, applier),
         webhook_cases=webhooks_,
         webhook_daemon=webhook_applier.Daemon(webhooks_, applier, ctx.standing, metrics_.registry),
-        key_servicer=key_servicer,
-        servicers=(
-            *_of_payments(ctx, driver, payments_, refunds_, customers_),
-            *_of_mirrors(ctx, settler, customers_),
-            *_of_plugins(plugins_),
-            key_servicer,
-            _registrar(
-                status_service_pb2_grpc.add_StatusServiceServicer_to_server,
-                admin.StatusServicer(status.Status(ctx, plugins_.health)),
-            ),
-            _registrar(
-                doubt_service_pb2_grpc.add_DoubtServiceServicer_to_server,
-                doubts.DoubtServicer(doubt_cases.Doubts(ctx, settler)),
-            ),
-            _registrar(
-                inbound_webhook_service_pb2_grpc.add_InboundWebhookServiceServicer_to_server,
-                webhooks.InboundWebhookServicer(webhooks_),
-            ),
+        servicers=servicers.registrars(
+            servicers.Cases(
+                ctx=ctx,
+                settler=settler,
+                driver=driver,
+                payments=payments_,
+                refunds=refunds_,
+                customers=customers_,
+                keys=keys_,
+                key_cache=cache,
+                webhooks=webhooks_,
+                plugins=plugins_,
+            )
         ),
     )
 
@@ -241,100 +181,6 @@ def _endpoint(
     )
 
 
-def _of_payments(
-    ctx: context.Context,
-    driver: driving.Driver,
-    payments_: payment_cases.Payments,
-    refunds_: refund_cases.Refunds,
-    customers_: customer_cases.Customers,
-) -> tuple[server.Registrar, ...]:
-    return (
-        _registrar(
-            payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
-            payments.PaymentServicer(payments_, increments.Increments(ctx, driver)),
-        ),
-        _registrar(
-            refund_service_pb2_grpc.add_RefundServiceServicer_to_server,
-            refunds.RefundServicer(refunds_),
-        ),
-        _registrar(
-            retry_policy_service_pb2_grpc.add_RetryPolicyServiceServicer_to_server,
-            retry_policies.RetryPolicyServicer(retry_policy_cases.RetryPolicies(ctx)),
-        ),
-        _registrar(
-            customer_service_pb2_grpc.add_CustomerServiceServicer_to_server,
-            customers.CustomerServicer(customers_),
-        ),
-    )
-
-
-def _of_mirrors(
-    ctx: context.Context, settler: settling.Settler, customers_: customer_cases.Customers
-) -> tuple[server.Registrar, ...]:
-    return (
-        _registrar(
-            checkout_service_pb2_grpc.add_CheckoutServiceServicer_to_server,
-            checkouts.CheckoutServicer(checkout_cases.Checkouts(ctx, settler, customers_)),
-        ),
-        _registrar(
-            dispute_service_pb2_grpc.add_DisputeServiceServicer_to_server,
-            disputes.DisputeServicer(dispute_cases.Disputes(ctx, settler)),
-        ),
-        _registrar(
-            payment_method_service_pb2_grpc.add_PaymentMethodServiceServicer_to_server,
-            payment_methods.PaymentMethodServicer(
-                payment_method_cases.PaymentMethods(ctx, settler)
-            ),
-        ),
-        _registrar(
-            plan_service_pb2_grpc.add_PlanServiceServicer_to_server,
-            plans.PlanServicer(plan_cases.Plans(ctx, settler)),
-        ),
-        _registrar(
-            subscription_service_pb2_grpc.add_SubscriptionServiceServicer_to_server,
-            subscriptions.SubscriptionServicer(subscription_cases.Subscriptions(ctx, settler)),
-        ),
-        _registrar(
-            invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server,
-            invoices.InvoiceServicer(invoice_cases.Invoices(ctx)),
-        ),
-    )
-
-
-def _of_plugins(parts: plugging.Plugins) -> tuple[server.Registrar, ...]:
-    return (
-        _registrar(
-            binding_admin_service_pb2_grpc.add_BindingAdminServiceServicer_to_server,
-            bindings.BindingAdminServicer(
-                bindings.Cases(
-                    bindings=parts.bindings,
-                    defaults=parts.defaults,
-                    exports=parts.exports,
-                    gates=parts.gates,
-                    rotation=parts.rotation,
-                )
-            ),
-        ),
-        _registrar(
-            plugin_admin_service_pb2_grpc.add_PluginAdminServiceServicer_to_server,
-            plugins.PluginAdminServicer(
-                plugins.Cases(
-                    lifecycle=parts.life,
-                    lists=parts.lists,
-                    upgrades=parts.upgrades,
-                    health=parts.health,
-                    reports=parts.reports,
-                    kills=parts.kills,
-                )
-            ),
-        ),
-        _registrar(
-            registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,
-            registry.RegistryServicer(parts.leases),
-        ),
-    )
-
-
 def vault(settings: Settings) -> secrets.Vault:
     """Returns what encrypts the secrets of bindings.
 
@@ -344,10 +190,6 @@ def vault(settings: Settings) -> secrets.Vault:
     text = settings.encryption_keys
     path = settings.encryption_key_file
     return secrets.Vault(secrets.find_keys(text.get_secret_value() if text else None, path))
-
-
-def _registrar(add: Callable[..., None], servicer: object) -> server.Registrar:
-    return lambda grpc_server: add(servicer, grpc_server)
 
 
 def translate(error: Exception) -> errors.RpcError | None:
