@@ -152,25 +152,10 @@ class Doubts:
         operation = payment.operation(operation_id) if payment is not None else None
         if payment is None or operation is None:
             return _Refused()
-        version = report.operation_version
-        ended = _ENDS[report.outcome]
-        named = report.provider_object_id
-        is_done = operation.state is ended and operation.version == version + 1
-        if is_done and named in ("", payment.provider_payment_id):
+        if _is_done(payment, operation, report):
             return payment
-        if operation.state is not model.OperationState.IN_DOUBT or operation.version != version:
-            state = f"{operation.state.name} at version {operation.version}"
-            return _Refused(operation=operation, text=f"it is {state}; list doubts again")
-        if now_us <= self.settleable_us(operation):
-            return _Refused(operation=operation, text=_MAY_ARRIVE)
-        wrong = _wrong_id(payment, operation, report)
-        if named and not wrong and (other := payments.already(conn, payment, named)):
-            wrong = f"is that of {other}: refunds of both would go there"
-        if wrong:
-            return _Refused(field="provider_payment_id", text=wrong)
-        # Who sends it again notes that first, without the payment's lock.
-        if not operations.hold_doubt(conn, operation):
-            return _Refused(operation=operation, text=_MAY_ARRIVE)
+        if (refused := self._refused(conn, payment, operation, report, now_us)) is not None:
+            return refused
         settled = self._settler.settle_in(
             conn, operation, report, now_us=now_us, new_id=new_id, actor=actor
         )
@@ -185,6 +170,33 @@ class Doubts:
             ),
         )
         return settled
+
+    def _refused(
+        self,
+        conn: storage.Connection,
+        payment: model.Payment,
+        operation: model.Operation,
+        report: outcomes.Report,
+        now_us: int,
+    ) -> _Refused | None:
+        """Returns why *report* can't end a doubt; None where it can, which nobody sends again
+        until the transaction ends.
+        """
+        version, named = report.operation_version, report.provider_object_id
+        if operation.state is not model.OperationState.IN_DOUBT or operation.version != version:
+            state = f"{operation.state.name} at version {operation.version}"
+            return _Refused(operation=operation, text=f"it is {state}; list doubts again")
+        if now_us <= self.settleable_us(operation):
+            return _Refused(operation=operation, text=_MAY_ARRIVE)
+        wrong = _wrong_id(payment, operation, report)
+        if named and not wrong and (other := payments.already(conn, payment, named)):
+            wrong = f"is that of {other}: refunds of both would go there"
+        if wrong:
+            return _Refused(field="provider_payment_id", text=wrong)
+        # Who sends it again notes that first, without the payment's lock.
+        if not operations.hold_doubt(conn, operation):
+            return _Refused(operation=operation, text=_MAY_ARRIVE)
+        return None
 
     def _error(self, refused: _Refused, operation_id: str) -> errors.RpcError:
         operation = refused.operation
@@ -205,6 +217,14 @@ class Doubts:
                 "allowed_actions": "",
             },
         )
+
+
+def _is_done(payment: model.Payment, operation: model.Operation, report: outcomes.Report) -> bool:
+    """Whether a doubt was ended by a call with the same words already."""
+    if operation.state is not _ENDS[report.outcome]:
+        return False
+    same_id = report.provider_object_id in ("", payment.provider_payment_id)
+    return same_id and operation.version == report.operation_version + 1
 
 
 def _wrong_id(payment: model.Payment, operation: model.Operation, report: outcomes.Report) -> str:
