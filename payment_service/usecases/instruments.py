@@ -61,12 +61,19 @@ async def find(
     customer, method = await ctx.db.read(look)
     if customer_id and customer is None:
         raise errors.not_found("customer", customer_id)
-    known = customer is not None and customer.provider == provider
-    provider_customer_id = customer.provider_customer_id if customer and known else ""
-    if not wanted.payment_method_id:
-        return Means(token=wanted.payment_method, provider_customer_id=provider_customer_id)
-    if method is None:
-        raise errors.not_found("payment_method", wanted.payment_method_id)
+    token = wanted.payment_method
+    if wanted.payment_method_id:
+        if method is None:
+            raise errors.not_found("payment_method", wanted.payment_method_id)
+        _require_usable(method, customer_id, provider)
+        token = method.place.provider_object_id
+    if customer is None or customer.provider != provider:
+        return Means(token=token)
+    return Means(token=token, provider_customer_id=customer.provider_customer_id)
+
+
+def _require_usable(method: payment_methods.PaymentMethod, customer_id: str, provider: str) -> None:
+    """Raises unless a customer can pay with a kept payment method at a provider."""
     if method.customer_id != customer_id:
         raise errors.invalid_field(
             "payment_method_id", "belongs to another customer than the one of the references"
@@ -83,7 +90,6 @@ async def find(
                 f"STATE_{method.state.name}",
             )
         )
-    return Means(token=method.place.provider_object_id, provider_customer_id=provider_customer_id)
 
 
 def require_customer(means: Means) -> None:

@@ -7,13 +7,12 @@ providers tell; see `absorbing`.
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from payment_service.db import bindings as binding_rows
 from payment_service.db import customers as customer_rows
 from payment_service.db import mirrors
 from payment_service.domain import bindings, model, routing
-from payment_service.domain.mirrors import base, checkouts, kinds, objects
+from payment_service.domain.mirrors import base, checkouts, plans
 from payment_service.provider_client import checkout_requests
 from payment_service.usecases import context, customers, intents, refusals, settling
 from payment_service.usecases.mirrors import beginning, payment_methods
@@ -242,15 +241,12 @@ class Checkouts:
         """Returns the plan's price at the provider, '' for an amount, and the trial's days."""
         if not wanted.plan_id:
             return "", 0
-        rules = kinds.RULES.get(objects.ObjectKind.PLAN)
-        plan: Any = None
-        if rules is not None:
-            plan = await self._ctx.db.read(
-                lambda conn: mirrors.load(conn, rules, caller.tenant_id, wanted.plan_id)
-            )
+        plan: plans.Plan | None = await self._ctx.db.read(
+            lambda conn: mirrors.load(conn, plans.RULES, caller.tenant_id, wanted.plan_id)
+        )
         if plan is None:
             raise errors.not_found("plan", wanted.plan_id)
-        if plan.state.name != "ACTIVE":
+        if plan.state is not plans.State.ACTIVE:
             text = f"{plan.id} is {plan.state.name}; only an ACTIVE plan can be paid for"
             raise refusals.refused(base.conflict(text, f"STATE_{plan.state.name}"))
         place = plan.place_at(provider)
