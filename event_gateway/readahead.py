@@ -71,6 +71,11 @@ class _Run:
         """Whether nothing more comes of it."""
         return not self.pages and self.reading is None and self.read >= self.upto
 
+    @property
+    def has_room(self) -> bool:
+        """Whether to read on for it now."""
+        return self.reading is None and self.read < self.upto and len(self.pages) < _RUN_PAGES
+
 
 class ReadAhead:
     """What lies in (*after*, *upto*], page by page.
@@ -123,10 +128,9 @@ class ReadAhead:
             Exception: What reading raised, once; the call after it tries again.
         """
         page = None
-        while self._runs and self._runs[0].is_done:
-            self._runs.popleft()
-        if self._runs and self._runs[0].pages:
-            page = self._runs[0].pages.popleft()
+        first = self._first()
+        if first is not None and first.pages:
+            page = first.pages.popleft()
             self._taken = page.upto
             self._shared.waiting -= 1
         elif self._failure is not None:
@@ -153,26 +157,42 @@ class ReadAhead:
             if run.reading is not None:
                 run.reading.cancel()
 
-    def _read_more(self) -> None:
-        """Begins the reads for which there is room."""
+    def _first(self) -> _Run | None:
+        """Returns the run that the next page is of; forgets those before it."""
         while self._runs and self._runs[0].is_done:
             self._runs.popleft()
-        is_crowded = self._shared.is_crowded
-        if is_crowded and (not self._is_asked or (self._runs and self._runs[0].pages)):
-            return
-        runs_max = 1 if is_crowded else _RUNS_MAX
-        is_known = self._span > 0
+        return self._runs[0] if self._runs else None
+
+    def _read_more(self) -> None:
+        """Begins the reads for which there is room."""
+        first = self._first()
+        runs_max = _RUNS_MAX
+        if self._shared.is_crowded:
+            if not self._is_asked or (first is not None and first.pages):
+                return
+            runs_max = 1
         while len(self._runs) < runs_max and self._planned < self._upto:
-            if not is_known and self._runs:
+            if not self._plan():
                 break
+        for run in itertools.islice(self._runs, runs_max):
+            if run.has_room:
+                run.reading = asyncio.create_task(self._read_on(run))
+
+    def _plan(self) -> bool:
+        """Adds a run that is meant to fill its pages; False if nobody knows how long one is.
+
+        The first run then reads on as far as it comes, and is planned anew.
+        """
+        upto = self._upto
+        if self._span:
             # No fewer than one more than a page covers: a guess that is too low has to grow.
             places = max(int(self._span * _RUN_PAGES * _FULL), self._span + 1)
-            upto = min(self._planned + places, self._upto) if is_known else self._upto
-            self._runs.append(_Run(after=self._planned, upto=upto))
-            self._planned = upto
-        for run in itertools.islice(self._runs, runs_max):
-            if run.reading is None and run.read < run.upto and len(run.pages) < _RUN_PAGES:
-                run.reading = asyncio.create_task(self._read_on(run))
+            upto = min(self._planned + places, upto)
+        elif self._runs:
+            return False
+        self._runs.append(_Run(after=self._planned, upto=upto))
+        self._planned = upto
+        return True
 
     async def _read_on(self, run: _Run) -> None:
         try:
