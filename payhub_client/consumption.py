@@ -199,33 +199,11 @@ class Consumption:
     async def _run(self) -> None:
         try:
             while True:
-                failure: errors.PayhubError | None = None
-                self._joined_s = None
-                try:
-                    await self._live()
-                except aio.AioRpcError as error:
-                    failure = errors.from_rpc(error)
-                except errors.Unavailable as error:
-                    failure = error
-                except TimeoutError:
-                    failure = streams.unavailable("no sign of life from the gateway")
-                except asyncio.CancelledError:
-                    if channel.task_is_canceled():
-                        raise
+                failure = await self._serve_stream()
                 self._drop_stream()
                 if self._ended or self.link.closed:
                     return
-                self._failures = 0 if self._lived() else self._failures + 1
-                if failure is not None and not streams.may_reopen(failure, self._failures):
-                    raise failure
-                wait_s = self.backoff.wait_s(
-                    max(self._failures, 1),
-                    chance=self.timing.chance(),
-                    asked_s=failure.retry_after_s if failure else None,
-                )
-                why = failure.message if failure else "the stream ended"
-                self._tell(streams.NoticeKind.RECONNECTING, why, wait_s)
-                await self.link.unless_closed(self.timing.sleep(wait_s))
+                await self._pause_after(failure)
                 if self.link.closed:
                     return
         except Exception as failure:  # whoever iterates or flushes gets it
@@ -235,11 +213,37 @@ class Consumption:
             self._waiting.put_nowait(None)
             self._confirmed.set()
 
-    def _lived(self) -> bool:
-        """Return whether the stream that ended was healthy for a while."""
-        if self._joined_s is None:
-            return False
-        return self.timing.monotonic_s() - self._joined_s >= streams.HEALTHY_AFTER_S
+    async def _serve_stream(self) -> errors.PayhubError | None:
+        """Serve one stream to its end; return what broke it off, if anything did."""
+        self._joined_s = None
+        try:
+            await self._live()
+        except aio.AioRpcError as error:
+            return errors.from_rpc(error)
+        except errors.Unavailable as error:
+            return error
+        except TimeoutError:
+            return streams.unavailable("no sign of life from the gateway")
+        except asyncio.CancelledError:
+            if channel.task_is_canceled():
+                raise
+        return None
+
+    async def _pause_after(self, failure: errors.PayhubError | None) -> None:
+        """Wait until the next stream may be opened, or raise `failure` for good."""
+        joined_s, now_s = self._joined_s, self.timing.monotonic_s()
+        lived = joined_s is not None and now_s - joined_s >= streams.HEALTHY_AFTER_S
+        self._failures = 0 if lived else self._failures + 1
+        if failure is not None and not streams.may_reopen(failure, self._failures):
+            raise failure
+        wait_s = self.backoff.wait_s(
+            max(self._failures, 1),
+            chance=self.timing.chance(),
+            asked_s=failure.retry_after_s if failure else None,
+        )
+        why = failure.message if failure else "the stream ended"
+        self._tell(streams.NoticeKind.RECONNECTING, why, wait_s)
+        await self.link.unless_closed(self.timing.sleep(wait_s))
 
     async def _live(self) -> None:
         """Serve one stream to its end."""

@@ -250,19 +250,21 @@ class Subscription:
         self._drop_stream()
         lived = self._started_s is not None and now_s - self._started_s >= streams.HEALTHY_AFTER_S
         self._failures = 0 if self._brought_news or lived else self._failures + 1
-        if closing is not None and closing.reason == _Closing.REASON_END_REACHED:
-            self._ended = True
-            return
-        if closing is not None and closing.reason == _Closing.REASON_AUTH_EXPIRED:
-            self._ended = True
-            text = "the API key was revoked"
-            raise errors.Unauthenticated(text, code=grpc.StatusCode.UNAUTHENTICATED)
-        lasts = failure is not None and not streams.may_reopen(failure, self._failures)
-        if closing is None and failure is not None and lasts:
+        if closing is not None:
+            # It says more than how the stream broke off after it.
+            failure = None
+            if closing.reason == _Closing.REASON_END_REACHED:
+                self._ended = True
+                return
+            if closing.reason == _Closing.REASON_AUTH_EXPIRED:
+                self._ended = True
+                text = "the API key was revoked"
+                raise errors.Unauthenticated(text, code=grpc.StatusCode.UNAUTHENTICATED)
+        elif failure is not None and not streams.may_reopen(failure, self._failures):
             self._ended = True
             raise failure
         wait_s = self._wait_s(closing, failure)
-        why = failure.message if failure and not closing else "the stream ended"
+        why = failure.message if failure else "the stream ended"
         if self.give_up_after_s is not None and (
             now_s - self._heard_s + wait_s > self.give_up_after_s
         ):
