@@ -57,12 +57,15 @@ def certified(running: stack.Stack, files: pathlib.Path) -> payhub_client.Client
 
 
 async def pay(client: payhub_client.Client, provider: str = "", method: str = "tok_approve") -> str:
-    """Makes a payment that succeeds; returns its id."""
-    payment = await client.payments.create(
-        amount_minor=1250, currency="EUR", payment_method=method, provider=provider
-    )
-    assert payment.state == Payment.STATE_SUCCEEDED
-    return payment.id
+    """Makes a payment that succeeds, once its provider is connected; returns its id."""
+
+    async def paid() -> str:
+        payment = await client.payments.create(
+            amount_minor=1250, currency="EUR", payment_method=method, provider=provider
+        )
+        return payment.id if payment.state == Payment.STATE_SUCCEEDED else ""
+
+    return str(await polling.until(paid))
 
 
 async def told(client: payhub_client.Client, payment_id: str) -> None:
