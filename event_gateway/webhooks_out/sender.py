@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import aiohttp
 import aiohttp.abc
 
-from event_gateway.webhooks_out import guard, signing
+from event_gateway.webhooks_out import answers, guard, signing
 from servicekit import clock, http_dates
 
 EXCERPT_CHARS_MAX = 1024
@@ -84,7 +84,7 @@ class Sender:
         self._private = private
         self._time = time
         self._session = aiohttp.ClientSession(
-            connector=guard.connector(private=private, inner=resolver),
+            connector=answers.bound(guard.connector(private=private, inner=resolver)),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,

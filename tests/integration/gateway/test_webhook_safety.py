@@ -1,8 +1,10 @@
 """What keeps webhooks out safe: signatures, secrets, and targets nobody may reach."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -118,6 +120,54 @@ async def test_a_name_is_resolved_once_and_its_addresses_are_checked(
     answer = await sent(names, private=True)
     assert (answer.delivered, names.asked) == (True, 1)
     assert hook.got[0].headers["host"] == f"receiver.example:{hook.port}"
+
+
+_CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+# More than the buffers between hold once nobody reads.
+_TOO_MUCH_BYTES = 512 << 10
+
+
+@pytest.mark.parametrize(
+    ("begins", "goes_on", "status"),
+    [
+        pytest.param(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", 0, id="informational"),
+        pytest.param(_CHUNKED, b"0", 200, id="size"),
+        pytest.param(_CHUNKED + b"1;", b"x", 200, id="extension"),
+    ],
+)
+async def test_an_answer_without_an_end_is_not_read_to_its_end(
+    begins: bytes, goes_on: bytes, status: int
+) -> None:
+    """However an answer goes on, and as fast as it comes, some kilobytes of it are read."""
+    taken = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        await reader.readuntil(b"\r\n\r\n")
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        writer.write(begins)
+        with contextlib.suppress(ConnectionError):
+            while taken < _TOO_MUCH_BYTES:
+                writer.write(goes_on * 1000)
+                await writer.drain()
+                taken += len(goes_on) * 1000
+        writer.transport.abort()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        send = sender.Sender(private=True, time=clock.SystemClock())
+        answered = await send.send(
+            f"http://127.0.0.1:{port}/",
+            secrets=[signing.new_secret()],
+            message_id="evt_1",
+            body=b"{}",
+            timeout_s=0.5,
+        )
+        await send.close()
+    assert answered.status == status
+    assert answered.problem == ("" if status else "TIMEOUT")
+    assert taken < _TOO_MUCH_BYTES
 
 
 @pytest.mark.timeout(120)
