@@ -51,7 +51,6 @@ class _Protocol(client_proto.ResponseHandler):
 
 def bound(connector: aiohttp.TCPConnector) -> aiohttp.TCPConnector:
     """Has the connections of a connector read bounded answers; returns it."""
-    make: functools.partial[client_proto.ResponseHandler]
-    make = functools.partial(_Protocol, loop=connector._loop)
-    connector._factory = make
+    kind: type[client_proto.ResponseHandler] = _Protocol
+    connector._factory = functools.partial(kind, loop=connector._loop)
     return connector
