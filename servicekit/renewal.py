@@ -43,19 +43,12 @@ class Channel(grpc.aio.Channel):
         target: As gRPC takes it.
         credentials: Returns those to connect with, the same object as long as they are the same.
         options: As gRPC takes them.
-        monotonic_s: Where time comes from.
     """
 
     def __init__(
-        self,
-        target: str,
-        credentials: Credentials,
-        options: Sequence[tuple[str, Any]],
-        *,
-        monotonic_s: Callable[[], float] = time.monotonic,
+        self, target: str, credentials: Credentials, options: Sequence[tuple[str, Any]]
     ) -> None:
         self._target, self._ask, self._options = target, credentials, options
-        self._monotonic_s = monotonic_s
         self._used = credentials()
         self._channel = self._dial()
         # Channels that were replaced, with what closes each once its calls are over.
@@ -127,7 +120,7 @@ class Channel(grpc.aio.Channel):
         return grpc.aio.secure_channel(self._target, self._used, options=self._options)
 
     def _look(self) -> None:
-        now_s = self._monotonic_s()
+        now_s = time.monotonic()
         if now_s < self._look_s:
             return
         self._look_s = now_s + LOOK_S
