@@ -77,8 +77,8 @@ class Link:
         # Calls of operations in progress.
         self.active = 0
         self.calls_max = 0
-        # Bindings whose credentials the provider refused.
-        self.rejected: set[str] = set()
+        # Bindings whose credentials the provider refused, and those of which generation.
+        self.rejected: dict[str, int] = {}
         # Set once its lease has run out and it does not answer either; at a static endpoint, once
         # who has the connection is silent: over another one somebody else may answer.
         self.gone = False
@@ -184,6 +184,10 @@ class Link:
         self.active -= 1
         if self._closing and not self.active:
             self._idle.set()
+
+    def refused(self, binding_id: str) -> None:
+        """The provider has refused the credentials that it has of a binding."""
+        self.rejected[binding_id] = self.client.configuring.generation(binding_id)
 
     def follow(self, instance: plugins.Instance | None) -> None:
         """Takes note of what its lease says now; None at a static endpoint.
@@ -300,17 +304,20 @@ class Link:
         self.probe, self.probe_us = answer, self._clock.now_us()
         self.watch.answered(answer.readiness)
         applied = {status.binding_id: status.applied_generation for status in answer.bindings}
-        # Nobody would ever take back what was said of a binding that is gone.
-        self.rejected &= applied.keys() | self.client.configuring.held.keys()
+        # Of a binding that is gone, or was given others since, nobody would ever take it back.
+        for binding_id, generation in list(self.rejected.items()):
+            now = applied.get(binding_id, self.client.configuring.generation(binding_id))
+            if not now or now > generation:
+                del self.rejected[binding_id]
         for binding_id, held in list(self.client.configuring.held.items()):
             # It lost a configuration, for example because its process was replaced.
             if applied.get(binding_id, 0) < held.generation:
                 self.client.configuring.forget(binding_id)
         for status in answer.bindings:
             if status.credential_status == _Status.CREDENTIAL_STATUS_REJECTED:
-                self.rejected.add(status.binding_id)
+                self.rejected[status.binding_id] = status.applied_generation
             elif status.credential_status == _Status.CREDENTIAL_STATUS_ACCEPTED:
-                self.rejected.discard(status.binding_id)
+                self.rejected.pop(status.binding_id, None)
 
     async def _reconfigure(self) -> None:
         if not self._stale:

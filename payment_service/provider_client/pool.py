@@ -211,9 +211,9 @@ class Provider(roster.Roster):
         if sign is signs.Sign.CONTRACT and used is not None:
             self._fault(used, reply.text)
         elif sign is signs.Sign.CREDENTIALS and used is not None:
-            used.rejected.add(operation.binding_id)
+            used.refused(operation.binding_id)
         elif used is not None and used.rejected and sign is signs.Sign.GOOD:
-            used.rejected.discard(operation.binding_id)
+            used.rejected.pop(operation.binding_id, None)
         return reply.report
 
     async def _attempt(

@@ -228,8 +228,11 @@ async def test_a_breaker_goes_with_its_binding(url: str) -> None:
         assert health.health == payhub_health_pb2.HEALTH_HEALTHY
 
 
-async def test_refused_credentials_go_with_their_binding(url: str) -> None:
-    """A plugin is not called degraded for the credentials of a binding that was deleted."""
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "given_others"])
+async def test_refused_credentials_go_with_their_binding(url: str, deleted: bool) -> None:
+    """A plugin is not called degraded for credentials that are not in force any more: those of a
+    binding that was deleted, or has been given others since.
+    """
     async with (
         sidecars.Failing("other") as only,
         registrant.plugged(url, plugin_probe_s=0.05) as (admin, plug),
@@ -242,7 +245,7 @@ async def test_refused_credentials_go_with_their_binding(url: str) -> None:
         assert health.health == payhub_health_pb2.HEALTH_DEGRADED
         bindings = binding_rig.Admin(admin.caller)
         (binding,) = (await bindings.list(plugin_id="other")).bindings
-        await bindings.delete(binding)
+        await (bindings.delete(binding) if deleted else bindings.update(binding, {"key": "new"}))
 
         async def healthy() -> bool:
             health = await admin.call("GetPluginHealth", "other")
