@@ -50,6 +50,7 @@ _TIMES = {
     "open_us": ("open_time",),
 }
 _AMOUNTS = {"amount_minor": "amount", "amount_due_minor": "amount_due"}
+_CARD = ("brand", "last4", "expire_month", "expire_year")
 # In no snapshot: whose a method is and since when the default, ids at the provider beside its own.
 _UNTOLD = ("user_id", "provider_payment_id", "provider_invoice_id", "default_us")
 # Marked sensitive: what is here stays.
@@ -62,9 +63,19 @@ def entity(told: Any, tenant_id: str, here: Any, *, user_id: str) -> Any:
     *user_id* is that of the event, which a snapshot need not hold.
     """
     rules = kinds.BY_PREFIX[told.id.partition("_")[0]]
+    values = {"tenant_id": tenant_id, **_fields(told, rules.entity), **_parts(told)}
+    made = pydantic.TypeAdapter(rules.entity).validate_python(values)
+    if here is not None:
+        kept = {name: getattr(here, name) for name in _SECRETS if getattr(here, name, "")}
+        made = replace(made, revision=here.revision, **kept)
+    return _untold(made, values, here, user_id)
+
+
+def _fields(told: Any, kind: type) -> dict[str, Any]:
+    """Returns the fields of a kind that a snapshot tells as numbers, texts, times and amounts."""
     known = told.DESCRIPTOR.fields_by_name
-    values: dict[str, Any] = {"tenant_id": tenant_id}
-    for each in dataclasses.fields(rules.entity):
+    values: dict[str, Any] = {}
+    for each in dataclasses.fields(kind):
         name = each.name
         if name in _TIMES:
             values[name] = next((_us(told, one) for one in _TIMES[name] if one in known), 0)
@@ -74,25 +85,25 @@ def entity(told: Any, tenant_id: str, here: Any, *, user_id: str) -> Any:
             values["currency"] = amount.currency_code
         elif name in known and known[name].message_type is None:
             values[name] = getattr(told, name)
+    return values
+
+
+def _parts(told: Any) -> dict[str, Any]:
+    """Returns the fields that a snapshot tells as messages of their own."""
+    known = told.DESCRIPTOR.fields_by_name
+    values: dict[str, Any] = {}
     if "metadata" in known:
         values["metadata"] = dict(told.metadata)
     if "card" in known and told.HasField("card"):
-        card = told.card
-        values["card"] = {
-            one: getattr(card, one) for one in ("brand", "last4", "expire_month", "expire_year")
-        }
+        values["card"] = {name: getattr(told.card, name) for name in _CARD}
     if "failure" in known and told.HasField("failure"):
         values["failure"] = rebuilding.failure(told.failure)
     if "mirror" in known:
         values["place"] = _place(told.mirror)
     else:
         values["prices"] = [plans.Price(**_place(each)) for each in told.prices]
-        values["withdrawn"] = values["state"] == plans.State.ARCHIVED
-    made = pydantic.TypeAdapter(rules.entity).validate_python(values)
-    if here is not None:
-        kept = {name: getattr(here, name) for name in _SECRETS if getattr(here, name, "")}
-        made = replace(made, revision=here.revision, **kept)
-    return _untold(made, values, here, user_id)
+        values["withdrawn"] = told.state == plans.State.ARCHIVED
+    return values
 
 
 def _untold(made: Any, told: Mapping[str, Any], here: Any, user_id: str) -> Any:
