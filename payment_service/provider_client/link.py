@@ -15,8 +15,8 @@ from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.domain import plugins
 from payment_service.provider_client import client, configuring, introduction, loading, probing
+from servicekit import bounded, errors, logs, tasks, tls, validation
 from servicekit import clock as clocks
-from servicekit import errors, logs, tasks, tls, validation
 
 _log = logs.get_logger(__name__)
 
@@ -84,7 +84,7 @@ class Link:
         self.gone = False
         # Set once a process came back after another one had answered: they take turns.
         self.shared = False
-        self._met: dict[str, None] = {}
+        self._met: bounded.Bounded[str, None] = bounded.Bounded(MET_MAX)
         self.client = client.ProviderClient(
             name=plugin_id,
             endpoint=endpoint,
@@ -254,10 +254,7 @@ class Link:
 
     def _remember(self, instance_id: str) -> None:
         self.shared |= instance_id in self._met and instance_id != next(reversed(self._met))
-        self._met.pop(instance_id, None)
         self._met[instance_id] = None
-        if len(self._met) > MET_MAX:
-            del self._met[next(iter(self._met))]
 
     def _acquainted(self) -> None:
         self.load.met(self.instance_id)

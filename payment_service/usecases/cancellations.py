@@ -5,7 +5,6 @@ refunded. Called by the resolver, again and again until nothing waits. Never
 acts while the outcome is unknown.
 """
 
-from collections import OrderedDict
 from dataclasses import replace
 
 from payment_service.db import payments
@@ -13,7 +12,7 @@ from payment_service.domain import actions, changes, commands, model
 from payment_service.provider_client import requests
 from payment_service.usecases import changing, context, events, intents, refunds, settling
 from payment_service.usecases import payments as payment_cases
-from servicekit import errors, logs, storage
+from servicekit import bounded, errors, logs, storage
 
 _log = logs.get_logger(__name__)
 
@@ -35,7 +34,7 @@ class Cancellations:
         self._settler = settler
         self._payments = payments_
         self._refunds = refunds_
-        self._told: OrderedDict[str, str] = OrderedDict()
+        self._told: bounded.Bounded[str, str] = bounded.Bounded(_TOLD_MAX)
         self._after = _FROM_THE_FIRST
 
     async def waiting(self, most: int) -> list[tuple[str, str]]:
@@ -128,9 +127,6 @@ class Cancellations:
         if self._told.get(payment_id) == refusal.reason:
             return
         self._told[payment_id] = refusal.reason
-        self._told.move_to_end(payment_id)
-        while len(self._told) > _TOLD_MAX:
-            self._told.popitem(last=False)
         _log.warning(
             "can't carry out a cancellation now",
             payment_id=payment_id,

@@ -5,7 +5,6 @@ right after an intent was committed, and by the resolver. Every report, whoever
 brings it, goes through `settle_in`, which locks and re-reads first.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +15,7 @@ from payment_service.domain import changes, customers, model, outcomes, transiti
 from payment_service.domain.mirrors import kinds, objects
 from payment_service.usecases import changing, context, events
 from payment_service.usecases.mirrors import absorbing, ending, fetching, scopes
-from servicekit import failpoints, logs, storage
+from servicekit import bounded, failpoints, logs, storage
 
 _log = logs.get_logger(__name__)
 
@@ -44,7 +43,7 @@ class Settler:
     def __init__(self, ctx: context.Context) -> None:
         self._ctx = ctx
         self._fetcher = fetching.Fetcher(ctx)
-        self._hurried_us: OrderedDict[str, int] = OrderedDict()
+        self._hurried_us: bounded.Bounded[str, int] = bounded.Bounded(_HURRIED_MAX)
 
     async def drive_payment(
         self, operation: model.Operation, known: model.Payment | None = None
@@ -128,9 +127,6 @@ class Settler:
         if now_us - self._hurried_us.get(entity_id, 0) < _HURRY_EVERY_US:
             return
         self._hurried_us[entity_id] = now_us
-        self._hurried_us.move_to_end(entity_id)
-        while len(self._hurried_us) > _HURRIED_MAX:
-            self._hurried_us.popitem(last=False)
         await self._ctx.db.write(lambda conn: operations.hurry(conn, entity_id, now_us=now_us))
 
     async def _send(self, operation: model.Operation) -> outcomes.Report:

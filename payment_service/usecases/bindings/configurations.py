@@ -6,7 +6,6 @@ the fleet, the lifecycle and upgrades. Keeps no secret in memory.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -26,7 +25,7 @@ from payment_service.usecases.bindings import (
     secrets,
 )
 from payment_service.usecases.plugins import plugin_events
-from servicekit import errors, logs, storage
+from servicekit import bounded, errors, logs, storage
 
 _log = logs.get_logger(__name__)
 
@@ -151,7 +150,7 @@ class Configurations:
         self._ctx = ctx
         self._vault = vault
         self._gates = checks
-        self._fitted: OrderedDict[tuple[str, int, str], str] = OrderedDict()
+        self._fitted: bounded.Bounded[tuple[str, int, str], str] = bounded.Bounded(_FITTED_MAX)
 
     async def configuration(
         self, binding_id: str, tenant_id: str, plugin_id: str, version: str = ""
@@ -252,8 +251,6 @@ class Configurations:
         if fitted.refused:
             return stored.content.config_json
         self._fitted[key] = fitted.config_json
-        while len(self._fitted) > _FITTED_MAX:
-            self._fitted.popitem(last=False)
         return fitted.config_json
 
     async def _judged(

@@ -5,7 +5,6 @@ cases of bindings and of upgrades. Stores nothing; never lets a plugin's words c
 the secrets it was shown.
 """
 
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from payment_service.provider_client import fleet
 from payment_service.usecases import catalog, context
 from payment_service.usecases.bindings import schema_check, secrets
 from payment_service.usecases.plugins import plugin_refusals
-from servicekit import errors, sanitizer
+from servicekit import bounded, errors, sanitizer
 
 Diagnostic = plugin_service_pb2.Diagnostic
 DIAGNOSTICS_MAX = 100
@@ -120,7 +119,7 @@ class Gates:
 
     def __init__(self, ctx: context.Context) -> None:
         self._ctx = ctx
-        self._schemas: OrderedDict[str, versions.Schema] = OrderedDict()
+        self._schemas: bounded.Bounded[str, versions.Schema] = bounded.Bounded(_SCHEMAS_MAX)
         self._judge = schema_check.Judge()
 
     async def version(self, plugin_id: str, version: str = "") -> plugins.Version:
@@ -150,8 +149,6 @@ class Gates:
         if found is None:
             raise LookupError(f"no schema {digest} is stored")
         self._schemas[digest] = found
-        while len(self._schemas) > _SCHEMAS_MAX:
-            self._schemas.popitem(last=False)
         return found
 
     async def check(

@@ -13,10 +13,11 @@ import os
 import resource
 import subprocess
 import sys
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from servicekit import bounded
 
 TIMEOUT_S = 10.0
 MEMORY_BYTES_MAX = 512 * 1024 * 1024
@@ -44,7 +45,7 @@ class Judge:
     def __init__(self) -> None:
         # Each ties up a thread and a processor.
         self._judging = asyncio.Semaphore(PROCESSES_MAX)
-        self._found: OrderedDict[bytes, list[Finding]] = OrderedDict()
+        self._found: bounded.Bounded[bytes, list[Finding]] = bounded.Bounded(REMEMBERED_MAX)
 
     async def check(self, schema: str, configs: list[str]) -> list[list[Finding]]:
         """Returns what *schema* finds wrong with each of *configs*, in their order.
@@ -66,8 +67,6 @@ class Judge:
                 found = await _check(schema, list(asked.values()))
             told |= zip(asked, found, strict=True)
             self._found |= zip(asked, found, strict=True)
-            while len(self._found) > REMEMBERED_MAX:
-                self._found.popitem(last=False)
         return [told[key] for key in keys]
 
 

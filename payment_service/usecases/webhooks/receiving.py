@@ -4,7 +4,6 @@ Owns what a request is answered with: 2xx only once everything that is needed to
 on disk. Called by the HTTP endpoint. Never answers with anything of what was sent.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from payhub.provider.v1 import notice_provider_service_pb2 as nps
@@ -14,7 +13,7 @@ from payment_service.db import webhooks as rows
 from payment_service.domain import webhooks
 from payment_service.usecases import context
 from payment_service.usecases.webhooks import addresses, applying, telling, verifying
-from servicekit import failpoints, logs, storage
+from servicekit import bounded, failpoints, logs, storage
 
 _log = logs.get_logger(__name__)
 
@@ -57,7 +56,7 @@ class Receiver:
         self._applier = applier
         self._addresses = addresses.Addresses(ctx)
         self._tolerance_s = tolerance_s
-        self._rejected_s: OrderedDict[str, float] = OrderedDict()
+        self._rejected_s: bounded.Bounded[str, float] = bounded.Bounded(_TOLD_MAX)
 
     async def receive(self, request: Request) -> webhooks.Webhook:
         """Keeps a request and does what it tells, if it is believed.
@@ -168,9 +167,6 @@ class Receiver:
         if now_s - self._rejected_s.get(webhook.binding_id, float("-inf")) < REJECTED_EVERY_S:
             return False
         self._rejected_s[webhook.binding_id] = now_s
-        self._rejected_s.move_to_end(webhook.binding_id)
-        while len(self._rejected_s) > _TOLD_MAX:
-            self._rejected_s.popitem(last=False)
         return True
 
 
