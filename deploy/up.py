@@ -76,7 +76,7 @@ def _from_here(path: pathlib.Path) -> pathlib.Path:
 def main() -> int:
     """Reads the arguments and runs everything."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    parser = argparse.ArgumentParser(prog="python -m deploy.up", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m deploy.up", description="Starts everything.")
     parser.add_argument("--var", type=pathlib.Path, default=VAR, help="folder for all data")
     parser.add_argument(
         "--free-ports", action="store_true", help="take any ports, not the default ones"

@@ -16,8 +16,13 @@ def main() -> None:
     # What was paid is told whatever the encoding of the terminal lacks.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    from payctl import commands
-
+    try:
+        from payctl import commands
+    except ModuleNotFoundError as missing:
+        # With another extra of payhub the command is there, and what it needs is not.
+        sys.exit(
+            f"payctl needs {missing.name}, which its extra installs: pip install 'payhub[payctl]'"
+        )
     commands.app(prog_name="payctl")
 
 

@@ -28,7 +28,10 @@ keys = typer.Typer(no_args_is_help=True, help="API keys.")
 
 
 def status(ctx: typer.Context, as_json: session.JsonFlag = False) -> None:
-    """Show how the installation is doing; exit code 1 if a part of it is not well."""
+    """Show how the installation is doing; exit code 1 if a part of it is not well.
+
+    The key needs the scopes admin and events:read.
+    """
 
     async def work(client: payhub_client.Client) -> session.Exit:
         timeout_s = session.timeout_s(ctx)
@@ -46,7 +49,7 @@ def status(ctx: typer.Context, as_json: session.JsonFlag = False) -> None:
             render.document({"payments": _part(found), "events": _part(log)})
         else:
             _write_status(found)
-            _write_log(log)
+            write_log(log)
         return session.Exit.OK if _well(found, log) else session.Exit.ERROR
 
     session.run(ctx, work, as_json=as_json)
@@ -186,7 +189,7 @@ def _well(
 
 def _write_status(found: status_service_pb2.GetStatusResponse | errors.PayhubError) -> None:
     if isinstance(found, errors.PayhubError):
-        render.fields({"payment service": f"no answer: {found}"})
+        render.fields({"payment service": _unseen(found)})
         return
     doubts = render.moment(found.oldest_doubt_time)
     render.fields(
@@ -221,14 +224,21 @@ def _write_status(found: status_service_pb2.GetStatusResponse | errors.PayhubErr
     )
 
 
+def _unseen(failure: errors.PayhubError) -> str:
+    """Return why a part was not seen: one that refuses the key is there."""
+    refused = isinstance(failure, errors.PermissionDenied | errors.Unauthenticated)
+    return f"answers, but not this key: {failure}" if refused else f"no answer: {failure}"
+
+
 def _waiting(outbox: status_service_pb2.OutboxStatus) -> str:
     more = outbox.waiting >= WAITING_MAX
     return f"{outbox.waiting} or more" if more else str(outbox.waiting)
 
 
-def _write_log(log: event_stream_service_pb2.GetLogInfoResponse | errors.PayhubError) -> None:
+def write_log(log: event_stream_service_pb2.GetLogInfoResponse | errors.PayhubError) -> None:
+    """Write how the event gateway is doing."""
     if isinstance(log, errors.PayhubError):
-        render.fields({"event gateway": f"no answer: {log}"})
+        render.fields({"event gateway": _unseen(log)})
         return
     render.fields(
         {

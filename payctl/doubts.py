@@ -92,7 +92,7 @@ def settle(
         )
         return payments.shown(payment, as_json=as_json, code=session.Exit.OK)
 
-    session.run(ctx, work, as_json=as_json)
+    session.run(ctx, work, as_json=as_json, look="payctl doubts list")
 
 
 def _row(found: pb.Doubt) -> list[str | rich.text.Text]:

@@ -248,7 +248,7 @@ def _write_line(event: Event) -> None:
         event.entity_id,
         f"v{event.entity_version}",
         render.state(state),
-        summary,
+        summary or event.cause.actor,
     )
 
 

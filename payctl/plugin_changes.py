@@ -16,6 +16,7 @@ from payhub.plugin.v1 import plugin_pb2
 
 import payhub_client
 from payctl import plugins, render, session
+from payhub_client import errors
 
 CascadeOption = Annotated[
     bool, typer.Option("--cascade", help="Disable the plugins that need it first.")
@@ -143,7 +144,9 @@ def upgrade(
 ) -> None:
     """Try another version on a share of operations, promote it, or go back."""
     if promote and (rollback or dry_run or version):
-        raise typer.BadParameter("--promote takes no version and no other of these options")
+        raise typer.BadParameter(
+            "--promote is about the version on trial: leave the version and other options out"
+        )
     if not promote and not version:
         raise typer.BadParameter("name the version to try, or to leave with --rollback")
     if promote:
@@ -156,9 +159,7 @@ def upgrade(
         _run(
             ctx,
             as_json,
-            lambda client, s: client.plugins.roll_back_upgrade(
-                plugin_id, version, reason=reason, **s
-            ),
+            lambda client, s: _roll_back(client, plugin_id, version, reason=reason, **s),
         )
     else:
         _run(
@@ -262,6 +263,21 @@ def unkill(
         return session.Exit.OK if cleared else session.Exit.ERROR
 
     session.run(ctx, work, as_json=as_json)
+
+
+async def _roll_back(
+    client: payhub_client.Client, plugin_id: str, version: str, **options: Any
+) -> Message:
+    """Leave `version`; whoever names the one to go back to learns that nothing was done."""
+    plugin = (await client.plugins.get(plugin_id, timeout_s=options["timeout_s"])).plugin
+    if version == plugin.previous_version and version != plugin.canary_version:
+        leave = f"payctl plugins upgrade {plugin_id} {plugin.current_version} --rollback"
+        raise errors.StateConflict(
+            f"nothing was changed: {version} is what {plugin_id} goes back to; name the version "
+            f"to leave: {leave}",
+            reason="UPGRADE_REFUSED",
+        )
+    return await client.plugins.roll_back_upgrade(plugin_id, version, **options)
 
 
 def _run(

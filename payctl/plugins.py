@@ -153,6 +153,8 @@ def history(
                         f"{change.json_pointer}: {change.old_json or '-'} → "
                         f"{change.new_json or '-'}"
                         for change in each.changes
+                        # `when` says it.
+                        if not change.json_pointer.endswith(("/change_time", "/create_time"))
                     ),
                 ]
                 for each in page.entries

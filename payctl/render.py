@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import rich.console
 import rich.table
@@ -58,6 +58,8 @@ _STATE_STYLES = {
 
 # Where no terminal says how wide it is, nothing is folded: programs read it line by line.
 _PIPE_WIDTH = 100_000
+# To what a column of texts is folded at most.
+_TEXT_MIN = 20
 
 _ANEW = "begin anew with --from-start (`events query`: without --after)"
 _ADVICE: Mapping[type[errors.PayhubError], str] = {
@@ -95,7 +97,7 @@ _REASON_ADVICE: Mapping[str, str] = {
     "INSTANCE_CONFLICT": _LOOK_AT_PLUGIN,
     "IDENTITY_MISMATCH": "another process answers at that endpoint; check addresses and versions",
     "REPORT_REQUIRED": "run payhub-conform and store its report with `payctl plugins report`",
-    "UPGRADE_REFUSED": "see what stands in the way with `payctl plugins upgrade --dry-run`",
+    "UPGRADE_REFUSED": "mend what it names and run the command again; --dry-run changes nothing",
     "STALE_GENERATION": "somebody changed it meanwhile; read it with `payctl bindings show`",
     "BINDING_EXISTS": "change it with `payctl bindings update`",
     "BINDING_IN_USE": "wait until its open operations have ended; `payctl status` counts them",
@@ -240,18 +242,44 @@ def moment(stamp: timestamp_pb2.Timestamp) -> str:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str | rich.text.Text]], *, title: str = ""
 ) -> None:
-    """Write a table; amounts and counts are right-aligned by a `>` before their column."""
+    """Write a table; amounts and counts are right-aligned by a `>` before their column.
+
+    What does not fit on the terminal is written row by row: an id that is broken over lines
+    can't be copied.
+    """
+    cells = [[_cell(each) for each in row] for row in rows]
+    names = [column.lstrip(">") for column in columns]
+    texts = [any(" " in row[at].plain for row in cells) for at in range(len(names))]
+    if _width(names, cells, texts) > console().width and cells:
+        if title:
+            console().print(title)
+        for at, row in enumerate(cells):
+            if at:
+                console().print()
+            fields(dict(zip(names, row, strict=True)))
+        return
     found = rich.table.Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        right = column.startswith(">")
-        found.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    count = 0
-    for row in rows:
-        count += 1
-        found.add_row(*(_cell(each) for each in row))
+    for column, name, text in zip(columns, names, texts, strict=True):
+        side: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+        found.add_column(name, justify=side, overflow="fold", no_wrap=not text)
+    for row in cells:
+        found.add_row(*row)
     _write(found)
-    if not count:
+    if not cells:
         console().print("(none)")
+
+
+def _width(
+    names: Sequence[str], rows: Sequence[Sequence[rich.text.Text]], texts: Sequence[bool]
+) -> int:
+    """Return how wide a table is at least, texts folded and all else whole."""
+    widths = [
+        max(len(name), *(row[at].cell_len for row in rows), 0) for at, name in enumerate(names)
+    ]
+    kept = [
+        min(each, _TEXT_MIN) if text else each for each, text in zip(widths, texts, strict=True)
+    ]
+    return sum(kept) + 2 * (len(names) - 1)
 
 
 def page(

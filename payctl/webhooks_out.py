@@ -12,7 +12,7 @@ import typer
 from payhub.events.v1 import webhook_pb2
 
 import payhub_client
-from payctl import render, session
+from payctl import durations, render, session
 from payhub_client import webhooks
 
 app = typer.Typer(no_args_is_help=True, help="Endpoints that events are sent to.")
@@ -86,9 +86,7 @@ def show(ctx: typer.Context, endpoint: EndpointId, as_json: session.JsonFlag = F
                 "payload": "left out" if shown.thin else "sent",
                 "in flight": f"at most {shown.max_in_flight}",
                 "answer within": f"{shown.timeout.ToMicroseconds() / 1e6:g} s",
-                "waits": ", ".join(
-                    str(datetime.timedelta(seconds=each.seconds)) for each in shown.retry_schedule
-                ),
+                "waits": ", ".join(durations.show(each.seconds) for each in shown.retry_schedule),
                 "made": render.moment(shown.create_time),
                 "queued": str(status.queued),
                 "failed": str(status.failed),

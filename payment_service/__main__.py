@@ -24,7 +24,7 @@ from servicekit import settings as settings_module
 
 def main() -> int:
     """Runs the command of the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="payment_service", description=__doc__)
+    parser = argparse.ArgumentParser(prog="payment_service", description="Takes payments.")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="serve gRPC and run resolver and relay (the default)")
     commands.add_parser("migrate", help="bring the database to the newest schema")
@@ -43,9 +43,11 @@ def main() -> int:
         "shorter part of the log. Absent: all that the log keeps",
     )
     create = commands.add_parser("create-key", help="make an API key directly in the database")
-    create.add_argument("--tenant", required=True)
-    create.add_argument("--scope", action="append", required=True, choices=keys.SCOPES)
-    create.add_argument("--name", required=True)
+    create.add_argument("--tenant", required=True, help="tenant that it acts for")
+    create.add_argument(
+        "--scope", action="append", required=True, choices=keys.SCOPES, help="may be repeated"
+    )
+    create.add_argument("--name", required=True, help="what it is for")
     commands.add_parser("new-encryption-key", help="print a fresh key for stored secrets")
     rotate = commands.add_parser(
         "rotate-encryption-key", help="encrypt every stored secret under the newest key"

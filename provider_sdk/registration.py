@@ -35,13 +35,18 @@ JITTER = 0.2
 INTERVAL_MIN_S = 0.05
 DETAILS_KEY = "grpc-status-details-bin"
 
-_WAYS_OUT = {
+_KEY = "set PLUGIN_KEY to a key of payctl keys create --scope plugins:register --plugin <plugin id>"
+_ADDRESS = "set PLUGIN_ADVERTISED_ENDPOINT to where core reaches this process, and no other"
+WAYS_OUT = {
     "PLUGIN_UNKNOWN": "allow the plugin: payctl plugins allow",
     "PLUGIN_NOT_ALLOWED": "change its entry: payctl plugins allow; or use another key",
     "ENDPOINT_NOT_ALLOWED": "change its endpoint pattern, or PLUGIN_ADVERTISED_ENDPOINT",
-    "INSTANCE_UNREACHABLE": "set PLUGIN_ADVERTISED_ENDPOINT to where core reaches this process",
-    "UNAUTHENTICATED": "set PLUGIN_KEY to a key of scope plugins:register",
-    "PERMISSION_DENIED": "set PLUGIN_KEY to a key of scope plugins:register",
+    "INSTANCE_UNREACHABLE": _ADDRESS,
+    "IDENTITY_MISMATCH": _ADDRESS,
+    "KEY_INVALID": _KEY,
+    "SCOPE_MISSING": _KEY,
+    "UNAUTHENTICATED": _KEY,
+    "PERMISSION_DENIED": _KEY,
     "UNAVAILABLE": "start core, or correct PLUGIN_CORE_ENDPOINT",
 }
 
@@ -217,7 +222,7 @@ class Registration:
                 core=self._settings.core_endpoint,
                 reason=reason,
                 text=text[:300],
-                way_out=_WAYS_OUT.get(reason, "it is tried again"),
+                way_out=WAYS_OUT.get(reason, "it is tried again"),
             )
         pause_s = min(BACKOFF_FIRST_S * 2.0 ** min(self._failures - 1, 10), BACKOFF_MAX_S)
         if self._session_id:

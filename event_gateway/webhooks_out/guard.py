@@ -31,6 +31,7 @@ _NOT_PUBLIC = tuple(
     ipaddress.ip_network(each)
     for each in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "3fff::/20")
 )
+_UNLESS_PRIVATE = "unless EVENT_GATEWAY_WEBHOOK_PRIVATE_TARGETS is set"
 
 
 class BlockedAddress(OSError):
@@ -51,7 +52,9 @@ def problem(url: str, *, plain_http: bool, private: bool) -> str | None:
     except ValueError:
         return "is not a URL"
     if parts.scheme != "https" and not (plain_http and parts.scheme == "http"):
-        return "must be an https URL" if not plain_http else "must be an https or http URL"
+        if plain_http:
+            return "must be an https or http URL"
+        return "must be an https URL, unless EVENT_GATEWAY_WEBHOOK_PLAIN_HTTP is set"
     if not host or parts.username is not None or parts.password is not None or parts.fragment:
         return "must have a host, and no user, password or fragment"
     if port == 0:
@@ -63,9 +66,9 @@ def problem(url: str, *, plain_http: bool, private: bool) -> str | None:
     if not private:
         name = host.rstrip(".").lower()
         if name == "localhost" or name.endswith((".localhost", ".local", ".internal")):
-            return "must not name this host or its network"
+            return f"must not name this host or its network, {_UNLESS_PRIVATE}"
         if _literal(host) and not is_public(host):
-            return "must not lie in a private, loopback or link-local network"
+            return f"must not lie in a private, loopback or link-local network, {_UNLESS_PRIVATE}"
     return None
 
 

@@ -217,7 +217,7 @@ def test_status_shows_both_processes(shell: shells.Shell, payments: FakePayments
     assert broken["payments"]["error"]["reason"] == "PermissionDenied"
     assert broken["events"]["log_epoch"] == "e1"
     payments.faults.append(Fault(status=fake_payments.status(Code.PERMISSION_DENIED)))
-    assert "no answer" in shell("status", code=1).stdout
+    assert "not this key" in shell("status", code=1).stdout
 
 
 def test_tail_shows_events_and_the_last_cursor(shell: shells.Shell, log: FakeLog) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 
 import yaml
 
-from provider_sdk.conformance import __main__ as command
-from provider_sdk.conformance import checks, runner
+from provider_sdk.conformance import checks, command, runner
 from provider_sdk.conformance import profile as profiles
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]

@@ -107,3 +107,14 @@ def test_payctl_needs_only_its_own_extra() -> None:
     """The command line imports nothing that its extra does not install, nor a service."""
     others = {*stack.NAMES, "servicekit", "provider_sdk", "deploy", "examples", "tests"}
     run(PROBE, "payctl", "payctl", others)
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("payctl", "payctl"), ("provider_sdk.conformance", "conformance")]
+)
+def test_a_command_without_its_extra_says_what_to_install(module: str, extra: str) -> None:
+    """Whoever installed another part of payhub is told in a line, not by a traceback."""
+    with pytest.raises(AssertionError) as failed:
+        run(PROBE, module, "client", set())
+    assert f"payhub[{extra}]" in str(failed.value)
+    assert "Traceback" not in str(failed.value)

@@ -33,6 +33,8 @@ async def test_a_version_is_tried_promoted_and_left_by_commands(tmp_path: pathli
         assert (len(old.charged), len(new.charged)) == (0, 1)
         out, _ = await shell("upgrade", "other", "--promote", *WHY)
         assert NEW in out
+        _, err = await shell("upgrade", "other", OLD, "--rollback", *WHY, code=1)
+        assert f"payctl plugins upgrade other {NEW} --rollback" in err
         back = await shell.json("upgrade", "other", NEW, "--rollback", *WHY)
         assert back["current_version"] == OLD
         await admin.caller.create(provider="other")

@@ -5,6 +5,7 @@ import json
 import pytest
 from google.protobuf import message
 from payhub.events.v1 import event_pb2
+from payhub.payments.v1 import payment_events_pb2
 from payhub.plugin.v1 import binding_pb2, plugin_events_pb2, plugin_pb2
 
 from payctl import events
@@ -44,3 +45,17 @@ def test_objects_of_json_are_shown() -> None:
         shown = events.to_dict(event)
         assert "payload" not in shown
         json.dumps(shown)
+
+
+def test_a_line_of_what_has_no_amount_says_who_did_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who made a key or moved a consumer is read without JSON; payments show their amount."""
+    event = event_pb2.Event(type="consumer.sought", entity_id="receipts", entity_version=2)
+    event.cause.actor = "key:zo54tr3vuu2w4rnb"
+    events._write_line(event)
+    assert capsys.readouterr().out.split()[-1] == "key:zo54tr3vuu2w4rnb"
+    told = payment_events_pb2.PaymentEvent()
+    told.payment.amount.amount_minor, told.payment.amount.currency_code = 1250, "EUR"
+    event.content_type, event.data_schema = "application/protobuf", told.DESCRIPTOR.full_name
+    event.data = told.SerializeToString()
+    events._write_line(event)
+    assert capsys.readouterr().out.rstrip().endswith("12.50 EUR")

@@ -9,7 +9,7 @@ from payhub.plugin.v1 import binding_pb2
 from payhub.type.v1 import error_reason_pb2
 
 import payhub_client
-from payctl import bindings, render, session, webhooks_in
+from payctl import admin, bindings, render, session, webhooks_in
 from payhub_client import errors
 
 
@@ -135,6 +135,18 @@ def test_a_pipe_gets_each_row_and_value_on_one_line(capsys: pytest.CaptureFixtur
     assert sum(address in line for line in lines) == 2
     assert lines[2] == "b"
     assert not any(line.endswith(" ") for line in lines)
+
+
+def test_a_part_that_refuses_the_key_is_not_told_as_silent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`payctl status` with a key that lacks a scope doesn't send people after an outage."""
+    admin.write_log(errors.PermissionDenied("the API key lacks the scope events:read"))
+    shown = capsys.readouterr().out
+    assert "no answer" not in shown
+    assert "events:read" in shown
+    admin.write_log(errors.Unavailable("nobody is there"))
+    assert "no answer: nobody is there" in capsys.readouterr().out
 
 
 def test_several_things_in_a_cell_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:

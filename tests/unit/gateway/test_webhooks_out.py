@@ -172,6 +172,17 @@ def test_urls_that_are_not_called(url: str) -> None:
     assert guard.problem("https://example.com:8443/hook?a=b", **OPEN) is None
 
 
+def test_what_a_setting_would_allow_names_it() -> None:
+    """Whoever tries webhooks on their own machine learns what the gateway needs for it."""
+    closed = {"plain_http": False, "private": False}
+    for url, setting in (
+        ("http://shop.example/", "EVENT_GATEWAY_WEBHOOK_PLAIN_HTTP"),
+        ("https://127.0.0.1/", "EVENT_GATEWAY_WEBHOOK_PRIVATE_TARGETS"),
+        ("https://localhost/", "EVENT_GATEWAY_WEBHOOK_PRIVATE_TARGETS"),
+    ):
+        assert setting in str(guard.problem(url, **closed))
+
+
 @pytest.mark.parametrize(
     "host",
     ["EXAMPLE.com.", "xn--bcher-kva.example", "a_b.example", "93.184.215.14", "[2606:2800:21f::8]"],

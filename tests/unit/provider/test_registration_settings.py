@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+from provider_sdk import registration
 from provider_sdk import registration_settings as settings
 
 CORE = {"PLUGIN_CORE_ENDPOINT": "core.internal:50051"}
@@ -55,3 +56,17 @@ def test_who_listens_everywhere_says_where_it_is_reached(
     said = capsys.readouterr().err
     assert "PLUGIN_ADVERTISED_ENDPOINT: required" in said
     assert "PLUGIN_KEY" in said
+
+
+@pytest.mark.parametrize(
+    ("reason", "named"),
+    [
+        ("KEY_INVALID", "payctl keys create"),
+        ("SCOPE_MISSING", "plugins:register"),
+        ("IDENTITY_MISMATCH", "PLUGIN_ADVERTISED_ENDPOINT"),
+        ("PLUGIN_NOT_ALLOWED", "payctl plugins allow"),
+    ],
+)
+def test_a_refusal_to_register_says_who_can_mend_it(reason: str, named: str) -> None:
+    """Whoever reads the log of a plugin that core does not take learns what to change."""
+    assert named in registration.WAYS_OUT[reason]
