@@ -99,13 +99,13 @@ def test_a_subscriber_needs_only_its_own_extra(name: str) -> None:
 
 def test_the_client_needs_only_its_own_extra() -> None:
     """No module of payhub_client imports what its extra does not install, nor a service."""
-    others = {*stack.NAMES, "servicekit", "provider_sdk", "payctl", "deploy", "examples", "tests"}
+    others = {*stack.NAMES, "provider_sdk", "payctl", "deploy", "examples", "tests"}
     run(LIBRARY_PROBE, "payhub_client", "client", others)
 
 
 def test_payctl_needs_only_its_own_extra() -> None:
     """The command line imports nothing that its extra does not install, nor a service."""
-    others = {*stack.NAMES, "servicekit", "provider_sdk", "deploy", "examples", "tests"}
+    others = {*stack.NAMES, "provider_sdk", "deploy", "examples", "tests"}
     run(PROBE, "payctl", "payctl", others)
 
 
