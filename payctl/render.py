@@ -123,7 +123,7 @@ class Page(Protocol):
 
 class _Screen(rich.console.Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to the command what it means that nobody reads its result."""
+        """Let the command decide what a closed output means."""
         raise  # called where the error is handled
 
 

@@ -141,8 +141,9 @@ class Client:
             member: stable name of this process among the members; by default a new one.
             max_in_flight: most events handed over and not settled, 1 to 10000.
             heartbeat_s: wished interval of signs of life, 1 to 60 s.
-            extend_for_s: leases of unsettled events are extended for so long after they were
-                handed over, and while they wait as long as others are; then they come again.
+            extend_for_s: for how long the lease of an event is extended while nobody settles it,
+                from when it was handed over, or, if it still waits here, from when the last event
+                was; then the gateway delivers it again.
             on_lost: called with lease and reason of a settlement that had no effect.
             on_notice: called with each notice, from the receiving task; must not block.
 

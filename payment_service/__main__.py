@@ -112,7 +112,7 @@ async def open_database(
 ) -> storage.Database:
     """Opens the database that is set up; a schema that is behind is an error that says so.
 
-    So is one that has lost what *seen* has, or what any process had.
+    A database that has lost commits which *seen* or another process remembers is one, too.
     """
     url = configured.database_url.get_secret_value()
     await asyncio.to_thread(

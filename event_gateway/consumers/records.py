@@ -105,8 +105,8 @@ class Handout:
 
 
 def retry(entry: Entry) -> Retry:
-    """Returns what is written down about an entry. A delivery under way is not among its attempts:
-    if its process ends, nobody learns what came of it, and it is made again.
+    """Returns what is written down about an entry. A delivery under way is no attempt yet: if this
+    process ends before it is settled, the event is delivered again.
     """
     under_way = entry.lease is not None and entry.lease.held
     return Retry(

@@ -100,9 +100,9 @@ def page(
 def first(
     conn: storage.Connection, tenant_id: str, name: str, *, rows: int, again: bool
 ) -> list[Parked]:
-    """Returns up to *rows* parked events, not what they say, so that resolving these and then the
-    next ones resolves all: what is put back (*again*) takes along what it held up; what is dropped
-    comes after that.
+    """Returns up to *rows* parked events without their content, in an order in which resolving them
+    page by page resolves all: those that hold up others first if they are put back (*again*), which
+    puts those back too; last if they are dropped.
     """
     params = {"tenant_id": tenant_id, "name": name, "rows": rows}
     return [_from_row(row) for row in conn.all(_ROOTS_FIRST if again else _ROOTS_LAST, params)]
@@ -111,7 +111,7 @@ def first(
 def since(
     conn: storage.Connection, tenant_id: str, name: str, *, since_us: int, rows: int
 ) -> list[Parked]:
-    """Returns up to *rows* events that were parked at or after a moment, not what they say."""
+    """Returns up to *rows* events that were parked at or after a moment, without their content."""
     params = {"tenant_id": tenant_id, "name": name, "since_us": since_us, "rows": rows}
     return [_from_row(row) for row in conn.all(_SINCE, params)]
 
@@ -119,7 +119,7 @@ def since(
 def at(
     conn: storage.Connection, tenant_id: str, name: str, positions: Collection[int]
 ) -> list[Parked]:
-    """Returns those of *positions* that are parked, not what they say."""
+    """Returns those of *positions* that are parked, without their content."""
     params = {"tenant_id": tenant_id, "name": name, "positions": storage.array(conn, positions)}
     return [_from_row(row) for row in conn.all(_SOME, params)]
 

@@ -103,9 +103,9 @@ def is_public(address: str) -> bool:
 
 
 class SystemResolver(aiohttp.abc.AbstractResolver):
-    """Asks the operating system, in threads of its own: a name whose servers do not answer keeps
-    one of them busy for many seconds, whoever wants it, and nobody else's look-up waits for it;
-    neither does the end of the process.
+    """Asks the operating system, in threads of its own. A name whose servers do not answer keeps
+    one thread busy for many seconds, however many want it. No other look-up waits for that thread,
+    nor does the end of the process.
     """
 
     def __init__(self) -> None:

@@ -76,7 +76,7 @@ def caller() -> context.Caller:
 
 
 def keyed(name: str, request: M) -> intents.Request:
-    """Returns what makes a repeat of *request*, which is not to be read any more, the same request.
+    """Returns what a repeat of *request* is known by. Changes *request*: read it before.
 
     The fingerprint covers every field but the key, in the request's normal form; the wire
     form of unset fields is empty, so a new field with its default leaves old fingerprints

@@ -1,7 +1,7 @@
 """Whether an event of the log is or was in this outbox.
 
-Owns the table `log_known`: up to where in the log, by its epoch, events were here that have left
-the outbox since. Called by the relay, and by a recovery that has read the log. Never decides.
+Owns the table `log_known`: for each epoch of the log, the position up to which events have been
+pruned from the outbox. Called by the relay, and by a recovery that has read the log. Never decides.
 """
 
 from payment_service.db import outbox
@@ -41,9 +41,11 @@ def note(conn: storage.Connection, epoch: str, position: int) -> None:
 
 
 def is_missing(conn: storage.Connection, epoch: str, position: int, event_id: str) -> bool:
-    """Whether an event was surely never here: neither marked in any epoch, nor before one that
-    is, nor waiting for its mark, nor left. Not sure where more wait than are looked at, oldest
-    first.
+    """Whether an event was surely never in this outbox.
+
+    It was or may have been here if it is marked in some epoch, lies before an event that is,
+    waits for its mark, or has been pruned. If more rows wait than are looked at, it may be
+    among the others.
     """
     place = {"epoch": epoch, "position": position}
     if conn.one(_HAS_LEFT, place):

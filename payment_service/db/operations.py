@@ -186,8 +186,8 @@ def newest(conn: storage.Connection, entity_id: str, most: int) -> tuple[model.O
 def deciding(
     conn: storage.Connection, entity_ids: Sequence[str], many: int
 ) -> dict[str, tuple[model.Operation, ...]]:
-    """Returns the operations of those entities that have one which is open, or *many* of them:
-    what is allowed follows from the entities alone for all others.
+    """Returns the operations of entities that have an open one, or at least *many*. What is allowed
+    with other entities does not depend on their operations.
     """
     if not entity_ids:
         return {}

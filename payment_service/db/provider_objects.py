@@ -37,7 +37,7 @@ class Owner:
 def claim(
     conn: storage.Connection, owner: Owner, reference: objects.Reference, entity_id: str
 ) -> str:
-    """Notes which entity an object is; returns the one that it is from then on.
+    """Notes which entity an object belongs to; returns the one it belongs to, perhaps another.
 
     Once noted it stays: a second claim gets the first one's entity.
     """

@@ -141,7 +141,8 @@ def cancel(
 def start_void(payment: model.Payment, operation: model.Operation, now_us: int) -> changes.Change:
     """Reserves the whole remainder for a VOID.
 
-    Like that of a capture, its beginning is no event, but that it takes a wish over is.
+    Its beginning is no event, as that of a capture is none, unless it carries out a cancellation
+    that had to wait: then `cancel_requested` ends, and that is told.
     """
     rest = payment.authorized_minor - payment.captured_minor - payment.capture_reserved_minor
     takes_over = payment.cancel_requested and operation.cause.actor == CANCELER

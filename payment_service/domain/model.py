@@ -217,9 +217,9 @@ class Operation:
 
 
 def turn(operation: Operation) -> tuple[int, str]:
-    """Returns what operations of one entity are ordered by, if each was made `after` the others.
+    """Returns the key by which operations of one entity are sorted in the order they were made.
 
-    Ids alone tell the order only as well as the clocks of processes agree.
+    For operations that `after` has dated. Ids alone do not tell it, if clocks of processes differ.
     """
     return operation.created_us, operation.id
 

@@ -85,7 +85,7 @@ def admit(
 def stopped(view: catalog.View, operation: model.Operation) -> bindings.Refusal | None:
     """Returns why an operation that was begun must not be sent once more now, or None.
 
-    What it took from limits, and what its binding allowed, holds on.
+    Limits and the binding's switches were judged when it was begun, and are not judged again.
     """
     found = follow(view, operation.tenant_id, operation.provider)
     if isinstance(found, bindings.Refusal):

@@ -17,7 +17,8 @@ class Bounds:
 
     `calls_max` operations of a plugin over all its instances, `instance_max` over one of
     them (or what it states itself, if that is less), `lookups_max` look-ups of a plugin and
-    as many fetches. Of these, those that wait for their turn leave a quarter to the others.
+    as many fetches. Webhooks wait for their turn to look up or fetch, and hold at most three
+    quarters of these places together: the rest is for who does not wait, as the resolver.
     """
 
     calls_max: int = 512

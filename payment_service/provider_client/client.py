@@ -218,8 +218,8 @@ class ProviderClient:
     ) -> signs.Reply:
         """Asks what became of *operation* and returns what is known.
 
-        *object_id* is what it made at the provider, '' while core has not heard of it; *had* is
-        what the version said that had it, None while nobody knows which.
+        *object_id* is the provider's id of what it made, '' while core does not know one. *had* is
+        what the version that was sent the operation declared, None if nobody knows which that is.
         """
         failed = await self.configuring.ensure(operation.binding_id, operation.tenant_id)
         if failed is not None:
@@ -257,8 +257,9 @@ class ProviderClient:
         asked_us: int,
         had: introduction.Known | None,
     ) -> signs.Reply:
-        """NOT_FOUND is a fact only where look-up is conclusive and nothing could still arrive:
-        for the one who looked, and for the one who left what is looked for.
+        """Returns what NOT_FOUND proves. It is a fact only where look-ups are conclusive and
+        nothing can arrive any more, by what both versions declared: the one that looked, and the
+        one that was sent the operation.
         """
         promised = failure is not None and failure.reason == failure_pb2.FAILURE_REASON_NOT_FOUND
         known = [each for each in (self.known, had) if each is not None]

@@ -118,8 +118,8 @@ class Configuring:
         """Sends the newest configuration of a binding; whoever asks meanwhile waits for it.
 
         Returns:
-            Why that failed and what it tells, or None. A configuration that is refused
-            leaves the one before in force, which is then good enough.
+            Why that failed and what sign that is of, or None. If the instance refuses the
+            configuration and has an older one, that stays in force, and None is returned.
         """
         running = self._running.get(binding_id)
         if running is None:

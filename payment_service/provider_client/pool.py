@@ -98,8 +98,8 @@ class Provider(roster.Roster):
     ) -> outcomes.Report:
         """Sends *operation* and returns what is known afterwards. Never raises.
 
-        The first time, the version that gets it is stored before. One that *repeats* goes to that
-        version, and only if no instance of it takes anything to another one; see `awaits`.
+        The first time, the version that gets it is stored before it is sent. With *repeats* it goes
+        to that version again, or to another one if none of its instances takes operations.
         """
         started_s = time.perf_counter()
         try:
@@ -394,7 +394,7 @@ class Provider(roster.Roster):
 
 
 def _not_noted(operation: model.Operation) -> signs.Reply:
-    """Who had it must be known before anybody has it: a doubt goes to that version again."""
+    """Nothing is sent before its version is stored: a doubt goes to that version again."""
     detail = "not sent: who gets it could not be stored"
     report = reading.not_sent(operation.version, "NOT_STORED", detail)
     return signs.Reply(report=report, sign=signs.Sign.NEUTRAL)

@@ -161,7 +161,9 @@ def authorize_again(payment: model.Payment, request: bytes) -> bytes:
 
 
 def _previous(payment: model.Payment) -> str:
-    """Returns what an earlier attempt has made; one that was not sent has passed it on."""
+    """Returns the provider's id of what an earlier attempt made; one that was not sent passes on
+    what its own request names.
+    """
     last = payment.attempt
     if payment.provider_payment_id or last is None:
         return payment.provider_payment_id

@@ -100,8 +100,8 @@ class Roster(asking.Asking):
     def said(self, version: str) -> introduction.Known | None:
         """Returns what a version said of itself; None only where no version is named.
 
-        How an operation was sent decides whether it can be found and for how long it is
-        remembered, whatever those who are there by now can do.
+        The version that was sent an operation decides whether it can be found and how long it is
+        remembered, whatever the versions that run now can do.
         """
         if not version:
             return None
@@ -111,15 +111,16 @@ class Roster(asking.Asking):
         return self.situation.said(version) or introduction.NOTHING
 
     def finds(self, version: str) -> bool:
-        """Whether a look-up of what *version* had tells for certain that it did not take place."""
+        """Whether NOT_FOUND proves that an operation sent to *version* did not take place."""
         known = (self._known, self.said(version))
         return all(_CAP.CAPABILITY_OPERATION_LOOKUP in each.capabilities for each in known if each)
 
     def repeatable_s(self, version: str) -> float:
-        """Returns for how many seconds after it was made what *version* had may be sent again;
-        0 if nobody takes it now.
+        """Returns for how many seconds from its creation an operation sent to *version* may be sent
+        again; 0 if no instance takes it now.
 
-        While that version takes operations it alone decides; else both it and who takes them.
+        While that version takes operations, its own time counts; else the shorter of that and the
+        longest of those that do.
         """
         first = self.said(version)
         if first is not None and self.has(version):
@@ -136,8 +137,8 @@ class Roster(asking.Asking):
         return max((each.request_max_s for each in known if each is not None), default=0.0)
 
     def awaits(self, version: str) -> bool:
-        """Whether what *version* had should wait for it: no instance of it takes operations now,
-        and one may come back. One that is barred is not waited for.
+        """Whether an operation sent to *version* should wait for it: no instance of it takes
+        operations now, one may come back, and it is not barred.
         """
         if version in self.situation.barred or self.has(version):
             return False
@@ -148,8 +149,9 @@ class Roster(asking.Asking):
         return any(each.version == version and self._takes(each) for each in self.links.values())
 
     def _repeating(self, version: str, age_s: float) -> Fits:
-        """Returns which instances may get again what *version* had and was made *age_s* ago: its
-        own while there are any, and none that has forgotten it, which would do it once more.
+        """Returns which instances may be sent again an operation that *version* was sent and that
+        was made *age_s* ago: those of that version while there are any. Never one that has
+        forgotten its id by then: that would do it twice.
         """
         only = version if self.has(version) else ""
 

@@ -208,8 +208,8 @@ def of_failure(
         failure: The detail that came with it, if one did.
         code: The status.
         capabilities: What the instance claims to do.
-        is_lost: Whether the connection to it is gone. That is the end of one process, whose place
-            another one may take, and no outage of what is behind it.
+        is_lost: Whether the connection to the instance is gone. Then one process has ended, and
+            another may take its place: it says nothing of the provider behind it.
     """
     if failure is None:
         if code is grpc.StatusCode.UNIMPLEMENTED:

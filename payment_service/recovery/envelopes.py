@@ -1,7 +1,7 @@
-"""Events as the log holds them: whose they are, what they tell, and as this outbox had them.
+"""Events of the log, read and rewritten for a recovery.
 
-Owns reading and rewriting them. Called by `following` and `writing`. Pure: looks nothing up, and
-never decides what becomes of one.
+Owns finding their entity and payload, and making them rows of the outbox again. Called by
+`following` and `writing`. Pure: looks nothing up, and never decides what becomes of an event.
 """
 
 from google.protobuf.message import Message

@@ -1,9 +1,9 @@
 """Entities whose first events have left the outbox, and which a new log does not know.
 
-Owns the proof that nothing earlier of such an entity is left: a look through the whole
-outbox, a little at a time. Called by the publisher, once the gateway has said that it
-knows nothing of an entity. Never says so of one that has an earlier row, whatever is
-marked; such a proof holds for ever, because rows of an entity are written by version.
+A log has to be told which event is the first there is, or it waits for those before it. Owns the
+proof that none is left before: a walk through the whole outbox, marked rows included, a little
+at a time. A proof holds for ever, because rows of an entity are written by version. Called by the
+publisher, once the gateway has said that it knows nothing of an entity. Never publishes.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _log = logs.get_logger(__name__)
 
 
 class Beginnings:
-    """Which rows are the first of their entity that there still is; see the module."""
+    """Finds the rows that are the first left of their entity; see the module."""
 
     def __init__(self, db: storage.Database, clock: clocks.Clock) -> None:
         self._db = db

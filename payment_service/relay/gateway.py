@@ -86,7 +86,7 @@ class Gateway:
 
         Args:
             envelopes: Serialised events.
-            first_remaining: Indices of those that are the first of their entity that there is.
+            first_remaining: Indices of envelopes before which no event of their entity is left.
 
         Raises:
             grpc.aio.AioRpcError: It is not known whether anything was appended.

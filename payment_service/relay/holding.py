@@ -40,8 +40,8 @@ class Holding:
     def refuse(self, entity: outbox.Entity, version: int, now_us: int) -> int:
         """Notes that *version* was refused; returns when it may be sent again.
 
-        The pause is 1 s and doubles up to 60 s while the same version is refused. A
-        higher version than one that waits waits for that one.
+        The pause is 1 s and doubles up to 60 s while the same version is refused. While a lower
+        version waits, a higher one waits for it.
         """
         wait = self._waits.get(entity)
         if wait is not None and wait.version < version and wait.until_us > now_us:

@@ -179,8 +179,8 @@ class Doubts:
         report: outcomes.Report,
         now_us: int,
     ) -> _Refused | None:
-        """Returns why *report* can't end a doubt; None where it can, which nobody sends again
-        until the transaction ends.
+        """Returns why *report* can't end a doubt, or None. In the latter case nobody can send the
+        operation again until the transaction ends.
         """
         version, named = report.operation_version, report.provider_object_id
         if operation.state is not model.OperationState.IN_DOUBT or operation.version != version:

@@ -1,11 +1,10 @@
 """Resending: the same operation once more, where a look-up can't tell what became of it.
 
 Owns when that is safe, and noting the new fence before anything is sent. Called by the
-resolver for doubts only. Never sends another request than the stored one, never under another
-id, never when the provider may have forgotten the id, never through another version of the
-plugin while the one that had it is there or may return, never where an operator has stopped such
-operations, and never for a payment that is no longer wanted or an update that a later one has
-replaced.
+resolver for doubts only. Sends the stored request under its own id and nothing else: while the
+provider remembers that id, and through the version of the plugin that was sent it first, as long
+as that is there or may return. Never sends what an operator has stopped, a payment that is no
+longer wanted, or an update that a later one has replaced.
 """
 
 from collections.abc import Sequence
@@ -40,8 +39,8 @@ def may_help(
     """Whether sending a doubt again can end it, and can't do anything twice.
 
     It helps where the provider takes a repeat for the same operation and has no look-up that
-    would say for certain that it did not take place. The version that had it must have said so
-    too; it is waited for a while if nobody of it is there.
+    proves that it did not take place, by what the version that was sent it declared. That version
+    is waited for a while if no instance of it is there.
     """
     if operation.state is not model.OperationState.IN_DOUBT or operation.failure is not None:
         return False

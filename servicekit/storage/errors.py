@@ -35,7 +35,7 @@ class DatabaseUnsuitable(StorageError):
 
 
 class MigrationRefused(StorageError):
-    """The database did not take a migration. Those before it are applied, of it is nothing."""
+    """The database did not take a migration: nothing of it is applied, all before it are."""
 
 
 class SchemaUnknown(StorageError):

@@ -98,7 +98,7 @@ def _tell(before: Invoice | None, after: Invoice) -> base.Told[Invoice]:
 
 
 def _first(after: Invoice) -> base.Told[Invoice]:
-    """One that is heard of late tells how it began, so that all of them begin alike."""
+    """An invoice that core hears of late still begins with `invoice.generated`, as all do."""
     unpaid = replace(
         after,
         state=State.OPEN,

@@ -92,7 +92,7 @@ def _missed(entity: PaymentMethod, operation: model.Operation) -> PaymentMethod:
 
 
 def elect(methods: Iterable[PaymentMethod]) -> list[PaymentMethod]:
-    """Returns those of a customer's methods whose `is_default` changes, as they are then."""
+    """Returns the methods of a customer whose `is_default` changes, with its new value."""
     known = list(methods)
     called = [one for one in known if one.default_us and one.state is State.ACTIVE]
     chosen = max(called, key=lambda one: (one.default_us, one.id), default=None)

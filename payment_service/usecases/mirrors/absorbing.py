@@ -1,9 +1,9 @@
 """Absorbing: what a provider tells of its objects becomes what core knows of them.
 
 Owns the one way every snapshot takes, whether it came with an answer, a fetch or a
-webhook. Called inside the transaction of whoever brings it, so that all effects commit
-together with its note that it was brought. Never calls a provider: what has to be fetched
-first is returned.
+webhook. Called inside the caller's transaction, so that all effects commit together with the
+note that the snapshot was taken. Never calls a provider: what has to be fetched first is
+returned.
 """
 
 from collections.abc import Iterable

@@ -96,7 +96,8 @@ def settle_in(
 def _current(conn: storage.Connection, operation: model.Operation) -> tuple[model.Operation, bool]:
     """Returns the operation as it is, and whether it is the newest at its provider.
 
-    One is begun only when those before it have ended, so that no other one is open.
+    An operation is begun only when all before it have ended: the newest is the one beside which
+    no other is open.
     """
     own = operations.newest(conn, operation.entity_id, base.OPERATIONS_SHOWN)
     there = [one for one in own if one.provider == operation.provider]

@@ -19,8 +19,8 @@ _K = objects.ObjectKind
 class Found:
     """The links of a snapshot.
 
-    `missing` is what core has to hear of before it; `wanted` is what it should hear of
-    after it, because it belongs to it.
+    `missing` are objects that core must know before it can apply the snapshot; `wanted` are
+    objects that belong to the snapshot's and should be fetched after it.
     """
 
     links: base.Links
@@ -160,7 +160,7 @@ def _customer(
 
 
 def complete(conn: storage.Connection, scope: scopes.Scope, entity: base.Entity) -> None:
-    """Tells an entity that is new to those who named its object before core knew it."""
+    """Links a new entity to those that named its object before core knew it."""
     if not isinstance(entity, invoices.Invoice) or not entity.subscription_id:
         return
     rules = subscriptions.RULES

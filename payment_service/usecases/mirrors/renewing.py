@@ -74,8 +74,8 @@ class Renewing:
         changed: bool,
         lease_until_us: int,
     ) -> None:
-        """Sets the next time, if there is one: what nobody could tell now is asked for again,
-        also of an entity that waits for nothing else.
+        """Sets when the entity is fetched next, if it is: while it waits for its provider, or if
+        the provider could not be asked this time.
         """
         schedule, now_us = self._ctx.schedule, self._ctx.clock.now_us()
         doublings = min(max(fetches - 1, 0), 30)

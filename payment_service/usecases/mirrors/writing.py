@@ -20,7 +20,7 @@ _DISPUTE = objects.ObjectKind.DISPUTE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """An entity until the commit, None if there is none, and what changes with it."""
+    """An entity, locked until the commit, None if there is none, and what changes with it."""
 
     entity: Any
     siblings: tuple[Any, ...] = ()
@@ -30,7 +30,7 @@ def lock(conn: storage.Connection, rules: base.AnyRules, tenant_id: str, entity_
     """Returns an entity, locked with those that may change together with it.
 
     Payment methods of one customer decide together which of them is the default. They are
-    locked in the order of their ids, so that nobody waits for whoever waits for him.
+    locked in the order of their ids, so that two transactions never wait for each other.
     """
     siblings: tuple[Any, ...] = ()
     if rules.kind is _METHOD:

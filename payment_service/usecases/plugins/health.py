@@ -198,7 +198,7 @@ class Health:
 
 
 def _dated(seen: Conditions, kept: Conditions) -> Conditions:
-    """Returns what is seen now, each since it was first *kept* so; without a time if it is not."""
+    """Returns the conditions seen now, each with the time since which it is *kept* so, if it is."""
     return {
         kind: replace(status, since_us=kept[kind].since_us)
         if kind in kept and kept[kind].holds == status.holds

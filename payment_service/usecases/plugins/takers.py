@@ -1,7 +1,8 @@
-"""Which version of its plugin takes an operation.
+"""Which version of its plugin an operation is sent to.
 
-Owns storing it, where another one takes it than its intent names, before that is called: a
-doubt goes to the same version again. Called by `pool` through the fleet. Never chooses.
+An intent names a version. Where another one gets the operation, that is stored before it is
+called, because a doubt has to go to the same version again. Owns storing it. Called by `pool`
+through the fleet. Never chooses the version.
 """
 
 from payment_service.db import operations
