@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+import h11
 import uvicorn
 from starlette import applications, requests, responses, routing
 from uvicorn.protocols.http import h11_impl
@@ -22,8 +24,15 @@ STOP_TIMEOUT_S = 5
 CONNECTIONS_MAX = 256
 # How long a connection may take to bring a request with all its headers.
 HEAD_TIMEOUT_S = 5.0
+HEAD_BYTES_MAX = 64 * 1024
 # How long a client may leave what it is answered untaken.
 TAKE_TIMEOUT_S = 10.0
+# Each piece of a body costs far more than its bytes, on the loop that serves payments: of what
+# is read at once, so many are taken, and one more for each so many bytes.
+PIECES_MIN = 64
+PIECE_BYTES = 128
+# What is looked at of a request that is answered already, for the next one behind it.
+ANSWERED_BYTES_MAX = 64 * 1024
 
 _log = logs.get_logger(__name__)
 
@@ -91,14 +100,38 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+class _Connection(h11.Connection):
+    """A parser that takes a body in no more pieces than `PIECES_MIN` and `PIECE_BYTES` allow."""
+
+    _pieces_left = 0
+
+    def receive_data(self, data: bytes) -> None:
+        self._pieces_left = PIECES_MIN + len(data) // PIECE_BYTES
+        super().receive_data(data)
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Data):
+            self._pieces_left -= 1
+            if self._pieces_left < 0:
+                raise h11.RemoteProtocolError("a body in too many pieces")
+        return event
+
+
 class _Protocol(h11_impl.H11Protocol):
-    """A connection, closed if it takes too long to bring a request or to take an answer.
+    """A connection, closed if it takes too long to bring a request or to take an answer, or
+    brings what takes too long to read.
 
     The library waits for either for ever, and a few hundred connections are all there are.
     """
 
+    _answered_bytes = 0
     _late: asyncio.TimerHandle | None = None
     _untaken: asyncio.TimerHandle | None = None
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.conn = _Connection(h11.SERVER, HEAD_BYTES_MAX)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -120,11 +153,26 @@ class _Protocol(h11_impl.H11Protocol):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
+        if self.conn.our_state is h11.DONE:
+            self._answered_bytes += len(data)
+            if self._answered_bytes > ANSWERED_BYTES_MAX:
+                # Nothing more is read; it is closed as one that brings no request.
+                self._expect()
+                return
+        else:
+            self._answered_bytes = 0
         super().data_received(data)
         if self.cycle is None or self.cycle.response_complete:
             self._expect()
         else:
             self._came()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            # It is being answered, or was.
+            self.transport.close()
 
     def _expect(self) -> None:
         if self._late is None:

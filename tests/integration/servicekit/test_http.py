@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from starlette import requests, responses, routing
 
 from servicekit import http, metrics
@@ -26,10 +27,17 @@ async def serving() -> AsyncIterator[int]:
     async def large(_: requests.Request) -> responses.Response:
         return responses.Response(LARGE)
 
+    async def size(request: requests.Request) -> responses.Response:
+        return responses.Response(str(len(await request.body())))
+
     app = http.application(
         registry=metrics.Metrics(),
         readiness=http.Readiness(),
-        routes=[routing.Route("/slow", slow), routing.Route("/large", large)],
+        routes=[
+            routing.Route("/slow", slow),
+            routing.Route("/large", large),
+            routing.Route("/size", size, methods=["POST"]),
+        ],
     )
     server = http.Server(app, host="127.0.0.1", port=0)
     await server.start()
@@ -92,6 +100,65 @@ async def test_who_takes_no_answer_holds_no_connection(monkeypatch: pytest.Monke
             task.cancel()
         for one in (writer, *slow):
             one.transport.abort()
+
+
+async def test_a_body_in_crumbs_is_refused(complaints: list[object]) -> None:
+    """Chunks of a byte cost the loop thousands of times their price; of a kilobyte they are taken,
+    and who is refused after it was answered is cut off without a fault in the log.
+    """
+    async with serving() as port, asyncio.timeout(20):
+        for path, chunk, expected in (
+            ("/size", b"x" * 1024, b"1048576"),
+            ("/size", b"x", b"400 Bad Request"),
+            ("/nothing", b"x", b"404 Not Found"),
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(_CHUNKED.replace(b"/size", path.encode()))
+            if path == "/nothing":
+                await reader.readuntil(b"404 Not Found")
+            pieces = (1 << 20) // len(chunk) if len(chunk) > 1 else 5_000
+            writer.write((b"%x\r\n" % len(chunk) + chunk + b"\r\n") * pieces + b"0\r\n\r\n")
+            if path == "/nothing":
+                # The connection is gone before anybody looks at the next request.
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                with contextlib.suppress(ConnectionError):
+                    assert b"alive" not in await reader.read()
+            else:
+                await reader.readuntil(expected)
+            writer.transport.abort()
+    assert complaints == []
+
+
+async def test_the_rest_of_what_is_answered_is_not_read_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind a short rest the next request is answered; with a long one the connection ends."""
+    monkeypatch.setattr(http, "HEAD_TIMEOUT_S", 0.2)
+    async with serving() as port, asyncio.timeout(20):
+        for rest, answered in ((1_000, True), (http.ANSWERED_BYTES_MAX + 1, False)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % rest)
+            await reader.readuntil(b"404 Not Found")
+            writer.write(bytes(rest) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            if answered:
+                await reader.readuntil(b"alive")
+            else:
+                with contextlib.suppress(ConnectionError):
+                    assert b"alive" not in await reader.read()
+            writer.transport.abort()
+
+
+_CHUNKED = b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest_asyncio.fixture
+async def complaints() -> AsyncIterator[list[object]]:
+    """What the loop tells of failures that nobody handled."""
+    told: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, what: told.append(what))
+    yield told
+    loop.set_exception_handler(None)
 
 
 async def _asking(port: int, more: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
