@@ -84,7 +84,7 @@ def default(
     key: session.KeyOption = None,
     as_json: session.JsonFlag = False,
 ) -> None:
-    """Make it the one that its customer pays by if no other one is named."""
+    """Make the method its customer's default: used if no other one is named."""
     _KIND.change(
         ctx,
         lambda client, once, timeout_s: client.payment_methods.set_default(

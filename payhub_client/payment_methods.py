@@ -109,7 +109,7 @@ class PaymentMethods:
         idempotency_key: str | None = None,
         timeout_s: float | None = None,
     ) -> pb.PaymentMethod:
-        """Make it the one that its customer pays by if no other one is named."""
+        """Make the method its customer's default: used if no other one is named."""
         key = calls.key_of(idempotency_key)
         request = pb.SetDefaultPaymentMethodRequest(
             idempotency_key=key, payment_method_id=payment_method_id

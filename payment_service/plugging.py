@@ -76,9 +76,9 @@ class Hooks:
         """See `fleet.Hooks`."""
         await self._made.life.observe(plugin_id, conditions)
 
-    def condemn(self, plugin_id: str, version: str, reason: str) -> None:
+    def quarantine_soon(self, plugin_id: str, version: str, reason: str) -> None:
         """See `pool.Tools`."""
-        self._made.leases.condemn(plugin_id, version, reason)
+        self._made.leases.quarantine_soon(plugin_id, version, reason)
 
     async def note_version(self, operation: model.Operation, version: str) -> bool:
         """See `pool.Tools`."""
@@ -145,7 +145,7 @@ def make_fleet(
         metrics=counting.Metrics(registry.registry),
         clock=clock,
         dialer=dialer,
-        on_fault=hooks.condemn,
+        on_fault=hooks.quarantine_soon,
         note_version=hooks.note_version,
     )
     return fleet.Fleet(

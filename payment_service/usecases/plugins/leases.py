@@ -59,7 +59,7 @@ class Leases:
         self._life = life
         self.terms = terms
         self._dialling = 0
-        self._condemning: set[asyncio.Task[None]] = set()
+        self._quarantining: set[asyncio.Task[None]] = set()
 
     async def register(
         self, who: Plugin, identity: plugin_service_pb2.PluginIdentity, endpoint: str
@@ -142,8 +142,8 @@ class Leases:
         _log.info("instance left", plugin_id=found.plugin_id, instance_id=found.instance_id)
         await self._ctx.catalog.refresh()
 
-    def condemn(self, plugin_id: str, version: str, reason: str) -> None:
-        """Quarantines a version soon, without keeping the caller."""
+    def quarantine_soon(self, plugin_id: str, version: str, reason: str) -> None:
+        """Quarantines a version in a task of its own: the caller need not wait for it."""
 
         async def quarantine() -> None:
             try:
@@ -154,8 +154,8 @@ class Leases:
                 _log.exception("can't quarantine", plugin_id=plugin_id, version=version)
 
         task = asyncio.get_running_loop().create_task(quarantine())
-        self._condemning.add(task)
-        task.add_done_callback(self._condemning.discard)
+        self._quarantining.add(task)
+        task.add_done_callback(self._quarantining.discard)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Forgets what is long over, until *stop* is set."""
