@@ -1,12 +1,14 @@
-"""Starts everything and keeps it running.
+"""Starts everything and keeps it running, or runs a command beside it.
 
-Owns what is printed for people to copy. Called by `make up`. Ends at Ctrl-C or SIGTERM,
-and with exit code 1 as soon as a process ends by itself.
+Owns what is printed for people to copy. Called by `make up`, and by the tests of other services.
+Ends at Ctrl-C or SIGTERM, with the command, and with exit code 1 where a process ends by itself.
 """
 
 import argparse
+import os
 import pathlib
 import signal
+import subprocess
 import sys
 import time
 
@@ -68,6 +70,25 @@ def run(var: pathlib.Path, *, free_ports: bool) -> int:
         return 1
 
 
+def run_beside(command: list[str], var: pathlib.Path, *, free_ports: bool) -> int:
+    """Runs a command that finds everything in its environment; returns its exit code."""
+    ports = stack.free_ports() if free_ports else stack.DEFAULT_PORTS
+    try:
+        with stack.Stack(var, ports=ports, inherit=True) as running:
+            told = {
+                "PAYHUB_TARGET": running.target(stack.PAYMENTS),
+                "PAYHUB_EVENTS_TARGET": running.target(stack.GATEWAY),
+                "PAYHUB_KEY_FILE": str(running.dev_key_file),
+                "PAYHUB_MOCK_URL": running.http_url(stack.MOCK),
+            }
+            return subprocess.run(command, env={**os.environ, **told}, check=False).returncode
+    except KeyboardInterrupt:
+        return 130
+    except (OSError, stack.StackError) as error:
+        print(f"stack: {error}", file=sys.stderr)
+        return 1
+
+
 def _from_here(path: pathlib.Path) -> pathlib.Path:
     """Returns a path as it is typed in the project's folder."""
     return path.relative_to(stack.ROOT) if path.is_relative_to(stack.ROOT) else path
@@ -81,8 +102,14 @@ def main() -> int:
     parser.add_argument(
         "--free-ports", action="store_true", help="take any ports, not the default ones"
     )
+    parser.add_argument(
+        "command", nargs="*", help="run this meanwhile and end with it; PAYHUB_* say where all is"
+    )
     options = parser.parse_args()
-    return run(options.var, free_ports=options.free_ports)
+    var = options.var.resolve()
+    if options.command:
+        return run_beside(options.command, var, free_ports=options.free_ports)
+    return run(var, free_ports=options.free_ports)
 
 
 if __name__ == "__main__":

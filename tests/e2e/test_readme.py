@@ -70,9 +70,3 @@ def test_the_first_payment_from_python(running: stack.Stack) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "STATE_SUCCEEDED" in done.stdout
-
-
-def test_the_readme_links_exist() -> None:
-    """Every file the README points to is there."""
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target).exists(), target

@@ -1,6 +1,9 @@
 """Rules of the stack runner, shown on real processes."""
 
+import os
 import pathlib
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +16,8 @@ import pytest
 from deploy import stack
 
 WAIT_S = 20.0
+# What nothing of ours ends with.
+OWN_STATUS = 7
 
 # Starts a stack as a program would, says which process it started, and hangs.
 STARTER = """
@@ -88,6 +93,27 @@ def test_nothing_is_left_when_the_starter_is_killed(tmp_path: pathlib.Path) -> N
         starter.communicate()
 
     assert until(lambda: not psutil.pid_exists(pid))
+
+
+def test_up_runs_the_tests_of_a_service_and_ends_with_them(tmp_path: pathlib.Path) -> None:
+    """What docs/client.md prints for it runs as it stands, from a folder of one's own."""
+    page = (stack.ROOT / "docs" / "client.md").read_text().partition("## Testing your service")[2]
+    [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    [command] = re.findall(r"^\$ \$PAYHUB/.venv/bin/python (.*test_shop.py)$", page, re.MULTILINE)
+    (tmp_path / "test_shop.py").write_text(example)
+    passed = f'sh -c "{sys.executable} -m pytest -q test_shop.py && exit {OWN_STATUS}"'
+    words = command.replace("/tmp/payhub", "data").replace("pytest test_shop.py", passed)
+    done = subprocess.run(
+        [sys.executable, *shlex.split(words)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{stack.ROOT}:{stack.ROOT / 'gen'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert done.returncode == OWN_STATUS, done.stdout + done.stderr
+    assert (tmp_path / "data" / "payments.db").exists()
 
 
 def test_up_prints_commands_that_work_and_stops_at_ctrl_c(tmp_path: pathlib.Path) -> None:

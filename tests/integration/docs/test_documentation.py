@@ -14,6 +14,7 @@ import pytest
 from payhub.payments.v1 import payment_pb2
 from typer import main
 
+import payhub_client
 from benchmarks import report
 from event_gateway.consumers import changes
 from payctl import commands, session
@@ -31,7 +32,18 @@ COMMAND_ENDS = re.compile(r"\s#|[;:]\s|,\s|\)|\s[|&>]\s")
 CODE = re.compile(r"`([^`\n]+)`")
 SHOUTED = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 # Variables of others, and of examples.
-OTHERS = ("ACME_", "STRIPE_", "VOUCHERS_", "SSL_CERT_FILE", "OUT_OF_RANGE", "TEST_")
+OTHERS = ("ACME_", "STRIPE_", "VOUCHERS_", "SSL_CERT_FILE", "OUT_OF_RANGE", "TEST_", "BigInt")
+# Made when processes run, and in the guide to providers.
+NO_FILES = ("var/", "./var/", "vouchers/")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+QUOTED = re.compile(r'"([A-Z][^"\n]{3,60})"(?: under| in)? \[[\w. -]+\]\(([\w./-]+\.md)\)')
+FILE = re.compile(r"`(\w[\w./-]+(?:/|\.(?:py|proto|yml|yaml|sql|toml|md|jsonl)))`")
+CAMEL = re.compile(r"\b(?:[A-Z][a-z]+){2,}\b")
+FOLDERS = (
+    "servicekit", "payment_service", "event_gateway", "provider_sdk", "protos", "provider_mock",
+    "provider_stripe", "payctl", "subscribers", "examples", "benchmarks", "deploy",
+    "payhub_client", "tests/stripe_double",
+)  # fmt: skip
 EVENT_TYPE = re.compile(
     r'"((?:payment|refund|customer|payment_method|plan|subscription|invoice|checkout|dispute'
     r'|reconciliation|webhook|plugin|binding|api_key|retry_policy|default_provider)\.[a-z_]+)"'
@@ -47,6 +59,21 @@ def test_the_documentation_lists_every_state_and_exit_code() -> None:
         assert f"`{name.removeprefix('STATE_')}`" in page
     for code in session.Exit:
         assert f"| {code.value} |" in page
+
+
+def test_the_client_has_what_its_page_lists() -> None:
+    """The table of what a client can do names each of its parts, and methods that they have."""
+    client = payhub_client.Client("127.0.0.1:1", key=None, events_target="127.0.0.1:1")
+    table = PAGE.read_text().partition("| part of `Client` | does |")[2].partition("\n\n")[0]
+    named = set()
+    for row in re.findall(r"^\| (`.*)$", table, re.MULTILINE):
+        parts, _, methods = row.partition(" | ")
+        for part in CODE.findall(parts):
+            named.add(part)
+            known = {*dir(getattr(client, part)), "payctl"}
+            assert set(CODE.findall(methods)) <= known, part
+    parts = {name for name in dir(client) if name[0] != "_" and not callable(getattr(client, name))}
+    assert named == parts
 
 
 def test_every_floor_that_is_not_met_is_told() -> None:
@@ -92,16 +119,8 @@ def test_every_argument_and_option_says_what_it_is() -> None:
 
 def test_every_name_on_a_page_exists() -> None:
     """Reasons, states, variables and metrics are those of the contract, settings and code."""
-    sources = "\n".join(
-        path.read_text()
-        for folder in ("servicekit", "payment_service", "event_gateway", "provider_sdk", "protos",
-                       "provider_mock", "provider_stripe", "payctl", "subscribers", "examples",
-                       "benchmarks", "deploy", "payhub_client", "tests/stripe_double")
-        for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".proto", ".yaml")
-    )  # fmt: skip
     settings = set(re.findall(r"^\| `([A-Z_]+)`", SETTINGS.read_text(), re.MULTILINE))
-    spoken = set(re.findall(r"\b\w+\b", sources))
+    spoken = _spoken()
     endings = {name[at:] for name in spoken if name.isupper() for at in _parts(name)}
     missing = set()
     for page in PAGES:
@@ -151,6 +170,78 @@ def test_the_catalogue_has_every_type_of_event_and_no_other() -> None:
     assert set(CODE.findall(rows)) == told
     schemas = set(re.findall(r"`(payhub\.\w+\.v1\.\w+Event)`", page))
     assert schemas == {kind.DESCRIPTOR.full_name for kind in get_args(events.Payload)}
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Files, anchors and sections that a page refers to by name are there."""
+    broken = []
+    for page in (*PAGES, *ROOT.glob("docs/*/*.md"), *ROOT.glob("examples/*/*.md")):
+        text = FENCED.sub("", page.read_text())
+        for link in LINK.findall(text):
+            if link.startswith("http"):
+                continue
+            file, _, anchor = link.partition("#")
+            target = page.parent / file if file else page
+            if not target.exists() or (anchor and anchor not in _anchors(target)):
+                broken.append((page.name, link))
+        for section, file in QUOTED.findall(text):
+            if not any(each.startswith(section) for each in _headings(page.parent / file)):
+                broken.append((page.name, section))
+    assert broken == []
+
+
+def test_every_file_and_message_on_a_page_exists() -> None:
+    """What is written as a file is one, ARCHITECTURE's modules included; RPCs, messages and
+    classes are those of the contract and the code.
+    """
+    files = [
+        "/" + str(path.relative_to(ROOT))
+        for found in (
+            ROOT.glob("*"),
+            *((ROOT / each).rglob("*") for each in (*FOLDERS, "tests", "docs")),
+        )
+        for path in found
+    ]
+    missing = []
+    for page in PAGES:
+        if page.name == "CHANGELOG.md":
+            continue
+        text = FENCED.sub("", page.read_text())
+        for name in FILE.findall(text):
+            ends = f"/{name.removesuffix('/')}"
+            if not name.startswith(NO_FILES) and not any(each.endswith(ends) for each in files):
+                missing.append((page.name, name))
+        for code in CODE.findall(text):
+            missing += [
+                (page.name, name)
+                for name in CAMEL.findall(code)
+                if name not in _spoken() and name not in OTHERS
+            ]
+    assert missing == []
+
+
+@functools.cache
+def _anchors(page: pathlib.Path) -> frozenset[str]:
+    """Returns what a page's headings are linked by, as GitHub names them."""
+    found: list[str] = []
+    for heading in _headings(page):
+        name = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.append(f"{name}-{found.count(name)}" if name in found else name)
+    return frozenset(found)
+
+
+def _headings(page: pathlib.Path) -> list[str]:
+    return re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+
+
+@functools.cache
+def _spoken() -> frozenset[str]:
+    """Returns every word of the contract and the code."""
+    found: set[str] = set()
+    for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*")):
+        if path.suffix in (".py", ".proto", ".yaml"):
+            found.update(re.findall(r"\b\w+\b", path.read_text()))
+    return frozenset(found)
 
 
 def _parts(name: str) -> list[int]:
