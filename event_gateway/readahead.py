@@ -196,11 +196,14 @@ class ReadAhead:
 
     async def _read_on(self, run: _Run) -> None:
         try:
-            async with self._shared.reads:
-                if self._is_wanted(run):
-                    await self._database.read(self._next_look(run))
-        except Exception as failure:
-            self._failure = failure
+            try:
+                async with self._shared.reads:
+                    if self._is_wanted(run):
+                        await self._database.read(self._next_look(run))
+            except Exception as failure:
+                self._failure = failure
+            # A read that ends at once does so before the loop has taken what it handed over.
+            await asyncio.sleep(0)
         finally:
             run.reading = None
             if run is self._runs[-1]:
