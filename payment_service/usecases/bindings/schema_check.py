@@ -22,6 +22,8 @@ from servicekit import bounded
 TIMEOUT_S = 10.0
 MEMORY_BYTES_MAX = 512 * 1024 * 1024
 FINDINGS_MAX = 50
+# How long a parser goes on by itself differs between versions of Python.
+DEPTH_MAX = 100
 TEXT_CHARS_MAX = 300
 PROCESSES_MAX = 2
 REMEMBERED_MAX = 1_000
@@ -123,7 +125,22 @@ def read_object(text: str) -> dict[str, Any] | Finding:
         return Finding(summary="is nested too deep")
     if not isinstance(content, dict):
         return Finding(summary="must be a JSON object")
+    if _is_deeper(content, DEPTH_MAX):
+        return Finding(summary=f"is nested too deep; {DEPTH_MAX} levels are the most")
     return content
+
+
+def _is_deeper(content: Any, most: int) -> bool:
+    """Whether a JSON value has more than *most* objects and lists in one another."""
+    level = [content]
+    for _ in range(most):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -74,6 +74,14 @@ def test_what_is_no_json_object_is_told_as_such(text: str, summary: str) -> None
     assert summary in found(text)[""]
 
 
+def test_a_configuration_is_nested_so_deep_and_no_deeper() -> None:
+    """The limit is Payhub's, whatever the parser of this Python takes."""
+    deepest = '{"a":' * 99 + "[]" + "}" * 99
+    assert isinstance(schema_check.read_object(deepest), dict)
+    refused = schema_check.read_object(f'{{"a":{deepest}}}')
+    assert refused == schema_check.Finding(summary="is nested too deep; 100 levels are the most")
+
+
 @pytest.mark.parametrize(
     ("schema", "problem"),
     [
