@@ -376,8 +376,11 @@ class Stack:
         try:
             with urllib.request.urlopen(f"{self.http_url(name)}/readyz", timeout=1) as response:
                 return bool(response.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        except urllib.error.HTTPError as refused:
+            refused.close()
+        except OSError:
+            pass
+        return False
 
     def _start_watcher(self) -> None:
         if self._watcher is None:

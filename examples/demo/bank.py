@@ -106,7 +106,8 @@ async def send(request: urllib.request.Request) -> dict[str, Any]:
     try:
         return await asyncio.to_thread(exchange)
     except urllib.error.HTTPError as error:
-        told = error.read(1_000).decode(errors="replace")
+        with error:
+            told = error.read(1_000).decode(errors="replace")
         raise BankError(f"{request.full_url}: {error}: {told}") from None
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise BankError(f"{request.full_url}: {error}") from None

@@ -33,5 +33,8 @@ async def answer(redirect_url: str, what: Literal["approve", "decline"]) -> None
 
     try:
         await asyncio.to_thread(press)
-    except (urllib.error.URLError, OSError) as error:
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise PayerError(f"{redirect_url}: {error}") from None
+    except OSError as error:
         raise PayerError(f"{redirect_url}: {error}") from None

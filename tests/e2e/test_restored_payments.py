@@ -86,7 +86,8 @@ def failing(installed: installation.Installation) -> str:
         with urllib.request.urlopen(f"{installed.stack.http_url(stack.PAYMENTS)}/readyz"):
             return ""
     except urllib.error.HTTPError as refused:
-        return refused.read().decode()
+        with refused:
+            return refused.read().decode()
 
 
 async def booked(installed: installation.Installation) -> int:

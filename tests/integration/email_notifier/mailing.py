@@ -150,8 +150,12 @@ class Notifier:
         """Returns what its HTTP server answers; raises OSError for an error."""
 
         def ask() -> str:
-            with urllib.request.urlopen(f"http://{self._http}{path}", timeout=20) as answer:
-                return str(answer.read().decode())
+            try:
+                with urllib.request.urlopen(f"http://{self._http}{path}", timeout=20) as answer:
+                    return str(answer.read().decode())
+            except urllib.error.HTTPError as refused:
+                refused.close()
+                raise
 
         return await asyncio.to_thread(ask)
 

@@ -138,7 +138,8 @@ def ready(processes: stack.Stack, wanted: int) -> Any:
             with urllib.request.urlopen(f"{processes.http_url(stack.PAYMENTS)}/readyz") as found:
                 status, text = found.status, found.read()
         except urllib.error.HTTPError as refused:
-            status, text = refused.code, refused.read()
+            with refused:
+                status, text = refused.code, refused.read()
         if status == wanted:
             return json.loads(text)
         assert time.monotonic() < deadline_s, text

@@ -143,7 +143,8 @@ class Shop:
             with urllib.request.urlopen(request, timeout=20) as response:
                 got, body = response.status, response.read()
         except urllib.error.HTTPError as error:
-            got, body = error.code, error.read()
+            with error:
+                got, body = error.code, error.read()
         assert got == status, body
         return json.loads(body)
 
