@@ -38,6 +38,7 @@ NO_FILES = ("var/", "./var/", "vouchers/")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 QUOTED = re.compile(r'"([A-Z][^"\n]{3,60})"(?: under| in)? \[[\w. -]+\]\(([\w./-]+\.md)\)')
 FILE = re.compile(r"`(\w[\w./-]+(?:/|\.(?:py|proto|yml|yaml|sql|toml|md|jsonl)))`")
+DEFAULT = re.compile(r"`([A-Z_]+_[A-Z]+)`(?:, | \()(\d[\d.]*)(?: (s|days))?\)")
 CAMEL = re.compile(r"\b(?:[A-Z][a-z]+){2,}\b")
 FOLDERS = (
     "servicekit", "payment_service", "event_gateway", "provider_sdk", "protos", "provider_mock",
@@ -137,6 +138,22 @@ def test_every_name_on_a_page_exists() -> None:
             if not ({name, bare} & spoken or (ROOT / name).is_dir()):
                 missing.add((page.name, name))
     assert missing == set()
+
+
+def test_every_default_on_a_page_is_that_of_the_setting() -> None:
+    """What is written beside a variable, as in (`NAME`, 30 days), is its default."""
+    # Those of every process differ from one to another.
+    tables = SETTINGS.read_text().partition("## payment_service")[2]
+    defaults = dict(re.findall(r"^\| `([A-Z_]+)` \| `([\d.]+)`", tables, re.MULTILINE))
+    wrong, seen = [], 0
+    for page in PAGES:
+        for name, number, unit in DEFAULT.findall(" ".join(page.read_text().split())):
+            if name in defaults:
+                seen += 1
+                factor = 86400 if unit == "days" and name.endswith("_S") else 1
+                if float(number) * factor != float(defaults[name]):
+                    wrong.append((page.name, name, number))
+    assert (wrong, seen > 10) == ([], True)
 
 
 def test_the_catalogue_has_every_type_of_event_and_no_other() -> None:
