@@ -6,7 +6,12 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from payhub.payments.v1 import payment_service_pb2, payment_service_pb2_grpc
+from payhub.payments.v1 import (
+    payment_service_pb2,
+    payment_service_pb2_grpc,
+    retry_policy_service_pb2,
+    retry_policy_service_pb2_grpc,
+)
 
 from servicekit import (
     auth,
@@ -18,6 +23,7 @@ from servicekit import (
 from tests.integration.servicekit import calling, echo
 
 CANARY = "canary-91bd"
+CODE = grpc.StatusCode
 
 Text = echo.Text
 
@@ -50,6 +56,62 @@ async def test_every_wrong_field_is_named(serving: calling.Serving) -> None:
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert info.reason == "INVALID_FIELD"
     assert {"idempotency_key", "amount.currency_code"} <= set(paths)
+
+
+async def test_of_a_large_message_the_first_wrong_field_is_named(serving: calling.Serving) -> None:
+    """A million wrong items are refused at once, and nobody waits meanwhile."""
+    servicer = retry_policy_service_pb2_grpc.RetryPolicyServiceServicer()
+
+    def register(target: grpc.aio.Server) -> None:
+        retry_policy_service_pb2_grpc.add_RetryPolicyServiceServicer_to_server(servicer, target)
+
+    many = b"\x0a\x00" * 500_000
+    policy = b"\x0a" + _varint(len(many)) + many
+    async with serving(register, validate=validation.validate) as rig, asyncio.timeout(10):
+        call: Any = rig.channel
+        method = f"/{_RETRIES.full_name}/SetRetryPolicy"
+        error, info, paths = await calling.refusal(call.unary_unary(method)(policy, timeout=9))
+    assert (error.code(), info.reason) == (CODE.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert paths == ["policy.delays"]
+
+
+_RETRIES = retry_policy_service_pb2.DESCRIPTOR.services_by_name["RetryPolicyService"]
+
+
+def _varint(number: int) -> bytes:
+    last = number < 0x80
+    return bytes([number]) if last else bytes([number & 0x7F | 0x80]) + _varint(number >> 7)
+
+
+async def test_nothing_is_read_of_whom_nobody_knows(serving: calling.Serving) -> None:
+    """Who calls is asked before time is spent on the message."""
+    read: list[bytes] = []
+
+    async def authenticate(method: str, metadata: rpc.Metadata) -> None:
+        if dict(metadata).get("who") != "me":
+            raise errors.key_invalid("who?")
+
+    def decode(raw: bytes) -> Text:
+        read.append(raw)
+        return Text.FromString(raw)
+
+    async def answer(request: Text, context: Any) -> Text:
+        return request
+
+    def register(target: grpc.aio.Server) -> None:
+        handler = grpc.unary_unary_rpc_method_handler(answer, decode, Text.SerializeToString)
+        target.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("test.Spy", {"Say": handler}),)
+        )
+
+    async with serving(register, authenticate=authenticate) as rig:
+        channel: Any = rig.channel
+        call = channel.unary_unary("/test.Spy/Say")
+        error, _, _ = await calling.refusal(call(b"", timeout=5))
+        assert error.code() is CODE.UNAUTHENTICATED
+        assert read == []
+        await call(b"", timeout=5, metadata=(("who", "me"),))
+        assert read == [b""]
 
 
 async def test_bytes_that_are_no_message_are_the_callers_fault(serving: calling.Serving) -> None:
