@@ -191,7 +191,7 @@ def _beyond(limit: str, limit_minor: int, amount_minor: int, currency: str) -> R
     word = "least" if limit == "min" else "most"
     return Refusal(
         reason="LIMIT_EXCEEDED",
-        message=f"the {word} that this binding takes at once are {limit_minor} minor units "
+        message=f"the {word} that this binding takes at once is {limit_minor} minor units "
         f"of {currency}, not {amount_minor}",
         metadata={
             "limit": limit,

@@ -319,7 +319,7 @@ class ProviderClient:
     async def _met(self, state: grpc.ChannelConnectivity) -> bool:
         """Takes note of how the channel is; False if whoever is there must be asked again."""
         if state is not grpc.ChannelConnectivity.READY:
-            self.detail = f"channel is {state.name}"
+            self.detail = f"no connection: {state.name}"
             self.unanswered = 0
             self._load.lost()
             return True

@@ -102,7 +102,7 @@ def test_up_runs_the_tests_of_a_service_and_ends_with_them(tmp_path: pathlib.Pat
     [command] = re.findall(r"^\$ \$PAYHUB/.venv/bin/python (.*test_shop.py)$", page, re.MULTILINE)
     (tmp_path / "test_shop.py").write_text(example)
     passed = f'sh -c "{sys.executable} -m pytest -q test_shop.py && exit {OWN_STATUS}"'
-    words = command.replace("/tmp/payhub", "data").replace("pytest test_shop.py", passed)
+    words = command.replace("$(mktemp -d)", "data").replace("pytest test_shop.py", passed)
     done = subprocess.run(
         [sys.executable, *shlex.split(words)],
         cwd=tmp_path,

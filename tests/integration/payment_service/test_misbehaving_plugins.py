@@ -200,7 +200,7 @@ async def test_what_no_database_takes_of_one_hides_nothing_of_others(database_ur
         await registrant.enable(found.admin, found.plug, bad)
         async with Sidecar("later") as later:
             await registrant.enable(found.admin, found.plug, later)
-        await told(found.admin, "later", "AVAILABLE: channel is")
+        await told(found.admin, "later", "AVAILABLE: no connection")
         await told(found.admin, "bad", "upstream says ab")
         health = await found.admin.call("GetPluginHealth", "bad")
         assert "upstream says ab" in json_format.MessageToJson(health)

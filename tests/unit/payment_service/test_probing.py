@@ -120,7 +120,7 @@ READY = probing.Seen(version="1.0.0", readiness=P.READINESS_READY)
 
 def test_a_plugin_is_available_and_ready_with_one_good_instance() -> None:
     """Whatever the others are."""
-    lost = probing.Seen(version="1.0.0", connected=False, problem="channel is IDLE")
+    lost = probing.Seen(version="1.0.0", connected=False, problem="no connection: IDLE")
     assert conditions(READY, lost) == {
         C.AVAILABLE: (True, ""),
         C.READY: (True, ""),
@@ -131,7 +131,7 @@ def test_a_plugin_is_available_and_ready_with_one_good_instance() -> None:
 
 def test_what_nobody_can_tell_is_not_told() -> None:
     """Without an instance that answers there is no word on configurations and credentials."""
-    lost = probing.Seen(version="1.0.0", connected=False, problem="channel is IDLE")
+    lost = probing.Seen(version="1.0.0", connected=False, problem="no connection: IDLE")
     expected = {C.AVAILABLE: (False, "NOT_CONNECTED"), C.READY: (False, "NO_INSTANCE_READY")}
     assert conditions(lost) == expected
     assert conditions() == expected | {C.AVAILABLE: (False, "NO_LEASE")}
