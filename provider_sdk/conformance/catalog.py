@@ -28,11 +28,13 @@ from provider_sdk.conformance import (
     checks_requests,
     checks_secrets,
     checks_stopping,
+    checks_tls,
     checks_transport,
     checks_webhooks,
 )
 
 _MODULES = (
+    checks_tls,
     checks_transport,
     checks_handshake,
     checks_capabilities,

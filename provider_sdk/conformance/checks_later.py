@@ -6,20 +6,9 @@ Owns their names, so that a report never looks more complete than it is. Read by
 
 from provider_sdk.conformance import checks
 
-_TLS = "TLS is the operator's choice, not part of the contract: refusing others is not looked at"
 _LISTING = "transaction listing is not part of the contract yet"
 _HOOKS = "hooks are not part of the contract yet"
 
-MUTUAL_TLS = checks.later(
-    number=1,
-    title="Serves gRPC over mutual TLS and refuses plaintext.",
-    reason=_TLS,
-)
-CLIENT_CERTIFICATE = checks.later(
-    number=2,
-    title="Refuses a client certificate that is not core's.",
-    reason=_TLS,
-)
 LISTING = checks.later(
     number=60,
     title="Transactions are listed page by page, each of one's own exactly once.",

@@ -10,6 +10,7 @@ import importlib
 from tests.mutants import registry
 
 MODULES = (
+    "tls",
     "transport",
     "handshake",
     "configuration",

@@ -7,13 +7,16 @@ or that breaks more than its rule, counts as not caught.
 
 import asyncio
 import pathlib
+import tempfile
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from provider_sdk.conformance import catalog as checks_catalog
 from provider_sdk.conformance import profile as profiles
-from provider_sdk.conformance import results, runner
+from provider_sdk.conformance import results, run, runner
+from servicekit import tls
+from tests import certificates
 from tests.mutants import registry
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -22,6 +25,8 @@ SEED = 1
 # What shows that money still moves, and what to take if that is the broken rule.
 CONTROLS = ("33", "39")
 UPSTREAM_CONTROLS = ("34b", "54")
+# What is looked at only where the provider serves TLS.
+OF_TLS = frozenset({"1", "2"})
 
 _BY_ID = {check.check_id: check for check in checks_catalog.everything()}
 
@@ -79,7 +84,7 @@ async def judge(mutant: registry.Mutant) -> Verdict:
     control = control_of(mutant)
     only = frozenset((*mutant.checks, *control))
     try:
-        report = await runner.run(profile_of(mutant), only=only, seed=SEED)
+        report = await _ran(profile_of(mutant), only)
     except runner.CannotRun as failure:
         found: Sequence[results.Result] = ()
         problems = [f"it does not start: {failure}"]
@@ -130,5 +135,26 @@ async def judge_all(
 
 async def original(check_ids: Collection[str]) -> list[results.Result]:
     """Runs checks against the provider as it is; returns those it does not pass."""
-    report = await runner.run(profiles.load(PROFILE), only=frozenset(check_ids), seed=SEED)
-    return [one for one in report.results if one.outcome is not results.Outcome.PASSED]
+    found: list[results.Result] = []
+    for chosen in (frozenset(check_ids) - OF_TLS, OF_TLS & frozenset(check_ids)):
+        if chosen:
+            found += (await _ran(profiles.load(PROFILE), chosen)).results
+    return [one for one in found if one.outcome is not results.Outcome.PASSED]
+
+
+async def _ran(profile: profiles.Profile, only: frozenset[str]) -> results.Report:
+    if not only & OF_TLS:
+        return await runner.run(profile, only=only, seed=SEED)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        certificates.certify(folder)
+        own, key = folder / "ca.pem", folder / "key.pem"
+        held = {"CERT": own, "KEY": key, "CA": own, "CLIENT_CA": own}
+        served = {f"PROVIDER_MOCK_TLS_{what}_PATH": str(path) for what, path in held.items()}
+        environment = {**profile.environment, **served}
+        return await runner.run(
+            profile.model_copy(update={"environment": environment}),
+            only=only,
+            seed=SEED,
+            options=run.Options(tls_files=tls.Files(ca=own, cert=own, key=key)),
+        )
