@@ -137,7 +137,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         authenticate, check = self._authenticate, self._check
 
         async def serve(request: Any, context: Any) -> Any:
-            call = rpc.begin(method.name)
+            call, status = rpc.begin(method.name), None
             try:
                 left_s = call.deadline_s = context.time_remaining()
                 if left_s is None and needs_deadline:
@@ -151,7 +151,10 @@ class Pipeline(grpc.aio.ServerInterceptor):
                     response = await behavior(request, context)
                 raw = response if serialize is None else serialize(response)
             except BaseException as failure:
-                await self._fail(method, call, request, context, failure)
+                status = self._failed(method, call, request, context, failure)
+            if status is not None:
+                request = None
+                await _abort(context, status, call.request_id)
             seconds = time.perf_counter() - call.started_s
             if not call.named:
                 context.set_trailing_metadata(
@@ -166,7 +169,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         generates = inspect.isasyncgenfunction(behavior)
 
         async def serve(request: Any, context: Any) -> None:
-            call = rpc.begin(method.name)
+            call, status = rpc.begin(method.name), None
             method.stats.streams += 1
             try:
                 call.deadline_s = context.time_remaining()
@@ -181,9 +184,12 @@ class Pipeline(grpc.aio.ServerInterceptor):
                 else:
                     await behavior(request, context)
             except BaseException as failure:
-                await self._fail(method, call, request, context, failure)
+                status = self._failed(method, call, request, context, failure)
             finally:
                 method.stats.streams -= 1
+            if status is not None:
+                request = None
+                await _abort(context, status, call.request_id)
             seconds = time.perf_counter() - call.started_s
             self._end(method, call, context.code() or grpc.StatusCode.OK, seconds)
 
@@ -211,10 +217,12 @@ class Pipeline(grpc.aio.ServerInterceptor):
         async for request in requests:
             yield self._check(request, decode)
 
-    async def _fail(
+    def _failed(
         self, method: _Method, call: rpc.Call, request: Any, context: Any, failure: BaseException
-    ) -> NoReturn:
-        """End the call with the status that `failure` stands for."""
+    ) -> Any:
+        """Return the status that `failure` stands for, to end the call with; raise what ends it
+        otherwise.
+        """
         seconds = time.perf_counter() - call.started_s
         if isinstance(failure, grpc.aio.AbortError):
             self._end(method, call, context.code() or grpc.StatusCode.UNKNOWN, seconds)
@@ -235,10 +243,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         error = self._error(call, request, failure)
         error.metadata.setdefault("request_id", call.request_id)
         self._end(method, call, error.code, seconds, error.reason)
-        status = rpc_status.to_status(errors.to_status(error))
-        request_id = (rpc.REQUEST_ID_HEADER, call.request_id)
-        await context.abort(status.code, status.details, (*status.trailing_metadata, request_id))
-        raise AssertionError("abort returned") from failure
+        return rpc_status.to_status(errors.to_status(error))
 
     def _error(self, call: rpc.Call, request: Any, failure: Exception) -> errors.RpcError:
         """Return what the caller is told; log what only we may know."""
@@ -271,6 +276,17 @@ class Pipeline(grpc.aio.ServerInterceptor):
             level = "warning"
         tenant_id = getattr(call.principal, "tenant_id", None)
         method.access.write(level, code.name, seconds * 1_000, tenant_id, reason)
+
+
+async def _abort(context: Any, status: Any, request_id: str) -> NoReturn:
+    """End a call with `status`.
+
+    What gRPC ends a call by and the call hold each other until the next collection, and with
+    them the frames that it came through: nothing in these may still name what was asked.
+    """
+    named = (rpc.REQUEST_ID_HEADER, request_id)
+    await context.abort(status.code, status.details, (*status.trailing_metadata, named))
+    raise AssertionError("abort returned")
 
 
 def _hidden(request: Any) -> list[str]:

@@ -1,6 +1,9 @@
 """What a caller sees of every RPC, over real sockets."""
 
 import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -20,6 +23,7 @@ from servicekit import (
     server,
     validation,
 )
+from tests import polling
 from tests.integration.servicekit import calling, echo
 
 CANARY = "canary-91bd"
@@ -112,6 +116,63 @@ async def test_nothing_is_read_of_whom_nobody_knows(serving: calling.Serving) ->
         assert read == []
         await call(b"", timeout=5, metadata=(("who", "me"),))
         assert read == [b""]
+
+
+class _Asked:
+    """What a caller wants, weakly referable."""
+
+
+async def test_what_was_refused_is_not_kept(serving: calling.Serving) -> None:
+    """A request is freed with its call, not by a later collection: few of 4 MiB fill the memory."""
+    kept: list[weakref.ref[_Asked]] = []
+
+    def decode(raw: bytes) -> _Asked:
+        asked = _Asked()
+        kept.append(weakref.ref(asked))
+        return asked
+
+    async def refuse(asked: _Asked, context: Any) -> Text:
+        try:
+            raise KeyError(asked)
+        except KeyError:
+            raise errors.not_found("echo", "x") from None
+
+    async def crash(asked: _Asked, context: Any) -> Text:
+        raise ZeroDivisionError(asked)
+
+    async def stream(asked: _Asked, context: Any) -> AsyncIterator[Text]:
+        yield Text()
+        raise errors.not_found("echo", "x")
+
+    def register(target: grpc.aio.Server) -> None:
+        serialize = Text.SerializeToString
+        handlers = {
+            "Refuse": grpc.unary_unary_rpc_method_handler(refuse, decode, serialize),
+            "Crash": grpc.unary_unary_rpc_method_handler(crash, decode, serialize),
+            "Stream": grpc.unary_stream_rpc_method_handler(stream, decode, serialize),
+        }
+        target.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("test.Keeper", handlers),)
+        )
+
+    async with serving(register) as rig:
+        channel: Any = rig.channel
+        gc.disable()
+        try:
+            for name in ("Refuse", "Crash", "Stream"):
+                make = channel.unary_stream if name == "Stream" else channel.unary_unary
+                call = make(f"/test.Keeper/{name}")(b"", timeout=5)
+                await (_drained(call) if name == "Stream" else calling.refusal(call))
+                await polling.until(lambda: kept[-1]() is None)
+        finally:
+            gc.enable()
+    assert len(kept) == 3
+
+
+async def _drained(call: Any) -> None:
+    with pytest.raises(grpc.aio.AioRpcError):
+        async for _ in call:
+            pass
 
 
 async def test_bytes_that_are_no_message_are_the_callers_fault(serving: calling.Serving) -> None:
