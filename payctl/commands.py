@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer import core
 from typer import exceptions as typer_errors
 
 from payctl import (
@@ -25,6 +24,7 @@ from payctl import (
     disputes,
     doubts,
     events,
+    groups,
     increments,
     invoices,
     methods,
@@ -46,7 +46,7 @@ from payctl import (
 from payhub_client import errors
 
 
-class _Commands(core.TyperGroup):
+class _Commands(groups.Group):
     """All of them. Tells programs in JSON what is wrong with how they were called."""
 
     _as_json = False
@@ -80,6 +80,8 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Its boxes cut the names of options off at 80 columns.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Exit codes: 0 done; 1 error; 2 wrong usage; 3 refused (declined or not sent: nothing "
@@ -88,20 +90,23 @@ app = typer.Typer(
         "The API key is read from --key-file, PAYHUB_KEY, PAYHUB_KEY_FILE or ./var/dev.key."
     ),
 )
-app.add_typer(customers.app, name="customers")
-app.add_typer(methods.app, name="methods")
-app.add_typer(plans.app, name="plans")
-app.add_typer(subscriptions.app, name="subscriptions")
-app.add_typer(invoices.app, name="invoices")
-app.add_typer(checkouts.app, name="checkout")
-app.add_typer(disputes.app, name="disputes")
-app.add_typer(doubts.app, name="doubts")
-app.add_typer(retry_policy.app, name="retry-policy")
-app.add_typer(events.app, name="events")
-app.add_typer(admin.keys, name="keys")
-app.add_typer(plugins.app, name="plugins")
-app.add_typer(bindings.app, name="bindings")
-app.add_typer(webhooks.app, name="webhooks")
+for _name, _group in {
+    "customers": customers.app,
+    "methods": methods.app,
+    "plans": plans.app,
+    "subscriptions": subscriptions.app,
+    "invoices": invoices.app,
+    "checkout": checkouts.app,
+    "disputes": disputes.app,
+    "doubts": doubts.app,
+    "retry-policy": retry_policy.app,
+    "events": events.app,
+    "keys": admin.keys,
+    "plugins": plugins.app,
+    "bindings": bindings.app,
+    "webhooks": webhooks.app,
+}.items():
+    app.add_typer(_group, name=_name, cls=groups.Group)
 app.command("pay")(payments.pay)
 app.command("show")(payments.show)
 app.command("list")(payments.list_)

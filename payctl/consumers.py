@@ -12,11 +12,11 @@ from google.protobuf import duration_pb2
 from payhub.events.v1 import consumer_pb2, consumer_service_pb2
 
 import payhub_client
-from payctl import events, render, session
+from payctl import events, groups, render, session
 from payhub_client import consumers as client_consumers
 
 app = typer.Typer(no_args_is_help=True, help="Durable consumers: place, lag, members.")
-events.app.add_typer(app, name="consumers")
+events.app.add_typer(app, name="consumers", cls=groups.Group)
 
 Name = Annotated[str, typer.Argument(metavar="CONSUMER", help="Name of the consumer.")]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="Most entries to show.")]

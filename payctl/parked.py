@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 import payhub_client
-from payctl import consumers, events, render, session
+from payctl import consumers, events, groups, render, session
 from payhub_client import errors
 
 app = typer.Typer(no_args_is_help=True, help="Events that a consumer set aside.")
-events.app.add_typer(app, name="parked")
+events.app.add_typer(app, name="parked", cls=groups.Group)
 
 Positions = Annotated[
     list[int] | None,
