@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "client.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-FENCED = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^ *```\w*\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"payctl ((?:[^`\n\\]|\\\n)+)")
 COMMAND_ENDS = re.compile(r"\s#|[;:]\s|,\s|\)|\s[|&>]\s")
 CODE = re.compile(r"`([^`\n]+)`")
@@ -205,6 +205,27 @@ def test_every_link_leads_somewhere() -> None:
             if not any(each.startswith(section) for each in _headings(page.parent / file)):
                 broken.append((page.name, section))
     assert broken == []
+
+
+def test_what_operators_are_told_to_look_for_is_written() -> None:
+    """What a page quotes is a section, or what a program logs, answers or shows."""
+    code = "".join(
+        re.sub(r'"\s*\n\s*f?"', "", path.read_text())
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    pages = [ROOT / "docs" / name for name in ("operations.md", "troubleshooting.md")]
+    sections = [each for page in PAGES for each in _headings(page)]
+    missing = [
+        quoted
+        for page in pages
+        for quoted in re.findall(
+            r'"([^"]{6,90})"', " ".join(CODE.sub("", FENCED.sub("", page.read_text())).split())
+        )
+        if not any(section.startswith(quoted) for section in sections)
+        and not all(part.strip() in code for part in quoted.split("…"))
+    ]
+    assert missing == []
 
 
 def test_every_file_and_message_on_a_page_exists() -> None:
