@@ -4,10 +4,11 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pool
 from payhub.events.v1 import event_ingest_service_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import grants
+from event_gateway import composition, grants
 from tests.integration.gateway import harness
 from tests.integration.gateway.harness import event
 
@@ -32,6 +33,21 @@ async def refused(call: Any) -> Any:
     assert info.reason == "PERMISSION_NOT_GRANTED"
     assert info.metadata["plugin_id"] == "balances"
     return info
+
+
+async def test_every_method_asks_for_a_key(gateway: harness.Gateway) -> None:
+    """Whatever the process serves goes through the authentication, streams too."""
+    channel: Any = gateway.client("").channel
+    for name in composition.SERVICES:
+        for method in descriptor_pool.Default().FindServiceByName(name).methods:
+            path = f"/{name}/{method.name}"
+            if method.client_streaming:
+                call = channel.stream_stream(path)(timeout=harness.TIMEOUT_S)
+            elif method.server_streaming:
+                call = channel.unary_stream(path)(b"", timeout=harness.TIMEOUT_S)
+            else:
+                call = channel.unary_unary(path)(b"", timeout=harness.TIMEOUT_S)
+            assert await call.code() is grpc.StatusCode.UNAUTHENTICATED, path
 
 
 async def test_a_key_publishes_only_what_it_was_granted(

@@ -4,8 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import grpc.aio
+import pytest
+from google.protobuf import descriptor_pool
 from payhub.admin.v1 import key_service_pb2 as keys_pb
 
+from payment_service.api import access
 from servicekit import auth
 from tests.integration.payment_service import conftest, rig
 
@@ -122,6 +126,20 @@ async def test_nobody_is_served_without_a_valid_key(
         basic.metadata = (("authorization", "Basic dTpw"),)
         assert (await rig.refusal(basic.list())).code is CODE.UNAUTHENTICATED
     assert (service.records.counts(), service.records.of_tenant(caller.tenant)) == before
+
+
+async def test_every_method_asks_for_a_key(service: conftest.Service) -> None:
+    """Whatever the process serves goes through the authentication, but for what is open."""
+    async with rig.Caller(service.target, "") as nobody:
+        channel: Any = nobody.channel
+        for name in access.SERVICES:
+            for method in descriptor_pool.Default().FindServiceByName(name).methods:
+                call = channel.unary_unary(f"/{name}/{method.name}")(b"", timeout=rig.TIMEOUT_S)
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await call
+                opens = method.name == "IntrospectKey"
+                expected = CODE.INVALID_ARGUMENT if opens else CODE.UNAUTHENTICATED
+                assert refused.value.code() is expected, method.full_name
 
 
 async def test_a_key_does_what_its_scopes_say(
