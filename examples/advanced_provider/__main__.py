@@ -27,7 +27,7 @@ class Settings(settings.ServiceSettings):
 
     model_config = pydantic_settings.SettingsConfigDict(env_prefix="ACME_")
 
-    grpc_port: settings.Port = 50_072
+    grpc_port: settings.Port = 50_064
     http_port: settings.Port = 8_092
     upstream_url: str = pydantic.Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")
     max_concurrent_calls: int = pydantic.Field(default=64, ge=1, le=10_000)

@@ -29,7 +29,7 @@ class Settings(settings.ServiceSettings):
     """Environment variables that start with VOUCHERS_."""
 
     model_config = pydantic_settings.SettingsConfigDict(env_prefix="VOUCHERS_")
-    grpc_port: settings.Port = 50_071
+    grpc_port: settings.Port = 50_063
     books: pathlib.Path = pathlib.Path("var/vouchers.db")
 
 

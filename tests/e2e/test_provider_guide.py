@@ -17,7 +17,7 @@ from provider_sdk.conformance import catalog
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "provider-guide.md").read_text()
 COPY, CONFORM, REGISTER, ENABLE = re.findall(r"```shell\n(.*?)```", GUIDE, re.DOTALL)
-PORT = "50071"
+PORT = "50063"
 WAIT_S = 20.0
 
 
