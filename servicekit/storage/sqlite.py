@@ -158,13 +158,11 @@ class SqliteDatabase:
                 cached_statements=512,
                 timeout=self._timeout_s,
             )
-            raw.execute("pragma journal_mode=wal")
-            raw.execute("pragma synchronous=full")
-            raw.execute("pragma foreign_keys=on")
+            for setting in ("journal_mode=wal", "synchronous=full", "foreign_keys=on"):
+                raw.execute(f"pragma {setting}")
             if not writer:
-                # Only the writer checkpoints: several checkpointing connections can
-                # corrupt the WAL of SQLite before 3.51.3 (sqlite.org/wal.html, "the
-                # WAL-reset bug").
+                # Only the writer checkpoints: several checkpointing connections can corrupt the WAL
+                # of SQLite before 3.51.3 (sqlite.org/wal.html, "the WAL-reset bug").
                 raw.execute("pragma wal_autocheckpoint=0")
                 raw.execute("pragma query_only=on")
         except sqlite3.Error as error:
@@ -384,7 +382,7 @@ class FileLock:
 
 
 def lock_file(path: str) -> FileLock:
-    """Locks the database file at *path* for this process; makes its folder if missing.
+    """Locks the database file at *path* for this process; makes it and its folder if missing.
 
     Raises:
         DatabaseInUse: Another process has it open.
@@ -393,8 +391,10 @@ def lock_file(path: str) -> FileLock:
     database_file = pathlib.Path(path)
     try:
         database_file.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(database_file.with_name(database_file.name + ".lock"))
+        lock = FileLock(database_file.with_name(database_file.name + ".lock"))
+        if not database_file.exists():
+            database_file.touch(0o600)  # What SQLite makes beside it gets its mode.
     except OSError as error:
-        raise errors.StorageUnavailable(
-            f"can't open {path}: {error.filename}: {error.strerror}"
-        ) from error
+        problem = f"can't open {path}: {error.filename}: {error.strerror}"
+        raise errors.StorageUnavailable(problem) from error
+    return lock

@@ -50,6 +50,22 @@ async def test_only_a_lone_caller_at_a_swift_disk_commits_on_the_loop(
     await db.close()
 
 
+async def test_nobody_else_reads_a_new_database(tmp_path: pathlib.Path) -> None:
+    """Its files are its owner's alone, as keys are; one that is there keeps the mode it was given,
+    by whoever has its back-ups read it.
+    """
+    kept = tmp_path / "kept.db"
+    kept.touch(0o640)
+    for path, mode in ((tmp_path / "new.db", 0o600), (kept, 0o640)):
+        db = await storage.open_database(f"sqlite:///{path}")
+        try:
+            await db.write(lambda conn: conn.query("create table t (id int)"))
+            for file in (path, path.with_name(f"{path.name}-wal")):
+                assert file.stat().st_mode & 0o777 == mode, file
+        finally:
+            await db.close()
+
+
 async def test_a_full_disk_is_called_by_its_name(tmp_path: pathlib.Path) -> None:
     """SQLite undoes everything by itself then; the reason is told, and space heals it."""
     db = Watched(tmp_path / "db")
