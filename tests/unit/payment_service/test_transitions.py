@@ -269,7 +269,11 @@ def _check_ignored(
 def test_every_report_does_what_the_rules_say(name: str) -> None:
     """Verdict, state, amounts, events and versions, for the whole table."""
     shape = SHAPES[name]
-    refund = build.refund(99, amount_minor=shape.amount_minor)
+    refund = build.refund(
+        99,
+        amount_minor=shape.amount_minor,
+        failure=model.Failure(kind=model.FailureKind.DECLINED, reason="EARLIER"),
+    )
     reports = [
         (outcome, build.report(outcome, version, provider_operation_id=found))
         for outcome in O
