@@ -174,6 +174,12 @@ def test_available_actions_are_what_is_possible(name: str) -> None:
     assert dict(actions.available(story.payment)) == possible
 
 
+def _left_to_refund(payment: model.Payment) -> int:
+    asked_minor = payment.refunded_minor + payment.refund_reserved_minor
+    taken_minor = payment.foreign_refunded_minor + payment.disputed_minor
+    return payment.captured_minor - asked_minor - taken_minor
+
+
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_a_command_is_accepted_if_and_only_if_it_is_available(name: str) -> None:
     """Nothing else is accepted, and a refusal says what is possible instead."""
@@ -201,6 +207,10 @@ def test_a_command_is_accepted_if_and_only_if_it_is_available(name: str) -> None
         waits = [o for o in payment.operations if o.is_open and o.kind is not model.Kind.REFUND]
         for operation in waits:
             assert f"its {operation.kind.name} is {operation.state.name}" in refusal.message
+        assert refusal.message.count("its ") == len(waits)
+        assert ("about to be canceled" in refusal.message) == payment.cancel_requested
+        returned = not waits and payment.captured_minor and not _left_to_refund(payment)
+        assert ("is refunded or disputed" in refusal.message) == bool(returned)
         allowed = [known.name.lower() for known in A if known in possible]
         hint = f"possible now: {', '.join(allowed)}" if allowed else "nothing is possible now"
         assert refusal.message.endswith(hint)
