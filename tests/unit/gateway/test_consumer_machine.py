@@ -224,6 +224,45 @@ def test_an_event_deleted_before_its_delivery_blocks_nothing() -> None:
     ]
 
 
+def test_an_event_deleted_after_a_try_is_not_tried_again() -> None:
+    """What was stored of its tries goes with it, while an earlier event is still under way."""
+    store, on, session = consumer_store.started([(1, "a"), (2, "b")])
+    _, two = on.deliver(0, [session], 10)
+    on.settle(two.lease.token, REJECT, 0)
+    store.flush(on)
+    assert list(store.retries) == [2]
+    on.deliver(9_000_000, [session], 10)
+    on.lose(2, 9_000_000)
+    store.flush(on)
+    assert (store.floor, store.retries) == (0, {})
+
+
+def test_a_paused_consumer_waits_for_no_time() -> None:
+    """What is due again once it is paused is handed out to nobody, so nothing need wake for it."""
+    store, on, session = consumer_store.started([(1, "a")])
+    (one,) = on.deliver(0, [session], 10)
+    on.settle(one.lease.token, REJECT, 0, delay_us=7_000_000)
+    assert on.next_us(0) == 7_000_000
+    on.refresh(dataclasses.replace(on.rules, paused=True), store.known(), rescan=False)
+    assert on.next_us(0) is None
+
+
+def test_a_member_that_leaves_takes_nothing_from_others() -> None:
+    """Its own leases are given back or end sooner; those of others stand."""
+    _, on, first = consumer_store.started([(1, "a"), (2, "b"), (3, "c")], credit=1)
+    second, third = on.members.join("two", 1), on.members.join("three", 1)
+    handed = on.deliver(0, [first, second, third], 10)
+    mine, others, last = (
+        next(one for one in handed if one.session is whose) for whose in (first, second, third)
+    )
+    on.give_back(first, 0)
+    assert on.settle(mine.lease.token, ACK, 0) is not None
+    on.leave(third, 0, 5_000_000)
+    assert on.expire(29_999_999) == 1
+    assert not last.lease.held
+    assert on.settle(others.lease.token, ACK, 0) is None
+
+
 def test_a_new_filter_applies_behind_the_floor_and_leaves_leases() -> None:
     """Rescanning drops what waits, keeps what is in flight, and passes no new match by."""
     store, on, session = consumer_store.started([(1, "a"), (3, "a"), (5, "b")], credit=2)
