@@ -118,15 +118,21 @@ async def test_what_is_under_way_is_counted(db: storage.Database) -> None:
     """Reads and writes count from the call until its result, also if it raised."""
     assert db.under_way == 0
 
+    counted = threading.Event()
+
+    def waiting(conn: storage.Connection) -> None:
+        assert counted.wait(10)
+
     def failing(conn: storage.Connection) -> None:
         raise ValueError("no")
 
     calls = [
-        asyncio.ensure_future(db.read(lambda conn: conn.one(items.COUNT))),
+        asyncio.ensure_future(db.read(waiting)),
         asyncio.ensure_future(db.write(failing)),
     ]
     await asyncio.sleep(0)
     assert db.under_way == 2
+    counted.set()
     await asyncio.gather(*calls, return_exceptions=True)
     assert db.under_way == 0
 
