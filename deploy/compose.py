@@ -25,8 +25,8 @@ class ComposeError(Exception):
     """A file can't be read; the text says which and why."""
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with the tags of Docker Compose."""
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML with the tags of Docker Compose, in C where that was built."""
 
 
 _Loader.add_constructor("!reset", lambda _loader, _node: RESET)

@@ -275,19 +275,21 @@ def test_every_report_does_what_the_rules_say(name: str) -> None:
         failure=model.Failure(kind=model.FailureKind.DECLINED, reason="EARLIER"),
     )
     reports = [
-        (outcome, build.report(outcome, version, provider_operation_id=found))
+        (outcome, old, build.report(outcome, VERSION - old, provider_operation_id=found))
         for outcome in O
-        for version, found in ((VERSION, "new"), (VERSION - 1, ""))
+        for old, found in ((False, "new"), (True, ""))
     ]
     for operation_state in S:
         plain = _payment(shape, operation_state)
         rules.check_ceilings(plain)
+        judged = [
+            (report, *expected.judgement(operation_state, outcome, old=old))
+            for outcome, old, report in reports
+        ]
         for state, wish in itertools.product(P, (False, True)):
             before = replace(plain, state=state, cancel_requested=wish)
             target = before.operations[-1]
-            for outcome, report in reports:
-                old = report.operation_version != VERSION
-                verdict, after = expected.judgement(operation_state, outcome, old=old)
+            for report, verdict, after in judged:
                 if verdict is V.APPLIED and shape.kind in model.CUSTOMER_KINDS:
                     with pytest.raises(ValueError, match="not about a payment"):
                         transitions.apply(before, target.id, report, LATER_US)
