@@ -111,6 +111,8 @@ class AdminServicer(event_admin_service_pb2_grpc.EventAdminServiceServicer):
             _log.info("data erased", erased_events=erased, key_id=principal.key_id)
         # Also when nothing was: another process may have changed what this one still holds.
         await self._on_erased()
+        if not await self._database.forget():
+            _log.warning("what was erased stays in the database's -wal file, erase it again")
         unknown = not erased and not await self._database.read(
             lambda conn: retain.heard_of(conn, wanted)
         )

@@ -82,6 +82,16 @@ class Database(Protocol):
         all if the caller is cancelled before its turn.
         """
 
+    async def forget(self) -> bool:
+        """Leaves nothing in SQLite's own files of what was overwritten or deleted before.
+
+        Returns whether it could: False if somebody reads what was there all the time. PostgreSQL
+        does so by itself, when it vacuums the table and begins its log anew.
+
+        Raises:
+            StorageUnavailable: The database is closed.
+        """
+
     async def close(self) -> None:
         """Finishes what waits and closes."""
 

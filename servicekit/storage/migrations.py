@@ -7,7 +7,7 @@ migrate` and at start. Never creates a table outside a migration.
 
 import pathlib
 
-from servicekit.storage import errors, revisions, sqlite
+from servicekit.storage import errors, file_lock, revisions
 
 
 def migrate(url: str, script_location: pathlib.Path) -> str:
@@ -23,7 +23,7 @@ def migrate(url: str, script_location: pathlib.Path) -> str:
         StorageUnavailable: It can't be reached.
     """
     if url.startswith("sqlite:///"):
-        lock = sqlite.lock_file(url.removeprefix("sqlite:///"))
+        lock = file_lock.lock_file(url.removeprefix("sqlite:///"))
         try:
             return _migrate(url, script_location)
         finally:

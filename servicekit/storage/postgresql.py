@@ -124,6 +124,10 @@ class PostgresDatabase:
         self._others.put(_Job(self._read, calls.Call(fn, future), False))
         return await future
 
+    async def forget(self) -> bool:
+        """Does nothing; see `storage.Database.forget`."""
+        return True
+
     async def close(self) -> None:
         """Waits for what runs and waits, then closes every connection."""
         if self._closed:

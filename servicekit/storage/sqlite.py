@@ -1,6 +1,6 @@
 """SQLite with group commit: many callers per transaction, one transaction at a time.
 
-Owns the file, its lock and the writer. Callers of one statement run on the event
+Owns the file and the writer. Callers of one statement run on the event
 loop and only their COMMIT in the writer thread, or on the loop too where the disk is
 swift and the caller alone; everything else runs in that thread whole. Called through
 `storage.Database`. Never lets two processes write one file, and never reruns what a
@@ -11,9 +11,7 @@ import asyncio
 import collections
 import concurrent.futures
 import contextlib
-import fcntl
 import functools
-import pathlib
 import queue
 import sqlite3
 import threading
@@ -21,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
-from servicekit.storage import calls, database, errors, statement, wal
+from servicekit.storage import calls, database, errors, file_lock, statement, wal
 
 T = TypeVar("T")
 
@@ -127,10 +125,11 @@ class SqliteDatabase:
         self._path = path
         self._timeout_s = statement_timeout_s
         self._waiting_max = waiting_max
-        self._lock = lock_file(path)
+        self._lock = file_lock.lock_file(path)
         self._loop = asyncio.get_running_loop()
         self._pending: collections.deque[_Pending] = collections.deque()
         self._work: queue.SimpleQueue[Callable[[], list[calls.Result]] | None] = queue.SimpleQueue()
+        self._forgetting: list[asyncio.Future[bool]] = []
         self._busy = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -160,7 +159,10 @@ class SqliteDatabase:
             )
             for setting in ("journal_mode=wal", "synchronous=full", "foreign_keys=on"):
                 raw.execute(f"pragma {setting}")
-            if not writer:
+            if writer:
+                # What is overwritten is gone, as it is on Debian, and not only free.
+                raw.execute("pragma secure_delete=on")
+            else:
                 # Only the writer checkpoints: several checkpointing connections can corrupt the WAL
                 # of SQLite before 3.51.3 (sqlite.org/wal.html, "the WAL-reset bug").
                 raw.execute("pragma wal_autocheckpoint=0")
@@ -191,10 +193,7 @@ class SqliteDatabase:
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1
         self._pending.append(_Pending(calls.Call(fn, future), one_statement))
-        if not self._busy:
-            self._busy = True
-            self._idle.clear()
-            self._loop.call_soon(self._next_group)
+        self._wake()
         return await future
 
     async def read(self, fn: Callable[[database.Connection], T]) -> T:
@@ -208,6 +207,16 @@ class SqliteDatabase:
             return await self._loop.run_in_executor(self._readers, self._read, fn)
         finally:
             self._reads -= 1
+
+    async def forget(self) -> bool:
+        """Begins the write-ahead log anew; see `storage.Database.forget`."""
+        if self._closed:
+            raise errors.StorageUnavailable("the database is closed")
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._waiting += 1
+        self._forgetting.append(future)
+        self._wake()
+        return await future
 
     async def close(self) -> None:
         """Writes what waits, then closes."""
@@ -237,8 +246,18 @@ class SqliteDatabase:
         finally:
             raw.execute("rollback")
 
+    def _wake(self) -> None:
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._next_group)
+
     def _next_group(self) -> None:
         """Starts the transaction of what waits; runs on the event loop."""
+        if self._forgetting:
+            asked, self._forgetting = self._forgetting, []
+            self._work.put(functools.partial(self._begin_wal_anew, asked))
+            return
         if not self._pending:
             self._busy = False
             self._idle.set()
@@ -274,9 +293,9 @@ class SqliteDatabase:
         while (work := self._work.get()) is not None:
             self._loop.call_soon_threadsafe(self._finish, work())
 
-    def _begin_wal_anew(self) -> list[calls.Result]:
-        self._wal.begin_anew(self._raw, self._timeout_s)
-        return []
+    def _begin_wal_anew(self, asked: Sequence[asyncio.Future[bool]] = ()) -> list[calls.Result]:
+        done = self._wal.begin_anew(self._raw, self._timeout_s)
+        return [calls.Result(future, done, None) for future in asked]
 
     def _run_and_commit(self, group: list[calls.Call]) -> list[calls.Result]:
         ran = self._run(group)
@@ -360,41 +379,3 @@ class SqliteDatabase:
         # Whoever waits must learn of it whatever the file's state is.
         with contextlib.suppress(sqlite3.Error):
             self._raw.execute("rollback")
-
-
-class FileLock:
-    """An advisory lock beside a file, held until `close` or the end of the process."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        self._file = path.open("a")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise errors.DatabaseInUse(
-                f"{path.with_suffix('')} is open in another process; stop that one first, "
-                "or use PostgreSQL, which several processes can share"
-            ) from None
-
-    def close(self) -> None:
-        """Gives the lock back."""
-        self._file.close()
-
-
-def lock_file(path: str) -> FileLock:
-    """Locks the database file at *path* for this process; makes it and its folder if missing.
-
-    Raises:
-        DatabaseInUse: Another process has it open.
-        StorageUnavailable: The folder or the lock file beside it can't be made.
-    """
-    database_file = pathlib.Path(path)
-    try:
-        database_file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(database_file.with_name(database_file.name + ".lock"))
-        if not database_file.exists():
-            database_file.touch(0o600)  # What SQLite makes beside it gets its mode.
-    except OSError as error:
-        problem = f"can't open {path}: {error.filename}: {error.strerror}"
-        raise errors.StorageUnavailable(problem) from error
-    return lock

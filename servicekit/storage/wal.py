@@ -42,14 +42,16 @@ class Wal:
         except OSError:
             return False
 
-    def begin_anew(self, raw: sqlite3.Connection, timeout_s: float) -> None:
-        """Writes all of it into the database and empties it, unless reads stay open for long.
+    def begin_anew(self, raw: sqlite3.Connection, timeout_s: float) -> bool:
+        """Writes all of it into the database and empties it; False if reads stay open for long.
 
         What begins to read meanwhile needs nothing of it. *raw* waits for locks for *timeout_s*
         otherwise, and is in no transaction.
         """
         self._not_before_s = time.monotonic() + PAUSE_S
+        is_kept = True
         with contextlib.suppress(sqlite3.Error):
             raw.execute(f"pragma busy_timeout = {round(WAIT_S * 1000)}")
-            raw.execute("pragma wal_checkpoint(truncate)").fetchall()
+            is_kept, _, _ = raw.execute("pragma wal_checkpoint(truncate)").fetchone()
         raw.execute(f"pragma busy_timeout = {round(timeout_s * 1000)}")
+        return not is_kept

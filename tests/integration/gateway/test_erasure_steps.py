@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import functools
+import pathlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -308,3 +309,26 @@ async def test_erasure_and_who_moves_copies_wait_for_each_other(
     finally:
         goes_on.set()
         await database.close()
+
+
+@pytest.mark.parametrize("size_bytes", [200, 20_000])
+async def test_no_file_of_sqlite_holds_what_was_erased(
+    tmp_path: pathlib.Path, size_bytes: int
+) -> None:
+    """Once an erasure is answered, what it erased is in no file beside the database either."""
+    canary = b"canary" * (size_bytes // 6)
+
+    def holding() -> list[str]:
+        files = tmp_path.iterdir()
+        return sorted(each.name for each in files if canary[:60] in each.read_bytes())
+
+    with harness.running(f"sqlite:///{tmp_path}/log.db") as gateway_:
+        client = gateway_.tenant("one")
+        await client.publish(
+            harness.event("one", entity_id="p1", data=canary),
+            *(harness.event("one", data=b"other" * 100) for _ in range(50)),
+        )
+        assert holding()
+        erased = await client.erase("one", "payment", "p1")
+        assert (erased.erased_events, erased.done) == (1, True)
+        assert holding() == []

@@ -15,7 +15,7 @@ import psycopg
 from deploy import stack
 from payment_service import composition
 from servicekit import auth, encryption_keys, storage
-from servicekit.storage import sqlite
+from servicekit.storage import file_lock
 from tests.integration.payment_service import process
 
 
@@ -151,7 +151,7 @@ def test_a_database_that_cannot_be_used_is_one_line(tmp_path: pathlib.Path) -> N
     path = tmp_path / "own.db"
     env = {"PAYMENT_SERVICE_DATABASE_URL": f"sqlite:///{path}"}
     assert process.run(env, "migrate").returncode == 0
-    lock = sqlite.lock_file(str(path))
+    lock = file_lock.lock_file(str(path))
     used = process.run(env, "migrate")
     lock.close()
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:

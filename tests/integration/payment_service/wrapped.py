@@ -36,6 +36,10 @@ class Wrapped:
         """Runs *fn*."""
         return await self._db.read(fn)
 
+    async def forget(self) -> bool:
+        """Begins the files anew."""
+        return await self._db.forget()
+
     async def close(self) -> None:
         """Closes the database."""
         await self._db.close()

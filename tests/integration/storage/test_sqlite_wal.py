@@ -2,6 +2,7 @@
 
 import asyncio
 import pathlib
+import threading
 
 import pytest
 
@@ -49,4 +50,37 @@ async def test_reads_that_overlap_do_not_let_it_grow(
         assert longest < 15 * SIZE
         assert await db.read(lambda conn: conn.query("select count(*) from filled")) == [(WRITES,)]
     finally:
+        await db.close()
+
+
+async def test_what_was_deleted_stays_as_long_as_somebody_reads_it(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forgetting says whether it could, and holds no write up for good."""
+    monkeypatch.setattr(wal, "WAIT_S", 0.05)
+    wal_file = tmp_path / "x.db-wal"
+    db = await storage.open_database(f"sqlite:///{tmp_path}/x.db")
+    begun, ended = threading.Event(), threading.Event()
+
+    def read(conn: storage.Connection) -> None:
+        conn.query("select count(*) from filled")
+        begun.set()
+        assert ended.wait(30)
+
+    try:
+        await db.write(lambda conn: conn.query("create table filled (body blob)"))
+        reading = asyncio.create_task(db.read(read))
+        assert await asyncio.to_thread(begun.wait, 30)
+        await db.write(lambda conn: conn.run(FILL, {"size": 10}))
+        forgot, _ = await asyncio.gather(
+            db.forget(), db.write(lambda conn: conn.run(FILL, {"size": 10}))
+        )
+        assert (forgot, wal_file.stat().st_size > 0) == (False, True)
+        ended.set()
+        await reading
+        assert await db.forget()
+        assert wal_file.stat().st_size == 0
+        assert await db.read(lambda conn: conn.query("select count(*) from filled")) == [(2,)]
+    finally:
+        ended.set()
         await db.close()
