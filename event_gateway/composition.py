@@ -40,7 +40,6 @@ from event_gateway.db import lag, read, rows
 from event_gateway.webhooks_out import pool, sender, worker
 from event_gateway.webhooks_out import secrets as webhook_secrets
 from servicekit import auth, clock, interceptor, metrics, server, storage, tls, validation
-from servicekit.storage import notices
 
 SERVICE = "event_gateway"
 INGEST_SERVICE = event_ingest_service_pb2.DESCRIPTOR.services_by_name[
@@ -355,6 +354,8 @@ def _hearing(log: Log) -> server.Background:
 
     async def hear(stop: asyncio.Event) -> None:
         if log.database.dialect == "postgresql":
+            from servicekit.storage import notices
+
             await notices.listen(
                 log.settings.database_url.get_secret_value(),
                 rows.CHANNEL,
