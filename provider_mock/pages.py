@@ -37,7 +37,7 @@ def routes(mock: provider.MockProvider) -> list[routing.BaseRoute]:
             return responses.JSONResponse({"error": "no such invoice"}, status_code=404)
         body = kept.body
         if name.endswith(".pdf"):
-            text = f"Invoice {body.number}: {body.amount_minor} {body.currency}"
+            text = f"Invoice {body.number}: {body.amount_minor} {body.currency} (minor units)"
             return responses.Response(pdf(text), media_type="application/pdf")
         shown = {"number": body.number, "currency": body.currency}
         return responses.HTMLResponse(_INVOICE.format(**shown, amount_minor=body.amount_minor))

@@ -125,7 +125,7 @@ class Vouchers(provider.Provider[Config]):
         left_minor = self._db.execute(LEFT, (payment_id,)).fetchone()[0] or 0
         currency = Operation.FromString(sale[2]).amount.currency_code
         if amount.amount_minor > left_minor or amount.currency_code != currency:
-            raise errors.StateConflict(f"{left_minor} {currency} can be refunded")
+            raise errors.StateConflict(f"{left_minor} minor units of {currency} are left")
 
 
 if __name__ == "__main__":

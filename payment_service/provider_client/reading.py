@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from payhub.provider.v1 import failure_pb2, operation_pb2
 
-from payment_service.domain import model, outcomes
+from payment_service.domain import model, money, outcomes
 from payment_service.domain.mirrors import objects
 
 Details = Iterable[any_pb2.Any]
@@ -56,8 +56,8 @@ def result(
         if booked != (operation.amount_minor, operation.currency):
             return mismatch(
                 version,
-                f"asked for {operation.amount_minor} {operation.currency}, "
-                f"the provider booked {booked[0]} {booked[1][:3]}",
+                f"asked for {money.told(operation.amount_minor, operation.currency)}, "
+                f"the provider booked {money.told(booked[0], booked[1][:3])}",
             )
     return outcomes.Report(
         outcome=outcome,

@@ -65,7 +65,7 @@ def subscribe(conn: storage.Connection, entry: entries.Entry) -> Prepared:
     if entry.amount_minor is not None and (
         (entry.amount_minor, entry.currency) != (total_minor, found.currency)
     ):
-        text = f"the first period costs {total_minor} {found.currency}"
+        text = f"the first period costs {total_minor} minor units of {found.currency}"
         raise errors.InvalidRequest(text, [("amount", text)])
     if not asked["trial_days"]:
         entry = replace(entry, amount_minor=total_minor or None, currency=found.currency)

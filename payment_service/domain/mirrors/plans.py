@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from payment_service.domain import bindings, model
+from payment_service.domain import bindings, model, money
 from payment_service.domain.mirrors import base, objects
 
 # The longest period, in days as providers count them.
@@ -90,7 +90,7 @@ def contradicts(plan: Plan, seen: objects.Plan) -> str:
 
 
 def _text(amount_minor: int, currency: str, interval: objects.Interval, count: int) -> str:
-    return f"{amount_minor} {currency[:3]} per {count} {interval.name.lower()}"
+    return f"{money.told(amount_minor, currency[:3])} per {count} {interval.name.lower()}"
 
 
 def _show(before: Plan, seen: objects.Plan, links: base.Links) -> Plan:

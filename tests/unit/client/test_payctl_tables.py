@@ -9,7 +9,7 @@ from payctl import render
 
 COLUMNS = ["operation", "tenant", "why", ">amount", "created"]
 ID = "op_01a22e6c10e470568ab818d14c861818"
-WHY = "ANSWER_MISMATCH (asked for 500 EUR, the provider booked 501 EUR)"
+WHY = "ANSWER_MISMATCH (asked for 5.00 EUR, the provider booked 5.01 EUR)"
 ROW = [ID, "shop", WHY, "5.00 EUR", "2026-11-30 21:46:03.875Z"]
 
 

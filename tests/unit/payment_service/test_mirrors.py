@@ -262,5 +262,7 @@ def test_a_plan_is_archived_once_no_provider_sells_it() -> None:
     assert not isinstance(archived, bindings.Refusal)
     assert archived[0].state is plans.State.ARCHIVED
     assert {price.provider for price in archived[1]} == {"mock", "other"}
-    assert plans.contradicts(mirrored.PLAN, replace(gone, amount_minor=901))
+    assert plans.contradicts(mirrored.PLAN, replace(gone, amount_minor=901)) == (
+        "the plan costs 9.00 EUR per 1 month, there 9.01 EUR per 1 month"
+    )
     assert not plans.contradicts(mirrored.PLAN, gone)

@@ -46,6 +46,25 @@ def test_only_the_exact_code_is_a_currency(code: str) -> None:
     assert not money.is_currency(code)
 
 
+@pytest.mark.parametrize(
+    ("amount_minor", "code", "text"),
+    [
+        (500, "EUR", "5.00 EUR"),
+        (7, "EUR", "0.07 EUR"),
+        (500, "JPY", "500 JPY"),
+        (500, "KWD", "0.500 KWD"),
+        (-1, "EUR", "-0.01 EUR"),
+        (500, "eur", "500 minor units of eur"),
+        (500, "", "500 minor units of no currency"),
+    ],
+)
+def test_people_read_an_amount_in_the_unit_they_pay_in(
+    amount_minor: int, code: str, text: str
+) -> None:
+    """A bare number in front of a currency is its major unit; what has none says so."""
+    assert money.told(amount_minor, code) == text
+
+
 def test_the_largest_amount_is_the_largest_int64() -> None:
     """What the contract can carry is what is accepted, to the last unit."""
     assert money.AMOUNT_MINOR_MAX == 9_223_372_036_854_775_807

@@ -7,7 +7,7 @@ import grpc.aio
 import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
-from payhub.provider.v1 import failure_pb2
+from payhub.provider.v1 import failure_pb2, operation_pb2
 
 from payment_service.domain import outcomes
 from payment_service.provider_client import asking, reading
@@ -83,3 +83,16 @@ def test_details_that_nobody_can_read_are_an_unknown_outcome(answer: Told) -> No
     assert reading.failure_of(answer.error) is None
     assert reading.error_info_reason(answer.error) == ""
     assert asking._details(answer.error) == ("", [])
+
+
+def test_another_amount_is_told_as_people_write_it() -> None:
+    """Who settles the doubt reads major units: `11 KWD` would be a thousand times as much."""
+    asked = samples.OPERATION
+    answer = operation_pb2.Operation(
+        operation_id=asked.id, state=operation_pb2.Operation.STATE_SUCCEEDED
+    )
+    answer.amount.amount_minor = asked.amount_minor + 1
+    answer.amount.currency_code = asked.currency
+    report = reading.result(asked, answer)
+    assert report.failure is not None
+    assert report.failure.provider_code == "asked for 0.011 KWD, the provider booked 0.012 KWD"
