@@ -140,10 +140,11 @@ class Upgrades:
     ) -> plugins.Plugin:
         """Leaves *version*: ends its trial, or goes back to the one before; it stands by.
 
-        Does nothing if *version* takes no operations.
+        Does nothing if *version* takes no operations any more.
 
         Raises:
-            errors.RpcError: PLUGIN_UNKNOWN, PLUGIN_QUARANTINED, UPGRADE_REFUSED.
+            errors.RpcError: PLUGIN_UNKNOWN, VERSION_UNKNOWN, PLUGIN_QUARANTINED,
+                UPGRADE_REFUSED.
         """
         plugin = await self._plugin(plugin_id)
         back_to, fitted = plugin.current_version, None
@@ -155,6 +156,7 @@ class Upgrades:
             await self._require_fit(plugin, back_to)
             fitted = await self._fitted(plugin_id, back_to)
         elif version != plugin.canary_version:
+            self._require_left(plugin, version)
             return plugin
         stays = plugin.previous_version if version == plugin.canary_version else ""
         return await self._switch(
@@ -256,13 +258,27 @@ class Upgrades:
             raise plugin_refusals.version_unknown(plugin_id, "", ())
         return plugin
 
-    async def _require_fit(self, plugin: plugins.Plugin, version: str) -> plugins.Version:
-        """Returns a version that may take operations now, as far as it alone is concerned."""
+    def _require_left(self, plugin: plugins.Plugin, version: str) -> None:
+        """Raises unless *version*, which takes no operations, can have been rolled back."""
+        self._seen(plugin, version)
+        if version == plugin.previous_version:
+            text = (
+                f"{version} is what {plugin.id} goes back to; name the version to leave, "
+                f"{plugin.canary_version or plugin.current_version}"
+            )
+            raise upgrade_checks.refused(plugin.id, version, "not_started", text)
+
+    def _seen(self, plugin: plugins.Plugin, version: str) -> plugins.Version:
         view = self._ctx.catalog.view
         found = view.version(plugin.id, version)
         if found is None:
             seen = [each.version for each in view.versions.get(plugin.id, ())]
             raise plugin_refusals.version_unknown(plugin.id, version, seen)
+        return found
+
+    async def _require_fit(self, plugin: plugins.Plugin, version: str) -> plugins.Version:
+        """Returns a version that may take operations now, as far as it alone is concerned."""
+        found = self._seen(plugin, version)
         if found.quarantined_us:
             raise plugin_refusals.quarantined(found)
         specifier = plugin.entry.version_specifier

@@ -113,6 +113,11 @@ async def test_a_trial_a_promotion_and_a_way_back_are_told(rehearsal: Rehearsal)
             await admin.caller.create(provider="other")
         assert (len(rehearsal.old.charged), len(new.charged)) == (charged, 4)
 
+        # Whoever names the version to go back to must not believe that it is done.
+        wrong = await rehearsal.refused(
+            admin.call("RollBackUpgrade", "other", version=OLD), "not_started"
+        )
+        assert f"name the version to leave, {NEW}" in str(wrong)
         back = (await admin.call("RollBackUpgrade", "other", version=NEW)).plugin
         assert (back.current_version, back.previous_version) == (OLD, "")
         assert (await plug.renew(rehearsal.session_id)).directive == go_on
@@ -176,8 +181,12 @@ async def test_a_configuration_that_the_new_schema_does_not_take_is_named(
 async def test_a_version_must_run_and_be_ready(rehearsal: Rehearsal) -> None:
     """One that was never seen, that is gone, that is not ready yet, that drains."""
     admin = rehearsal.admin
-    unknown = await rig.refusal(rehearsal.start("3.0.0"))
-    assert (unknown.reason, unknown.metadata["versions"]) == ("VERSION_UNKNOWN", OLD)
+    for call in (
+        rehearsal.start("3.0.0"),
+        admin.call("RollBackUpgrade", "other", version="3.0.0"),
+    ):
+        unknown = await rig.refusal(call)
+        assert (unknown.reason, unknown.metadata["versions"]) == ("VERSION_UNKNOWN", OLD)
     async with Sidecar("other", NEW) as new:
         session_id = await rehearsal.deploy(new)
         new.readiness = ps.ProbeResponse.READINESS_INITIALIZING
