@@ -11,7 +11,7 @@ import grpc.aio
 from payhub.events.v1 import event_admin_service_pb2 as pb
 from payhub.events.v1 import event_admin_service_pb2_grpc
 
-from event_gateway import hub, places, splice
+from event_gateway import cursor, hub, places, problems, splice
 from event_gateway.api import stream
 from event_gateway.consumers import records
 from event_gateway.db import retain
@@ -61,6 +61,7 @@ class AdminServicer(event_admin_service_pb2_grpc.EventAdminServiceServicer):
         self, request: pb.ListStreamsRequest, context: _Context
     ) -> pb.ListStreamsResponse:
         """Lists open streams of this process, oldest first."""
+        after = _after(request)
         wanted = [
             (subscription_id, opened)
             for subscription_id, opened in self._streams.opened.items()
@@ -68,12 +69,12 @@ class AdminServicer(event_admin_service_pb2_grpc.EventAdminServiceServicer):
         ]
         # Ids rise with time, so a stream that ends in between shifts no page.
         wanted.sort(key=lambda each: each[0])
-        rest = [each for each in wanted if each[0] > request.page_token]
+        rest = [each for each in wanted if each[0] > after]
         size = request.page_size or PAGE_SIZE_DEFAULT
         page = rest[:size]
         return pb.ListStreamsResponse(
             streams=[self._shown(*each) for each in page],
-            next_page_token=page[-1][0] if len(rest) > size else "",
+            next_page_token=_query(request) + page[-1][0] if len(rest) > size else "",
             gateway=self._name,
             head_position=self._hub.window.head,
             open_streams=len(wanted),
@@ -146,3 +147,21 @@ class AdminServicer(event_admin_service_pb2_grpc.EventAdminServiceServicer):
             lag_us = now_us - splice.append_us(splice.stored_event(missing[5]))
             shown.lag.FromMicroseconds(max(lag_us, 0))
         return shown
+
+
+def _query(request: pb.ListStreamsRequest) -> str:
+    """Returns how the page tokens of such a listing begin."""
+    tied = cursor.fingerprint(b"ListStreams", request.tenant_id.encode())
+    return f"{tied.hex()}."
+
+
+def _after(request: pb.ListStreamsRequest) -> str:
+    """Returns behind which stream the page begins, '' for the first.
+
+    Raises:
+        errors.RpcError: PAGE_TOKEN_INVALID.
+    """
+    token, query = request.page_token, _query(request)
+    if token and not token.startswith(query):
+        raise problems.page_token_invalid()
+    return token.removeprefix(query)

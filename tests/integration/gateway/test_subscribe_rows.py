@@ -223,6 +223,11 @@ async def test_row_client_cancels(gateway: harness.Gateway, tenant: str) -> None
         if not token:
             break
     assert seen == ["n0", "n1", "n2", "n3", "n4"]
+    token = (await client.list_streams(tenant_id=tenant, page_size=2)).next_page_token
+    for other in ({"page_token": "page2"}, {"page_token": token}):
+        with pytest.raises(grpc.RpcError) as refused:
+            await client.list_streams(**other)
+        assert harness.reason(refused.value) == "PAGE_TOKEN_INVALID"
     for call in pages:
         call.cancel()
 
