@@ -158,6 +158,8 @@ def delete(ctx: typer.Context, name: Name, as_json: session.JsonFlag = False) ->
     """Delete a consumer, its place and its parked events."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
+        # Deleting what is not there succeeds, and would tell a mistyped name as gone.
+        await client.consumers.get(name, timeout_s=session.timeout_s(ctx))
         await client.consumers.delete(name, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document({"deleted": name})

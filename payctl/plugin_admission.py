@@ -106,7 +106,7 @@ def report(
     reason: plugins.ReasonOption,
     as_json: session.JsonFlag = False,
 ) -> None:
-    """Store a conformance report, for the version and the schema that it names."""
+    """Store a conformance report, for the version and the schema it names; exit code 1 if failed."""
     text, content = _read(file)
 
     async def work(client: payhub_client.Client) -> session.Exit:
@@ -122,7 +122,7 @@ def report(
             render.document(render.to_dict(stored))
         else:
             render.fields({"passed": "yes" if stored.passed else "NO", "who": stored.actor})
-        return session.Exit.OK
+        return session.Exit.OK if stored.passed else session.Exit.ERROR
 
     session.run(ctx, work, as_json=as_json)
 

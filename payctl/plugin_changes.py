@@ -115,7 +115,7 @@ def uninstall(
     """Take a plugin off the allowlist, with its bindings and their secrets."""
     if not yes:
         text = f"delete {plugin_id}, its bindings and their secrets? Payments made with it "
-        typer.confirm(text + "can't be refunded through Payhub any more", abort=True, err=True)
+        session.ask(text + "can't be refunded through Payhub any more", as_json=as_json)
     _run(ctx, as_json, lambda client, s: client.plugins.uninstall(plugin_id, reason=reason, **s))
 
 

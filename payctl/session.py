@@ -185,6 +185,14 @@ def _unwritten(failure: OSError, key: str) -> Exception:
     return typer.Exit(Exit.UNDECIDED)
 
 
+def ask(question: str, *, as_json: bool) -> None:
+    """End the command unless a person says yes; with --json there is none to ask."""
+    if as_json:
+        wrong = "with --json nobody is asked whether this is meant: give --yes"
+        raise typer.BadParameter(wrong)
+    typer.confirm(question, abort=True, err=True)
+
+
 def timeout_s(ctx: typer.Context) -> float | None:
     """Return the time that every call of a command may take, as `--timeout` says."""
     return _connection(ctx).timeout_s

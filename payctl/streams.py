@@ -59,8 +59,7 @@ def erase(
 ) -> None:
     """Erase for good what the events of one entity say; their places and versions stay."""
     if not yes:
-        text = f"Erase the data of {entity_type} {entity_id} of {tenant}?"
-        typer.confirm(text, abort=True, err=True)
+        session.ask(f"Erase the data of {entity_type} {entity_id} of {tenant}?", as_json=as_json)
 
     async def work(client: payhub_client.Client) -> session.Exit:
         erased = await client.events.operations.erase_entity(

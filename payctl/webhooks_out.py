@@ -186,6 +186,8 @@ def delete(ctx: typer.Context, endpoint: EndpointId, as_json: session.JsonFlag =
     """Delete an endpoint, its secrets and its log."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
+        # Deleting what is not there succeeds, and would tell a mistyped id as gone.
+        await client.webhooks.get(endpoint, timeout_s=session.timeout_s(ctx))
         await client.webhooks.delete(endpoint, timeout_s=session.timeout_s(ctx))
         if as_json:
             render.document({"deleted": endpoint})

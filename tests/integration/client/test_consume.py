@@ -196,6 +196,7 @@ async def test_payctl_looks_after_webhooks(tmp_path: pathlib.Path) -> None:
             assert "1 events" in await payctl("retry", endpoint, "--since", "2026-01-01")
             await payctl("delete", endpoint)
             assert "(none)" in await payctl("list")
+            assert f"no webhook endpoint {endpoint}" in await payctl("delete", endpoint, code=1)
 
 
 def _async(payctl: Callable[..., Awaitable[str]], *arguments: str) -> Callable[[], Awaitable[bool]]:
@@ -260,4 +261,5 @@ async def test_payctl_looks_after_consumers(tmp_path: pathlib.Path) -> None:
         moved = json.loads(await payctl("consumers", "seek", "books", "--from-start", "--json"))
         assert moved["backlog"] == "3"
         await payctl("consumers", "delete", "books")
+        assert "no consumer books" in await payctl("consumers", "delete", "books", code=1)
         assert "RESOURCE_NOT_FOUND" in await payctl("consumers", "show", "books", "--json", code=1)

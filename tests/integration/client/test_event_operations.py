@@ -66,6 +66,9 @@ async def test_streams_are_shown_and_an_entity_is_erased(tmp_path: pathlib.Path)
         wanted = ("erase", "payment", "pay_1", "--tenant", TENANT, "--reason", "asked")
         assert (await payctl(*wanted, answer="n\n")).exit_code == 1
         assert (await caller.query(page_size=1)).events[0].data == b"private"
+        asked = await payctl(*wanted, "--json", answer="y\n")
+        assert (asked.exit_code, asked.stdout) == (2, "")
+        assert "--yes" in json.loads(asked.stderr)["error"]["message"]
         erased = await payctl(*wanted, "--yes", "--json")
         assert json.loads(erased.stdout) == {"erased_events": 50}
         again = await payctl(*wanted, "--yes", "--json")

@@ -49,6 +49,10 @@ async def test_a_plugin_goes_its_way_by_commands(tmp_path: pathlib.Path) -> None
                 }
             )
         )
+        failed = tmp_path / "failed.json"
+        failed.write_text(report.read_text().replace('"passed": true', '"passed": false'))
+        out, _ = await shell("report", "other", str(failed), *WHY, code=1)
+        assert "NO" in out
         assert (await shell.json("report", "other", str(report), *WHY))["passed"]
         out, _ = await shell("enable", "other", *WHY)
         assert "ENABLED" in out
