@@ -106,7 +106,7 @@ def report(
     reason: plugins.ReasonOption,
     as_json: session.JsonFlag = False,
 ) -> None:
-    """Store a conformance report, for the version and the schema it names; exit code 1 if failed."""
+    """Store a conformance report for the version it names; exit code 1 if it is a failed one."""
     text, content = _read(file)
 
     async def work(client: payhub_client.Client) -> session.Exit:
