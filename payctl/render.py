@@ -18,6 +18,7 @@ import typer
 from google.protobuf import json_format, message, timestamp_pb2
 
 import payhub_client
+from payctl import exceeding
 from payhub_client import errors
 
 _STATE_STYLES = {
@@ -180,11 +181,12 @@ def failure(found: errors.PayhubError, *, as_json: bool, look: str = "payctl sho
     `look` is the command that shows the thing it went wrong with.
     """
     advice = advice_on(found).replace("`payctl show`", f"`{look}`")
+    amounts = exceeding.told(found)
     if as_json:
         content = {
             "error": {
                 "reason": found.reason or type(found).__name__,
-                "message": found.message,
+                "message": amounts or found.message,
                 "retry": found.retry,
                 "fields": {each.path: each.description for each in found.field_violations},
                 "metadata": found.metadata,
@@ -196,10 +198,12 @@ def failure(found: errors.PayhubError, *, as_json: bool, look: str = "payctl sho
         typer.echo(_json(content), err=True)
         return
     screen = rich.console.Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    screen.print(rich.text.Text.assemble(("error: ", "bold red"), plain(found.message)))
+    screen.print(rich.text.Text.assemble(("error: ", "bold red"), plain(amounts or found.message)))
     for each in found.violations_not_in_message():
         screen.print(f"  {plain(each.path)}: {plain(each.description)}")
     for name, content_text in found.metadata.items():
+        if amounts and exceeding.is_told(name):
+            continue
         screen.print(f"  {plain(name)}: {plain(content_text)}")
     if found.idempotency_key and found.retry == "same_key":
         screen.print(f"  --key {plain(found.idempotency_key)}")

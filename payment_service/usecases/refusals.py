@@ -27,6 +27,7 @@ def of_payment(refusal: changes.Refusal) -> errors.RpcError:
         retry = "new_key"
     if refusal.reason == "AMOUNT_EXCEEDED":
         metadata["max_amount_minor"] = str(refusal.max_amount_minor)
+        metadata["currency_code"] = payment.currency
     return errors.RpcError(
         grpc.StatusCode.FAILED_PRECONDITION,
         refusal.reason,

@@ -156,6 +156,46 @@ def test_errors_say_what_to_do_next(shell: shells.Shell, payments: FakePayments)
     assert program["error"]["fields"] == {"references.user_id": "is too long"}
 
 
+_LIMIT = {"currency_code": "EUR", "limit_minor": "5000", "amount_minor": "6000"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "metadata", "text"),
+    [
+        (
+            "AMOUNT_EXCEEDED",
+            {"max_amount_minor": "500", "currency_code": "EUR"},
+            "no more than 5.00 EUR is possible now",
+        ),
+        ("AMOUNT_EXCEEDED", {"max_amount_minor": "500"}, "as planted"),
+        ("LIMIT_EXCEEDED", {"limit": "max", **_LIMIT}, "the most that this binding takes at once"),
+        ("LIMIT_EXCEEDED", {"limit": "min", **_LIMIT}, "at once is 50.00 EUR, not 60.00 EUR"),
+        (
+            "LIMIT_EXCEEDED",
+            {"limit": "daily", "used_minor": "1000", "day": "2026-03-31", **_LIMIT},
+            "takes 50.00 EUR a day, and 40.00 EUR is left of 2026-03-31, not 60.00 EUR",
+        ),
+        ("LIMIT_EXCEEDED", {"limit": "weekly", **_LIMIT}, "as planted"),
+    ],
+)
+def test_a_refused_amount_is_told_in_the_unit_it_was_typed_in(
+    shell: shells.Shell,
+    payments: FakePayments,
+    reason: str,
+    metadata: dict[str, str],
+    text: str,
+) -> None:
+    """Who types 60 does not read 6000; what is new to payctl stays in the service's words."""
+    refusal = fake_payments.status(Code.FAILED_PRECONDITION, reason, metadata=metadata)
+    payments.faults.extend([Fault(status=refusal)] * 2)
+    people = shell("pay", "60", "EUR", code=1).stderr
+    assert text in people
+    assert text == "as planted" or "_minor" not in people
+    program = json.loads(shell("pay", "60", "EUR", "--json", code=1).stderr)["error"]
+    assert text in program["message"]
+    assert program["metadata"] == metadata
+
+
 def test_an_unknown_outcome_names_the_key_to_repeat_with(
     shell: shells.Shell, payments: FakePayments
 ) -> None:

@@ -56,6 +56,7 @@ async def test_partial_refunds_add_up_to_what_was_captured(
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
     assert refused.reason == "AMOUNT_EXCEEDED"
     assert refused.metadata["max_amount_minor"] == "250"
+    assert refused.metadata["currency_code"] == "EUR"
     assert refused.metadata["allowed_actions"] == "refund"
     last = await caller.refund(payment.id)
     assert last.amount.amount_minor == 250
