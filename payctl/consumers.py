@@ -1,4 +1,4 @@
-"""Commands on durable consumers: list, show, create, delete, seek, pause, resume.
+"""Commands on durable consumers: list, show, create, update, delete, seek, pause, resume.
 
 Owns their options and their display, in the group `payctl events`. Called through
 `payctl.commands`. Never receives events itself; what was set aside is in `parked`.
@@ -21,6 +21,23 @@ events.app.add_typer(app, name="consumers", cls=groups.Group)
 Name = Annotated[str, typer.Argument(metavar="CONSUMER", help="Name of the consumer.")]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="Most entries to show.")]
 FromStart = Annotated[bool, typer.Option("--from-start", help="From the oldest event kept.")]
+
+AckTimeout = Annotated[
+    float | None,
+    typer.Option(
+        min=1, max=3600, help="Seconds that a member has for an event before it comes again."
+    ),
+]
+Backoff = Annotated[
+    list[float] | None,
+    typer.Option(min=0, max=172_800, help="Seconds before the next delivery; in order."),
+]
+MaxDeliveries = typer.Option(min=1, max=1000, help="Tries until an event is parked.")
+MaxOutstanding = typer.Option(min=1, max=10_000, help="Most events handed out and not settled.")
+IdleExpiry = typer.Option(
+    min=0, max=31_536_000, help="Delete it when unused for so many seconds; 0: never."
+)
+ParkScope = typer.Option(help="What a parked event holds up: entity, event or consumer.")
 
 _Consumer = consumer_pb2.Consumer
 
@@ -96,43 +113,27 @@ def create(  # noqa: PLR0913
     tenant: events.Tenants = None,
     from_start: FromStart = False,
     after: events.After = "",
+    since: events.Since = None,
     ordering: Annotated[
         str, typer.Option(help="per_entity, none or total.", metavar="ORDER")
     ] = "per_entity",
-    park_scope: Annotated[
-        str, typer.Option(help="What a parked event holds up: entity, event or consumer.")
-    ] = "entity",
-    ack_timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=1, max=3600, help="Seconds that a member has for an event before it comes again."
-        ),
-    ] = None,
-    max_deliveries: Annotated[
-        int, typer.Option(min=1, max=1000, help="Tries until an event is parked.")
-    ] = 10,
-    backoff: Annotated[
-        list[float] | None,
-        typer.Option(min=0, max=172_800, help="Seconds before the next delivery; in order."),
-    ] = None,
-    max_outstanding: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Most events handed out and not settled.")
-    ] = 1000,
-    idle_expiry: Annotated[
-        float,
-        typer.Option(
-            min=0, max=31_536_000, help="Delete it when unused for so many seconds; 0: never."
-        ),
-    ] = 0.0,
+    park_scope: Annotated[str, ParkScope] = "entity",
+    ack_timeout: AckTimeout = None,
+    max_deliveries: Annotated[int, MaxDeliveries] = 10,
+    backoff: Backoff = None,
+    max_outstanding: Annotated[int, MaxOutstanding] = 1000,
+    idle_expiry: Annotated[float, IdleExpiry] = 0.0,
     as_json: session.JsonFlag = False,
 ) -> None:
     """Make a consumer; it begins with what comes from now on unless told otherwise."""
+    moment = events.one_place(from_start, after, since)
 
     async def work(client: payhub_client.Client) -> session.Exit:
         made = await client.consumers.create(
             name,
             events.filter_of(types, entity, tenant),
             after=after,
+            since=moment,
             start="oldest" if from_start else "newest",
             ordering=_choice(ordering, "per_entity", "none", "total"),
             park_scope=_choice(park_scope, "entity", "event", "consumer"),
@@ -149,7 +150,68 @@ def create(  # noqa: PLR0913
             render.note(f"consumer {made.name} is there")
         return session.Exit.OK
 
-    _one_place(from_start, after)
+    session.run(ctx, work, as_json=as_json)
+
+
+@app.command()
+def update(  # noqa: PLR0913
+    ctx: typer.Context,
+    name: Name,
+    *,
+    types: events.Types = None,
+    any_type: Annotated[bool, typer.Option("--any-type", help="Every type.")] = False,
+    entity: events.Entities = None,
+    any_entity: Annotated[bool, typer.Option("--any-entity", help="Every entity.")] = False,
+    tenant: events.Tenants = None,
+    park_scope: Annotated[str | None, ParkScope] = None,
+    ack_timeout: AckTimeout = None,
+    max_deliveries: Annotated[int | None, MaxDeliveries] = None,
+    backoff: Backoff = None,
+    max_outstanding: Annotated[int | None, MaxOutstanding] = None,
+    idle_expiry: Annotated[float | None, IdleExpiry] = None,
+    as_json: session.JsonFlag = False,
+) -> None:
+    """Change what is given and leave the rest; members stay connected."""
+    if (types and any_type) or (entity and any_entity):
+        wrong = "give --types or --any-type, --entity or --any-entity, not both"
+        raise typer.BadParameter(wrong)
+    scope = park_scope and _choice(park_scope, "entity", "event", "consumer").upper()
+    fields = _given(
+        park_scope=scope and f"PARK_SCOPE_{scope}",
+        ack_timeout=_seconds(ack_timeout),
+        max_deliveries=max_deliveries,
+        retry_backoff=backoff and [_seconds(each) for each in backoff],
+        max_outstanding=max_outstanding,
+        idle_expiry=_seconds(idle_expiry),
+    )
+    selected = _given(
+        types=[] if any_type else types,
+        entity_ids=[] if any_entity else entity,
+        tenant_ids=tenant,
+    )
+    if not fields and not selected:
+        wrong = "give something to change"
+        raise typer.BadParameter(wrong)
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        timeout_s = session.timeout_s(ctx)
+        change = _Consumer(name=name, **fields)
+        if selected:
+            # A filter is set as a whole, so nobody may have changed it since.
+            before = (await client.consumers.get(name, timeout_s=timeout_s)).consumer
+            change.filter.CopyFrom(before.filter)
+            change.etag = before.etag
+            for field, values in selected.items():
+                change.filter.ClearField(field)
+                getattr(change.filter, field).extend(values)
+        mask = [*fields, *(["filter"] if selected else [])]
+        changed = await client.consumers.update(change, mask, timeout_s=timeout_s)
+        if as_json:
+            render.document(render.to_dict(changed))
+        else:
+            render.note(f"consumer {name} is changed")
+        return session.Exit.OK
+
     session.run(ctx, work, as_json=as_json)
 
 
@@ -256,6 +318,8 @@ def _show(found: consumer_service_pb2.GetConsumerResponse) -> None:
             "consumer": consumer.name,
             "state": "paused" if consumer.paused else "running" if status.owner else "no members",
             "types": ", ".join(consumer.filter.types) or "all",
+            "entities": ", ".join([*consumer.filter.entity_types, *consumer.filter.entity_ids]),
+            "tenants": ", ".join(consumer.filter.tenant_ids),
             "order": _Consumer.Ordering.Name(consumer.ordering)[9:].lower(),
             "parking": _Consumer.ParkScope.Name(consumer.park_scope)[11:].lower(),
             "ack timeout": _age(consumer.ack_timeout),
@@ -291,10 +355,16 @@ def _age(span: duration_pb2.Duration) -> str:
     return str(datetime.timedelta(seconds=micros // 1_000_000)) if micros else ""
 
 
-def _one_place(from_start: bool, after: str) -> None:
-    if from_start and after:
-        wrong = "give --from-start or --after, not both"
-        raise typer.BadParameter(wrong)
+def _given(**values: Any) -> dict[Any, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _seconds(given_s: float | None) -> duration_pb2.Duration | None:
+    if given_s is None:
+        return None
+    made = duration_pb2.Duration()
+    made.FromMicroseconds(round(given_s * 1e6))
+    return made
 
 
 def _choice(given: str, *allowed: client_consumers.Ordering | client_consumers.ParkScope) -> Any:

@@ -4,6 +4,7 @@ Owns their options and their display. Called through `payctl.commands`. Never st
 cursor: `tail` prints the last one on stderr when it ends.
 """
 
+import datetime
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 from google.protobuf import message
 
 import payhub_client
-from payctl import live, money, payments, render, session
+from payctl import durations, live, money, payments, render, session
 from payhub_client import Event, PaymentEvent, Subscription
 from payhub_client import events as client_events
 
@@ -27,6 +28,10 @@ Tenants = Annotated[
     list[str] | None, typer.Option("--tenant", help="Other tenants; needs the admin scope.")
 ]
 After = Annotated[str, typer.Option("--after", help="Strictly after this cursor.")]
+Since = Annotated[
+    datetime.datetime | None,
+    typer.Option("--since", help="What the log accepted since then, UTC."),
+]
 
 # Long enough for a restart of the gateway, short enough to say that it is not coming back.
 _GIVE_UP_AFTER_S = 60.0
@@ -40,6 +45,7 @@ def tail(
         bool, typer.Option("--from-start", help="Begin with the oldest event kept.")
     ] = False,
     after: After = "",
+    since: Since = None,
     types: Types = None,
     entity: Entities = None,
     tenant: Tenants = None,
@@ -53,15 +59,14 @@ def tail(
     as_json: session.JsonFlag = False,
 ) -> None:
     """Follow events as they happen, with rate and lag, until Ctrl-C."""
-    if from_start and after:
-        wrong = "give --from-start or --after, not both"
-        raise typer.BadParameter(wrong)
+    moment = one_place(from_start, after, since)
     opened: list[Subscription] = []
 
     async def work(client: payhub_client.Client) -> session.Exit:
         subscription = client.events.subscribe(
             filter_of(types, entity, tenant),
             after=after,
+            since=moment,
             start="oldest" if from_start else "newest",
             stop_at_head=stop_at_head,
             client_name="payctl",
@@ -178,13 +183,19 @@ def info(ctx: typer.Context, as_json: session.JsonFlag = False) -> None:
         if as_json:
             render.document(render.to_dict(found))
             return session.Exit.OK
+        kept = "for ever"
+        if found.HasField("retention"):
+            kept = f"{durations.show(found.retention.seconds)} at least"
         render.fields(
             {
                 "epoch": found.log_epoch,
                 "oldest cursor": found.oldest_cursor,
                 "head cursor": found.head_cursor,
                 "head position": str(found.head_position),
+                "oldest event": render.moment(found.oldest_append_time),
                 "newest event": render.moment(found.head_append_time),
+                "kept": f"{found.kept_events} events, {found.kept_bytes} bytes, {kept}",
+                "ids remembered": durations.show(found.dedup_horizon.seconds),
             }
         )
         return session.Exit.OK
@@ -200,6 +211,16 @@ def to_dict(event: Event) -> dict[str, object]:
         content.pop("data", None)
         content["payload"] = payload
     return content
+
+
+def one_place(
+    from_start: bool, after: str, since: datetime.datetime | None
+) -> datetime.datetime | None:
+    """Return the moment to begin at, if given. Raises typer.BadParameter for two places."""
+    if [from_start, bool(after), since is not None].count(True) > 1:
+        wrong = "give one of --from-start, --after, --since"
+        raise typer.BadParameter(wrong)
+    return since.replace(tzinfo=datetime.UTC) if since else None
 
 
 def filter_of(

@@ -14,10 +14,9 @@ from payhub.events.v1 import (
     consumer_pb2,
     consumer_service_pb2,
     consumer_service_pb2_grpc,
-    event_stream_service_pb2,
 )
 
-from payhub_client import calls, contract, events, requests
+from payhub_client import calls, contract, events
 
 if TYPE_CHECKING:
     from payhub.events.v1.consumer_service_pb2_grpc import ConsumerServiceAsyncStub
@@ -32,21 +31,8 @@ _SEEK = contract.method(_FILE, _SERVICE, "SeekConsumer")
 _PARKED = contract.method(_FILE, _SERVICE, "ListParkedEvents")
 _RESOLVE = contract.method(_FILE, _SERVICE, "ResolveParkedEvents")
 
-Start = Literal["newest", "oldest"]
 Ordering = Literal["per_entity", "none", "total"]
 ParkScope = Literal["entity", "event", "consumer"]
-
-
-def start_point(
-    start: Start, after: str, since: datetime.datetime | None = None
-) -> event_stream_service_pb2.StartPoint:
-    """Return the place after the cursor `after`, at a moment, or where `start` says."""
-    if after:
-        return event_stream_service_pb2.StartPoint(after_cursor=after)
-    if since is not None:
-        moment = requests.timestamp(since, field="since")
-        return event_stream_service_pb2.StartPoint(from_time=moment)
-    return event_stream_service_pb2.StartPoint(anchor=events.ANCHORS[start])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +48,8 @@ class Consumers:
         where: events.EventFilter | None = None,
         *,
         after: str = "",
-        start: Start = "newest",
+        since: datetime.datetime | None = None,
+        start: events.Start = "newest",
         ordering: Ordering = "per_entity",
         park_scope: ParkScope = "entity",
         ack_timeout_s: float | None = None,
@@ -74,13 +61,15 @@ class Consumers:
     ) -> consumer_pb2.Consumer:
         """Make a consumer, or find the equal one of that name; so do it at every start.
 
+        It begins after a cursor, with the first event accepted at or after a moment, or where
+        `start` says.
         What is left out gets the gateway's default, see `payhub.events.v1.Consumer`. Raises
         StateConflict if a consumer of that name has another definition.
         """
         made = consumer_pb2.Consumer(
             name=name,
             filter=(where or events.EventFilter()).to_proto(),
-            start=start_point(start, after),
+            start=events.start_point(start, after, since),
             ordering=f"ORDERING_{ordering.upper()}",
             park_scope=f"PARK_SCOPE_{park_scope.upper()}",
             max_deliveries=max_deliveries,
@@ -145,7 +134,7 @@ class Consumers:
         *,
         after: str = "",
         since: datetime.datetime | None = None,
-        start: Start = "newest",
+        start: events.Start = "newest",
         discard_parked: bool = False,
         dry_run: bool = False,
         key: str = "",
@@ -157,7 +146,7 @@ class Consumers:
         key = key or calls.new_key()
         request = consumer_service_pb2.SeekConsumerRequest(
             name=name,
-            target=start_point(start, after, since),
+            target=events.start_point(start, after, since),
             discard_parked=discard_parked,
             dry_run=dry_run,
             idempotency_key=key,

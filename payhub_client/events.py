@@ -4,8 +4,9 @@ Owns the shape of these calls for Python and the decoding of payloads. Called by
 through `Client.events`. Never keeps a subscriber's place: cursors are theirs to store.
 """
 
+import datetime
 import typing
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -30,7 +31,9 @@ _QUERY = contract.method(_FILE, _SERVICE, "QueryEvents")
 _GET = contract.method(_FILE, _SERVICE, "GetEvent")
 _LOG_INFO = contract.method(_FILE, _SERVICE, "GetLogInfo")
 
-ANCHORS = {
+Start = Literal["newest", "oldest"]
+
+_ANCHORS: Mapping[Start, event_stream_service_pb2.StartPoint.Anchor] = {
     "newest": event_stream_service_pb2.StartPoint.ANCHOR_NEWEST,
     "oldest": event_stream_service_pb2.StartPoint.ANCHOR_OLDEST,
 }
@@ -76,6 +79,18 @@ def payload(event: event_pb2.Event) -> Payload:
     except message.DecodeError as error:
         text = f"event {event.id}: the payload is no {event.data_schema}"
         raise UnknownPayloadError(text) from error
+
+
+def start_point(
+    start: Start, after: str, since: datetime.datetime | None = None
+) -> event_stream_service_pb2.StartPoint:
+    """Return the place after the cursor `after`, at a moment, or where `start` says."""
+    if after:
+        return event_stream_service_pb2.StartPoint(after_cursor=after)
+    if since is not None:
+        moment = requests.timestamp(since, field="since")
+        return event_stream_service_pb2.StartPoint(from_time=moment)
+    return event_stream_service_pb2.StartPoint(anchor=_ANCHORS[start])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +183,8 @@ class Events:
         where: EventFilter | None = None,
         *,
         after: str = "",
-        start: Literal["newest", "oldest"] = "newest",
+        since: datetime.datetime | None = None,
+        start: Start = "newest",
         stop_at_head: bool = False,
         heartbeat_s: float | None = None,
         max_batch_events: int = 0,
@@ -180,8 +196,9 @@ class Events:
 
         Args:
             where: what to receive; may differ from what the cursor was got with.
-            after: resume strictly after this stored cursor; else `start` says where to begin.
-            start: `newest` (only what comes from now on) or `oldest` (all that is kept).
+            after: resume strictly after this stored cursor.
+            since: else begin with the first event accepted at or after this moment.
+            start: else `newest` (only what comes from now on) or `oldest` (all that is kept).
             stop_at_head: end on reaching the head as it is at the start of a stream.
             heartbeat_s: wished interval of signs of life, 1 to 60 s; None means 15 s.
             max_batch_events: most events in one response, at most 1000; 0 means 256.
@@ -193,15 +210,12 @@ class Events:
         transaction as its effects: then each event takes effect exactly once.
         """
         request = event_stream_service_pb2.SubscribeRequest(
+            start=start_point(start, after, since),
             filter=(where or EventFilter()).to_proto(),
             max_batch_events=max_batch_events,
             stop_at_head=stop_at_head,
             client_name=client_name,
         )
-        if after:
-            request.start.after_cursor = after
-        else:
-            request.start.anchor = ANCHORS[start]
         if heartbeat_s is not None:
             whole_s = int(heartbeat_s)
             request.heartbeat_interval.CopyFrom(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from google.protobuf import duration_pb2
 from payhub.events.v1 import webhook_pb2, webhook_service_pb2, webhook_service_pb2_grpc
 
-from payhub_client import calls, consumers, contract, requests
+from payhub_client import calls, contract, events, requests
 
 if TYPE_CHECKING:
     from payhub.events.v1.webhook_service_pb2_grpc import WebhookServiceAsyncStub
@@ -195,7 +195,7 @@ class Webhooks:
         elif since is not None:
             request.failed_since.CopyFrom(since)
         elif replay_after or replay_all or replay_since is not None:
-            place = consumers.start_point("oldest", replay_after, replay_since)
+            place = events.start_point("oldest", replay_after, replay_since)
             request.replay_from.CopyFrom(place)
         answer = await self.caller.call(
             self._stub.RetryWebhookDeliveries, _RETRY, request, timeout_s=timeout_s, key=key

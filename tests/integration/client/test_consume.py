@@ -13,6 +13,7 @@ import payhub_client
 from payctl import commands
 from payhub_client import errors
 from servicekit import ports
+from tests import shells
 from tests.integration.client import conftest
 from tests.integration.gateway import harness, receiving
 
@@ -263,3 +264,32 @@ async def test_payctl_looks_after_consumers(tmp_path: pathlib.Path) -> None:
         await payctl("consumers", "delete", "books")
         assert "no consumer books" in await payctl("consumers", "delete", "books", code=1)
         assert "RESOURCE_NOT_FOUND" in await payctl("consumers", "show", "books", "--json", code=1)
+
+
+def test_payctl_changes_a_consumer(tmp_path: pathlib.Path) -> None:
+    """What is given changes, the rest of definition and filter stays; it may begin at a moment."""
+    with harness.running(f"sqlite:///{tmp_path}/events.db") as gateway:
+        shell = shells.Shell(
+            *("events", "consumers"),
+            PAYHUB_TARGET=gateway.target,
+            PAYHUB_EVENTS_TARGET=gateway.target,
+            PAYHUB_KEY=gateway.keys.add("one"),
+        )
+        create = ("create", "books", "--types", "payment.*", "--since", "2026-01-01")
+        assert shell.json(*create)["start"]["from_time"] == "2026-01-01T00:00:00Z"
+        shell(*create, "--after", "c", code=2)
+        changes = ("--entity", "p1", "--ack-timeout", "60", "--backoff", "5", "--backoff", "90")
+        assert "is changed" in shell("update", "books", *changes).stderr
+        changed = shell.json("show", "books")["consumer"]
+        assert changed["filter"]["types"] == ["payment.*"]
+        assert changed["filter"]["entity_ids"] == ["p1"]
+        assert (changed["ack_timeout"], changed["retry_backoff"]) == ("60s", ["5s", "90s"])
+        assert changed["max_deliveries"] == 10
+        assert "p1" in shell("show", "books").stdout
+        every = ("--any-entity", "--max-deliveries", "5", "--park-scope", "event")
+        changed = shell.json("update", "books", *every)
+        assert changed["filter"]["entity_ids"] == []
+        assert (changed["max_deliveries"], changed["park_scope"]) == (5, "PARK_SCOPE_EVENT")
+        for wrong in ((), ("--any-entity", "--entity", "p1"), ("--park-scope", "all")):
+            shell("update", "books", *wrong, code=2)
+        assert "no consumer b00ks" in shell("update", "b00ks", "--any-type", code=1).stderr

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import pathlib
+import re
 
 from typer import testing
 
@@ -63,6 +64,13 @@ async def test_streams_are_shown_and_an_entity_is_erased(tmp_path: pathlib.Path)
         assert tail.stdout.count("payment.created") == 50
         assert "50 events" in tail.stderr
         assert "live, 0 behind" in tail.stderr
+        tail = await payctl("tail", "--since", "2026-01-01", "--stop-at-head")
+        assert (tail.exit_code, tail.stdout.count("payment.created")) == (0, 50)
+        to_come = await payctl("tail", "--since", "2999-01-01")
+        assert (to_come.exit_code, "in the future" in to_come.stderr) == (1, True)
+        assert (await payctl("tail", "--since", "2026-01-01", "--from-start")).exit_code == 2
+        info = (await payctl("info")).stdout
+        assert re.search(r"kept +50 events, \d+ bytes, for ever", info)
         wanted = ("erase", "payment", "pay_1", "--tenant", TENANT, "--reason", "asked")
         assert (await payctl(*wanted, answer="n\n")).exit_code == 1
         assert (await caller.query(page_size=1)).events[0].data == b"private"

@@ -128,7 +128,7 @@ def test_lists_are_filtered_and_paged(shell: shells.Shell, payments: FakePayment
         (("list", "--from", "yesterday"), "2026-01-31T12:00"),
         (("list", "--limit", "0"), "greater than or equal to 1"),
         (("refund", "pay_1", "--reason", "mood"), "fraudulent"),
-        (("events", "tail", "--from-start", "--after", "c"), "not both"),
+        (("events", "tail", "--from-start", "--after", "c"), "give one of"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_is_right(
