@@ -123,6 +123,7 @@ def erased(event_bytes: bytes) -> bytes | None:
         return None
     event.ClearField("data")
     event.ClearField("user_id")
+    event.ClearField("labels")
     event.redacted = True
     return event.SerializeToString(deterministic=True)
 

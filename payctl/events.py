@@ -156,6 +156,7 @@ def show(
                 "tenant": event.tenant_id,
                 "entity": f"{event.entity_type} {event.entity_id} v{event.entity_version}",
                 "user": event.user_id,
+                "labels": ", ".join(f"{key}={text}" for key, text in sorted(event.labels.items())),
                 "occurred": render.moment(event.occur_time),
                 "in the log": render.moment(event.append_time),
                 "position": str(event.position),

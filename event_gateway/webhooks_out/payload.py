@@ -28,6 +28,8 @@ def body(event: event_pb2.Event, *, thin: bool) -> bytes:
     }
     if event.user_id:
         data["user_id"] = event.user_id
+    if event.labels:
+        data["labels"] = dict(sorted(event.labels.items()))
     if event.redacted:
         data["redacted"] = True
     if not thin:

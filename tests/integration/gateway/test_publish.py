@@ -125,6 +125,9 @@ async def test_an_invalid_event_falls_alone(gateway: harness.Gateway, tenant: st
         ("occur_time", event(tenant, occur_time={"seconds": -62_135_596_801})),
         ("occur_time", event(tenant, occur_time={"nanos": 1_000_000_000})),
         ("occur_time", event(tenant, occur_time={"seconds": 1, "nanos": -1})),
+        ('labels["Region"]', event(tenant, labels={"Region": "eu"})),
+        ('labels["note"]', event(tenant, labels={"note": "x" * 257})),
+        ("labels", event(tenant, labels={f"l{n}": "" for n in range(17)})),
     ]
     response = await client.publish(event(tenant), *(each for _, each in invalid), event(tenant))
     assert outcomes(response) == [APPENDED, *[REJECTED] * len(invalid), APPENDED]

@@ -332,15 +332,13 @@ async def check_too_old(client: harness.Client, old: str, oldest: int) -> None:
 
 
 async def test_row_redacted_event(gateway: harness.Gateway, tenant: str) -> None:
-    """After an erasure the entity's events come without data and user, marked, everything
+    """After an erasure the entity's events come without data, user and labels, marked, all
     else unchanged; from memory, from storage, by query and by id; others stay whole.
     """
     client = gateway.tenant(tenant)
-    mine = [
-        event(tenant, entity_id="pay_1", entity_version=n, data=b"secret", user_id="u-1")
-        for n in (1, 2, 3)
-    ]
-    other = event(tenant, entity_id="pay_2", data=b"kept")
+    said = {"data": b"secret", "user_id": "u-1", "labels": {"region": "secret"}}
+    mine = [event(tenant, entity_id="pay_1", entity_version=n, **said) for n in (1, 2, 3)]
+    other = event(tenant, entity_id="pay_2", data=b"kept", labels={"region": "eu"})
     await client.publish(*mine[:2], other, mine[2])
     live = client.subscribe(start={"anchor": "ANCHOR_OLDEST"})
     before = await harness.take_events(live, 4)
@@ -353,6 +351,7 @@ async def test_row_redacted_event(gateway: harness.Gateway, tenant: str) -> None
         wanted.CopyFrom(one)
         if one.entity_id == "pay_1":
             wanted.data, wanted.user_id, wanted.redacted = b"", "", True
+            wanted.labels.clear()
         expected.append(wanted)
     call = client.subscribe(start={"anchor": "ANCHOR_OLDEST"}, stop_at_head=True)
     assert harness.events_of(await harness.take_all(call)) == expected

@@ -278,6 +278,9 @@ def test_payloads_become_json_or_base64() -> None:
         id="evt_1", type="a.b", content_type="application/json", data=b'{"x": [1]}'
     )
     assert json.loads(payload.body(event, thin=False))["data"]["payload"] == {"x": [1]}
+    assert "labels" not in json.loads(payload.body(event, thin=True))["data"]
+    event.labels["region"] = "eu"
+    assert json.loads(payload.body(event, thin=True))["data"]["labels"] == {"region": "eu"}
     assert "payload" not in json.loads(payload.body(event, thin=True))["data"]
     for data, content_type in (
         (b"{", "application/json"),

@@ -60,9 +60,9 @@ class EventAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseEntity(self, request, context):
-        """Erases what the log holds about one entity: `data` and `user_id` of its
-        events become empty and `redacted` is set; ids, types, versions, times and
-        places stay, so cursors and density hold. Goes on in steps until `done`;
+        """Erases what the log holds about one entity: `data`, `user_id` and `labels` of
+        its events become empty and `redacted` is set; ids, types, versions, times
+        and places stay, so cursors and density hold. Goes on in steps until `done`;
         call it again until then. Events published later are not touched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

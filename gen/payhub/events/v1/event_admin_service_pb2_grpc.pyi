@@ -38,9 +38,9 @@ class EventAdminServiceStub:
     first. Other processes of the installation have streams of their own.
     """
     EraseEntity: _grpc.UnaryUnaryMultiCallable[_event_admin_service_pb2.EraseEntityRequest, _event_admin_service_pb2.EraseEntityResponse]
-    """Erases what the log holds about one entity: `data` and `user_id` of its
-    events become empty and `redacted` is set; ids, types, versions, times and
-    places stay, so cursors and density hold. Goes on in steps until `done`;
+    """Erases what the log holds about one entity: `data`, `user_id` and `labels` of
+    its events become empty and `redacted` is set; ids, types, versions, times
+    and places stay, so cursors and density hold. Goes on in steps until `done`;
     call it again until then. Events published later are not touched.
     """
 
@@ -54,9 +54,9 @@ class EventAdminServiceAsyncStub(EventAdminServiceStub):
     first. Other processes of the installation have streams of their own.
     """
     EraseEntity: _aio.UnaryUnaryMultiCallable[_event_admin_service_pb2.EraseEntityRequest, _event_admin_service_pb2.EraseEntityResponse]  # type: ignore[assignment]
-    """Erases what the log holds about one entity: `data` and `user_id` of its
-    events become empty and `redacted` is set; ids, types, versions, times and
-    places stay, so cursors and density hold. Goes on in steps until `done`;
+    """Erases what the log holds about one entity: `data`, `user_id` and `labels` of
+    its events become empty and `redacted` is set; ids, types, versions, times
+    and places stay, so cursors and density hold. Goes on in steps until `done`;
     call it again until then. Events published later are not touched.
     """
 
@@ -79,9 +79,9 @@ class EventAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_admin_service_pb2.EraseEntityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_admin_service_pb2.EraseEntityResponse, _abc.Awaitable[_event_admin_service_pb2.EraseEntityResponse]]:
-        """Erases what the log holds about one entity: `data` and `user_id` of its
-        events become empty and `redacted` is set; ids, types, versions, times and
-        places stay, so cursors and density hold. Goes on in steps until `done`;
+        """Erases what the log holds about one entity: `data`, `user_id` and `labels` of
+        its events become empty and `redacted` is set; ids, types, versions, times
+        and places stay, so cursors and density hold. Goes on in steps until `done`;
         call it again until then. Events published later are not touched.
         """
 

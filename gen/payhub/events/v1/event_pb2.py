@@ -26,13 +26,15 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpayhub/events/v1/event.proto\x12\x10payhub.events.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x05\n\x05\x45vent\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@R\x02id\x12\x43\n\x04type\x18\x02 \x01(\tB/\xbaH,r*\x18\x80\x01\x32%^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$R\x04type\x12*\n\x0ctype_version\x18\x03 \x01(\rB\x07\xbaH\x04*\x02(\x01R\x0btypeVersion\x12\"\n\x06source\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x06source\x12&\n\ttenant_id\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x08tenantId\x12*\n\x0b\x65ntity_type\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\nentityType\x12\'\n\tentity_id\x18\x07 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x08\x65ntityId\x12%\n\x0e\x65ntity_version\x18\x08 \x01(\x04R\rentityVersion\x12\x41\n\noccur_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\toccurTime\x12;\n\x0b\x61ppend_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nappendTime\x12\x1a\n\x08position\x18\x0b \x01(\x04R\x08position\x12*\n\x0c\x63ontent_type\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x63ontentType\x12)\n\x0b\x64\x61ta_schema\x18\r \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\ndataSchema\x12\x1d\n\x04\x64\x61ta\x18\x0e \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80\x10R\x04\x64\x61ta\x12!\n\x07user_id\x18\x0f \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x06userId\x12-\n\x05\x63\x61use\x18\x10 \x01(\x0b\x32\x17.payhub.events.v1.CauseR\x05\x63\x61use\x12\x1a\n\x08redacted\x18\x11 \x01(\x08R\x08redacted\"\xb8\x01\n\x05\x43\x61use\x12/\n\x0e\x63orrelation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\rcorrelationId\x12+\n\x0c\x63\x61usation_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0b\x63\x61usationId\x12\x31\n\x0fidempotency_key\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0eidempotencyKey\x12\x1e\n\x05\x61\x63tor\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x05\x61\x63tor\"\xf4\x01\n\x06\x46ilter\x12Q\n\x05types\x18\x01 \x03(\tB;\xbaH8\x92\x01\x35\x10@\"1r/\x18\x80\x01\x32*^([a-z][a-z0-9_]*\\.)+([a-z][a-z0-9_]*|\\*)$R\x05types\x12/\n\ntenant_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10@\"\x06r\x04\x10\x01\x18@R\ttenantIds\x12\x33\n\x0c\x65ntity_types\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n\x10@\"\x06r\x04\x10\x01\x18@R\x0b\x65ntityTypes\x12\x31\n\nentity_ids\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x80\x08\"\x07r\x05\x10\x01\x18\x80\x01R\tentityIds\"\xa9\x01\n\rCursorExpired\x12)\n\x10requested_cursor\x18\x01 \x01(\tR\x0frequestedCursor\x12#\n\roldest_cursor\x18\x02 \x01(\tR\x0coldestCursor\x12H\n\x12oldest_append_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10oldestAppendTimeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpayhub/events/v1/event.proto\x12\x10payhub.events.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x07\n\x05\x45vent\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@R\x02id\x12\x43\n\x04type\x18\x02 \x01(\tB/\xbaH,r*\x18\x80\x01\x32%^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$R\x04type\x12*\n\x0ctype_version\x18\x03 \x01(\rB\x07\xbaH\x04*\x02(\x01R\x0btypeVersion\x12\"\n\x06source\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x06source\x12&\n\ttenant_id\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x08tenantId\x12*\n\x0b\x65ntity_type\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\nentityType\x12\'\n\tentity_id\x18\x07 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x08\x65ntityId\x12%\n\x0e\x65ntity_version\x18\x08 \x01(\x04R\rentityVersion\x12\x41\n\noccur_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\toccurTime\x12;\n\x0b\x61ppend_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nappendTime\x12\x1a\n\x08position\x18\x0b \x01(\x04R\x08position\x12*\n\x0c\x63ontent_type\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18@R\x0b\x63ontentType\x12)\n\x0b\x64\x61ta_schema\x18\r \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\ndataSchema\x12\x1d\n\x04\x64\x61ta\x18\x0e \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80\x10R\x04\x64\x61ta\x12!\n\x07user_id\x18\x0f \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x06userId\x12-\n\x05\x63\x61use\x18\x10 \x01(\x0b\x32\x17.payhub.events.v1.CauseR\x05\x63\x61use\x12\x1a\n\x08redacted\x18\x11 \x01(\x08R\x08redacted\x12j\n\x06labels\x18\x12 \x03(\x0b\x32#.payhub.events.v1.Event.LabelsEntryB-\xbaH*\x9a\x01\'\x10\x10\"\x1cr\x1a\x32\x18^[a-z][a-z0-9_.-]{0,62}$*\x05r\x03\x18\x80\x02R\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xb8\x01\n\x05\x43\x61use\x12/\n\x0e\x63orrelation_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\rcorrelationId\x12+\n\x0c\x63\x61usation_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0b\x63\x61usationId\x12\x31\n\x0fidempotency_key\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x0eidempotencyKey\x12\x1e\n\x05\x61\x63tor\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x05\x61\x63tor\"\xf4\x01\n\x06\x46ilter\x12Q\n\x05types\x18\x01 \x03(\tB;\xbaH8\x92\x01\x35\x10@\"1r/\x18\x80\x01\x32*^([a-z][a-z0-9_]*\\.)+([a-z][a-z0-9_]*|\\*)$R\x05types\x12/\n\ntenant_ids\x18\x02 \x03(\tB\x10\xbaH\r\x92\x01\n\x10@\"\x06r\x04\x10\x01\x18@R\ttenantIds\x12\x33\n\x0c\x65ntity_types\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n\x10@\"\x06r\x04\x10\x01\x18@R\x0b\x65ntityTypes\x12\x31\n\nentity_ids\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x80\x08\"\x07r\x05\x10\x01\x18\x80\x01R\tentityIds\"\xa9\x01\n\rCursorExpired\x12)\n\x10requested_cursor\x18\x01 \x01(\tR\x0frequestedCursor\x12#\n\roldest_cursor\x18\x02 \x01(\tR\x0coldestCursor\x12H\n\x12oldest_append_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x10oldestAppendTimeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'payhub.events.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_EVENT_LABELSENTRY']._loaded_options = None
+  _globals['_EVENT_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_EVENT'].fields_by_name['id']._loaded_options = None
   _globals['_EVENT'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\010\030@'
   _globals['_EVENT'].fields_by_name['type']._loaded_options = None
@@ -57,6 +59,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENT'].fields_by_name['data']._serialized_options = b'\272H\006z\004\030\200\200\020'
   _globals['_EVENT'].fields_by_name['user_id']._loaded_options = None
   _globals['_EVENT'].fields_by_name['user_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_EVENT'].fields_by_name['labels']._loaded_options = None
+  _globals['_EVENT'].fields_by_name['labels']._serialized_options = b'\272H*\232\001\'\020\020\"\034r\0322\030^[a-z][a-z0-9_.-]{0,62}$*\005r\003\030\200\002'
   _globals['_CAUSE'].fields_by_name['correlation_id']._loaded_options = None
   _globals['_CAUSE'].fields_by_name['correlation_id']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_CAUSE'].fields_by_name['causation_id']._loaded_options = None
@@ -74,11 +78,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILTER'].fields_by_name['entity_ids']._loaded_options = None
   _globals['_FILTER'].fields_by_name['entity_ids']._serialized_options = b'\272H\017\222\001\014\020\200\010\"\007r\005\020\001\030\200\001'
   _globals['_EVENT']._serialized_start=113
-  _globals['_EVENT']._serialized_end=844
-  _globals['_CAUSE']._serialized_start=847
-  _globals['_CAUSE']._serialized_end=1031
-  _globals['_FILTER']._serialized_start=1034
-  _globals['_FILTER']._serialized_end=1278
-  _globals['_CURSOREXPIRED']._serialized_start=1281
-  _globals['_CURSOREXPIRED']._serialized_end=1450
+  _globals['_EVENT']._serialized_end=1011
+  _globals['_EVENT_LABELSENTRY']._serialized_start=954
+  _globals['_EVENT_LABELSENTRY']._serialized_end=1011
+  _globals['_CAUSE']._serialized_start=1014
+  _globals['_CAUSE']._serialized_end=1198
+  _globals['_FILTER']._serialized_start=1201
+  _globals['_FILTER']._serialized_end=1445
+  _globals['_CURSOREXPIRED']._serialized_start=1448
+  _globals['_CURSOREXPIRED']._serialized_end=1617
 # @@protoc_insertion_point(module_scope)

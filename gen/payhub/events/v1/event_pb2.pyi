@@ -11,7 +11,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Event(_message.Message):
-    __slots__ = ("id", "type", "type_version", "source", "tenant_id", "entity_type", "entity_id", "entity_version", "occur_time", "append_time", "position", "content_type", "data_schema", "data", "user_id", "cause", "redacted")
+    __slots__ = ("id", "type", "type_version", "source", "tenant_id", "entity_type", "entity_id", "entity_version", "occur_time", "append_time", "position", "content_type", "data_schema", "data", "user_id", "cause", "redacted", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     TYPE_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +36,7 @@ class Event(_message.Message):
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     REDACTED_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     id: str
     type: str
     type_version: int
@@ -46,7 +54,8 @@ class Event(_message.Message):
     user_id: str
     cause: Cause
     redacted: bool
-    def __init__(self, id: _Optional[str] = ..., type: _Optional[str] = ..., type_version: _Optional[int] = ..., source: _Optional[str] = ..., tenant_id: _Optional[str] = ..., entity_type: _Optional[str] = ..., entity_id: _Optional[str] = ..., entity_version: _Optional[int] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position: _Optional[int] = ..., content_type: _Optional[str] = ..., data_schema: _Optional[str] = ..., data: _Optional[bytes] = ..., user_id: _Optional[str] = ..., cause: _Optional[_Union[Cause, _Mapping]] = ..., redacted: _Optional[bool] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, id: _Optional[str] = ..., type: _Optional[str] = ..., type_version: _Optional[int] = ..., source: _Optional[str] = ..., tenant_id: _Optional[str] = ..., entity_type: _Optional[str] = ..., entity_id: _Optional[str] = ..., entity_version: _Optional[int] = ..., occur_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., append_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position: _Optional[int] = ..., content_type: _Optional[str] = ..., data_schema: _Optional[str] = ..., data: _Optional[bytes] = ..., user_id: _Optional[str] = ..., cause: _Optional[_Union[Cause, _Mapping]] = ..., redacted: _Optional[bool] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Cause(_message.Message):
     __slots__ = ("correlation_id", "causation_id", "idempotency_key", "actor")
