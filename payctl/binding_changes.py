@@ -132,6 +132,10 @@ def update(  # noqa: PLR0913  # one argument per option
     text = binding_options.read_config(config, config_file)
     secrets = binding_options.read_secrets(secret_file, secret_env, keep_old_h=keep_old_h)
     asked = any(each is not None for each in (limit, zone, off, on, disabled))
+    if text is None and not (asked or secrets or remove_secret):
+        # It would be stored as one more version.
+        wrong = "give something to change"
+        raise typer.BadParameter(wrong)
 
     async def work(client: payhub_client.Client) -> session.Exit:
         timeout_s = session.timeout_s(ctx)

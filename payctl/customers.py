@@ -81,6 +81,9 @@ def update(
 ) -> None:
     """Change what is given, here and at the provider; --meta replaces all metadata."""
     metadata = session.pairs(meta) if meta else None
+    if all(each is None for each in (name, email, phone, user, metadata)):
+        wrong = "give something to change"
+        raise typer.BadParameter(wrong)
 
     once = key or payhub_client.new_key()
 

@@ -24,6 +24,9 @@ Types = Annotated[
 ]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="Most entries to show.")]
 
+# Characters of an answer's body that a list shows; JSON has all that is kept.
+_SAID_MAX = 120
+
 _Endpoint = webhook_pb2.WebhookEndpoint
 _Delivery = webhook_pb2.WebhookDelivery
 
@@ -286,7 +289,7 @@ def deliveries(
                     render.state(_Delivery.State.Name(each.state)[6:]),
                     str(each.attempts[-1].number),
                     render.moment(each.attempts[-1].send_time),
-                    _answer(each.attempts[-1]),
+                    _answer_and_why(each.attempts[-1]),
                     render.moment(each.next_attempt_time),
                 ]
                 for each in page.deliveries
@@ -375,3 +378,10 @@ def _state(endpoint: _Endpoint) -> str:
 
 def _answer(attempt: webhook_pb2.WebhookAttempt) -> str:
     return attempt.transport_error or f"HTTP {attempt.status_code}"
+
+
+def _answer_and_why(attempt: webhook_pb2.WebhookAttempt) -> str:
+    """Return an answer, and what it says of why it is no success."""
+    said = attempt.response_excerpt.strip()[:_SAID_MAX]
+    taken = attempt.status_code // 100 == 2
+    return _answer(attempt) if taken or not said else f"{_answer(attempt)}: {said}"

@@ -195,6 +195,11 @@ async def test_payctl_looks_after_webhooks(tmp_path: pathlib.Path) -> None:
             assert "HTTP 500" in await payctl("test", endpoint, code=3)
             await payctl("retry", endpoint, code=2)
             assert "1 events" in await payctl("retry", endpoint, "--since", "2026-01-01")
+
+            async def told_why() -> bool:
+                return "HTTP 500: thanks  a lot" in await payctl("deliveries", endpoint)
+
+            await harness.until(told_why)
             await payctl("delete", endpoint)
             assert "(none)" in await payctl("list")
             assert f"no webhook endpoint {endpoint}" in await payctl("delete", endpoint, code=1)

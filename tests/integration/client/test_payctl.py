@@ -225,7 +225,7 @@ def test_customers_are_made_shown_and_changed(shell: shells.Shell) -> None:
     assert "Ada" in shown
     assert "+44" in shown
     assert "SYNCED" in shown
-    shell("customers", "update", customer_id, code=1)
+    assert "something to change" in shell("customers", "update", customer_id, code=2).stderr
 
 
 def test_keys_are_made_listed_and_revoked(shell: shells.Shell, payments: FakePayments) -> None:

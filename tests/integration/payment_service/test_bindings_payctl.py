@@ -140,6 +140,7 @@ def test_a_binding_is_made_changed_compared_and_deleted(
         "--on", "refund",
         "--disabled",
     )  # fmt: skip
+    assert "something to change" in shell("update", where, *why, code=2).stderr
     shell("update", made["binding"]["id"], *why, "--secret-file", "api_key=-", given=f"{CANARY}-3")
     versions = shell("versions", where).stdout
     assert "api_key v1, api_key v2" in versions
