@@ -56,6 +56,14 @@ class Notice:
     """The server's own message, unless the client made the notice."""
 
 
+def behind(sent: event_stream_service_pb2.Notice.FellBehind) -> str:
+    """Return what a slow reader is told."""
+    text = f"{sent.entries_behind} entries behind the head of the log"
+    if sent.HasField("retention_headroom"):
+        text += f"; what comes next may be deleted in {seconds(sent.retention_headroom):.0f} s"
+    return text
+
+
 def may_reopen(failure: errors.PayhubError, failures: int) -> bool:
     """Return whether another stream may fare better than the one that ended with `failure`.
 

@@ -237,7 +237,7 @@ class Subscription:
                 streams.NoticeKind.STARTED, f"subscription {started.subscription_id}", sent=sent
             )
         elif kind == "fell_behind":
-            text = f"{sent.fell_behind.entries_behind} entries behind the head of the log"
+            text = streams.behind(sent.fell_behind)
             self._tell(streams.NoticeKind.FELL_BEHIND, text, sent=sent)
         elif kind == "closing":
             self._closing = sent.closing

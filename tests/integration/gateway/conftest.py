@@ -4,14 +4,17 @@ Owns their processes. Tests keep apart by using tenants of their own; a test
 that needs other settings or an end of the process starts its own gateway.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
 
+from event_gateway import gateway as event_gateway
+from servicekit import storage
 from tests import postgres, spread
-from tests.integration.gateway import harness, hooks, receiving
+from tests.integration.gateway import harness, hooks, one_group, receiving
 
 
 @pytest.fixture(scope=spread.scope)
@@ -44,6 +47,17 @@ def gateway(request: pytest.FixtureRequest) -> harness.Gateway:
 def tenant() -> str:
     """A tenant that no other test uses."""
     return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def on(database_url: str) -> AsyncIterator[one_group.Running]:
+    """A consumer's surroundings on a new database."""
+    await asyncio.to_thread(storage.migrate, database_url, event_gateway.MIGRATIONS)
+    database = await storage.open_database(database_url, pool_size=2)
+    try:
+        yield await one_group.on(database)
+    finally:
+        await database.close()
 
 
 @pytest.fixture(scope="module")

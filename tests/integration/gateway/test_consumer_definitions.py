@@ -6,7 +6,10 @@ import grpc
 import pytest
 from payhub.events.v1 import consumer_pb2
 
-from tests.integration.gateway import consuming, harness
+from event_gateway.api import consumer_views
+from event_gateway.db import consumers
+from servicekit import storage
+from tests.integration.gateway import consuming, harness, one_group
 from tests.integration.gateway.harness import event
 
 Reason = consumer_pb2.SettlementFailure
@@ -183,6 +186,38 @@ async def test_what_was_put_back_is_as_old_as_its_event(
     found = await consuming.status(client)
     assert (found.backlog, found.retrying) == (1, 1)
     assert found.oldest_unsettled_age.ToMicroseconds() > 0
+
+
+@pytest.mark.parametrize(
+    ("kept_s", "age_s", "left_s"),
+    [(100, 75, None), (100, 80, 20), (100, 101, 0), (0, 10**6, None)],
+)
+async def test_row_over_retention_is_told_before(
+    on: one_group.Running, kept_s: int, age_s: int, left_s: int | None
+) -> None:
+    """A consumer's status says how long its oldest event is kept still, once less than a quarter
+    of that time is left.
+    """
+    await on.start()
+    await on.publish("p1")
+    appended_us = 1
+
+    def status(conn: storage.Connection) -> Any:
+        stored = consumers.get(conn, "one", "a")
+        assert stored is not None
+        return consumer_views.described(
+            conn,
+            stored,
+            epoch=on.around.epoch,
+            now_us=appended_us + age_s * 1_000_000,
+            kept_us=kept_s * 1_000_000,
+            rows_max=100,
+        ).status
+
+    found = await on.database.read(status)
+    assert found.oldest_unsettled_age.seconds == age_s
+    assert found.HasField("retention_headroom") == (left_s is not None)
+    assert found.retention_headroom.seconds == (left_s or 0)
 
 
 async def test_update_of_filter_and_pause(gateway: harness.Gateway, tenant: str) -> None:

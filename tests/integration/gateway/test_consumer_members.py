@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from payhub.events.v1 import consumer_pb2
 
-from event_gateway import gateway, telling
+from event_gateway import telling
 from event_gateway.consumers import (
     changes,
     group,
@@ -33,17 +32,6 @@ _LOSE_TWO = (
     storage.Statement("delete from event_log where position > 1"),
     storage.Statement("update log_head set head = 1"),
 )
-
-
-@pytest.fixture
-async def on(database_url: str) -> AsyncIterator[one_group.Running]:
-    """A consumer's surroundings on a new database."""
-    await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
-    database = await storage.open_database(database_url, pool_size=2)
-    try:
-        yield await one_group.on(database)
-    finally:
-        await database.close()
 
 
 async def test_erasure_reaches_what_waits_for_a_slow_member(on: one_group.Running) -> None:

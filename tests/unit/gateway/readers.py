@@ -41,6 +41,7 @@ class Log:
             chunk = UNSELECTED
             if self.matcher.matches(tenant_id, type_name, "payment", "pay_1"):
                 event = event_pb2.Event(id=f"evt-{position}", position=position)
+                event.append_time.FromMicroseconds(self.time.now_us())
                 chunk = splice.chunk(event.SerializeToString())
             self.entries.append(
                 read.Entry(position, tenant_id, type_name, "payment", "pay_1", chunk)
@@ -71,7 +72,12 @@ class Log:
         )
 
     def subscribe(
-        self, position: int, *, stop: int | None = None, **limits: int
+        self,
+        position: int,
+        *,
+        stop: int | None = None,
+        retention_s: float = 0.0,
+        **limits: int,
     ) -> subscription.Subscription:
         """A reader that starts after *position*."""
         return subscription.Subscription(
@@ -82,6 +88,7 @@ class Log:
             stop_position=stop,
             limits=subscription.Limits(**limits),
             time=self.time,
+            retention_s=retention_s,
         )
 
 

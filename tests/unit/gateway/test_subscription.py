@@ -60,6 +60,38 @@ def test_a_slow_reader_is_told_and_fed_from_storage() -> None:
     assert record.seen == list(range(1, 51))
 
 
+def test_row_overtaken_by_retention_is_warned_of_before() -> None:
+    """A reader is told once how long what it has not read is kept still, when less than a quarter
+    of the retention is left; and again if it comes as near another time.
+    """
+    log = readers.Log(window_bytes=2000)
+    log.append(*["one"] * 50)
+    reader = log.subscribe(0, retention_s=100.0)
+    told: list[float] = []
+
+    def read(count: int) -> None:
+        action = reader.step()
+        assert isinstance(action, subscription.ReadStorage)
+        for data in reader.take(reader.reading().cut(log.read(action, count))):
+            behind = pb.SubscribeResponse.FromString(data).notice.fell_behind
+            if behind.HasField("retention_headroom"):
+                told.append(behind.retention_headroom.ToMicroseconds() / 1e6)
+
+    log.time.advance(75)
+    read(10)
+    assert told == []
+    log.time.advance(5)
+    read(10)
+    read(10)
+    assert told == [20.0]
+    log.append(*["one"] * 50)
+    read(20)
+    read(10)
+    log.time.advance(99)
+    read(10)
+    assert told == [20.0, 1.0]
+
+
 def test_a_quiet_filter_does_not_fall_behind() -> None:
     """A reader that sleeps because nothing matches stays live when the window moves on."""
     log = readers.Log(window_bytes=2000)
