@@ -37,7 +37,7 @@ def response(state: host.Host, told: Told) -> ps.ProbeResponse:
         answer = told
     if answer == _DEGRADED and not reasons:
         reasons = ["something upstream is impaired"]
-    return ps.ProbeResponse(
+    answered = ps.ProbeResponse(
         readiness=answer,
         bindings=[
             _status(state, binding, health.binding_reasons.get(binding.binding_id, ()))
@@ -46,6 +46,8 @@ def response(state: host.Host, told: Told) -> ps.ProbeResponse:
         active_calls=state.tracker.active,
         degraded_reasons=reasons,
     )
+    answered.time.FromMicroseconds(state.clock.now_us())
+    return answered
 
 
 def _reasons(reasons: Sequence[str], bindings: Sequence[provider.Binding[Any]]) -> list[str]:

@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as ps
 
 from payment_service.domain import admission
-from payment_service.provider_client import configuring, link, reading
+from payment_service.provider_client import configuring, lags, link, reading
 from servicekit import errors, logs, validation
 
 _log = logs.get_logger(__name__)
@@ -69,6 +69,7 @@ class Asking:
     def __init__(self, name: str) -> None:
         self.name = name
         self.links: dict[str, link.Link] = {}
+        self.lags = lags.Lags()
 
     def instances(self, version: str = "") -> list[link.Link]:
         """Returns the instances that are ready, of one version if it is named."""

@@ -215,11 +215,13 @@ class ProviderClient:
         operation: model.Operation,
         object_id: str,
         had: introduction.Known | None = None,
+        behind_s: float = 0.0,
     ) -> signs.Reply:
         """Asks what became of *operation* and returns what is known.
 
         *object_id* is the provider's id of what it made, '' while core does not know one. *had* is
         what the version that was sent the operation declared, None if nobody knows which that is.
+        *behind_s* is how far the clock of whoever has it may be behind.
         """
         failed = await self.configuring.ensure(operation.binding_id, operation.tenant_id)
         if failed is not None:
@@ -241,7 +243,7 @@ class ProviderClient:
         except grpc.aio.AioRpcError as error:
             failure = reading.failure_of(error)
             if error.code() is grpc.StatusCode.NOT_FOUND:
-                return self._absent(operation, failure, asked_us, had)
+                return self._absent(operation, failure, asked_us, had, behind_s)
             lost = failure_pb2.FAILURE_REASON_BINDING_NOT_CONFIGURED
             if failure is not None and failure.reason == lost:
                 self.configuring.forget(operation.binding_id)
@@ -256,6 +258,7 @@ class ProviderClient:
         failure: failure_pb2.Failure | None,
         asked_us: int,
         had: introduction.Known | None,
+        behind_s: float,
     ) -> signs.Reply:
         """Returns what NOT_FOUND proves. It is a fact only where look-ups are conclusive and
         nothing can arrive any more, by what both versions declared: the one that looked, and the
@@ -266,7 +269,7 @@ class ProviderClient:
         lookup = capability_pb2.CAPABILITY_OPERATION_LOOKUP
         conclusive = bool(self.known) and all(lookup in each.capabilities for each in known)
         longest_s = max(self._limits.skew_s, *(each.request_max_s for each in known), 0.0)
-        fence_us = operation.not_after_us + round(longest_s * 1_000_000)
+        fence_us = operation.not_after_us + round((longest_s + behind_s) * 1_000_000)
         version = operation.version
         if not promised or not conclusive:
             report = reading.unknown(version, "NOT_FOUND, which is not conclusive here")

@@ -218,6 +218,7 @@ class Fleet:
             dialer=self._tools.dialer,
             adopt=adopt,
             welcomed=welcomed,
+            lags=provider.lags,
             load=loading.Load(
                 self._tools.clock, functools.partial(self._tools.metrics.loaded, provider.name)
             ),

@@ -14,7 +14,14 @@ import grpc.aio
 from payhub.plugin.v1 import plugin_service_pb2
 
 from payment_service.domain import plugins
-from payment_service.provider_client import client, configuring, introduction, loading, probing
+from payment_service.provider_client import (
+    client,
+    configuring,
+    introduction,
+    lags,
+    loading,
+    probing,
+)
 from servicekit import bounded, errors, logs, tasks, tls, validation
 from servicekit import clock as clocks
 
@@ -29,6 +36,7 @@ FRESH_S = 5.0
 # Processes that are remembered at one address, to notice that they take turns.
 MET_MAX = 100
 
+_P = plugin_service_pb2.ProbeResponse
 _Status = plugin_service_pb2.BindingStatus
 Adopt = Callable[["Link", introduction.Handshake], Awaitable[str]]
 
@@ -48,6 +56,7 @@ class Link:
         adopt: Asked about every new process at a static endpoint; returns why it may not
             be used, or ''.
         welcomed: Called after every handshake that went well.
+        lags: Hears how far its clock is behind.
         load: Hears how far its processes are.
     """
 
@@ -64,6 +73,7 @@ class Link:
         dialer: tls.Dialer,
         adopt: Adopt,
         welcomed: Callable[[], None],
+        lags: lags.Lags,
         load: loading.Load,
     ) -> None:
         self.plugin_id = plugin_id
@@ -73,6 +83,8 @@ class Link:
         self.watch = probing.Watch(rule.misses_max)
         self.probe: plugin_service_pb2.ProbeResponse | None = None
         self.probe_us = 0
+        # What its operator should know of its clock; '' if nothing.
+        self.clock_problem = ""
         self.handshake: introduction.Handshake | None = None
         # Calls of operations in progress.
         self.active = 0
@@ -97,6 +109,8 @@ class Link:
             load=load,
         )
         self._rule = rule
+        self._lags = lags
+        self._skew_s = limits.skew_s
         self._clock = clock
         self._adopt = adopt
         self._welcomed = welcomed
@@ -221,13 +235,14 @@ class Link:
     def seen(self) -> probing.Seen:
         """Returns what conditions are made of."""
         ready = self.ready and not self.draining
+        reasons = self.probe.degraded_reasons if self.probe else ()
         why_not = self.detail or ("it is draining" if self.draining else "not connected")
         return probing.Seen(
             version=self.version,
             connected=not self.client.detail,
             problem="" if ready else why_not,
-            readiness=self.watch.readiness,
-            degraded=frozenset(self.probe.degraded_reasons if self.probe else ()),
+            readiness=_P.READINESS_DEGRADED if self.clock_problem else self.watch.readiness,
+            degraded=frozenset([*reasons, self.clock_problem]) - {""},
             stale=self._stale,
             rejected=frozenset(self.rejected),
         )
@@ -286,6 +301,7 @@ class Link:
 
     async def _probe(self) -> None:
         request = plugin_service_pb2.ProbeRequest()
+        asked_us = self._clock.now_us()
         try:
             answer = await self.call("Probe", request, self._rule.timeout_s)
             if answer is None:
@@ -299,6 +315,7 @@ class Link:
             _log.debug("probe failed", provider=self.plugin_id, problem=str(error)[:120])
             return
         self.probe, self.probe_us = answer, self._clock.now_us()
+        self._note_clock(answer, asked_us)
         self.watch.answered(answer.readiness)
         applied = {status.binding_id: status.applied_generation for status in answer.bindings}
         # Of a binding that is gone, or was given others since, nobody would ever take it back.
@@ -315,6 +332,24 @@ class Link:
                 self.rejected[status.binding_id] = status.applied_generation
             elif status.credential_status == _Status.CREDENTIAL_STATUS_ACCEPTED:
                 self.rejected.pop(status.binding_id, None)
+
+    def _note_clock(self, answer: plugin_service_pb2.ProbeResponse, asked_us: int) -> None:
+        if not answer.HasField("time"):
+            return
+        behind_s = self._lags.note(
+            self.instance_id,
+            asked_us=asked_us,
+            told_us=answer.time.ToMicroseconds(),
+            answered_us=self.probe_us,
+        )
+        problem = ""
+        if behind_s > self._skew_s:
+            problem = f"its clock is more than {self._skew_s:g} s behind: synchronize it"
+            if not self.clock_problem:
+                _log.warning(
+                    "a provider's clock is behind", provider=self.plugin_id, seconds=behind_s
+                )
+        self.clock_problem = problem
 
     async def _reconfigure(self) -> None:
         if not self._stale:
@@ -354,7 +389,7 @@ def _strip_untellable(answer: plugin_service_pb2.ProbeResponse) -> None:
         told[:] = [reason.replace("\0", "") for reason in told]
     warnings = [each for status in answer.bindings for each in status.secret_warnings]
     times = [(status, "credential_time") for status in answer.bindings]
-    for holder, name in (*times, *((each, "expire_time") for each in warnings)):
+    for holder, name in ((answer, "time"), *times, *((each, "expire_time") for each in warnings)):
         try:
             getattr(holder, name).ToMicroseconds()
         except ValueError:

@@ -339,7 +339,7 @@ class Provider(roster.Roster):
         if chosen is None:
             return reading.unknown(operation.version, self.detail or "no connection")
         had = self.said(operation.plugin_version)
-        reply = await chosen.client.look_up(operation, object_id, had)
+        reply = await chosen.client.look_up(operation, object_id, had, self.lags.longest_s)
         if reply.sign is signs.Sign.CONTRACT:
             self._fault(chosen, reply.text)
         return reply.report

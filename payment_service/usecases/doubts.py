@@ -59,10 +59,11 @@ class Doubts:
     def settleable_us(self, operation: model.Operation) -> int:
         """Returns after which time what a provider's records say is a fact, epoch microseconds."""
         provider = self._ctx.providers.find(operation.provider)
-        longest_s = (
-            provider.request_max_s(operation.plugin_version) if provider is not None else 0.0
-        )
-        return operation.not_after_us + round(max(SETTLEABLE_AFTER_S, longest_s) * 1_000_000)
+        longest_s, behind_s = SETTLEABLE_AFTER_S, 0.0
+        if provider is not None:
+            longest_s = max(longest_s, provider.request_max_s(operation.plugin_version))
+            behind_s = provider.lags.longest_s
+        return operation.not_after_us + round((longest_s + behind_s) * 1_000_000)
 
     async def list_oldest_first(
         self, wanted: operations.DoubtFilter, most: int

@@ -6,6 +6,7 @@ Owns readiness, alone and while something upstream is wrong. Collected by
 
 import asyncio
 import contextlib
+import time
 
 from grpc_health.v1 import health_pb2
 from payhub.plugin.v1 import plugin_service_pb2 as ps
@@ -15,6 +16,7 @@ from provider_sdk.conformance import run as runs
 
 PROBE_S = 2.0
 NOTICE_S = 10.0
+CLOCK_OFF_US = 2_000_000
 
 _Probe = ps.ProbeResponse
 
@@ -110,6 +112,30 @@ async def probe_does_not_hang(run: runs.Run) -> None:
         run.upstream.lift()
         await asyncio.gather(*waiting, return_exceptions=True)
     await _readiness(run)
+
+
+@checks.check(
+    number=28,
+    part="e",
+    title="The time that Probe tells, if it does, is right.",
+)
+async def time_is_right(run: runs.Run) -> None:
+    """Compares it with the clock of this machine."""
+    before_us = time.time_ns() // 1000
+    answer = await run.call(run.plugin.Probe, ps.ProbeRequest(), timeout_s=5.0)
+    if not answer.HasField("time"):
+        return
+    least_us, most_us = before_us - CLOCK_OFF_US, time.time_ns() // 1000 + CLOCK_OFF_US
+    try:
+        told_us = int(answer.time.ToMicroseconds())
+    except ValueError:
+        told_us = 0
+    if not least_us <= told_us <= most_us:
+        off_s = (told_us - before_us) / 1e6
+        raise checks.Failed(
+            f"Probe tells a time that is {off_s:+.1f} s from this machine's",
+            fix="tell the clock by which `not_after` is judged, UTC, and synchronize both machines",
+        )
 
 
 @checks.check(

@@ -79,6 +79,21 @@ def hangs_with_upstream() -> None:
     _impaired(lambda: asyncio.sleep(2.5))
 
 
+@registry.mutant("28e")
+def is_of_another_time() -> None:
+    """Probe tells local time as if it were UTC."""
+
+    def make(probe: Any) -> Any:
+        async def elsewhere(self: Any, request: Any, context: Any) -> Any:
+            answer = await probe(self, request, context)
+            answer.time.seconds -= 3600
+            return answer
+
+        return elsewhere
+
+    registry.replace(plugin_servicer.PluginServicer, "Probe", make)
+
+
 @registry.mutant("29")
 def fails_with_upstream() -> None:
     """Probe fails while upstream is down."""

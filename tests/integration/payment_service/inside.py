@@ -9,11 +9,13 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import grpc
 import grpc.aio
 
 from payment_service import composition, plugging, settings
+from payment_service.provider_client import lags
 from servicekit import clock as clocks
 from servicekit import encryption_keys, ids, metrics, storage
 from tests.integration.payment_service import rig
@@ -59,6 +61,14 @@ async def running(
     }
     values["encryption_keys"] = encryption_keys.new_key()
     configured = settings.Settings(**(values | changes))
+    note = lags.Lags.note
+
+    def moved_too(told: lags.Lags, instance_id: str, *, told_us: int, **asked: int) -> float:
+        """The provider's clock is moved on with the service's."""
+        told_us += getattr(clock, "ahead_us", 0)
+        return note(told, instance_id, told_us=told_us, **asked)
+
+    moving = mock.patch.object(lags.Lags, "note", moved_too)
     await asyncio.to_thread(storage.migrate, database_url, composition.MIGRATIONS)
     db = wrap(await storage.open_database(database_url))
     parts = composition.assemble(configured, db, metrics.Metrics(), clock=clock, new_id=new_id)
@@ -76,6 +86,7 @@ async def running(
     ]
     tenant = "t-inside"
     _, secret = await parts.keys.create(tenant_id=tenant, scopes=(*rig.PAY, "admin"), name="k")
+    moving.start()
     try:
         async with rig.Caller(f"127.0.0.1:{port}", secret, tenant) as caller:
             yield InProcess(parts=parts, caller=caller)
@@ -86,6 +97,7 @@ async def running(
         await parts.ctx.tracker.drain(5)
         await parts.ctx.providers.close()
         await db.close()
+        moving.stop()
 
 
 async def connected(service: InProcess, plugin_id: str = "mock", *, instances: int = 1) -> None:

@@ -51,7 +51,9 @@ async def _welcome(_: introduction.Handshake) -> str:
     return ""
 
 
-async def look_up(asked_after_s: float, had: introduction.Known | None) -> outcomes.Outcome:
+async def look_up(
+    asked_after_s: float, had: introduction.Known | None, behind_s: float = 0.0
+) -> outcomes.Outcome:
     """Returns what a NOT_FOUND tells that was asked for so long after the fence."""
     clock = fake_clock.FakeClock()
     asked = client.ProviderClient(
@@ -75,7 +77,7 @@ async def look_up(asked_after_s: float, had: introduction.Known | None) -> outco
             model.Kind.SALE, state=model.OperationState.IN_DOUBT, not_after_us=not_after_us
         )
         async with asyncio.timeout(30):
-            return (await asked.look_up(doubt, "", had)).report.outcome
+            return (await asked.look_up(doubt, "", had, behind_s)).report.outcome
     finally:
         await asked.close()
 
@@ -110,3 +112,14 @@ async def test_what_another_version_had_is_ruled_out_by_both(
 ) -> None:
     """By the one that looks, and by the one that left what is looked for, or did not."""
     assert await look_up(30.0, had) is outcome
+
+
+@pytest.mark.parametrize(
+    ("asked_after_s", "outcome"),
+    [(SKEW_S + 300.0, outcomes.Outcome.UNKNOWN), (SKEW_S + 300.1, outcomes.Outcome.NOT_SENT)],
+)
+async def test_the_fence_must_have_passed_on_the_clock_that_is_furthest_behind(
+    asked_after_s: float, outcome: outcomes.Outcome
+) -> None:
+    """By that clock a request that stood still would still be in time."""
+    assert await look_up(asked_after_s, None, behind_s=300.0) is outcome

@@ -230,7 +230,7 @@ class ProbeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ProbeResponse(_message.Message):
-    __slots__ = ("readiness", "bindings", "active_calls", "degraded_reasons")
+    __slots__ = ("readiness", "bindings", "active_calls", "degraded_reasons", "time")
     class Readiness(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         READINESS_UNSPECIFIED: _ClassVar[ProbeResponse.Readiness]
@@ -247,11 +247,13 @@ class ProbeResponse(_message.Message):
     BINDINGS_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_CALLS_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     readiness: ProbeResponse.Readiness
     bindings: _containers.RepeatedCompositeFieldContainer[BindingStatus]
     active_calls: int
     degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, readiness: _Optional[_Union[ProbeResponse.Readiness, str]] = ..., bindings: _Optional[_Iterable[_Union[BindingStatus, _Mapping]]] = ..., active_calls: _Optional[int] = ..., degraded_reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, readiness: _Optional[_Union[ProbeResponse.Readiness, str]] = ..., bindings: _Optional[_Iterable[_Union[BindingStatus, _Mapping]]] = ..., active_calls: _Optional[int] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class BindingStatus(_message.Message):
     __slots__ = ("binding_id", "applied_generation", "credential_status", "credential_time", "degraded_reasons", "secret_warnings")

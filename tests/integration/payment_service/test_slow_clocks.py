@@ -1,0 +1,75 @@
+"""A provider whose clock is behind: doubts last longer, and its operator is told."""
+
+import time
+from typing import Any
+
+import pytest
+from payhub.plugin.v1 import plugin_service_pb2 as ps
+
+from payment_service.usecases import doubts
+from tests.integration.payment_service import desks, registrant, rig, sidecars
+from tests.integration.payment_service.test_operator_doubts import NO_EFFECT, Forgetful
+
+BEHIND_S = 300
+TOLD = "its clock is more than 2 s behind: synchronize it"
+
+
+class Slow(sidecars.Sidecar):
+    """Tells a time that is past; none if `behind_s` is None."""
+
+    behind_s: float | None = BEHIND_S
+
+    async def Probe(self, request: ps.ProbeRequest, context: Any) -> ps.ProbeResponse:
+        """Tells its time."""
+        answer = await super().Probe(request, context)
+        if self.behind_s is not None:
+            answer.time.FromMicroseconds(time.time_ns() // 1000 - round(self.behind_s * 1e6))
+        return answer
+
+
+class Forgetting(Slow, Forgetful):
+    """Takes the money and tells nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handshake.ClearField("upstream_request_max")
+
+
+async def test_nobody_ends_a_doubt_before_its_fence_has_passed_there(database_url: str) -> None:
+    """Until then a request that stood still would be carried out."""
+    async with Forgetting() as bank, desks.opened(database_url, bank.target) as desk:
+        payment = await desk.caller.create("tok_any")
+        assert rig.state(payment) == "IN_DOUBT"
+        doubt = await desk.one(payment)
+        lasts_s = doubt.settleable_time.seconds - payment.create_time.seconds
+        least_s = doubts.SETTLEABLE_AFTER_S + BEHIND_S
+        assert least_s <= lasts_s <= least_s + 5
+        desk.clock.advance(BEHIND_S)
+        assert (await rig.refusal(desk.settle(doubt, NO_EFFECT))).reason == "STATE_CONFLICT"
+        desk.clock.advance(doubts.SETTLEABLE_AFTER_S + 5)
+        assert rig.state(await desk.settle(doubt, NO_EFFECT)) == "FAILED"
+
+
+@pytest.mark.parametrize("behind_s", [None, 0.5, -BEHIND_S])
+async def test_a_clock_that_is_not_behind_is_nothing_to_tell(
+    database_url: str, behind_s: float | None
+) -> None:
+    """Nor one that is ahead, which refuses what comes too late for it."""
+    assert TOLD not in await _told(database_url, behind_s)
+
+
+async def test_a_clock_that_is_behind_is_told(database_url: str) -> None:
+    """It is degraded for that, and goes on working."""
+    assert TOLD in await _told(database_url, BEHIND_S)
+
+
+async def _told(database_url: str, behind_s: float | None) -> str:
+    async with (
+        Slow("slow") as slow,
+        registrant.plugged(database_url, provider_skew_s=2.0) as (admin, plug),
+    ):
+        slow.behind_s = behind_s
+        await registrant.enable(admin, plug, slow)
+        paid = await admin.caller.create(provider="slow")
+        assert rig.state(paid) == "SUCCEEDED"
+        return str(await admin.call("GetPluginHealth", "slow"))

@@ -1,0 +1,43 @@
+"""How far the clocks of instances are behind, by what they told."""
+
+import pytest
+
+from payment_service.provider_client import lags
+
+ASKED_US, ANSWERED_US = 10_000_000, 10_400_000
+
+
+def note(told: lags.Lags, instance_id: str, told_us: int) -> float:
+    """An answer that took 0.4 s."""
+    return told.note(instance_id, asked_us=ASKED_US, told_us=told_us, answered_us=ANSWERED_US)
+
+
+@pytest.mark.parametrize(
+    ("told_us", "least_s", "longest_s"),
+    [
+        (7_000_000, 3.0, 3.4),
+        (ASKED_US, 0.0, 0.0),
+        (10_200_000, -0.2, 0.0),
+        (13_000_000, -3.0, 0.0),
+        (-(10**15), 1e9 + 10, lags.LAG_MAX_S),
+    ],
+    ids=["behind", "as it was asked", "between", "ahead", "never set"],
+)
+def test_it_is_behind_if_it_must_be(told_us: int, least_s: float, longest_s: float) -> None:
+    """The time of the way counts against it only where it is behind anyway."""
+    told = lags.Lags()
+    assert note(told, "i", told_us) == pytest.approx(least_s)
+    assert told.longest_s == pytest.approx(longest_s)
+
+
+def test_the_furthest_counts_until_it_tells_another_time() -> None:
+    """One that is gone may still act, so what it told last is kept."""
+    told = lags.Lags()
+    note(told, "a", ASKED_US - 5_000_000)
+    note(told, "b", ASKED_US - 1_000_000)
+    assert told.longest_s == pytest.approx(5.4)
+    note(told, "a", ASKED_US)
+    assert told.longest_s == pytest.approx(1.4)
+    for number in range(lags.INSTANCES_MAX):
+        note(told, f"other {number}", ASKED_US - 1)
+    assert told.longest_s == pytest.approx(0.400001)
