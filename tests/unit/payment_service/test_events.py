@@ -105,7 +105,8 @@ def test_the_envelope_says_whose_which_and_why() -> None:
     unset = {field.name for field in event.DESCRIPTOR.fields} - {
         field.name for field, _ in event.ListFields()
     }
-    assert unset == {"append_time", "position", "redacted"}, "these are the gateway's"
+    of_gateway, of_other_producers = {"append_time", "position", "redacted"}, {"labels"}
+    assert unset == of_gateway | of_other_producers
     own = (entry.event_id, entry.tenant_id, entry.entity_type, entry.entity_id)
     assert own == ("evt_1", "acme", "payment", "pay_9")
     assert (entry.entity_version, entry.created_us) == (12, samples.PAYMENT.updated_us)
