@@ -203,7 +203,7 @@ class Lifecycle(registering.Registrations, observing.Observations, allowing.Allo
         ) -> tuple[plugins.Plugin, list[str]]:
             before = rows.load(conn, plugin_id, lock=True)
             if before is None:
-                raise plugin_refusals.unknown(plugin_id)
+                raise plugin_refusals.unknown(plugin_id, rows.load_all(conn))
             if plugin_changes.step(before, Transition.UNINSTALL).repeat:
                 return before, []
             if still_open := operations.open_at(conn, plugin_id):

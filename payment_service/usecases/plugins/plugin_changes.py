@@ -71,7 +71,7 @@ def locked(conn: storage.Connection, plugin_id: str) -> plugins.Plugin:
     """
     found = rows.load(conn, plugin_id, lock=True)
     if found is None or not found.entry.allowed:
-        raise plugin_refusals.unknown(plugin_id)
+        raise plugin_refusals.unknown(plugin_id, rows.load_all(conn))
     return found
 
 

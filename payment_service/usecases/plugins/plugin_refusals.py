@@ -4,7 +4,6 @@ Owns the mapping to error reasons of the contract; each names the way out. Calle
 use cases of plugins. Never decides.
 """
 
-import types
 from collections.abc import Iterable, Mapping
 
 import grpc
@@ -19,19 +18,22 @@ _RPCS = {
     plugins.Transition.STOP: "StopPlugin",
     plugins.Transition.UNINSTALL: "UninstallPlugin",
 }
-_NOBODY: Mapping[str, plugins.Plugin] = types.MappingProxyType({})
 _PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 _DENIED = grpc.StatusCode.PERMISSION_DENIED
 
 
-def unknown(plugin_id: str, known: Mapping[str, plugins.Plugin] = _NOBODY) -> errors.RpcError:
-    """No plugin of that id is on the allowlist; *known* also has those that were taken off it."""
-    allowed = sorted(name for name, one in known.items() if one.entry.allowed)
-    listed = ", ".join(allowed[:20]) or "none"
+def unknown(plugin_id: str, known: Mapping[str, plugins.Plugin] | None = None) -> errors.RpcError:
+    """No plugin of that id is on the allowlist; *known* also has those that were taken off it,
+    and is not given where a plugin asks.
+    """
+    listed = ""
+    if known is not None:
+        allowed = sorted(name for name, one in known.items() if one.entry.allowed)
+        listed = f" ({', '.join(allowed[:20]) or 'none'})"
     return errors.RpcError(
         grpc.StatusCode.NOT_FOUND,
         "PLUGIN_UNKNOWN",
-        f"no plugin {plugin_id[:64]!r} is on the allowlist ({listed}); allow it first",
+        f"no plugin {plugin_id[:64]!r} is on the allowlist{listed}; allow it first",
         metadata={"plugin_id": plugin_id[:64]},
     )
 

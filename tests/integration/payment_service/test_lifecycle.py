@@ -155,6 +155,7 @@ async def test_a_plugin_that_nobody_allowed_is_refused_by_name(database_url: str
                 "PLUGIN_UNKNOWN",
             ), name
             assert refused.metadata["plugin_id"] == "stranger"
+            assert "is on the allowlist (mock)" in str(refused), name
         for name, fields in (
             ("StartUpgrade", {"version": "2", "percent": 5}),
             ("QuarantineVersion", {"version": "2"}),
@@ -162,6 +163,7 @@ async def test_a_plugin_that_nobody_allowed_is_refused_by_name(database_url: str
         ):
             refused = await rig.refusal(admin.call(name, "stranger", **fields))
             assert refused.reason == "PLUGIN_UNKNOWN", name
+            assert "is on the allowlist (mock)" in str(refused), name
         for name in ("QuarantineVersion", "ReleaseVersion"):
             refused = await rig.refusal(admin.call(name, "mock", version="9.9"))
             assert refused.reason == "VERSION_UNKNOWN"
