@@ -47,6 +47,9 @@ class MockProvider(keeping.Keeper):
 
     plugin_id = "mock"
     plugin_version = "0.1.0"
+    name = "Simulated provider"
+    description = "Plays a payment provider on a ledger of its own; no money moves."
+    author = "Payhub"
     config_model = MockConfig
     capabilities = frozenset(
         {

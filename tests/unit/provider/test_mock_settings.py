@@ -18,6 +18,13 @@ from tests import fake_clock
 FUNDS = {"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "XAD"}
 
 
+def test_an_operator_reads_what_the_simulated_provider_is() -> None:
+    """It tells its name, its author and that it moves no money, as every plugin should."""
+    told = mock_provider.MockProvider
+    assert (told.name, told.author) == ("Simulated provider", "Payhub")
+    assert "no money" in told.description
+
+
 def test_every_problem_of_the_environment_is_listed_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
