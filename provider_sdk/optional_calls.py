@@ -126,7 +126,8 @@ class NoticeCalls(Generic[ConfigT]):
     """
 
     async def parse_webhook(self, request: nps.WebhookRequest) -> nps.ParseWebhookResponse:
-        """Says whom a webhook is for, as far as it says so itself. Needs no secret.
+        """Says whom a webhook is for, as far as it says so itself. Needs no secret. Core does not
+        ask yet, for the address of a webhook names its binding.
 
         What can't be read leaves the answer empty; it is no error.
         """

@@ -60,7 +60,9 @@ class NoticeProviderServiceServicer:
 
     def ParseWebhook(self, request, context):
         """Reads an inbound webhook far enough to tell which account it is for. Uses no
-        secret; the answer is not to be trusted. Needs `CAPABILITY_WEBHOOKS`.
+        secret; the answer is not to be trusted. Needs `CAPABILITY_WEBHOOKS`. Core
+        does not call it yet: the address of a webhook names its binding. It is there
+        for providers that send the webhooks of all accounts to one address.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

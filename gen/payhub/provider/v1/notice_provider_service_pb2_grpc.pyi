@@ -37,7 +37,9 @@ class NoticeProviderServiceStub:
     def __new__(cls, channel: _aio.Channel) -> NoticeProviderServiceAsyncStub: ...
     ParseWebhook: _grpc.UnaryUnaryMultiCallable[_notice_provider_service_pb2.ParseWebhookRequest, _notice_provider_service_pb2.ParseWebhookResponse]
     """Reads an inbound webhook far enough to tell which account it is for. Uses no
-    secret; the answer is not to be trusted. Needs `CAPABILITY_WEBHOOKS`.
+    secret; the answer is not to be trusted. Needs `CAPABILITY_WEBHOOKS`. Core
+    does not call it yet: the address of a webhook names its binding. It is there
+    for providers that send the webhooks of all accounts to one address.
     """
     VerifyWebhook: _grpc.UnaryUnaryMultiCallable[_notice_provider_service_pb2.VerifyWebhookRequest, _notice_provider_service_pb2.VerifyWebhookResponse]
     """Checks the signature of an inbound webhook with the secrets of one binding
@@ -57,7 +59,9 @@ class NoticeProviderServiceAsyncStub(NoticeProviderServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ParseWebhook: _aio.UnaryUnaryMultiCallable[_notice_provider_service_pb2.ParseWebhookRequest, _notice_provider_service_pb2.ParseWebhookResponse]  # type: ignore[assignment]
     """Reads an inbound webhook far enough to tell which account it is for. Uses no
-    secret; the answer is not to be trusted. Needs `CAPABILITY_WEBHOOKS`.
+    secret; the answer is not to be trusted. Needs `CAPABILITY_WEBHOOKS`. Core
+    does not call it yet: the address of a webhook names its binding. It is there
+    for providers that send the webhooks of all accounts to one address.
     """
     VerifyWebhook: _aio.UnaryUnaryMultiCallable[_notice_provider_service_pb2.VerifyWebhookRequest, _notice_provider_service_pb2.VerifyWebhookResponse]  # type: ignore[assignment]
     """Checks the signature of an inbound webhook with the secrets of one binding
@@ -80,7 +84,9 @@ class NoticeProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notice_provider_service_pb2.ParseWebhookResponse, _abc.Awaitable[_notice_provider_service_pb2.ParseWebhookResponse]]:
         """Reads an inbound webhook far enough to tell which account it is for. Uses no
-        secret; the answer is not to be trusted. Needs `CAPABILITY_WEBHOOKS`.
+        secret; the answer is not to be trusted. Needs `CAPABILITY_WEBHOOKS`. Core
+        does not call it yet: the address of a webhook names its binding. It is there
+        for providers that send the webhooks of all accounts to one address.
         """
 
     @_abc_1.abstractmethod
