@@ -3,7 +3,8 @@
 Each test is named after its row. Rows that have their test elsewhere: guarantee and cursor
 rule (`test_cursor_rule`), gateway restart, reconnect storm, tenant filter outside the scope,
 heartbeat (`test_subscribe`), crash and cursor of another epoch (`test_crashes`,
-`test_lost_history`), malformed cursor (`test_queries`).
+`test_lost_history`), malformed cursor (`test_queries`), cursor beyond the head (`test_tail`), the
+warning before retention overtakes (`tests/unit/gateway/test_subscription`).
 """
 
 import asyncio

@@ -1,154 +1,54 @@
 """The log as one gateway follows it, while others append to it, erase in it and delete from it."""
 
 import asyncio
-import types
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 from google.protobuf import timestamp_pb2
 from payhub.events.v1 import event_stream_service_pb2 as pb
 
-from event_gateway import appender, cursor, gateway, hub, places, problems, tail, window
-from event_gateway.api import ingest, queries, stream
-from event_gateway.db import append, consumers, read, retain
-from servicekit import auth, clock, errors, metrics, rpc, storage
-from tests.integration.gateway import harness
+from event_gateway import cursor, gateway, places, problems, tail
+from event_gateway.api import queries
+from event_gateway.db import consumers, read
+from servicekit import errors, storage
+from tests.integration.gateway import harness, replicas
 
 _LOSE = (
     storage.Statement("delete from event_log where position > :upto"),
     storage.Statement("delete from event_key where position > :upto"),
     storage.Statement("update log_head set head = :upto"),
 )
-READER = auth.Principal(tenant_id="one", scopes=frozenset({"events:read"}), key_id="key")
-
-
-class Held:
-    """A database whose answers are held back until they may go on."""
-
-    def __init__(self, inner: storage.Database) -> None:
-        self.inner = inner
-        self.reads = self.writes = 0
-        self.go = asyncio.Event()
-        self.go.set()
-
-    async def read(self, fn: Callable[[storage.Connection], Any]) -> Any:
-        """Reads, and answers once it may."""
-        found = await self.inner.read(fn)
-        self.reads += 1
-        await self.go.wait()
-        return found
-
-    async def write(self, fn: Callable[[storage.Connection], Any]) -> Any:
-        """Writes, and answers once it may."""
-        found = await self.inner.write(fn)
-        self.writes += 1
-        await self.go.wait()
-        return found
-
-
-class Replica:
-    """What a gateway knows of a log that others write to."""
-
-    def __init__(self, database: storage.Database, state: read.State) -> None:
-        self.database = database
-        self.time = clock.SystemClock()
-        self.held = Held(database)
-        self.window = window.Window(bytes_max=2**20, head=state.head)
-        self.hub = hub.Hub(self.window, tick_s=0.0, streams_per_tenant_max=10)
-        self.tail = tail.Tail(
-            cast(Any, self.held),
-            self.window,
-            epoch=state.epoch,
-            on_growth=self.hub.news,
-            on_change=self.hub.changed,
-        )
-        self.appender = appender.Appender(
-            database,
-            self.window,
-            on_growth=self.hub.news,
-            on_hole=self.tail.kick,
-            time=self.time,
-        )
-        self.places = places.Places(
-            database, self.window, self.tail, epoch=state.epoch, ahead_wait_s=0.1, time=self.time
-        )
-        self.streams = stream.Streams(
-            self.places,
-            self.hub,
-            stream.Settings(age_max_s=600.0, reads_max=2, reconnect_spread_s=1.0),
-            time=self.time,
-            registry=metrics.Metrics(),
-        )
-        self.queries = queries.Queries(self.places, queries.Keeping())
-
-    async def append(self, count: int) -> None:
-        """Appends through this gateway."""
-        await self.appender.append([ingest.candidate(harness.event("one")) for _ in range(count)])
-
-    async def others_append(self, count: int) -> None:
-        """Appends through another gateway, of which this one has not heard yet."""
-        made = [ingest.candidate(harness.event("one")) for _ in range(count)]
-        now_us = self.time.now_us()
-        await self.database.write(lambda conn: append.append(conn, made, now_us))
-
-    async def others_delete(self, upto: int) -> None:
-        """Deletes what lies at or before *upto*, as the retention of another gateway does."""
-        await self.database.write(lambda conn: retain.delete(conn, upto))
-
-    def subscribe(self, **fields: Any) -> "Stream":
-        """A stream that takes all it is sent."""
-        return Stream(self, pb.SubscribeRequest(**fields))
-
-    async def query(self, **fields: Any) -> pb.QueryEventsResponse:
-        """One page."""
-        rpc._current.set(cast(Any, types.SimpleNamespace(principal=READER)))
-        request = pb.QueryEventsRequest(**fields)
-        data = await self.queries.query_events(request, cast(Any, None))
-        return pb.QueryEventsResponse.FromString(data)
-
-
-class Stream:
-    """One stream of a replica, and what came of it."""
-
-    def __init__(self, of: Replica, request: pb.SubscribeRequest) -> None:
-        self.taken: list[pb.SubscribeResponse] = []
-        self._of = of
-        self._request = request
-        self.serving = asyncio.create_task(self._serve())
-
-    async def write(self, data: bytes) -> None:
-        """Takes a response."""
-        self.taken.append(pb.SubscribeResponse.FromString(data))
-
-    @property
-    def positions(self) -> list[int]:
-        """Places of all events that came."""
-        return [each.position for each in harness.events_of(self.taken)]
-
-    async def ended(self) -> None:
-        """Waits for its end, and raises what it ended with."""
-        async with asyncio.timeout(harness.TIMEOUT_S):
-            await self.serving
-
-    async def _serve(self) -> None:
-        _, key = auth.new_key()
-        metadata = (("authorization", f"Bearer {key}"),)
-        call = types.SimpleNamespace(principal=READER, metadata=metadata)
-        rpc._current.set(cast(Any, call))
-        await self._of.streams.subscribe(self._request, cast(Any, self))
 
 
 @pytest.fixture
-async def replica(database_url: str) -> AsyncIterator[Replica]:
+async def replica(database_url: str) -> AsyncIterator[replicas.Replica]:
     """A gateway's parts over an empty log, with nothing in the background."""
     storage.migrate(database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url)
-    yield Replica(database, await database.read(read.state))
+    yield replicas.Replica(database, await database.read(read.state))
     await database.close()
 
 
-async def test_what_was_deleted_unseen_is_missed_aloud(replica: Replica) -> None:
+async def test_row_cursor_beyond_the_head(replica: replicas.Replica) -> None:
+    """A place that another gateway has told of and this one has not reached is waited for, and
+    refused once it takes too long: a replica that is merely behind loses no reader.
+    """
+    await replica.append(1)
+    ahead = pb.StartPoint(after_cursor=cursor.encode(replica.places.epoch, 3))
+    with pytest.raises(errors.RpcError) as refused:
+        await replica.places.start(ahead)
+    assert refused.value.reason == "CURSOR_AHEAD"
+    state = await replica.database.read(read.state)
+    patient = replicas.Replica(replica.database, state, ahead_wait_s=harness.TIMEOUT_S)
+    starting = asyncio.create_task(patient.places.start(ahead))
+    await harness.until(lambda: patient.held.reads > 1)
+    assert not starting.done()
+    await replica.others_append(2)
+    assert (await starting).position == 3
+
+
+async def test_what_was_deleted_unseen_is_missed_aloud(replica: replicas.Replica) -> None:
     """A live reader whose gateway heard neither of events nor of their deletion, because it stood
     still, is not sent the later ones as if nothing lay between.
     """
@@ -169,7 +69,7 @@ async def test_what_was_deleted_unseen_is_missed_aloud(replica: Replica) -> None
     assert refused.value.reason == problems.EXPIRED
 
 
-async def test_an_erasure_does_not_set_the_window_back(replica: Replica) -> None:
+async def test_an_erasure_does_not_set_the_window_back(replica: replicas.Replica) -> None:
     """What this gateway appends while it learns of an erasure stays known: nobody who begins at
     the newest place then gets what came before.
     """
@@ -186,10 +86,10 @@ async def test_an_erasure_does_not_set_the_window_back(replica: Replica) -> None
     assert (replica.window.start, replica.window.head) == (5, 5)
 
 
-async def test_a_deletion_does_not_set_the_window_back(replica: Replica) -> None:
+async def test_a_deletion_does_not_set_the_window_back(replica: replicas.Replica) -> None:
     """Neither does what was deleted while this gateway hears of its own newest events."""
     await replica.append(1)
-    committed = Held(replica.database)
+    committed = replicas.Held(replica.database)
     committed.go.clear()
     replica.appender._database = cast(Any, committed)
     appending = asyncio.create_task(replica.append(2))
@@ -211,7 +111,7 @@ async def test_a_deletion_does_not_set_the_window_back(replica: Replica) -> None
 
 
 async def test_a_notice_during_a_read_is_not_lost(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
+    replica: replicas.Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What others append while the log is being read for somebody else is read right after."""
     monkeypatch.setattr(tail, "POLL_S", 60.0)
@@ -228,7 +128,7 @@ async def test_a_notice_during_a_read_is_not_lost(
     await asyncio.gather(reading, following)
 
 
-async def test_what_is_known_to_be_missing_can_be_waited_for(replica: Replica) -> None:
+async def test_what_is_known_to_be_missing_can_be_waited_for(replica: replicas.Replica) -> None:
     """Who wants what this gateway was told of waits for a read that began after that, and for none
     if there is nothing.
     """
@@ -250,7 +150,7 @@ async def test_what_is_known_to_be_missing_can_be_waited_for(replica: Replica) -
     assert replica.held.reads == 3
 
 
-async def test_a_stream_that_stops_has_all_that_was_there(replica: Replica) -> None:
+async def test_a_stream_that_stops_has_all_that_was_there(replica: replicas.Replica) -> None:
     """Its end is the log's head at its beginning, also of what this gateway had not heard of."""
     await replica.append(1)
     await replica.others_append(2)
@@ -259,7 +159,7 @@ async def test_a_stream_that_stops_has_all_that_was_there(replica: Replica) -> N
     assert whole.positions == [1, 2, 3]
 
 
-async def test_a_time_before_what_was_deleted_is_too_old(replica: Replica) -> None:
+async def test_a_time_before_what_was_deleted_is_too_old(replica: replicas.Replica) -> None:
     """Also where nothing at all is kept any more; a time after it is not."""
     await replica.append(3)
     (last,) = (await replica.query(page_size=3)).events[-1:]
@@ -286,7 +186,7 @@ async def test_a_time_before_what_was_deleted_is_too_old(replica: Replica) -> No
 
 
 async def test_who_begins_with_the_oldest_event_never_comes_too_late(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
+    replica: replicas.Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is deleted while a query or a stream begins there is left out, which streams say; one
     that named a place is refused.
@@ -322,7 +222,7 @@ async def test_who_begins_with_the_oldest_event_never_comes_too_late(
     assert refused.value.reason == problems.EXPIRED
 
 
-async def lose(replica: Replica, upto: int) -> None:
+async def lose(replica: replicas.Replica, upto: int) -> None:
     """Takes what lies behind *upto* from the log, as a failover does."""
 
     def cut(conn: storage.Connection) -> None:
@@ -332,7 +232,9 @@ async def lose(replica: Replica, upto: int) -> None:
     await replica.database.write(cut)
 
 
-async def test_lost_places_that_were_taken_already_begin_an_epoch_too(replica: Replica) -> None:
+async def test_lost_places_that_were_taken_already_begin_an_epoch_too(
+    replica: replicas.Replica,
+) -> None:
     """A gateway that saw the log go back begins a new epoch also if another one has filled the
     lost places before it could, and consumers go back to where the log was.
     """
@@ -360,7 +262,7 @@ async def test_lost_places_that_were_taken_already_begin_an_epoch_too(replica: R
 
 
 async def test_an_epoch_that_can_not_begin_yet_is_tried_again(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
+    replica: replicas.Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the database can't be written to right after a failover the gateway does not end, as
     it would go on in the same epoch then: it tries again.
@@ -381,7 +283,7 @@ async def test_an_epoch_that_can_not_begin_yet_is_tried_again(
     assert (await replica.database.read(read.state)).epoch != before.epoch
 
 
-async def test_a_log_that_goes_back_while_it_is_read(replica: Replica) -> None:
+async def test_a_log_that_goes_back_while_it_is_read(replica: replicas.Replica) -> None:
     """What was there when a gateway began to read on, and is lost before it has read it, is
     noticed: it does not wait for it for ever.
     """
