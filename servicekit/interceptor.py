@@ -20,7 +20,7 @@ import grpc.aio
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
-from servicekit import errors, logs, rpc, sanitizer, tasks
+from servicekit import arrivals, errors, logs, rpc, sanitizer, tasks
 from servicekit import metrics as metrics_module
 
 # These are asked by machinery that carries neither key nor deadline.
@@ -81,10 +81,13 @@ class Pipeline(grpc.aio.ServerInterceptor):
         self._require_deadline = require_deadline
         self._translate = translate
         self._handlers: dict[str, Any] = {}
+        self._arrivals = arrivals.Arrivals()
 
     def wrap(self, path: str, handler: Any) -> Any:
-        """Return `handler` with everything around it; health and reflection stay bare."""
-        return handler if path.startswith(_EXEMPT) else self._wrap(path, handler)
+        """Return `handler` with everything around it; health and reflection get limits alone."""
+        if path.startswith(_EXEMPT):
+            return self._arrivals.keyless(handler)
+        return self._wrap(path, handler)
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Return the method's wrapped handler; None when there is no such method."""
@@ -113,28 +116,29 @@ class Pipeline(grpc.aio.ServerInterceptor):
             access=logs.AccessLog(_LOGGER, name),
         )
         decode = _safe(handler.request_deserializer)
-        if not streaming:
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary(method, handler.unary_unary, decode, handler.response_serializer)
+        # gRPC calls these as soon as the headers are there, and others once a message is: who
+        # sends none would be held without having said who that is.
+        if handler.response_streaming:
+            behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream(method, behavior, decode, reads=not handler.request_streaming),
+                response_serializer=handler.response_serializer,
             )
-        if handler.request_streaming and not handler.response_streaming:
-            return grpc.stream_unary_rpc_method_handler(
-                self._unary(method, handler.stream_unary, decode, handler.response_serializer)
-            )
-        behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
-        make: Any = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.request_streaming
-            else grpc.unary_stream_rpc_method_handler
+        behavior = handler.stream_unary if handler.request_streaming else handler.unary_unary
+        serve = self._unary(
+            method,
+            behavior,
+            decode,
+            handler.response_serializer,
+            reads=not handler.request_streaming,
         )
-        return make(
-            self._stream(method, behavior, decode),
-            response_serializer=handler.response_serializer,
-        )
+        return grpc.stream_unary_rpc_method_handler(serve)
 
-    def _unary(self, method: _Method, behavior: Any, decode: Any, serialize: Any) -> Any:
+    def _unary(
+        self, method: _Method, behavior: Any, decode: Any, serialize: Any, *, reads: bool
+    ) -> Any:
         needs_deadline, max_deadline_s = method.needs_deadline, method.max_deadline_s
-        authenticate, check = self._authenticate, self._check
+        authenticate, check, message = self._authenticate, self._check, self._arrivals.message
 
         async def serve(request: Any, context: Any) -> Any:
             call, status = rpc.begin(method.name), None
@@ -144,7 +148,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
                     raise errors.deadline_required()
                 if authenticate is not None:
                     call.principal = await authenticate(call.method, call.metadata)
-                request = check(request, decode)
+                request = check(await message(context) if reads else request, decode)
                 if left_s is None or left_s > max_deadline_s:
                     response = await _limited(behavior(request, context), call, max_deadline_s)
                 else:
@@ -165,7 +169,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
         return serve
 
-    def _stream(self, method: _Method, behavior: Any, decode: Any) -> Any:
+    def _stream(self, method: _Method, behavior: Any, decode: Any, *, reads: bool) -> Any:
         generates = inspect.isasyncgenfunction(behavior)
 
         async def serve(request: Any, context: Any) -> None:
@@ -175,7 +179,9 @@ class Pipeline(grpc.aio.ServerInterceptor):
                 call.deadline_s = context.time_remaining()
                 if self._authenticate is not None:
                     call.principal = await self._authenticate(call.method, call.metadata)
-                request = self._check(request, decode)
+                request = self._check(
+                    await self._arrivals.message(context) if reads else request, decode
+                )
                 await context.send_initial_metadata(((rpc.REQUEST_ID_HEADER, call.request_id),))
                 if generates:
                     async with contextlib.aclosing(behavior(request, context)) as responses:

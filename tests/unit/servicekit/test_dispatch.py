@@ -25,6 +25,10 @@ class Context:
         """Return the seconds left."""
         return 5.0
 
+    async def read(self) -> bytes:
+        """Return the message."""
+        return b""
+
     def trailing_metadata(self) -> tuple[()]:
         """Return what the handler has set."""
         return ()
@@ -78,7 +82,7 @@ async def test_handlers_of_both_registrations_are_found_and_wrapped_once() -> No
     for path, name in (("/p.A/One", b"p.A.One"), ("/p.B/Two", b"p.B.Two")):
         handler = made.service(Details(path))
         assert made.service(Details(path)) is handler
-        assert await handler.unary_unary(b"", Context()) == name
+        assert await handler.stream_unary(None, Context()) == name
     assert made.service(Details("/p.A/Two")) is None
     assert dispatch.Dispatcher(None).service(Details("/p.A/One")) is None
 
@@ -89,7 +93,7 @@ async def test_inner_interceptors_keep_their_order_and_are_asked_once() -> None:
     made = a_dispatcher(first, second)
     for _ in range(3):
         handler = made.service(Details("/p.A/One"))
-        assert await handler.unary_unary(b"", Context()) == b"12p.A.One"
+        assert await handler.stream_unary(None, Context()) == b"12p.A.One"
     assert (first.asked, second.asked) == (1, 1)
 
 

@@ -16,6 +16,10 @@ class Gone:
     def time_remaining(self) -> None:
         """Streams have no deadline."""
 
+    async def read(self) -> bytes:
+        """The message was there."""
+        return b""
+
     async def send_initial_metadata(self, metadata: Any) -> None:
         """Reaches the caller still."""
 
@@ -36,5 +40,5 @@ async def test_a_caller_that_is_gone_is_as_one_that_canceled() -> None:
     )
     rpc.arrived(())
     with pytest.raises(asyncio.CancelledError):
-        await handler.unary_stream(b"", Gone())
+        await handler.stream_stream(None, Gone())
     assert counted.rpc.of("a.B.C").codes == {"CANCELLED": 1}
