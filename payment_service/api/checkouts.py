@@ -37,8 +37,8 @@ class CheckoutServicer(checkout_service_pb2_grpc.CheckoutServiceServicer):
             plan_id=request.plan_id,
             quantity=0 if has_amount else request.quantity or 1,
             trial_days=request.trial_days if request.HasField("trial_days") else None,
-            success_url=request.success_url,
-            cancel_url=request.cancel_url,
+            success_url=reading.address(request.success_url, "success_url"),
+            cancel_url=reading.address(request.cancel_url, "cancel_url"),
             open_for_us=(
                 request.open_for.ToMicroseconds()
                 if request.HasField("open_for")

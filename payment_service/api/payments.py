@@ -44,7 +44,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             provider=request.provider,
             references=_references(request.references),
             description=request.description,
-            return_url=request.return_url,
+            return_url=reading.address(request.return_url, "return_url"),
             confirm=request.confirm,
             request=reading.keyed("CreatePayment", request),
         )
@@ -62,7 +62,7 @@ class PaymentServicer(payment_service_pb2_grpc.PaymentServiceServicer):
             payment_id=request.payment_id,
             payment_method=request.payment_method,
             payment_method_id=request.payment_method_id,
-            return_url=request.return_url,
+            return_url=reading.address(request.return_url, "return_url"),
             request=reading.keyed("ConfirmPayment", request),
         )
         payment = await self._cases.confirm(reading.caller(), wanted)

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +28,7 @@ PAGE_DEFAULT = 50
 # gRPC's clients take 4 MiB in one response, by default.
 PAGE_BYTES_MAX = 3 * 1024 * 1024
 INT64_MAX = 2**63 - 1
+_NO_PLACE = re.compile(r"(javascript|vbscript|data|blob|file):", re.IGNORECASE)
 _FINGERPRINT_BYTES = 8
 
 
@@ -104,6 +106,18 @@ def currency(value: money_pb2.Money, path: str) -> str:
             f"{path}.currency_code", "must be an ISO 4217 currency in circulation, like EUR"
         )
     return value.currency_code
+
+
+def address(value: str, path: str) -> str:
+    """Returns where a payer is sent, or ''.
+
+    Raises:
+        errors.RpcError: INVALID_FIELD, if a browser would run it or open a file.
+    """
+    if _NO_PLACE.match(value):
+        text = "must be an address of the web or of an app: no javascript, data or file"
+        raise errors.invalid_field(path, text)
+    return value
 
 
 def _digest(request: Message) -> str:

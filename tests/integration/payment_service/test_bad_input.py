@@ -72,6 +72,8 @@ INVALID_CREATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "long token": ({"payment_method": "t" * 256}, ["payment_method"]),
     "long text": ({"description": "d" * 513}, ["description"]),
     "long url": ({"return_url": f"https://{'u' * 2041}"}, ["return_url"]),
+    "a script": ({"return_url": "JavaScript://x/%0aalert(1)"}, ["return_url"]),
+    "a file": ({"return_url": "file:///etc/passwd"}, ["return_url"]),
     "a path alone": ({"return_url": "/back"}, ["return_url"]),
     "a host alone": ({"return_url": "shop.example/back"}, ["return_url"]),
     "url of nothing": ({"return_url": "https://"}, ["return_url"]),
@@ -136,6 +138,22 @@ def _calls(caller: rig.Caller) -> dict[str, tuple[Any, Any, list[str]]]:
             pay.ConfirmPayment,
             confirm(**key, payment_id=PAYMENT_ID, payment_method="t", return_url="back"),
             ["return_url"],
+        ),
+        "confirm and run": (
+            pay.ConfirmPayment,
+            confirm(**key, payment_id=PAYMENT_ID, payment_method="t", return_url="data://x"),
+            ["return_url"],
+        ),
+        "check out and run": (
+            checkouts_pb2_grpc.CheckoutServiceStub(caller.channel).CreateCheckout,
+            checkouts_pb.CreateCheckoutRequest(
+                **key,
+                customer_id="cus_018f7e6e3a7b7c7e8a2b1b2c3d4e5f60",
+                amount=rig.money(1),
+                success_url="https://shop.example/done",
+                cancel_url="javascript://shop.example/%0aalert(1)",
+            ),
+            ["cancel_url"],
         ),
         "check out and return": (
             checkouts_pb2_grpc.CheckoutServiceStub(caller.channel).CreateCheckout,
