@@ -33,12 +33,12 @@ class Lags:
             answered_us: When the answer was there, by core's clock.
 
         Returns:
-            How far its clock is behind at least, seconds; 0 or less if it need not be.
+            How far its clock is behind at least, seconds; below 0: ahead; 0: neither for sure.
         """
         least_s = (asked_us - told_us) / 1_000_000
+        most_s = (answered_us - told_us) / 1_000_000
         if least_s > 0:
-            most_s = (answered_us - told_us) / 1_000_000
             self._behind_s[instance_id] = min(most_s, LAG_MAX_S)
-        else:
-            self._behind_s.pop(instance_id, None)
-        return least_s
+            return least_s
+        self._behind_s.pop(instance_id, None)
+        return min(most_s, 0.0)

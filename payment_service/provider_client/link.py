@@ -336,18 +336,19 @@ class Link:
     def _note_clock(self, answer: plugin_service_pb2.ProbeResponse, asked_us: int) -> None:
         if not answer.HasField("time"):
             return
-        behind_s = self._lags.note(
+        off_s = self._lags.note(
             self.instance_id,
             asked_us=asked_us,
             told_us=answer.time.ToMicroseconds(),
             answered_us=self.probe_us,
         )
         problem = ""
-        if behind_s > self._skew_s:
-            problem = f"its clock is more than {self._skew_s:g} s behind: synchronize it"
+        if abs(off_s) > self._skew_s:
+            side = "behind" if off_s > 0 else "ahead"
+            problem = f"its clock is more than {self._skew_s:g} s {side}: synchronize it"
             if not self.clock_problem:
                 _log.warning(
-                    "a provider's clock is behind", provider=self.plugin_id, seconds=behind_s
+                    "a provider's clock is off", provider=self.plugin_id, behind_s=round(off_s, 1)
                 )
         self.clock_problem = problem
 

@@ -17,8 +17,8 @@ def note(told: lags.Lags, instance_id: str, told_us: int) -> float:
     [
         (7_000_000, 3.0, 3.4),
         (ASKED_US, 0.0, 0.0),
-        (10_200_000, -0.2, 0.0),
-        (13_000_000, -3.0, 0.0),
+        (10_200_000, 0.0, 0.0),
+        (13_000_000, -2.6, 0.0),
         (-(10**15), 1e9 + 10, lags.LAG_MAX_S),
     ],
     ids=["behind", "as it was asked", "between", "ahead", "never set"],
