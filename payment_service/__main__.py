@@ -169,7 +169,7 @@ async def serve(configured: settings.Settings) -> int:
     background += [*parts.plugins.background, parts.forgetting.run, parts.watch.run]
     background += [compare, report, take_webhooks, functools.partial(seen.run, db)]
     if configured.resolver_enabled:
-        background += [resolve, retry]
+        background += [resolve, parts.resolver.keep_due, retry]
     if configured.relay_enabled:
         written, dialer = parts.ctx.outbox_written, parts.ctx.dialer
         relay = composition.relay(configured, db, metrics_, guard, written, time, dialer)

@@ -33,6 +33,8 @@ BATCH_MAX = 32
 UNDER_WAY_MAX = 256
 # How long the next batch waits for this one.
 PATIENCE_S = 0.2
+PULL_IN_EVERY_S = 60.0
+PULLED_MAX = 1_000
 
 
 class Resolver:
@@ -73,6 +75,26 @@ class Resolver:
             for task in self._under_way:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def keep_due(self, stop: asyncio.Event) -> None:
+        """Lets nothing wait longer than the schedule says, until *stop* is set: while a clock was
+        ahead, times were noted that are far off once it is right again.
+        """
+        await loop.run_forever(self.pull_in, idle_s=PULL_IN_EVERY_S, stop=stop, name="due times")
+
+    async def pull_in(self) -> int:
+        """Makes a batch of what is due too late due now; returns how many that were."""
+        schedule, now_us = self._ctx.schedule, self._ctx.clock.now_us()
+        longest_s = schedule.longest_s + self._ctx.provider_timeout_s + schedule.grace_s
+        beyond_us = now_us + round((longest_s + schedule.lease_s) * 1_000_000)
+        pulled = await self._ctx.db.write(
+            lambda conn: operations.pull_in(
+                conn, now_us=now_us, beyond_us=beyond_us, most=PULLED_MAX
+            )
+        )
+        if pulled:
+            _log.warning("looks were due too late, as after a clock was ahead", operations=pulled)
+        return pulled
 
     async def run_once(self) -> int:
         """Begins to look at up to BATCH_MAX due operations; returns how many looks have

@@ -46,6 +46,10 @@ _CLAIM_DUE = storage.Statement(
     "next_check_us <= :now_us order by next_check_us limit :most for update skip locked) "
     f"returning {', '.join(COLUMNS)}",
 )
+_PULL_IN = storage.Statement(
+    "update operations set next_check_us = :now_us where (entity_id, id) in (select entity_id, id "
+    "from operations where next_check_us > 0 and next_check_us > :beyond_us limit :most)"
+)
 # States by their numbers: 1 is IN_FLIGHT, 4 IN_DOUBT, and those up to 4 are open. `state <= 4`
 # stands also where it follows: the index of open operations serves who says its condition.
 _SCHEDULE = storage.Statement(
@@ -216,6 +220,11 @@ def claim_due(
     """Takes operations whose check is due; nobody else gets them before the lease ends."""
     found = conn.all(_CLAIM_DUE, {"now_us": now_us, "lease_until_us": lease_until_us, "most": most})
     return rows.readable(found, from_row, table="operations", id_at=0)
+
+
+def pull_in(conn: storage.Connection, *, now_us: int, beyond_us: int, most: int) -> int:
+    """Makes what is due after *beyond_us* due now; returns how many that were."""
+    return conn.run(_PULL_IN, {"now_us": now_us, "beyond_us": beyond_us, "most": most})
 
 
 def schedule(conn: storage.Connection, operation: model.Operation, next_check_us: int) -> None:
