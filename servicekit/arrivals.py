@@ -17,6 +17,7 @@ from servicekit import errors
 # How long a message may take once its headers are here, seconds; a deadline may end it sooner.
 MESSAGE_WITHIN_S = 30.0
 LOOK_EVERY_S = 1.0
+GONE_WITHIN_S = 0.05
 # Health watches and reflection, of a process.
 KEYLESS_MAX = 1_000
 
@@ -46,6 +47,8 @@ class Arrivals:
         finally:
             self._since_s.pop(task, None)
         if message is grpc.aio.EOF:
+            # A caller who is gone looks the same, and gRPC ends the task a moment later.
+            await asyncio.sleep(GONE_WITHIN_S)
             raise errors.malformed_message()
         return message
 

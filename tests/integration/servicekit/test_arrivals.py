@@ -89,6 +89,31 @@ async def test_a_call_without_its_message_is_malformed(serving: calling.Serving)
         assert failed.value.code() is CODE.INVALID_ARGUMENT
 
 
+async def test_a_caller_who_is_gone_before_its_message_did_nothing_wrong(
+    serving: calling.Serving,
+) -> None:
+    """It is counted as canceled, or as out of time."""
+    begun = asyncio.Event()
+
+    async def seen(method: str, metadata: Any) -> None:
+        begun.set()
+
+    async with serving(authenticate=seen, require_deadline=lambda _: False) as rig:
+        say: Any = rig.channel.stream_unary(f"/{echo.NAME}/Say")
+        call = say(nothing())
+        await begun.wait()
+        call.cancel()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await say(nothing(), timeout=0.2)
+
+        async def counted() -> bool:
+            return rig.count("Say", "CANCELLED") + rig.count("Say", "DEADLINE_EXCEEDED") == 2
+
+        await calling.until(counted)
+        assert rig.count("Say", "CANCELLED") >= 1
+        assert rig.count("Say", "INVALID_ARGUMENT") == 0
+
+
 async def test_streams_that_need_no_key_are_bounded(
     serving: calling.Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
