@@ -8,6 +8,9 @@ Never sets a clock.
 from servicekit import bounded
 
 INSTANCES_MAX = 100
+# What is sent to an instance after its last probe, as long as nobody knows that it is gone, has
+# passed its own time by then.
+GONE_FOR_S = 300.0
 # A clock that was never set must not keep a doubt for ever: from here on it is the operator's.
 LAG_MAX_S = 86_400.0
 
@@ -16,12 +19,17 @@ class Lags:
     """See the module."""
 
     def __init__(self) -> None:
-        self._behind_s: bounded.Bounded[str, float] = bounded.Bounded(INSTANCES_MAX)
+        # How far behind, and until when that counts.
+        self._told: bounded.Bounded[str, tuple[float, int]] = bounded.Bounded(INSTANCES_MAX)
 
-    @property
-    def longest_s(self) -> float:
-        """How far the one furthest behind is at most, seconds; 0 if none is known to be."""
-        return max(self._behind_s.values(), default=0.0)
+    def longest_s(self, now_us: int) -> float:
+        """Returns how far the one furthest behind is at most, seconds; 0 if none is known to be.
+
+        One that is gone counts until everything that it was sent is over by its own clock.
+        """
+        return max(
+            (most_s for most_s, until_us in self._told.values() if now_us < until_us), default=0.0
+        )
 
     def note(self, instance_id: str, *, asked_us: int, told_us: int, answered_us: int) -> float:
         """Takes note of the time that an instance told.
@@ -38,7 +46,9 @@ class Lags:
         least_s = (asked_us - told_us) / 1_000_000
         most_s = (answered_us - told_us) / 1_000_000
         if least_s > 0:
-            self._behind_s[instance_id] = min(most_s, LAG_MAX_S)
+            most_s = min(most_s, LAG_MAX_S)
+            until_us = answered_us + round((most_s + GONE_FOR_S) * 1_000_000)
+            self._told[instance_id] = (most_s, until_us)
             return least_s
-        self._behind_s.pop(instance_id, None)
+        self._told.pop(instance_id, None)
         return min(most_s, 0.0)

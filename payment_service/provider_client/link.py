@@ -334,10 +334,11 @@ class Link:
                 self.rejected.pop(status.binding_id, None)
 
     def _note_clock(self, answer: plugin_service_pb2.ProbeResponse, asked_us: int) -> None:
-        if not answer.HasField("time"):
+        if not answer.HasField("time") or self.handshake is None:
             return
         off_s = self._lags.note(
-            self.instance_id,
+            # The first probe comes before `instance_id` is known of a static one.
+            self.handshake.identity.instance_id,
             asked_us=asked_us,
             told_us=answer.time.ToMicroseconds(),
             answered_us=self.probe_us,

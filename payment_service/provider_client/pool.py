@@ -338,8 +338,8 @@ class Provider(roster.Roster):
         chosen = await self._answering(operation.plugin_version)
         if chosen is None:
             return reading.unknown(operation.version, self.detail or "no connection")
-        had = self.said(operation.plugin_version)
-        reply = await chosen.client.look_up(operation, object_id, had, self.lags.longest_s)
+        had, now_us = self.said(operation.plugin_version), self._tools.clock.now_us()
+        reply = await chosen.client.look_up(operation, object_id, had, self.lags.longest_s(now_us))
         if reply.sign is signs.Sign.CONTRACT:
             self._fault(chosen, reply.text)
         return reply.report

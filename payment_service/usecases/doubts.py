@@ -62,7 +62,7 @@ class Doubts:
         longest_s, behind_s = SETTLEABLE_AFTER_S, 0.0
         if provider is not None:
             longest_s = max(longest_s, provider.request_max_s(operation.plugin_version))
-            behind_s = provider.lags.longest_s
+            behind_s = provider.lags.longest_s(self._ctx.clock.now_us())
         return operation.not_after_us + round((longest_s + behind_s) * 1_000_000)
 
     async def list_oldest_first(

@@ -50,6 +50,23 @@ async def test_nobody_ends_a_doubt_before_its_fence_has_passed_there(database_ur
         assert rig.state(await desk.settle(doubt, NO_EFFECT)) == "FAILED"
 
 
+async def test_a_clock_that_was_set_right_keeps_nothing_waiting(database_url: str) -> None:
+    """What an instance tells replaces what it told before, from the first probe on."""
+    async with Forgetting() as bank, desks.opened(database_url, bank.target) as desk:
+        await desk.caller.create("tok_any")
+        provider = desk.service.parts.ctx.providers.find("mock")
+        assert provider is not None
+        assert provider.lags.longest_s(desk.clock.now_us()) == pytest.approx(BEHIND_S, abs=5.0)
+        bank.behind_s = 0.0
+        for each in provider.links.values():
+            each.look()
+
+        async def is_right() -> bool:
+            return provider.lags.longest_s(desk.clock.now_us()) < 1.0
+
+        await rig.until(is_right)
+
+
 @pytest.mark.parametrize("behind_s", [None, 0.5, -0.5])
 async def test_a_clock_that_is_hardly_off_is_nothing_to_tell(
     database_url: str, behind_s: float | None

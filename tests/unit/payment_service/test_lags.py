@@ -27,7 +27,7 @@ def test_it_is_behind_if_it_must_be(told_us: int, least_s: float, longest_s: flo
     """The time of the way counts against it only where it is behind anyway."""
     told = lags.Lags()
     assert note(told, "i", told_us) == pytest.approx(least_s)
-    assert told.longest_s == pytest.approx(longest_s)
+    assert told.longest_s(ANSWERED_US) == pytest.approx(longest_s)
 
 
 def test_the_furthest_counts_until_it_tells_another_time() -> None:
@@ -35,9 +35,18 @@ def test_the_furthest_counts_until_it_tells_another_time() -> None:
     told = lags.Lags()
     note(told, "a", ASKED_US - 5_000_000)
     note(told, "b", ASKED_US - 1_000_000)
-    assert told.longest_s == pytest.approx(5.4)
+    assert told.longest_s(ANSWERED_US) == pytest.approx(5.4)
     note(told, "a", ASKED_US)
-    assert told.longest_s == pytest.approx(1.4)
+    assert told.longest_s(ANSWERED_US) == pytest.approx(1.4)
     for number in range(lags.INSTANCES_MAX):
         note(told, f"other {number}", ASKED_US - 1)
-    assert told.longest_s == pytest.approx(0.400001)
+    assert told.longest_s(ANSWERED_US) == pytest.approx(0.400001)
+
+
+def test_one_that_is_gone_counts_until_what_it_was_sent_is_over() -> None:
+    """By its own clock, which nobody hears of any more."""
+    told = lags.Lags()
+    note(told, "i", ASKED_US - 5_000_000)
+    over_us = ANSWERED_US + round((5.4 + lags.GONE_FOR_S) * 1e6)
+    assert told.longest_s(over_us - 1) == pytest.approx(5.4)
+    assert told.longest_s(over_us) == 0.0
