@@ -344,7 +344,8 @@ class Link:
             answered_us=self.probe_us,
         )
         problem = ""
-        if abs(off_s) > self._skew_s:
+        # Who is told of is told no more once it is clearly within the limit.
+        if abs(off_s) > self._skew_s * (0.75 if self.clock_problem else 1.0):
             side = "behind" if off_s > 0 else "ahead"
             problem = f"its clock is more than {self._skew_s:g} s {side}: synchronize it"
             if not self.clock_problem:

@@ -81,6 +81,35 @@ async def test_a_clock_that_is_off_is_told(database_url: str, behind_s: float, s
     assert TOLD.format(side) in await _told(database_url, behind_s)
 
 
+async def test_a_clock_near_the_limit_is_not_told_to_and_fro(database_url: str) -> None:
+    """Who is degraded for it is well again once it is clearly within the limit."""
+    async with (
+        Slow("slow") as slow,
+        registrant.plugged(database_url, provider_skew_s=2.0) as (admin, plug),
+    ):
+        slow.behind_s = 2.5
+        await registrant.enable(admin, plug, slow)
+
+        async def told() -> bool:
+            before = slow.asked.count("Probe")
+            provider = admin.service.parts.ctx.providers.find("slow")
+            assert provider is not None
+            for each in provider.links.values():
+                each.look()
+
+            async def probed() -> bool:
+                return slow.asked.count("Probe") > before + 1
+
+            await rig.until(probed)
+            return "its clock" in str(await admin.call("GetPluginHealth", "slow"))
+
+        assert await told()
+        slow.behind_s = 1.9
+        assert await told()
+        slow.behind_s = 1.0
+        assert not await told()
+
+
 async def _told(database_url: str, behind_s: float | None) -> str:
     async with (
         Slow("slow") as slow,
