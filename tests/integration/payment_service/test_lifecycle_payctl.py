@@ -7,6 +7,7 @@ import pathlib
 from typer import testing
 
 from payctl import commands
+from tests import polling
 from tests.integration.payment_service import operator, sidecars
 
 Sidecar = sidecars.Sidecar
@@ -27,6 +28,12 @@ async def test_a_plugin_goes_its_way_by_commands(tmp_path: pathlib.Path) -> None
         assert "mock>=1, tax (optional)" in out
         await admin.becomes("mock", "ENABLED")
         await admin.becomes("other", "REGISTERED")
+
+        async def is_well() -> bool:
+            # A change of its own, which a command that was begun before it would miss.
+            return any("AVAILABLE" in each.reason for each in await admin.history("other"))
+
+        await polling.until(is_well)
         changed = await shell.json("allow", "other", "--requires-report", *WHY)
         assert changed["allowance"]["version_specifier"] == "<2", "what is not named stays"
         assert changed["allowance"]["requires_report"]
