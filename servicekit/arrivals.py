@@ -82,7 +82,7 @@ class Arrivals:
     def _answering(self, behavior: Any, decode: Any) -> Callable[[Any, Any], Awaitable[Any]]:
         async def answer(_: Any, context: Any) -> Any:
             try:
-                request = decode(await self.message(context))
+                request = _decoded(await self.message(context), decode)
             except errors.RpcError as error:
                 await context.abort(error.code, error.message)
             return await behavior(request, context)
@@ -106,3 +106,10 @@ class Arrivals:
                 self._keyless -= 1
 
         return stream
+
+
+def _decoded(raw: bytes, decode: Any) -> Any:
+    try:
+        return decode(raw)
+    except Exception:
+        raise errors.malformed_message() from None

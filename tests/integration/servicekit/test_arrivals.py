@@ -143,3 +143,17 @@ async def test_streams_that_need_no_key_are_bounded(
                 return False
 
         await calling.until(reflects)
+
+
+@pytest.mark.parametrize("path", [CHECK, WATCH])
+async def test_bytes_that_are_no_message_need_no_key_to_be_refused(
+    serving: calling.Serving, path: str
+) -> None:
+    """What can't be read is the caller's fault, and no exception's text goes out."""
+    async with serving() as rig, asyncio.timeout(20):
+        asked: Any = rig.channel.unary_stream(path)
+        call = asked(b"\xff\xff")
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await call.read()
+    assert failed.value.code() is CODE.INVALID_ARGUMENT
+    assert "DecodeError" not in str(failed.value.details())
