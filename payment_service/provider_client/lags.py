@@ -46,7 +46,8 @@ class Lags:
         least_s = (asked_us - told_us) / 1_000_000
         most_s = (answered_us - told_us) / 1_000_000
         if least_s > 0:
-            most_s = min(most_s, LAG_MAX_S)
+            # Core's own clock may have stepped back meanwhile.
+            most_s = min(max(least_s, most_s), LAG_MAX_S)
             until_us = answered_us + round((most_s + GONE_FOR_S) * 1_000_000)
             self._told[instance_id] = (most_s, until_us)
             return least_s

@@ -50,3 +50,10 @@ def test_one_that_is_gone_counts_until_what_it_was_sent_is_over() -> None:
     over_us = ANSWERED_US + round((5.4 + lags.GONE_FOR_S) * 1e6)
     assert told.longest_s(over_us - 1) == pytest.approx(5.4)
     assert told.longest_s(over_us) == 0.0
+
+
+def test_a_step_back_of_our_own_clock_makes_no_fence_earlier() -> None:
+    """A probe that ends before it began, by our clock, tells no less than it did at first."""
+    known = lags.Lags()
+    known.note("a", asked_us=100_000_000, told_us=99_900_000, answered_us=95_000_000)
+    assert known.longest_s(95_000_000) == pytest.approx(0.1)
