@@ -6,6 +6,7 @@ into a message.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -98,8 +99,9 @@ class Arrivals:
             try:
                 answers = behavior(requests, context)
                 if hasattr(answers, "__aiter__"):
-                    async for answer in answers:
-                        await context.write(answer)
+                    async with contextlib.aclosing(answers):
+                        async for answer in answers:
+                            await context.write(answer)
                 else:
                     await answers
             finally:
