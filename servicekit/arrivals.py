@@ -24,7 +24,7 @@ KEYLESS_MAX = 1_000
 
 
 class Arrivals:
-    """See the module. One timer looks at all of them: one for each would cost a call a tenth."""
+    """See the module. One timer looks at all of them: one for each would cost a call 25 µs."""
 
     def __init__(self) -> None:
         self._since_s: dict[asyncio.Task[Any], float] = {}
