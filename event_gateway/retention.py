@@ -58,7 +58,7 @@ class Retention:
         floor: Asked in each round.
         kick: Called after an announcement, so that readers hear of it now.
         every_s: Time between two rounds, seconds.
-        time: Compared with append times.
+        time: Compared with append times, as far as it is believed.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Retention:
         self._floor = floor
         self._kick = kick
         self._every_s = every_s
-        self._time = time
+        self._ageing = storage.Ageing(database, time, "event_log")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs a round every `every_s`, or at once after one that did not do all there was to do,
@@ -104,8 +104,10 @@ class Retention:
 
     async def _delete(self, stop: asyncio.Event | None) -> bool:
         state = await self._database.read(read.state)
-        waited_s = (self._time.now_us() - state.expiring_us) / 1e6
-        if state.expiring <= state.oldest or waited_s < self._policy.lead_s:
+        if state.expiring <= state.oldest:
+            return False
+        waited_s = (await self._ageing.now_us() - state.expiring_us) / 1e6
+        if waited_s < self._policy.lead_s:
             return False
         deleted, behind = await self._repeat(
             functools.partial(retain.delete, upto=state.expiring), retain.DELETED_MAX, stop
@@ -119,7 +121,7 @@ class Retention:
         if not policy.age_s and not policy.size_bytes:
             return
         floor = await self._floor()
-        now_us = self._time.now_us()
+        now_us = await self._ageing.now_us()
 
         def find(conn: storage.Connection) -> int:
             current = read.state(conn)
@@ -137,9 +139,9 @@ class Retention:
             self._kick()
 
     async def _forget_keys(self, stop: asyncio.Event | None) -> bool:
-        if not self._policy.dedup_s:
+        if not self._policy.dedup_s or not (await self._database.read(read.state)).oldest:
             return False
-        before_us = self._time.now_us() - round(self._policy.dedup_s * 1e6)
+        before_us = await self._ageing.now_us() - round(self._policy.dedup_s * 1e6)
         forget = functools.partial(retain.drop_keys, before_us=before_us)
         _, behind = await self._repeat(forget, retain.KEYS_MAX, stop)
         return behind

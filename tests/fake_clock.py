@@ -15,18 +15,18 @@ class FakeClock:
     """A clock that moves only when told; sleepers wake when it passes their time."""
 
     def __init__(self, start_us: int = 1_700_000_000_000_000) -> None:
-        self._now_us = start_us
         self._start_us = start_us
+        self._passed_us = 0
         self._order = itertools.count()
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
 
     def now_us(self) -> int:
         """Return the UTC time as microseconds since the epoch."""
-        return self._now_us
+        return self._start_us + self._passed_us
 
     def monotonic_s(self) -> float:
         """Return seconds since this clock was made."""
-        return (self._now_us - self._start_us) / 1_000_000
+        return self._passed_us / 1_000_000
 
     async def sleep(self, seconds: float) -> None:
         """Wait until the clock was advanced by `seconds` (0 or less: let others run once)."""
@@ -34,7 +34,7 @@ class FakeClock:
             await asyncio.sleep(0)
             return
         woken = asyncio.get_running_loop().create_future()
-        due_us = self._now_us + round(seconds * 1_000_000)
+        due_us = self._passed_us + round(seconds * 1_000_000)
         heapq.heappush(self._sleepers, (due_us, next(self._order), woken))
         await woken
 
@@ -42,11 +42,15 @@ class FakeClock:
         """Move time forward by `seconds` (0 or more) and wake who is due, earliest first."""
         if seconds < 0:
             raise ValueError("a clock does not go back")
-        self._now_us += round(seconds * 1_000_000)
-        while self._sleepers and self._sleepers[0][0] <= self._now_us:
+        self._passed_us += round(seconds * 1_000_000)
+        while self._sleepers and self._sleepers[0][0] <= self._passed_us:
             _, _, woken = heapq.heappop(self._sleepers)
             if not woken.done():
                 woken.set_result(None)
+
+    def step(self, seconds: float) -> None:
+        """Set the UTC time by `seconds` ahead, or back, though no time passes."""
+        self._start_us += round(seconds * 1_000_000)
 
     @property
     def sleeper_count(self) -> int:

@@ -19,9 +19,9 @@ _FIND = storage.Statement(
     "select fingerprint, resource_id, operation_id, lease_until_us > {now_us} "
     "from idempotency_keys where tenant_id = :tenant_id and rpc = :rpc and key = :key"
 )
-# What is old is judged by the lease, which alone is in the database's time.
+# What is old is judged by the lease, which is in the database's time.
 _NEXT = storage.Statement(
-    "select tenant_id, rpc, key, lease_until_us < {now_us} - :keep_us from idempotency_keys "
+    "select tenant_id, rpc, key, lease_until_us < :before_us from idempotency_keys "
     "where (tenant_id, rpc, key) > (:tenant_id, :rpc, :key) "
     "order by tenant_id, rpc, key limit :most"
 )
@@ -36,7 +36,7 @@ _PRUNE = storage.Statement(
        select tenant_id, rpc, key from (select * from idempotency_keys
          where (tenant_id, rpc, key) > (:tenant_id, :rpc, :key)
          and (tenant_id, rpc, key) <= (:last_tenant_id, :last_rpc, :last_key)
-         and lease_until_us < {{now_us}} - :keep_us
+         and lease_until_us < :before_us
          order by tenant_id, rpc, key limit {PAGE_MAX}) as old
        where not exists (select 1 from operations o
          where o.entity_id = old.resource_id and o.state <= 4)
@@ -121,17 +121,17 @@ class Page:
     last: Place
 
 
-def next_keys(conn: storage.Connection, *, after: Place, keep_us: int, most: int) -> Page:
-    """Looks at the next *most* keys after a place; old are those used *keep_us* ago or longer."""
-    found = conn.all(_NEXT, {**_place(after), "keep_us": keep_us, "most": most})
+def next_keys(conn: storage.Connection, *, after: Place, before_us: int, most: int) -> Page:
+    """Looks at the next *most* keys after a place; old are those used before *before_us*."""
+    found = conn.all(_NEXT, {**_place(after), "before_us": before_us, "most": most})
     last = (found[-1][0], found[-1][1], found[-1][2]) if found else after
     return Page(count=len(found), old=sum(bool(row[3]) for row in found), last=last)
 
 
-def prune(conn: storage.Connection, *, after: Place, upto: Place, keep_us: int) -> int:
+def prune(conn: storage.Connection, *, after: Place, upto: Place, before_us: int) -> int:
     """Forgets old keys in (after, upto] of what has come to its end; returns how many."""
     last = {f"last_{name}": value for name, value in _place(upto).items()}
-    return conn.run(_PRUNE, {**_place(after), **last, "keep_us": keep_us})
+    return conn.run(_PRUNE, {**_place(after), **last, "before_us": before_us})
 
 
 def _place(place: Place) -> dict[str, object]:

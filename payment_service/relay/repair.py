@@ -50,6 +50,7 @@ class Repair:
         self._check_s = check_s
         self._check_at_s = _AT_ONCE
         self._keep_s = keep_s
+        self._ageing = storage.Ageing(db, clock, "outbox")
         self._epoch = ""
         self._highest = 0
         self._lost_after: int | None = None
@@ -131,7 +132,7 @@ class Repair:
         now_s = self._clock.monotonic_s()
         if not self._keep_s or now_s < self._prune_at_s:
             return
-        before_us = self._clock.now_us() - round(self._keep_s * 1_000_000)
+        before_us = await self._ageing.now_us() - round(self._keep_s * 1_000_000)
         deleted = 0
         for _ in range(PRUNE_CHUNKS):
             after_id = self._prune_after_id

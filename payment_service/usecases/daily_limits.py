@@ -79,9 +79,10 @@ async def refusal(ctx: context.Context, full: DayIsFull) -> errors.RpcError:
 
 async def prune_forever(ctx: context.Context, stop: asyncio.Event) -> None:
     """Forgets days long gone, once an hour, until *stop*."""
+    ageing = storage.Ageing(ctx.db, ctx.clock, "daily_limits")
 
     async def once() -> int:
-        before = bindings.day(bindings.UTC, ctx.clock.now_us() - KEEP_DAYS * _DAY_US)
+        before = bindings.day(bindings.UTC, await ageing.now_us() - KEEP_DAYS * _DAY_US)
         await ctx.db.write(lambda conn: usage.prune(conn, before))
         return 0
 

@@ -10,7 +10,7 @@ import functools
 
 from payment_service.db import idempotency, leases
 from payment_service.usecases import context
-from servicekit import logs, loop
+from servicekit import logs, loop, storage
 
 _log = logs.get_logger(__name__)
 
@@ -37,6 +37,7 @@ class Forgetting:
         self._ctx = ctx
         self._owner = owner
         self._keep_us = round(keep_s * 1_000_000)
+        self._ageing = storage.Ageing(ctx.db, ctx.clock, "idempotency_keys")
         self._after = idempotency.FROM_THE_FIRST
         self._walk_at_s = float("-inf")
 
@@ -57,17 +58,18 @@ class Forgetting:
         )
         if not leased:
             return 0
+        before_us = await self._ageing.now_us() - self._keep_us
         forgotten = 0
         for _ in range(CHUNKS):
             after = self._after
             page = await self._ctx.db.read(
                 functools.partial(
-                    idempotency.next_keys, after=after, keep_us=self._keep_us, most=CHUNK
+                    idempotency.next_keys, after=after, before_us=before_us, most=CHUNK
                 )
             )
             if page.old:
                 prune = functools.partial(
-                    idempotency.prune, after=after, upto=page.last, keep_us=self._keep_us
+                    idempotency.prune, after=after, upto=page.last, before_us=before_us
                 )
                 forgotten += await self._ctx.db.write(prune)
             self._after = page.last

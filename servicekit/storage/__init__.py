@@ -2,9 +2,11 @@
 
 Owns connections, transactions, group commit, timeouts and migrations. Called
 by the use cases of every process that keeps state: they await `db.write(fn)`
-or `db.read(fn)` with a plain function of a `Connection`. Never knows a table.
+or `db.read(fn)` with a plain function of a `Connection`. Knows no table of
+theirs but `deletion_clock`.
 """
 
+from servicekit.storage.ageing import Ageing
 from servicekit.storage.agreed import shared_clock
 from servicekit.storage.arrays import array, columns
 from servicekit.storage.database import (
@@ -30,6 +32,7 @@ from servicekit.storage.revisions import head_revision
 from servicekit.storage.statement import Statement
 
 __all__ = [
+    "Ageing",
     "CommitUnknown",
     "Connection",
     "Database",

@@ -55,6 +55,7 @@ class Webhooks:
         self._applier = applier
         self._tolerance_s = tolerance_s
         self._keeping = keeping
+        self._ageing = storage.Ageing(ctx.db, ctx.clock, "webhooks")
 
     async def list_newest_first(self, wanted: rows.ListFilter, most: int) -> list[webhooks.Webhook]:
         """Returns at most *most* webhooks without headers and bodies, newest first."""
@@ -145,7 +146,7 @@ class Webhooks:
 
     async def prune(self) -> int:
         """Forgets some of what is old; returns how many rows."""
-        now_us = self._ctx.clock.now_us()
+        now_us = await self._ageing.now_us()
         pruned = 0
         for _ in range(PRUNE_STEPS):
             found = await self._ctx.db.write(lambda conn: self._prune(conn, now_us))

@@ -1,5 +1,6 @@
 """Which idempotency keys are forgotten, and when."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from payment_service import composition, settings
 from payment_service.db import idempotency
 from payment_service.usecases import forgetting
 from servicekit import storage
+from tests import fake_clock
 from tests.integration.payment_service import inside, rig
 
 DAY_S = 86_400.0
@@ -83,6 +85,30 @@ async def test_old_keys_of_what_is_over_are_forgotten_and_no_others(
         assert await stored() == left, "the next walk is not due"
 
 
+async def test_a_clock_that_is_set_ahead_forgets_no_key(
+    database_url: str, bank: stack.Stack
+) -> None:
+    """A payment is not made a second time because the machine took today for next year."""
+    async with inside.running(
+        database_url, bank.target(stack.MOCK), idempotency_keep_days=0
+    ) as service:
+        await inside.connected(service)
+        key = rig.new_key()
+        paid = await service.caller.create(key=key)
+        time = fake_clock.FakeClock(round(paid.create_time.ToMicroseconds()))
+        ctx = dataclasses.replace(service.parts.ctx, clock=time)
+        await forgetting.Forgetting(ctx, "one", KEEP_S).run_once()
+        time.step(400 * DAY_S)
+        ahead = forgetting.Forgetting(ctx, "one", KEEP_S)
+        for _ in range(3):
+            time.advance(2 * forgetting.WALK_EVERY_S)
+            await ahead.run_once()
+        assert (await service.caller.create(key=key)).id == paid.id
+        time.advance(20 * DAY_S)
+        await ahead.run_once()
+        assert (await service.caller.create(key=key)).id != paid.id, "it is over in the end"
+
+
 def test_a_step_reads_what_its_keys_are_of(new_postgres_database: Callable[[], str]) -> None:
     """However much there is: who estimates a page of keys at half the table reads all the rest."""
     url = new_postgres_database()
@@ -97,7 +123,7 @@ def test_a_step_reads_what_its_keys_are_of(new_postgres_database: Callable[[], s
         native = idempotency._PRUNE.postgresql
         names = ("tenant_id", "rpc", "key")
         of_both = (*names, *(f"last_{name}" for name in names))
-        values = {"keep_us": 0, **dict(zip(of_both, (*after, *upto), strict=True))}
+        values = {"before_us": 1, **dict(zip(of_both, (*after, *upto), strict=True))}
         cursor = psycopg.RawCursor(connection)
         cursor.execute(
             b"explain (analyze, format json) " + native.text,
