@@ -8,13 +8,14 @@ was appended.
 import dataclasses
 import enum
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from event_gateway import splice
 from event_gateway.db import read, rows
 from servicekit import failpoints, storage
 
 
-class Outcome(enum.Enum):
+class Outcome(enum.IntEnum):
     """What became of one event."""
 
     APPENDED = enum.auto()
@@ -24,8 +25,7 @@ class Outcome(enum.Enum):
     VERSION_GAP = enum.auto()
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer for one candidate.
 
     Attributes:

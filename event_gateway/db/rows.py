@@ -4,17 +4,15 @@ Owns the statements of an append, and the notice to other gateways that goes wit
 Called by `event_gateway.db.append` once everything is decided. Never decides anything.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from servicekit import storage
 
 Entity = tuple[str, str, str]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An event that a producer may publish, and what the log asks of it."""
 
     event_id: str

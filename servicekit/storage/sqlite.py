@@ -12,6 +12,8 @@ import collections
 import concurrent.futures
 import contextlib
 import functools
+import itertools
+import operator
 import queue
 import sqlite3
 import threading
@@ -36,6 +38,10 @@ GATHER_LONGEST_S = 0.004
 SWIFT_COMMIT_S = 0.0005
 _LATEST_COUNTS = 0.2
 _PROGRESS_STEPS = 50_000  # Between two looks at the clock: about a millisecond.
+
+
+# Each statement waits anew for the interpreter's lock, which the event loop may hold for long.
+ROWS_AT_ONCE = (64, 16, 4, 1)
 
 
 class SqliteConnection:
@@ -73,8 +79,20 @@ class SqliteConnection:
         return self._execute(sql.sqlite, params).rowcount
 
     def run_many(self, sql: statement.Statement, params: Sequence[database.Params]) -> None:
-        """Runs it once per element."""
-        self._executemany(sql.sqlite, params)
+        """Runs it once per element; rows that are inserted go many at once."""
+        if sql.inserted is None:
+            self._executemany(sql.sqlite, params)
+            return
+        values = operator.itemgetter(*sql.inserted.names)
+        done = 0
+        for rows in ROWS_AT_ONCE:
+            text = statement.of_rows(sql.inserted, rows)
+            while len(params) - done >= rows:
+                self._execute(
+                    text,
+                    list(itertools.chain.from_iterable(map(values, params[done : done + rows]))),
+                )
+                done += rows
 
     def run_all(
         self,

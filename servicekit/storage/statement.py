@@ -4,13 +4,17 @@ Created at import time as module constants by the modules that own tables, and
 run through a `Connection`. Never holds values.
 """
 
+import functools
 import re
+from typing import NamedTuple
 
 # A colon that starts a parameter, not a cast (`::`) and not inside a word.
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 # Comparisons with a list and rows of lists, which SQLite takes as a JSON text.
 _ARRAY = r"cast\(:[a-z_]+ as [a-z]+\[\]\)"
 _IN_LIST = re.compile(r"(= any|<> all)\(cast\((:[a-z_]+) as [a-z]+\[\]\)\)")
+# One row of parameters, and no others.
+_INSERTED = re.compile(r"(insert into .+? values )\(((?::[a-z_]+(?:, )?)+)\)([^:]*)", re.DOTALL)
 _ROWS = re.compile(rf"unnest\(({_ARRAY}(?:,\s+{_ARRAY})*)\)\s+as ([a-z]+) \(([a-z_, ]+)\)")
 
 _NOW_US = {
@@ -39,6 +43,21 @@ class Native:
         self.prepared = prepared
 
 
+class Inserted(NamedTuple):
+    """A statement that inserts one row of parameters, as SQLite takes it for many at once."""
+
+    head: str
+    names: tuple[str, ...]
+    tail: str
+
+
+@functools.cache
+def of_rows(inserted: Inserted, rows: int) -> str:
+    """Returns the text for *rows* rows, whose values follow each other in the order of `names`."""
+    row = f"({', '.join('?' * len(inserted.names))})"
+    return f"{inserted.head}{', '.join([row] * rows)}{inserted.tail}"
+
+
 class Statement:
     """One SQL statement.
 
@@ -55,11 +74,12 @@ class Statement:
             plan that is best for some of them is far too slow for others.
     """
 
-    __slots__ = ("_text", "postgresql", "sqlite")
+    __slots__ = ("_text", "inserted", "postgresql", "sqlite")
 
     def __init__(self, sql: str, *, postgresql: str | None = None, prepared: bool = True) -> None:
         in_sqlite = _ROWS.sub(_json_rows, _IN_LIST.sub(_in_json, sql))
         self.sqlite = in_sqlite.replace("{now_us}", _NOW_US["sqlite"]).replace("{if_first}", "1")
+        self.inserted = _inserted(self.sqlite)
         self._text = (postgresql or sql).replace("{now_us}", _NOW_US["postgresql"])
         self.postgresql = Native(self._text.replace("{if_first}", "true"), prepared=prepared)
 
@@ -69,6 +89,13 @@ class Statement:
 
     def __repr__(self) -> str:
         return f"Statement({' '.join(self.sqlite.split())[:80]!r})"
+
+
+def _inserted(text: str) -> Inserted | None:
+    match = _INSERTED.fullmatch(text)
+    names = tuple(_PARAMETER.findall(match[2])) if match else ()
+    # A single value would not be picked as a row.
+    return Inserted(match[1], names, match[3]) if match and len(names) > 1 else None
 
 
 def _in_json(match: re.Match[str]) -> str:
