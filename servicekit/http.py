@@ -16,7 +16,7 @@ import uvicorn
 from starlette import applications, requests, responses, routing
 from uvicorn.protocols.http import h11_impl
 
-from servicekit import logs, metrics
+from servicekit import joint, logs, metrics
 
 READY_CHECK_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5
@@ -75,14 +75,19 @@ def application(
     async def healthz(_: requests.Request) -> responses.Response:
         return responses.JSONResponse({"status": "alive"})
 
+    async def rendered() -> bytes:
+        return registry.render()
+
+    shown, problems = joint.Joint(rendered), joint.Joint(readiness.failing)
+
     async def readyz(_: requests.Request) -> responses.Response:
-        failing = await readiness.failing()
+        failing = await problems.get()
         if failing:
             return responses.JSONResponse({"status": "not ready", "failing": failing}, 503)
         return responses.JSONResponse({"status": "ready"})
 
     async def scrape(_: requests.Request) -> responses.Response:
-        return responses.Response(registry.render(), media_type=metrics.CONTENT_TYPE)
+        return responses.Response(await shown.get(), media_type=metrics.CONTENT_TYPE)
 
     return applications.Starlette(
         routes=[
