@@ -13,7 +13,8 @@ from payhub.plugin.v1 import plugin_pb2, plugin_service_pb2
 import payhub_client
 from deploy import stack
 from payhub_client import Payment, errors
-from tests import certificates, polling, starting
+from tests import certificates, polling, postgres, starting
+from tests.e2e import databases, installation
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -45,13 +46,13 @@ def everywhere(files: pathlib.Path, *names: str) -> dict[str, str]:
     }
 
 
-def certified(running: stack.Stack, files: pathlib.Path) -> payhub_client.Client:
-    """Returns a caller who is certified as everybody else is."""
+def certified(running: stack.Stack, files: pathlib.Path, gateway: str = "") -> payhub_client.Client:
+    """Returns a caller who is certified as everybody else is, at *gateway* if one is named."""
     held = payhub_client.TlsFiles(ca=files / "ca.pem", cert=files / "ca.pem", key=files / "key.pem")
     return payhub_client.Client(
         running.target(stack.PAYMENTS),
         key=running.dev_key(),
-        events_target=running.target(stack.GATEWAY),
+        events_target=gateway or running.target(stack.GATEWAY),
         credentials=held,
     )
 
@@ -164,6 +165,50 @@ async def test_a_recovery_reads_the_log(running: stack.Stack, files: pathlib.Pat
     )
     assert await asyncio.to_thread(process.wait, TIMEOUT_S) == 0
     await asyncio.to_thread(running.restart, stack.PAYMENTS)
+
+
+async def test_a_gateway_passes_members_on_to_its_replica(
+    files: pathlib.Path, postgres_url: str, tmp_path: pathlib.Path
+) -> None:
+    """A member at one replica works for a consumer that the other one runs, each certified."""
+    url = postgres.with_database(postgres_url, f"log_{installation.new_name()}")
+    databases.remake(url)
+    env = {
+        **everywhere(files, *stack.NAMES),
+        "EVENT_GATEWAY_DATABASE_URL": url,
+        "EVENT_GATEWAY_AUTO_MIGRATE": "true",
+    }
+    async with asyncio.timeout(TIMEOUT_S):
+        with stack.Stack(tmp_path / "var", env=env) as first:
+            port = stack.free_ports()[stack.GATEWAY].grpc
+            process = starting.popen(
+                [sys.executable, "-m", "event_gateway"],
+                env={
+                    **first.environment(stack.GATEWAY),
+                    "EVENT_GATEWAY_GRPC_PORT": str(port),
+                    "EVENT_GATEWAY_HTTP_PORT": "0",
+                },
+                stdout=subprocess.DEVNULL,
+            )
+            try:
+                await members_at_both(first, f"127.0.0.1:{port}", files)
+            finally:
+                process.terminate()
+                await asyncio.to_thread(process.wait, TIMEOUT_S)
+
+
+async def members_at_both(first: stack.Stack, other: str, files: pathlib.Path) -> None:
+    """Pays until a member at *other* has worked for a consumer that the first gateway runs."""
+    async with certified(first, files) as here, certified(first, files, other) as there:
+        await here.consumers.create("ledger", start="oldest")
+        async with here.consume("ledger", member="here") as own:
+            await pay(here)
+            await (await anext(own)).ack()
+            async with there.consume("ledger", member="there") as passed_on:
+                taking = asyncio.create_task(anext(passed_on))
+                while not taking.done():
+                    await pay(here)
+                await (await taking).ack()
 
 
 def payctl(running: stack.Stack, files: pathlib.Path, *arguments: str) -> str:
