@@ -16,8 +16,9 @@ TOLD_EVERY_S = 3600.0
 
 _FOLLOW = statement.Statement(
     "insert into deletion_clock (name, at_us) values (:name, :now_us) on conflict (name) do update "
-    "set at_us = case when excluded.at_us > deletion_clock.at_us + :most_us "
-    "then deletion_clock.at_us + :most_us else excluded.at_us end returning at_us"
+    "set at_us = case when excluded.at_us <= deletion_clock.at_us or excluded.at_us <= :most_us "
+    "then excluded.at_us when deletion_clock.at_us > :most_us then deletion_clock.at_us "
+    "else :most_us end returning at_us"
 )
 
 _log = logs.get_logger(__name__)
@@ -39,7 +40,9 @@ class Ageing:
         self._db = db
         self._time = time
         self._name = name
-        self._looked_s = time.monotonic_s()
+        # What it was when, before which it was not later: others move it on, too.
+        self._seen_us = 0
+        self._seen_s = time.monotonic_s()
         self._told_s = float("-inf")
 
     async def now_us(self) -> int:
@@ -53,12 +56,12 @@ class Ageing:
         params = {
             "name": self._name,
             "now_us": now_us,
-            "most_us": round((looked_s - self._looked_s) * SPEED * 1e6),
+            "most_us": self._seen_us + round((looked_s - self._seen_s) * SPEED * 1e6),
         }
         row = await self._db.write(lambda conn: conn.one(_FOLLOW, params))
-        self._looked_s = looked_s
         assert row is not None
         at_us: int = row[0]
+        self._seen_us, self._seen_s = at_us, looked_s
         self._tell(looked_s, (now_us - at_us) / 1e6)
         return at_us
 

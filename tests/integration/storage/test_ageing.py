@@ -64,6 +64,18 @@ async def test_a_new_start_believes_no_more_and_time_without_one_is_caught_up_wi
     assert await ageing.now_us() == time.now_us()
 
 
+async def test_many_that_look_age_nothing_faster(db: storage.Database) -> None:
+    """Replicas, and looks at once, share the speed: each knows from what the time went on."""
+    time = fake_clock.FakeClock()
+    replicas = [storage.Ageing(db, time, "events") for _ in range(3)]
+    (began_us,) = {await each.now_us() for each in replicas}
+    time.step(365 * DAY_S)
+    for passed_s in (60, 120):
+        time.advance(60)
+        looks = [each.now_us() for each in (*replicas, *replicas)]
+        assert set(await asyncio.gather(*looks)) == {began_us + passed_s * 2_000_000}
+
+
 async def test_a_clock_ahead_is_told_once_an_hour(
     db: storage.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
