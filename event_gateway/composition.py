@@ -313,6 +313,7 @@ def _around_webhooks(log: Log, vault: webhook_secrets.Vault) -> worker.Surroundi
         send=sender.Sender(private=settings.webhook_private_targets, time=log.time),
         vault=vault,
         time=log.time,
+        ageing=storage.Ageing(log.database, log.time, "webhook_log"),
         disable_after_s=settings.webhook_disable_after_s,
         on_event=log.tail.kick,
         counter=log.registry.counter(

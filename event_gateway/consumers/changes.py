@@ -130,11 +130,11 @@ def delete(conn: storage.Connection, stored: consumers.Stored, *, by: telling.By
     _tell(conn, Change.DELETED, stored, told, by)
 
 
-def delete_idle(conn: storage.Connection, *, by: telling.By) -> list[tuple[str, str]]:
+def delete_idle(conn: storage.Connection, *, aged_us: int, by: telling.By) -> list[tuple[str, str]]:
     """Deletes up to `consumers.IDLE_MAX` consumers that no member asked for in time; returns
     tenants and names.
     """
-    gone = consumers.lock_idle(conn)
+    gone = consumers.lock_idle(conn, aged_us)
     for stored in gone:
         delete(conn, stored, by=by)
     return [(stored.tenant_id, stored.name) for stored in gone]

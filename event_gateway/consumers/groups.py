@@ -61,6 +61,7 @@ class Groups:
         self.endpoint = ""
         self._around = around
         self._time: clock.Clock = around.time
+        self._ageing = storage.Ageing(around.database, around.time, "consumers")
         self._groups: dict[_Key, group.Group] = {}
         self._acquiring: dict[_Key, asyncio.Task[group.Group | Elsewhere]] = {}
         self._news: asyncio.Handle | None = None
@@ -210,15 +211,18 @@ class Groups:
 
     async def _tidy(self) -> None:
         by = telling.By(actor=ACTOR, now_us=self._time.now_us())
+        aged_us = await self._ageing.now_us()
         for _ in range(TIDIED_MAX):
-            gone = await self._around.database.write(lambda conn: changes.delete_idle(conn, by=by))
+            gone = await self._around.database.write(
+                lambda conn: changes.delete_idle(conn, aged_us=aged_us, by=by)
+            )
             for tenant_id, name in gone:
                 _log.info("deleted a consumer that nobody used", consumer=name, tenant_id=tenant_id)
             if gone:
                 self._on_event()
             if len(gone) < consumers.IDLE_MAX:
                 break
-        await self._around.database.write(commands.forget_old)
+        await self._around.database.write(lambda conn: commands.forget_old(conn, aged_us))
         for tenant_id, name in await self._around.database.read(lag.nearly_overtaken):
             _log.warning(
                 "a consumer is about to miss events: retention comes near its place",

@@ -48,10 +48,7 @@ _KEEP = storage.Statement(
     "values (:tenant_id, :command, :key, :fingerprint, :result, {now_us}) "
     "on conflict (tenant_id, command, idempotency_key) do nothing"
 )
-# In a subquery the clock is read once, without which PostgreSQL uses no index.
-_FORGET = storage.Statement(
-    "delete from command_key where create_us < (select {now_us}) - :kept_us"
-)
+_FORGET = storage.Statement("delete from command_key where create_us < :before_us")
 
 
 def recall(conn: storage.Connection, command: Command) -> bytes | None:
@@ -113,6 +110,8 @@ async def answered(database: storage.Database, command: Command) -> bytes | None
         return None
 
 
-def forget_old(conn: storage.Connection) -> int:
-    """Drops keys that are older than anything promises; returns how many."""
-    return conn.run(_FORGET, {"kept_us": KEPT_US})
+def forget_old(conn: storage.Connection, aged_us: int) -> int:
+    """Drops keys that are older than anything promises, by the time that they age by; returns how
+    many.
+    """
+    return conn.run(_FORGET, {"before_us": aged_us - KEPT_US})

@@ -117,7 +117,7 @@ _ORPHANS = storage.Statement(
 )
 _IDLE_ROWS = (
     f"{_COLUMNS} where idle_expiry_us > 0 and lease_until_us <= {{now_us}} "
-    f"and active_us + idle_expiry_us <= {{now_us}} limit {IDLE_MAX}"
+    f"and active_us + idle_expiry_us <= :aged_us limit {IDLE_MAX}"
 )
 # What another gateway deletes at this moment, or a member takes, is not idle any more.
 _LOCK_IDLE = storage.Statement(_IDLE_ROWS, postgresql=f"{_IDLE_ROWS} for update skip locked")
@@ -270,9 +270,11 @@ def adopt_orphans(conn: storage.Connection) -> None:
         conn.run(_ORPHANS)
 
 
-def lock_idle(conn: storage.Connection) -> list[Stored]:
-    """Returns up to IDLE_MAX consumers that no member asked for in time, as `lock` does."""
-    return [_stored(row) for row in conn.all(_LOCK_IDLE)]
+def lock_idle(conn: storage.Connection, aged_us: int) -> list[Stored]:
+    """Returns up to IDLE_MAX consumers that no member asked for in time, as `lock` does; *aged_us*
+    is the time they age by.
+    """
+    return [_stored(row) for row in conn.all(_LOCK_IDLE, {"aged_us": aged_us})]
 
 
 def _name(stored: Stored) -> dict[str, str]:

@@ -69,7 +69,8 @@ _SUCCEEDED = storage.Statement(
     f"update webhook_endpoint set failing_since_us = 0, success_us = :now_us {_ONE}"
 )
 _FAILED = storage.Statement(
-    f"update webhook_endpoint set failing_since_us = :now_us {_ONE} and failing_since_us = 0"
+    f"update webhook_endpoint set failing_since_us = :now_us {_ONE} "
+    "and (failing_since_us = 0 or failing_since_us > :now_us)"
 )
 _POSITION = storage.Statement(
     "select k.position, e.entity_type, e.entity_id, e.type from event_key k "

@@ -39,7 +39,6 @@ class Pool:
         self._around = around
         self._groups = running
         self._log_s = log_s
-        self._ageing = storage.Ageing(around.database, around.time, "webhook_log")
         self._workers: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._sending: set[worker.Worker] = set()
         self._wake = asyncio.Event()
@@ -101,7 +100,7 @@ class Pool:
             self._workers[key] = asyncio.create_task(self._work(key, made, running))
 
     async def _tidy(self) -> None:
-        before_us = await self._ageing.now_us() - round(self._log_s * 1e6)
+        before_us = await self._around.ageing.now_us() - round(self._log_s * 1e6)
         for _ in range(TIDIED_MAX):
             gone = await self._around.database.write(
                 functools.partial(webhook_log.forget_old, before_us=before_us)

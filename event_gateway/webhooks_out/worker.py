@@ -33,6 +33,7 @@ class Surroundings:
     """What every worker of a process uses.
 
     Attributes:
+        ageing: The time by which endpoints fail for long, and their log is old.
         disable_after_s: An endpoint is disabled when nothing was delivered for so long.
         on_event: Called after an event was appended to the log.
         counter: Of attempts, by what came of them.
@@ -42,6 +43,7 @@ class Surroundings:
     send: sender.Sender
     vault: secrets.Vault
     time: clock.Clock
+    ageing: storage.Ageing
     disable_after_s: float
     on_event: Callable[[], None]
     counter: prometheus_client.Counter
@@ -154,7 +156,7 @@ class Worker:
             timeout_s=endpoint.timeout.ToMicroseconds() / 1e6,
         )
         self._around.counter.labels(answer.outcome).inc()
-        await self._record(delivery, endpoint, answer)
+        await self._record(delivery, endpoint, answer, await self._aged_us(stored, answer))
         if answer.delivered:
             self._settle(delivery, policy.Verdict.ACK)
             return
@@ -168,8 +170,9 @@ class Worker:
         delivery: consumer_pb2.Delivery,
         endpoint: definition.Endpoint,
         answer: sender.Answer,
+        aged_us: int,
     ) -> None:
-        """Logs an attempt, and disables the endpoint if it is time for that."""
+        """Logs an attempt, and disables the endpoint if it is time for that by *aged_us*."""
         now_us = self._around.time.now_us()
         state, next_us = _after(delivery, endpoint, answer, now_us)
         logged = webhook_log.Delivery(
@@ -196,7 +199,7 @@ class Worker:
             if stored is None:
                 return False
             found = definition.read(stored)
-            why = self._why_disable(stored, answer, now_us)
+            why = self._why_disable(stored, answer, aged_us)
             disabling = bool(why) and found.state == found.STATE_ENABLED
             if disabling:
                 # Erasure waits for what is locked from here on, and this for the log.
@@ -232,6 +235,18 @@ class Worker:
             _log.warning("a webhook endpoint was disabled", endpoint_id=self.endpoint_id)
             self._around.on_event()
             self._group.changed(-1, -1)
+
+    async def _aged_us(self, stored: webhooks.Endpoint, answer: sender.Answer) -> int:
+        """Returns the time for `_why_disable`: what the clock says is believed as long as it
+        disables nothing.
+
+        Raises:
+            storage.StorageError: It can't be told.
+        """
+        now_us = self._around.time.now_us()
+        if not self._why_disable(stored, answer, now_us):
+            return now_us
+        return min(await self._around.ageing.now_us(), now_us)
 
     def _why_disable(self, stored: webhooks.Endpoint, answer: sender.Answer, now_us: int) -> str:
         if answer.delivered:

@@ -206,7 +206,10 @@ async def test_consumers_of_before_and_those_that_nobody_uses(database_url: str)
         changes.change(conn, stored, paused, by=BY)
         conn.run(IDLE)
 
-    loop, idle = asyncio.get_running_loop(), functools.partial(changes.delete_idle, by=BY)
+    loop, idle = (
+        asyncio.get_running_loop(),
+        functools.partial(changes.delete_idle, aged_us=2, by=BY),
+    )
 
     def tidy(conn: storage.Connection) -> list[tuple[str, str]]:
         gone = idle(conn)

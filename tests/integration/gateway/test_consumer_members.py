@@ -220,11 +220,38 @@ async def test_what_idles_is_deleted_a_few_at_a_time(on: one_group.Running) -> N
 
     await on.database.write(begin)
     by = telling.By(actor="test", now_us=1)
-    gone = await on.database.write(lambda conn: changes.delete_idle(conn, by=by))
+    gone = await on.database.write(lambda conn: changes.delete_idle(conn, aged_us=2, by=by))
     assert len(gone) == 10
     await running._tidy()
     assert await on.database.read(lambda conn: consumers.count(conn, "one")) == 0
     assert told == 2
+
+
+async def test_a_clock_that_is_set_ahead_makes_no_consumer_idle(on: one_group.Running) -> None:
+    """One that nobody came for while the clock was a year ahead is not deleted before its time."""
+    time = fake_clock.FakeClock()
+    around = dataclasses.replace(on.around, time=time)
+    running = groups.Groups(around, owner="x", lease_s=6.0, on_event=lambda: None)
+    made = consumer_definition.encode(consumer_definition.complete(consumer_pb2.Consumer(name="a")))
+    idle_us = 86_400_000_000
+    fields = {"kind": "consumer", "definition": made, "idle_expiry_us": idle_us}
+    await on.database.write(
+        lambda conn: consumers.create(conn, "one", "a", floor=0, now_us=time.now_us(), **fields)  # type: ignore[arg-type]
+    )
+
+    async def left() -> int:
+        await running._tidy()
+        return await on.database.read(lambda conn: consumers.count(conn, "one"))
+
+    assert await left() == 1
+    time.step(365 * 86_400)
+    for _ in range(3):
+        time.advance(groups.TIDY_EVERY_S)
+        assert await left() == 1
+    time.step(-365 * 86_400)
+    assert await left() == 1
+    time.advance(86_400)
+    assert await left() == 0
 
 
 async def test_what_nobody_could_come_for_is_not_idle(

@@ -137,7 +137,7 @@ def test_looks_cost_what_they_find(raw: sqlite3.Connection) -> None:
     """
     for run, expected in (
         (functools.partial(consumers.unowned, kind="webhook", rows=20), ["c9"]),
-        (commands.forget_old, 1),
+        (functools.partial(commands.forget_old, aged_us=commands.KEPT_US + 2), 1),
         (_log_of(state=3), [9]),
         (_log_of(event_id="evt_9"), [9]),
         (_log_of(state=3, event_id="evt_9"), [9]),

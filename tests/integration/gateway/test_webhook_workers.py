@@ -14,7 +14,8 @@ from event_gateway import gateway, telling
 from event_gateway.consumers import group, records
 from event_gateway.db import consumers, webhook_log, webhooks
 from event_gateway.webhooks_out import changes, definition, secrets, sender, signing, worker
-from servicekit import metrics, storage
+from servicekit import clock, metrics, storage
+from tests import fake_clock
 from tests.integration.gateway import harness, one_group
 
 State = webhook_pb2.WebhookDelivery
@@ -39,9 +40,17 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def at_work(
-    database_url: str, endpoint: webhook_pb2.WebhookEndpoint, send: Any, *, through: Any = None
+    database_url: str,
+    endpoint: webhook_pb2.WebhookEndpoint,
+    send: Any,
+    *,
+    through: Any = None,
+    time: clock.Clock | None = None,
+    disable_after_s: float = 1e9,
 ) -> AsyncIterator[Running]:
-    """Has a worker send by `send`; it uses the database through `through`, if that is given."""
+    """Has a worker send by `send`; it uses the database through `through`, if that is given, and
+    `time` instead of the machine's.
+    """
     await asyncio.to_thread(storage.migrate, database_url, gateway.MIGRATIONS)
     database = await storage.open_database(database_url, pool_size=2)
     on = await one_group.on(database)
@@ -64,12 +73,15 @@ async def at_work(
             records.Known(retries=(), blocked_keys=(), parked=0, epoch=on.around.epoch),
             lease_until_s=on.time.monotonic_s() + 60.0,
         )
+        ageing = storage.Ageing(database, time or on.time, "webhook_log")
+        await ageing.now_us()
         around = worker.Surroundings(
             database=through(database) if through else database,
             send=send,
             vault=vault,
-            time=on.time,
-            disable_after_s=1e9,
+            time=time or on.time,
+            ageing=ageing,
+            disable_after_s=disable_after_s,
             on_event=lambda: None,
             counter=metrics.Metrics().counter("attempts", "Attempts.", ("outcome",)),
         )
@@ -176,3 +188,51 @@ async def test_what_was_not_sent_is_no_attempt(
         await harness.until(delivered)
         (found,) = await running.logged()
         assert len(found.attempts) == 1
+
+
+async def test_a_clock_that_is_set_ahead_disables_no_endpoint(database_url: str) -> None:
+    """A receiver that fails is disabled when it has failed for as long as was said, and not by one
+    look at a clock that is a year ahead; what failed first while it was ahead is no later failure.
+    """
+    time = fake_clock.FakeClock()
+    began_us = time.now_us()
+    seen: list[tuple[bool, int]] = []
+
+    class Down(Request):
+        """A receiver that fails."""
+
+        async def send(self, *_: Any, **__: Any) -> sender.Answer:
+            """Notes how the endpoint stands, and what the clock does meanwhile."""
+            db = self.running.database
+            stored = await db.read(lambda conn: webhooks.get(conn, "one", "whe_1"))
+            assert stored is not None
+            found = definition.read(stored)
+            seen.append((found.state == found.STATE_ENABLED, stored.failing_since_us))
+            step_s, passed_s = moves.pop(0)
+            time.step(step_s)
+            time.advance(passed_s)
+            return sender.Answer(sent_us=1, elapsed_us=1, status=500)
+
+    year_s, day_s = 365 * 86_400.0, 86_400.0
+    moves = [(year_s, 0.0), (0.0, 60.0), (-year_s, 60.0), (year_s, day_s), (-year_s, 5 * day_s)]
+    given = webhook_pb2.WebhookEndpoint(url="https://example.com/", retry_schedule=[{}] * 9)
+    async with at_work(
+        database_url, given, Down(), time=time, disable_after_s=5 * day_s
+    ) as running:
+
+        async def is_disabled() -> bool:
+            stored = await running.database.read(lambda conn: webhooks.get(conn, "one", "whe_1"))
+            assert stored is not None
+            found = definition.read(stored)
+            return found.state == found.STATE_DISABLED
+
+        await harness.until(is_disabled)
+    ahead_us = began_us + round(year_s * 1e6)
+    right_us = began_us + 120_000_000
+    assert seen == [
+        (True, 0),
+        (True, ahead_us),
+        (True, ahead_us),
+        (True, right_us),
+        (True, right_us),
+    ]
