@@ -304,6 +304,7 @@ async def test_switches_and_limits_hold_before_anything_is_written(
     key = rig.new_key()
     paid = await caller.create(key=key)
     held = await caller.create(manual=True)
+    unsent = await caller.create(token="", confirm=False)
     options = binding_rig.without("REFUND", "CAPTURE")
     options.limits.append(binding_rig.limit(min_minor=100, max_minor=900))
     binding = await admin.create(caller.tenant, options=options)
@@ -312,6 +313,7 @@ async def test_switches_and_limits_hold_before_anything_is_written(
         (caller.create(amount_minor=99), "LIMIT_EXCEEDED", {"limit": "min"}),
         (caller.create(amount_minor=901), "LIMIT_EXCEEDED", {"limit": "max"}),
         (caller.create(token="", confirm=False), "LIMIT_EXCEEDED", {"limit_minor": "900"}),
+        (caller.confirm(unsent.id), "LIMIT_EXCEEDED", {"limit": "max"}),
         (caller.refund(paid.id), "FEATURE_DISABLED", {"feature": "KIND_REFUND"}),
         (caller.capture(held.id), "FEATURE_DISABLED", {"feature": "KIND_CAPTURE"}),
     ):

@@ -10,7 +10,9 @@ import pytest_asyncio
 from deploy import stack
 from payment_service.db import usage
 from payment_service.domain import bindings
+from payment_service.usecases import daily_limits
 from servicekit import storage
+from tests import polling
 from tests.integration.payment_service import binding_rig, conftest, inside, records, rig
 
 ZONE = "Pacific/Kiritimati"
@@ -200,3 +202,34 @@ async def test_a_day_is_counted_and_pruned_by_one_statement_each(
         assert await db.read(lambda c: usage.used_minor(c, takes)) == 0
     finally:
         await db.close()
+
+
+async def test_days_are_forgotten_once_nothing_can_give_back_to_them(
+    replicas: Sequence[inside.InProcess],
+) -> None:
+    """A running service deletes what was used on days long gone, and keeps the others."""
+    ctx = replicas[0].parts.ctx
+
+    def day(ago: int) -> str:
+        return bindings.day(bindings.UTC, ctx.clock.now_us() - ago * 86_400_000_000)
+
+    gone, kept = day(daily_limits.KEEP_DAYS + 1), day(daily_limits.KEEP_DAYS - 1)
+
+    def plant(conn: storage.Connection) -> None:
+        for each in (gone, kept):
+            conn.run(usage.GIVE_BACK, usage.give_back_params("b", each, "EUR", 0))
+
+    def days(conn: storage.Connection) -> list[str]:
+        found = conn.all(storage.Statement("select day from binding_usage order by day"))
+        return [row[0] for row in found]
+
+    await ctx.db.write(plant)
+    stop = asyncio.Event()
+    pruning = asyncio.create_task(daily_limits.prune_forever(ctx, stop))
+
+    async def is_over() -> bool:
+        return await ctx.db.read(days) == [kept]
+
+    await polling.until(is_over)
+    stop.set()
+    await pruning

@@ -319,6 +319,17 @@ def test_a_new_attempt_starts_clean() -> None:
     assert story.payment.operations[0].failure is not None
 
 
+@pytest.mark.parametrize("method_id", ["pmt_2", ""])
+def test_a_payment_names_what_its_newest_attempt_is_paid_with(method_id: str) -> None:
+    """Another payment method takes the place of the one that failed, and a token of any."""
+    failed = build.Story().confirm().then(O.DECLINED).payment
+    failed = replace(failed, payment_method_id="pmt_1")
+    change = _accepted(
+        commands.confirm(failed, build.operation(K.AUTHORIZE, 77), LATER_US, method_id)
+    )
+    assert change.payment.payment_method_id == method_id
+
+
 def test_an_intent_is_in_the_payment_and_to_be_inserted() -> None:
     """What is committed before the call is the same operation in both places."""
     for story, action in (
