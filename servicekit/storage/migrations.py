@@ -17,7 +17,8 @@ def migrate(url: str, script_location: pathlib.Path) -> str:
 
     Raises:
         DatabaseInUse: Another process has the SQLite file open.
-        DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8.
+        DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8, or behind a
+            pooler that hands connections on.
         MigrationRefused: It did not take a migration.
         SchemaUnknown: It is at a revision that *script_location* lacks.
         StorageUnavailable: It can't be reached.
@@ -69,7 +70,8 @@ def check_migrated(url: str, script_location: pathlib.Path, *, command: str) -> 
     one, the old ones go on with it.
 
     Raises:
-        DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8.
+        DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8, or behind a
+            pooler that hands connections on.
         SchemaOutdated: It is not; says to run *command*.
         StorageUnavailable: It can't be reached.
     """

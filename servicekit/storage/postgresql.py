@@ -19,7 +19,7 @@ import psycopg
 from psycopg import conninfo
 from psycopg.types import numeric
 
-from servicekit.storage import calls, database, errors, liveness, reaching
+from servicekit.storage import calls, database, errors, liveness, pooling, reaching
 from servicekit.storage import postgresql_statements as statements
 
 T = TypeVar("T")
@@ -30,10 +30,7 @@ _TRIES_MAX = 5
 
 # How long to wait for another thread's connection after one was not to be had.
 _TURN_S = 0.1
-_POOLED = (
-    "where a pooler stands before it, let each client keep its connection: "
-    "PgBouncer's `pool_mode = session`"
-)
+_POOLED = f"where a pooler stands before it, {pooling.SESSION_ONLY}"
 
 # Two threads keep the server busy while one of them waits for its commit; a group
 # holds its rows' locks until it commits, so it stays small.
@@ -85,6 +82,7 @@ class PostgresDatabase:
         self._url = url
         self._on_connect = on_connect
         self._timeout_s = statement_timeout_s
+        self._limits = reaching.limits(int(statement_timeout_s * 1000))
         self._waiting_max = waiting_max
         self._waiting = 0
         self._closed = False
@@ -265,6 +263,7 @@ class PostgresDatabase:
             raw.adapters.register_dumper(int, numeric.Int8Dumper)
             raw.adapters.register_dumper(int, numeric.Int8BinaryDumper)
             raw.prepared_max = 500
+            raw.execute(self._limits)
             if self._on_connect is not None:
                 self._on_connect(_seen(raw))
         except BaseException as error:
@@ -278,15 +277,10 @@ class PostgresDatabase:
         """Returns what bounds a connection, beside and below what the URL says."""
         timeout_ms = int(self._timeout_s * 1000)
         given = conninfo.conninfo_to_dict(self._url)
-        options = (
-            f"-c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} "
-            f"-c idle_in_transaction_session_timeout={2 * timeout_ms} -c timezone=UTC "
-            f"{given.get('options') or ''}"
-        )
         bounds = reaching.options(self._url, connect_timeout_s=max(1, int(self._timeout_s)))
         if "tcp_user_timeout" not in given:
             bounds["tcp_user_timeout"] = 2 * timeout_ms
-        return bounds | {"options": options.strip()}
+        return bounds
 
     def _retrying(self, attempt: Callable[[], T]) -> T:
         for number in range(1, _TRIES_MAX + 1):

@@ -13,6 +13,11 @@ _LIVENESS = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count"
 _UNREADABLE = (
     "its URL can't be read; percent-encode what is no letter or digit in user and password"
 )
+# Not among what a connection begins with, which poolers drop or refuse; the URL's own stay.
+_LIMIT = (
+    "select set_config(name, given, false) from (values {}) as limits (name, given) "
+    "join pg_settings using (name) where source <> 'client'"
+)
 
 
 def options(url: str, *, connect_timeout_s: int) -> dict[str, Any]:
@@ -33,6 +38,19 @@ def options(url: str, *, connect_timeout_s: int) -> dict[str, Any]:
     }
     given = conninfo.conninfo_to_dict(url)
     return {name: value for name, value in ours.items() if name not in given}
+
+
+def limits(timeout_ms: int) -> bytes:
+    """Returns the statement that bounds what a connection does, but for what its URL bounds."""
+    values = {
+        "statement_timeout": timeout_ms,
+        "lock_timeout": timeout_ms,
+        "idle_in_transaction_session_timeout": 2 * timeout_ms,
+        "TimeZone": "UTC",
+    }
+    return _LIMIT.format(
+        ", ".join(f"('{name}', '{each}')" for name, each in values.items())
+    ).encode()
 
 
 def failed(url: str, error: Exception) -> errors.StorageUnavailable:

@@ -58,7 +58,8 @@ def applied(url: str) -> set[str]:
     """Returns the revisions that the database at *url* is at; empty for a new one.
 
     Raises:
-        DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8.
+        DatabaseUnsuitable: It is PostgreSQL's and of another encoding than UTF-8, or behind a
+            pooler that hands connections on.
         StorageUnavailable: It can't be read.
     """
     if not url.startswith("sqlite:///"):
@@ -80,6 +81,8 @@ def applied(url: str) -> set[str]:
 def _applied_on_postgresql(url: str) -> set[str]:
     import psycopg  # What a process on SQLite does not need.
 
+    from servicekit.storage import pooling
+
     try:
         bounds = reaching.options(url, connect_timeout_s=_TIMEOUT_S)
         with psycopg.connect(url, autocommit=True, **bounds) as connection:
@@ -90,6 +93,9 @@ def _applied_on_postgresql(url: str) -> set[str]:
                     "are to be stored: make it with `create database … encoding 'UTF8' template "
                     "template0`"
                 )
+            if pooling.is_between(connection):
+                with psycopg.connect(url, autocommit=True, **bounds) as other:
+                    pooling.check(connection, other)
             table = connection.execute("select to_regclass('alembic_version')").fetchone()
             if table == (None,):
                 return set()
