@@ -12,6 +12,7 @@ from payhub.provider.v1 import failure_pb2, operation_pb2
 from payhub.provider.v1 import payment_provider_service_pb2 as pb
 
 from payment_service.db import payments as rows
+from payment_service.domain import money
 from payment_service.usecases import driving
 from servicekit import errors
 from tests.integration.payment_service import (
@@ -169,6 +170,42 @@ async def test_no_increment_passes_by_what_was_held_before_another(
         monkeypatch.undo()
         after = await caller.increment(held.id, 50)
         assert (after.amount.amount_minor, len(after.operations)) == (1200, 3)
+
+
+async def test_increments_take_from_the_day_and_give_back_what_was_declined(
+    database_url: str,
+) -> None:
+    """A binding's daily limit counts what is added to a payment like a payment of its own."""
+    options = binding_rig.Options(limits=[binding_rig.limit(daily_minor=1500)])
+    async with Holder() as bank, inside.running(database_url, bank.target) as service:
+        await inside.connected(service)
+        caller = service.caller
+        await binding_rig.Admin(caller).create(caller.tenant, {}, options=options)
+        await service.parts.ctx.catalog.refresh()
+        held = await caller.create(manual=True)
+        await caller.increment(held.id, 300)
+        bank.does = "decline"
+        await caller.increment(held.id, 200)
+        bank.does = "succeed"
+        refused = await rig.refusal(caller.increment(held.id, 201))
+        assert (refused.reason, refused.metadata["limit"]) == ("LIMIT_EXCEEDED", "daily")
+        assert refused.metadata["used_minor"] == "1300"
+        full = await caller.increment(held.id, 200)
+        assert full.amount.amount_minor == 1500
+        assert (await rig.refusal(caller.increment(held.id, 1))).reason == "LIMIT_EXCEEDED"
+
+
+async def test_no_more_is_held_than_an_amount_can_be(database_url: str) -> None:
+    """A sum beyond the largest amount is refused with what is left, before anything is sent."""
+    async with Holder() as bank, inside.running(database_url, bank.target) as service:
+        await inside.connected(service)
+        caller = service.caller
+        held = await caller.create(amount_minor=money.AMOUNT_MINOR_MAX - 1, manual=True)
+        refused = await rig.refusal(caller.increment(held.id, 2))
+        assert (refused.reason, refused.metadata["max_amount_minor"]) == ("AMOUNT_EXCEEDED", "1")
+        assert bank.done == {}
+        more = await caller.increment(held.id, 1)
+        assert more.amount.amount_minor == money.AMOUNT_MINOR_MAX
 
 
 async def test_concurrent_increments_begin_one_at_a_time(database_url: str) -> None:

@@ -17,7 +17,7 @@ from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
 from deploy import stack
 from payment_service import composition
-from payment_service.db import operations
+from payment_service.db import operations, payments
 from payment_service.domain import outcomes
 from payment_service.usecases import doubts, settling
 from provider_sdk import errors as plugin_errors
@@ -183,6 +183,27 @@ async def test_a_doubt_that_was_sent_again_meanwhile_is_not_ended(desk: desks.De
     settled = await settling.Settler(ctx).settle(seen, late)
     assert settled.verdict is outcomes.Verdict.ILLEGAL
     assert desk.records.events(payment.id)[-1].type == "reconciliation.discrepancy"
+
+
+async def test_a_doubt_that_is_sent_again_while_it_is_ended_stays(
+    desk: desks.Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends it again notes that without the payment's lock; the end finds it noted."""
+    payment = await desk.caller.create("tok_no_answer")
+    desk.clock.advance(LATER_S)
+    doubt = await desk.one(payment)
+    ctx = desk.service.parts.ctx
+    before = await ctx.db.read(lambda conn: payments.load(conn, desk.caller.tenant, payment.id))
+    assert before is not None
+    (seen,) = before.operations
+    again = dataclasses.replace(seen, not_after_us=ctx.clock.now_us() + 1_000_000)
+    assert await ctx.db.write(lambda conn: operations.fence(conn, again))
+    monkeypatch.setattr(payments, "load", lambda *_, **__: before)
+    refused = await rig.refusal(desk.settle(doubt, NO_EFFECT))
+    monkeypatch.undo()
+    assert refused.reason == "STATE_CONFLICT"
+    assert "may still arrive" in str(refused)
+    assert rig.state(await desk.caller.get(payment.id)) == "IN_DOUBT"
 
 
 async def test_a_payment_that_took_effect_needs_the_providers_id(desk: desks.Desk) -> None:
