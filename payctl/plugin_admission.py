@@ -16,6 +16,8 @@ from payhub_client import errors
 
 _OPERATORS = "<>=!~"
 _REPORT_BYTES_MAX = 1024 * 1024
+# Of reading an entry and putting it back changed.
+_TRIES = 5
 
 
 @plugins.app.command()
@@ -67,8 +69,7 @@ def allow(  # noqa: PLR0913  # one argument per option
         "requires_report": requires_report,
     }
 
-    async def work(client: payhub_client.Client) -> session.Exit:
-        timeout_s = session.timeout_s(ctx)
+    async def allowed(client: payhub_client.Client, timeout_s: float | None) -> plugin_pb2.Plugin:
         allowance = plugin_pb2.PluginAllowance(
             plugin_id=plugin_id, kind=plugin_service_pb2.PLUGIN_KIND_PROVIDER
         )
@@ -85,14 +86,25 @@ def allow(  # noqa: PLR0913  # one argument per option
             if value is not None:
                 allowance.ClearField(name)
                 allowance.MergeFrom(plugin_pb2.PluginAllowance(**{name: value}))
-        plugin = await client.plugins.allow(
+        return await client.plugins.allow(
             allowance,
             reason=reason,
             must_be_new=new,
             expected_revision=revision,
             timeout_s=timeout_s,
         )
-        return plugin_changes.shown(plugin, as_json)
+
+    async def work(client: payhub_client.Client) -> session.Exit:
+        timeout_s = session.timeout_s(ctx)
+        tries = 1
+        while True:
+            try:
+                return plugin_changes.shown(await allowed(client, timeout_s), as_json)
+            except errors.StateConflict as conflict:
+                # A change of its health counts, too: what is asked for goes onto the newer entry.
+                if conflict.reason != "STALE_GENERATION" or tries == _TRIES:
+                    raise
+                tries += 1
 
     session.run(ctx, work, as_json=as_json)
 

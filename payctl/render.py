@@ -99,7 +99,7 @@ _REASON_ADVICE: Mapping[str, str] = {
     "IDENTITY_MISMATCH": "another process answers at that endpoint; check addresses and versions",
     "REPORT_REQUIRED": "run payhub-conform and store its report with `payctl plugins report`",
     "UPGRADE_REFUSED": "mend what it names and run the command again; --dry-run changes nothing",
-    "STALE_GENERATION": "somebody changed it meanwhile; read it with `payctl bindings show`",
+    "STALE_GENERATION": "somebody changed it meanwhile; look at it, then repeat the command",
     "BINDING_EXISTS": "change it with `payctl bindings update`",
     "BINDING_IN_USE": "wait until its open operations have ended; `payctl status` counts them",
     "BINDING_UNKNOWN": "`payctl bindings list` shows what there is, `bindings create` makes one",
