@@ -58,20 +58,7 @@ def refund(
             idempotency_key=once,
             timeout_s=timeout_s,
         )
-        if as_json:
-            render.document(render.to_dict(made))
-        else:
-            render.fields(
-                {
-                    "refund": made.id,
-                    "payment": made.payment_id,
-                    "state": render.state(_state_name(made)),
-                    "amount": money.show(made.amount.amount_minor, made.amount.currency_code),
-                    "failure": payments.failure_text(made.failure),
-                    "note": made.note,
-                    "created": render.moment(made.create_time),
-                }
-            )
+        _show(made, as_json=as_json)
         return _EXITS.get(made.state, session.Exit.UNDECIDED)
 
     session.run(ctx, work, as_json=as_json, key=once)
@@ -79,17 +66,21 @@ def refund(
 
 def refunds(
     ctx: typer.Context,
-    payment_id: Annotated[str, typer.Argument(help="Only of this payment.")] = "",
+    of: Annotated[str, typer.Argument(help="Only of this payment, pay_...; or one, ref_...")] = "",
     *,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most refunds to show.")] = 50,
     page_token: session.PageToken = "",
     as_json: session.JsonFlag = False,
 ) -> None:
-    """List refunds, newest first."""
+    """List refunds, newest first, or show one."""
 
     async def work(client: payhub_client.Client) -> session.Exit:
+        if of.startswith("ref_"):
+            one = await client.refunds.get(of, timeout_s=session.timeout_s(ctx))
+            _show(one, as_json=as_json)
+            return session.Exit.OK
         page = await client.refunds.list_page(
-            payment_id=payment_id,
+            payment_id=of,
             page_size=limit,
             page_token=page_token,
             timeout_s=session.timeout_s(ctx),
@@ -103,6 +94,25 @@ def refunds(
         return session.Exit.OK
 
     session.run(ctx, work, as_json=as_json)
+
+
+def _show(found: Refund, *, as_json: bool) -> None:
+    if as_json:
+        render.document(render.to_dict(found))
+        return
+    reasons = {value: name for name, value in _REASONS.items()}
+    render.fields(
+        {
+            "refund": found.id,
+            "payment": found.payment_id,
+            "state": render.state(_state_name(found)),
+            "amount": money.show(found.amount.amount_minor, found.amount.currency_code),
+            "failure": payments.failure_text(found.failure),
+            "reason": reasons.get(found.reason, ""),
+            "note": found.note,
+            "created": render.moment(found.create_time),
+        }
+    )
 
 
 def _row(found: Refund) -> list[str | rich.text.Text]:

@@ -70,6 +70,10 @@ def test_held_money_is_captured_in_parts_and_refunded(shell: shells.Shell) -> No
     refund = shell.json("refund", payment_id, "0.1", "--reason", "requested_by_customer")
     assert refund["amount"] == {"amount_minor": "100", "currency_code": "KWD"}
     assert "0.100 KWD" in shell("refunds", payment_id).stdout
+    one = shell("refunds", str(refund["id"])).stdout
+    assert "requested_by_customer" in one
+    assert payment_id in one
+    assert shell.json("refunds", str(refund["id"]))["operation_id"] == refund["operation_id"]
     assert "0.100 KWD" in shell("refund", payment_id, "0.1").stdout
     assert "KWD has 3 decimals" in shell("capture", payment_id, "0.0001", code=2).stderr
 
