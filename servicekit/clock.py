@@ -41,3 +41,27 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` (0 or less: let others run once)."""
         await asyncio.sleep(max(seconds, 0.0))
+
+
+class SteadyClock:
+    """What *base* told when this was made and what has passed since: steps of its time are not
+    followed, so that what waits for a time waits no longer and no shorter.
+    """
+
+    __slots__ = ("_base", "_began_us")
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+        self._began_us = base.now_us() - round(base.monotonic_s() * 1e6)
+
+    def now_us(self) -> int:
+        """Return microseconds since the epoch, as far as the time was right at the beginning."""
+        return self._began_us + round(self._base.monotonic_s() * 1e6)
+
+    def monotonic_s(self) -> float:
+        """Return seconds from an arbitrary start; never goes back."""
+        return self._base.monotonic_s()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for `seconds` (0 or less: let others run once)."""
+        await self._base.sleep(seconds)

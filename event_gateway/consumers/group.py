@@ -20,7 +20,7 @@ from event_gateway.consumers import (
     supplying,
 )
 from event_gateway.db import consumers, progress
-from servicekit import auth, errors, ids, logs, storage, tasks
+from servicekit import auth, clock, errors, ids, logs, storage, tasks
 
 # Leases of a member whose stream broke end after this, so that one that comes back under
 # its name can still settle.
@@ -56,7 +56,7 @@ class Group:
         self.draining = False
         self.error: errors.RpcError | None = None
         self._around = around
-        self._time = around.time
+        self._time = clock.SteadyClock(around.time)
         self._definition = definition.read(stored)
         self._machine = self._start(stored, known, members.Members())
         self.members: set[member.Member] = set()
@@ -66,7 +66,7 @@ class Group:
         self._stale = False
         self._saver = saving.Saver(around)
         self._wake = asyncio.Event()
-        self._supply = supplying.Supply(around)
+        self._supply = supplying.Supply(around, self._time)
         self._erasures = known.erasures
         self.used_s = around.time.monotonic_s()
         self._check_epoch(known)

@@ -76,12 +76,14 @@ class Member:
         """Whether everything it settled is durable."""
         return self.durable >= self.applied
 
-    def put(self, handout: records.Handout, chunk: bytes) -> None:
-        """Queues a delivery; *chunk* is the event as field 1, which is `Delivery.event` too."""
+    def put(self, handout: records.Handout, chunk: bytes, deadline_us: int) -> None:
+        """Queues a delivery; *chunk* is the event as field 1, which is `Delivery.event` too, and
+        *deadline_us* the end of its lease by the clock.
+        """
         trailer = pb.Delivery(
             lease=handout.lease.token,
             attempt=handout.attempt,
-            deadline=splice.timestamp(handout.lease.until_us),
+            deadline=splice.timestamp(deadline_us),
             last_reason=handout.reason,
         )
         data = splice.chunk(chunk + trailer.SerializeToString())

@@ -5,6 +5,7 @@ a group, which takes over what others changed. Nothing is promised to a member b
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Collection
 
 from event_gateway.consumers import machine, member, source
@@ -87,11 +88,15 @@ class Saver:
         applied = {each: each.applied for each in who}
         since_s, self._unsaved_since_s = self._unsaved_since_s, None
         made = decided.changes()
+        # The machine's time follows no steps of the clock, as what people are shown does.
+        now_us = self._time.now_us()
+        parks = [dataclasses.replace(park, parked_us=now_us) for park in made.parks]
+        stored = dataclasses.replace(made, parks=parks)
         self.writing = True
         outcome: progress.Written | None = None
         try:
             outcome = await self._database.write(
-                lambda conn: progress.write(conn, mine, made, erasures=erasures)
+                lambda conn: progress.write(conn, mine, stored, erasures=erasures)
             )
         finally:
             self.writing = False

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from event_gateway import matching
 from event_gateway.consumers import machine, member, policy, records, source
 from event_gateway.db import consumers
-from servicekit import logs, storage
+from servicekit import clock, logs, storage
 
 HANDED_OUT_MAX = 256
 
@@ -19,14 +19,18 @@ _log = logs.get_logger(__name__)
 class Supply:
     """The events of one consumer, on their way.
 
+    Args:
+        around: Where they are read.
+        time: The time of the machine.
+
     Attributes:
         looked_us: When the machine was last asked what is to be handed out, epoch microseconds.
     """
 
-    def __init__(self, around: source.Surroundings) -> None:
+    def __init__(self, around: source.Surroundings, time: clock.Clock) -> None:
         self.looked_us = 0
         self._around = around
-        self._time = around.time
+        self._time = time
         # How often copies of events were dropped; what was read meanwhile may be older.
         self._forgotten = 0
 
@@ -82,6 +86,7 @@ class Supply:
                 of.settle(each.lease.token, policy.Verdict.RELEASE, now_us)
                 each.session.grant(1)
             raise
+        clock_ahead_us = self._around.time.now_us() - self._time.now_us()
         for handout in out:
             position = handout.entry.position
             chunk = chunks.get(position)
@@ -90,7 +95,7 @@ class Supply:
                 # The member hears nothing of it, and settles nothing that would give it back.
                 handout.session.grant(1)
             else:
-                ready[handout.session].put(handout, chunk)
+                ready[handout.session].put(handout, chunk, handout.lease.until_us + clock_ahead_us)
         return bool(out)
 
     async def _chunks(

@@ -42,8 +42,13 @@ class Counts:
 
 
 _ONE = "tenant_id = :tenant_id and name = :name"
+# No wait is longer than two days and what spreads it: what is due later was noted by a clock that
+# was ahead.
+_WAIT_MAX_US = 3 * 86_400 * 1_000_000
 _RETRIES = storage.Statement(
-    "select position, entity_key, attempts, due_us, reason, extra from consumer_retry "
+    "select position, entity_key, attempts, "
+    "case when due_us > {now_us} + :wait_max_us then 0 else due_us end, reason, extra "
+    "from consumer_retry "
     f"where {_ONE} order by position"
 )
 _RETRY_COUNT = storage.Statement(
@@ -124,7 +129,7 @@ def known(conn: storage.Connection, tenant_id: str, name: str) -> records.Known:
                 reason=row[4],
                 extra=bool(row[5]),
             )
-            for row in conn.all(_RETRIES, which)
+            for row in conn.all(_RETRIES, {**which, "wait_max_us": _WAIT_MAX_US})
         ],
         blocked_keys={row[0] for row in conn.all(_BLOCKED_KEYS, which)},
         parked=count[0] if count else 0,
