@@ -6,6 +6,7 @@ uses. Called by the API and the background of the gateway.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable
 
@@ -126,6 +127,9 @@ class Groups:
         """Renews leases and tidies up until *stop* is set; then asks members to leave."""
         tidied_s = self._time.monotonic_s()
         leaving: asyncio.Task[None] | None = None
+        with contextlib.suppress(storage.StorageError):
+            # The first look into a new database believes the clock: the sooner, the better.
+            await self._ageing.now_us()
         while not stop.is_set():
             try:
                 await asyncio.wait_for(stop.wait(), self._lease_s / 5)
