@@ -128,6 +128,8 @@ def params(entry: Entry) -> storage.Params:
     }
 
 
+# Nothing is put off for longer: what is was put off while a clock was ahead.
+RETRY_MAX_US = 300_000_000
 # Sizes are summed before envelopes are read, so that a batch never takes more
 # memory than it may.
 _TAKE_WAITING = storage.Statement(
@@ -137,7 +139,7 @@ _TAKE_WAITING = storage.Statement(
       select id, size, sum(size) over (order by id rows unbounded preceding) as total
       from (
         select id, length(envelope) as size from outbox
-        where log_epoch = '' and retry_us <= :now_us
+        where log_epoch = '' and (retry_us <= :now_us or retry_us > :beyond_us)
           and id <> all(cast(:skipped as bigint[]))
         order by id limit :rows_max
       ) as first
@@ -250,6 +252,7 @@ def take(
         _TAKE_WAITING,
         {
             "now_us": now_us,
+            "beyond_us": now_us + RETRY_MAX_US,
             "skipped": storage.array(conn, skipped),
             "rows_max": rows_max,
             "bytes_max": bytes_max,

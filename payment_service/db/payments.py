@@ -71,7 +71,7 @@ _LOCK = storage.Statement(
 )
 _TO_CANCEL = storage.Statement(
     "select tenant_id, id, updated_us from payments where cancel_requested = 1 and state <> 8 "
-    "and updated_us <= :before_us and updated_us >= :after_us "
+    "and updated_us >= :after_us "
     "and (updated_us > :after_us or id > :after_id) "
     "order by updated_us, id limit :most"
 )
@@ -251,12 +251,12 @@ def load(
 
 
 def to_cancel(
-    conn: storage.Connection, *, before_us: int, after: tuple[int, str], most: int
+    conn: storage.Connection, *, after: tuple[int, str], most: int
 ) -> Sequence[tuple[str, str, int]]:
     """Returns (tenant, payment, when it changed) of cancellations that wait to be carried out,
     in the order of their changes, after the (time, payment) *after*.
     """
-    values = {"before_us": before_us, "after_us": after[0], "after_id": after[1], "most": most}
+    values = {"after_us": after[0], "after_id": after[1], "most": most}
     return [(row[0], row[1], row[2]) for row in conn.all(_TO_CANCEL, values)]
 
 

@@ -37,13 +37,15 @@ _LOCK = storage.Statement(
 # Provider by provider, so that nothing reads those of one that is busy, however many are due.
 # Each further try has a longer lease: two replicas would take from each other for ever what
 # always takes longer than a short one.
+# How many leases long the longest is.
+LEASES_MAX = 64
 _DUE = (
     "with recursive names (name) as (select (select provider from inbound_webhooks "
     "where next_attempt_us > 0 order by provider limit 1) union all select (select provider "
     "from inbound_webhooks where next_attempt_us > 0 and provider > names.name "
     "order by provider limit 1) from names where names.name is not null) "
     "update inbound_webhooks set next_attempt_us = :now_us + :lease_us * case "
-    "when attempts > 8 then 64 when attempts > 1 then attempts * attempts else 1 end, "
+    f"when attempts > 8 then {LEASES_MAX} when attempts > 1 then attempts * attempts else 1 end, "
     "attempts = attempts + 1 "
     "where id in (select due.id from names {due} order by due.next_attempt_us limit :most) "
     f"returning {', '.join(_ALL)}"
@@ -63,6 +65,10 @@ _CLAIM_DUE = storage.Statement(
         + _DUE_OF_ONE.format(columns="id, next_attempt_us", locked=" for update skip locked")
         + " as due where names.name <> all(cast(:busy as text[]))"
     ),
+)
+_PULL_IN = storage.Statement(
+    "update inbound_webhooks set next_attempt_us = :now_us where id in (select id "
+    "from inbound_webhooks where next_attempt_us > 0 and next_attempt_us > :beyond_us limit :most)"
 )
 _NOT_TRIED = storage.Statement(
     "update inbound_webhooks set attempts = attempts - 1, next_attempt_us = :lease_until_us "
@@ -210,6 +216,11 @@ def claim_due(
         if row[0] not in known:
             conn.run(_NOT_TRIED, {"id": row[0], "lease_until_us": now_us + lease_us})
     return taken
+
+
+def pull_in(conn: storage.Connection, *, now_us: int, beyond_us: int, most: int) -> int:
+    """Makes what is due after *beyond_us* due now; returns how many that were."""
+    return conn.run(_PULL_IN, {"now_us": now_us, "beyond_us": beyond_us, "most": most})
 
 
 def give_back(conn: storage.Connection, taken: Sequence[webhooks.Webhook], *, now_us: int) -> None:

@@ -44,7 +44,7 @@ class Holding:
         version waits, a higher one waits for it.
         """
         wait = self._waits.get(entity)
-        if wait is not None and wait.version < version and wait.until_us > now_us:
+        if wait is not None and wait.version < version and _lasts(wait, now_us):
             return wait.until_us
         if wait is not None and wait.version == version:
             pause_s = min(wait.pause_s * 2, LONGEST_S)
@@ -65,6 +65,11 @@ class Holding:
     def until_us(self, entity: outbox.Entity, version: int, now_us: int) -> int:
         """Returns when *version* may be sent; 0 for now."""
         wait = self._waits.get(entity)
-        if wait is None or version < wait.version or wait.until_us <= now_us:
+        if wait is None or version < wait.version or not _lasts(wait, now_us):
             return 0
         return wait.until_us
+
+
+def _lasts(wait: _Wait, now_us: int) -> bool:
+    """Whether a wait goes on; one that began while the clock was ahead does not."""
+    return now_us < wait.until_us <= now_us + outbox.RETRY_MAX_US

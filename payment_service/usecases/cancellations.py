@@ -43,9 +43,9 @@ class Cancellations:
         The next ones after those returned before, and then the first again: some can't be
         carried out for long, and the others don't wait for them.
         """
-        now_us, after = self._ctx.clock.now_us(), self._after
+        after = self._after
         found = await self._ctx.db.read(
-            lambda conn: payments.to_cancel(conn, before_us=now_us, after=after, most=most)
+            lambda conn: payments.to_cancel(conn, after=after, most=most)
         )
         self._after = (found[-1][2], found[-1][1]) if len(found) == most else _FROM_THE_FIRST
         return [(tenant_id, payment_id) for tenant_id, payment_id, _ in found]
@@ -120,7 +120,9 @@ class Cancellations:
             return True
         schedule = self._ctx.schedule
         wait_s = min(schedule.pending_first_s * 2.0 ** (len(tries) - 1), schedule.longest_s)
-        return self._ctx.clock.now_us() >= tries[-1].updated_us + round(wait_s * 1_000_000)
+        waited_us = self._ctx.clock.now_us() - tries[-1].updated_us
+        # The other way it failed while the clock was ahead.
+        return not 0 <= waited_us < round(wait_s * 1_000_000)
 
     def _tell_once(self, payment_id: str, refusal: errors.RpcError) -> None:
         """Waiting wishes are looked at again and again; why they wait is told once."""

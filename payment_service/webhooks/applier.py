@@ -94,6 +94,7 @@ class Daemon:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._pruned_s >= PRUNE_EVERY_S:
             self._pruned_s = now_s
+            await self._cases.pull_in()
             await self._cases.prune()
         return len(due)
 

@@ -144,6 +144,22 @@ class Webhooks:
         _log.warning("webhook rejected", webhook_id=refused.id, detail=refused.detail)
         return await self._applier.note(refused)
 
+    async def pull_in(self) -> int:
+        """Makes some of what waits longer than any try does due now: a clock was ahead when that
+        was noted. Returns how many.
+        """
+        now_us = self._ctx.clock.now_us()
+        lease_us = round(self._ctx.schedule.lease_s * 1_000_000)
+        longest_us = max(rows.LEASES_MAX * lease_us, *webhooks.WAITS_US)
+        pulled = await self._ctx.db.write(
+            lambda conn: rows.pull_in(
+                conn, now_us=now_us, beyond_us=now_us + 2 * longest_us, most=PRUNE_MAX
+            )
+        )
+        if pulled:
+            _log.warning("webhooks were due too late, as after a clock was ahead", count=pulled)
+        return pulled
+
     async def prune(self) -> int:
         """Forgets some of what is old; returns how many rows."""
         now_us = await self._ageing.now_us()

@@ -76,6 +76,28 @@ async def test_pauses_grow_and_survive_a_restart(
     await other.close()
 
 
+async def test_no_row_waits_for_a_clock_that_was_ahead(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """What was refused while the clock was a day ahead is sent again when it is right, by the same
+    relay and by one that takes over.
+    """
+    time = fake_clock.FakeClock()
+    for number, owner in ((1, "one"), (3, "other")):
+        time.step(86_400)
+        log.poison.update(await rig.fill(db, ["bad"], [number]))
+        one = rig.make(db, log.target, owner="one", time=time)
+        await one.run_once()
+        await rig.fill(db, ["bad"], [number + 1])
+        log.poison.clear()
+        time.step(-86_400)
+        if owner != "one":
+            await one.close()
+            one = rig.make(db, log.target, owner=owner, time=time)
+        assert await one.run_once() == 2
+        await one.close()
+
+
 async def test_many_rows_that_wait_starve_nobody(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:

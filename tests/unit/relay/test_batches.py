@@ -37,6 +37,16 @@ def test_versions_below_a_refused_one_are_sent() -> None:
     assert batches.divide(rows, waits, NOW_US) == (rows, [])
 
 
+def test_a_refusal_while_the_clock_was_ahead_is_over_when_it_is_right() -> None:
+    """Versions behind a refused one wait for no time that only a wrong clock could set."""
+    waits, entity = holding.Holding(), ("one", "payment", "pay_1")
+    ahead_us = NOW_US + 86_400_000_000
+    until_us = waits.refuse(entity, 3, ahead_us)
+    assert waits.until_us(entity, 4, ahead_us) == until_us
+    assert waits.until_us(entity, 4, NOW_US) == 0
+    assert waits.refuse(entity, 4, NOW_US) == NOW_US + 1_000_000
+
+
 def test_the_memory_of_refusals_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """With too many refused entities the oldest is forgotten; the outbox still knows it."""
     monkeypatch.setattr(holding, "ENTITIES_MAX", 100)
