@@ -3,12 +3,15 @@
 import asyncio
 from typing import Any
 
+import pytest
 from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
 from deploy import stack
 from payment_service import resolver
 from payment_service.db import payments
 from payment_service.domain.mirrors import objects
+from payment_service.usecases import cancellations, driving, refunds, settling
+from payment_service.usecases import payments as payment_cases
 from tests.integration.payment_service import inside, merchant, paying, rig, sidecars
 
 
@@ -41,6 +44,36 @@ async def test_wishes_that_can_not_be_met_keep_no_other_waiting(
             return (await caller.get(doubt.id)).amounts.refunded_minor == 1000
 
         await rig.until(returned)
+
+
+async def test_what_a_wish_is_carried_out_on_is_read_again_under_its_lock(
+    database_url: str, bank: stack.Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wish that another process met meanwhile, or whose outcome is unknown, begins nothing."""
+    looks: dict[str, Any] = {"resolver_doubt_first_s": 3600, "resolver_longest_s": 3600}
+    async with inside.running(database_url, bank.target(stack.MOCK), **looks) as service:
+        await inside.connected(service)
+        caller, ctx = service.caller, service.parts.ctx
+        held = await caller.create(manual=True)
+        settler = settling.Settler(ctx)
+        driver = driving.Driver(ctx, settler)
+        carrying = cancellations.Cancellations(
+            ctx,
+            settler,
+            payment_cases.Payments(ctx, settler, driver),
+            refunds.Refunds(ctx, settler, driver),
+        )
+        # The service's own resolver sees none of them.
+        monkeypatch.setattr(payments, "to_cancel", lambda *_, **__: [])
+        # As both stood when they were read without the lock.
+        monkeypatch.setattr(carrying, "_possible", lambda _: True)
+        assert not await carrying.carry_out(caller.tenant, held.id)
+        assert await caller.get(held.id) == held
+        doubt = await caller.create("tok_no_answer")
+        wish = await caller.cancel(doubt.id)
+        assert (rig.state(wish), wish.cancel_requested) == ("IN_DOUBT", True)
+        assert not await carrying.carry_out(caller.tenant, doubt.id)
+        assert rig.operations(await caller.get(doubt.id)) == [("SALE", "IN_DOUBT")]
 
 
 class Away(paying.Payer):

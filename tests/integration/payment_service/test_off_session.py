@@ -16,7 +16,7 @@ from payment_service.db import payments
 from payment_service.domain import retries
 from payment_service.usecases import retrying, settling
 from payment_service.usecases.plugins import plugin_events
-from tests.integration.payment_service import conftest, paying, rig, upstream
+from tests.integration.payment_service import binding_rig, conftest, paying, rig, upstream
 
 CODE = grpc.StatusCode
 
@@ -251,6 +251,35 @@ async def test_many_replicas_make_one_try_of_one_slot(
         paid = await shop.caller.becomes(payment.id, "SUCCEEDED")
         assert shop.outcomes(paid) == ["DECLINED", "SUCCEEDED"]
     assert len(shop.bank.effects) == 1 + 4
+
+
+async def test_a_try_is_made_in_its_own_slot_and_gives_back_what_it_took(
+    shop: paying.Paying, clock: paying.Clock
+) -> None:
+    """Who comes for another slot begins nothing; a declined try is off the day's limit again."""
+    options = binding_rig.Options(limits=[binding_rig.limit(daily_minor=1000)])
+    await binding_rig.Admin(shop.caller).create(shop.caller.tenant, {}, options=options)
+    ctx = shop.service.parts.ctx
+    await ctx.catalog.refresh()
+    method = await shop.attach((await shop.customer()).id)
+    await shop.set_policy(60)
+    shop.bank.script["AuthorizePayment"] = ["soft", "soft"]
+    failed = await shop.pay(method)
+    slot_us = failed.next_retry_time.ToMicroseconds()
+    late = retrying.Retrying(ctx, settling.Settler(ctx))
+    for other_us in (slot_us - 1, slot_us + 1):
+        assert not await late.carry_out(shop.caller.tenant, failed.id, other_us)
+    assert len(shop.bank.asked_for) == 1
+    clock.advance(61)
+
+    async def tried() -> bool:
+        states = [state for _, state in rig.operations(await shop.caller.get(failed.id))]
+        return states == ["DECLINED", "DECLINED"]
+
+    await rig.until(tried)
+    ((used,),) = shop.records.rows("select used_minor from binding_usage")
+    assert used == 0
+    assert rig.state(await shop.pay(method)) == "SUCCEEDED"
 
 
 async def test_a_provider_that_is_away_or_full_uses_up_no_try(

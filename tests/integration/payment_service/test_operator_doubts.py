@@ -91,13 +91,18 @@ async def test_an_operator_ends_what_nothing_looks_at_any_more(desk: desks.Desk)
     desk.clock.advance(LATER_S)
     assert not wrong.provider_payment_id
     more = {"provider_payment_id": "mpay_seen"}
+    unseen = {"version": doubt.version - 1, **more}
+    assert (await rig.refusal(desk.settle(doubt, TOOK_EFFECT, **unseen))).reason == "STATE_CONFLICT"
     paid = await desk.settle(doubt, TOOK_EFFECT, **more)
     assert rig.state(paid) == "SUCCEEDED"
     assert rig.amounts(paid) == (1000, 1000, 0, 0, 0)
     assert paid.provider_payment_id
     assert await desk.settle(doubt, TOOK_EFFECT, **more) == paid
-    other = await rig.refusal(desk.settle(doubt, NO_EFFECT))
-    assert (other.reason, other.metadata["state"]) == ("STATE_CONFLICT", "STATE_SUCCEEDED")
+    assert (await rig.refusal(desk.settle(doubt, TOOK_EFFECT, **unseen))).reason == "STATE_CONFLICT"
+    for version in (doubt.version, doubt.version + 1):
+        other = await rig.refusal(desk.settle(doubt, NO_EFFECT, version=version))
+        assert (other.reason, other.metadata["state"]) == ("STATE_CONFLICT", "STATE_SUCCEEDED")
+        assert "list doubts again" in str(other)
     assert not (await desk.list(needs_operator=True)).doubts
 
     told = desk.records.events(wrong.id)[-1]
