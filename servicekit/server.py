@@ -57,6 +57,8 @@ SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
     # The default of 1,000 refuses calls when many clients reconnect at once.
     ("grpc.server.max_pending_requests", 10_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
+    # Each takes a descriptor, and needs no key: by default for two minutes, until nobody gets in.
+    ("grpc.server_handshake_timeout_ms", 10_000),
     # A second process on the same port must fail instead of taking half the calls.
     ("grpc.so_reuseport", 0),
 )
