@@ -1,10 +1,13 @@
 """What becomes of a payment: states, amounts, what may follow, and its events."""
 
 import asyncio
+from typing import Any
 
 import grpc
+from payhub.provider.v1 import operation_pb2
+from payhub.provider.v1 import payment_provider_service_pb2 as provider_pb
 
-from tests.integration.payment_service import binding_rig, conftest, rig
+from tests.integration.payment_service import binding_rig, conftest, inside, rig, sidecars
 
 
 async def test_a_sale_is_captured_at_once_and_emits_succeeded_alone(
@@ -336,3 +339,36 @@ async def test_a_provider_that_is_not_set_up_is_refused_by_name(caller: rig.Call
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
     assert refused.reason == "PROVIDER_UNKNOWN"
     assert refused.metadata["providers"] == "mock"
+
+
+class Whole(sidecars.Sidecar):
+    """Captures what it holds in one piece only."""
+
+    async def CapturePayment(
+        self, request: provider_pb.CapturePaymentRequest, context: Any
+    ) -> provider_pb.CapturePaymentResponse:
+        """Takes it."""
+        return provider_pb.CapturePaymentResponse(
+            operation=operation_pb2.Operation(
+                operation_id=request.context.operation_id,
+                state=operation_pb2.Operation.STATE_SUCCEEDED,
+                amount=request.amount,
+            )
+        )
+
+
+async def test_all_that_is_held_is_no_part_of_it(database_url: str) -> None:
+    """A provider that captures the whole alone is asked for it, named or not, and for no less."""
+    async with Whole("mock") as bank, inside.running(database_url, bank.target) as service:
+        await inside.connected(service)
+        caller = service.caller
+        named, unnamed = await caller.create(manual=True), await caller.create(manual=True)
+        for amount, more, missing in (
+            (999, False, "PARTIAL_CAPTURE"),
+            (1000, True, "MULTIPLE_CAPTURE"),
+        ):
+            refused = await rig.refusal(caller.capture(named.id, amount, more=more))
+            assert refused.reason == "CAPABILITY_MISSING"
+            assert refused.metadata["capability"] == missing
+        assert rig.state(await caller.capture(named.id, 1000)) == "SUCCEEDED"
+        assert rig.state(await caller.capture(unnamed.id)) == "SUCCEEDED"

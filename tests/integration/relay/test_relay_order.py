@@ -133,6 +133,24 @@ async def test_what_can_t_be_counted_is_published_all_the_same(
     await one.close()
 
 
+async def test_how_long_the_oldest_event_has_waited_is_told(
+    db: storage.Database, log: fake_log.FakeLog
+) -> None:
+    """The age is that of the event when it was looked at; a clock that was set back tells 0."""
+    registry = metrics.Metrics()
+    time = fake_clock.FakeClock()
+    one = rig.make(db, log.target, time=time, registry=registry, check_s=1.0)
+    written_us = time.now_us() - 90_000_000
+    await rig.write(db, rig.entry(rig.event("pay_1", 1), created_us=written_us))
+    await one.run_once()
+    assert b"payhub_outbox_oldest_seconds 90.0" in registry.render()
+    await rig.write(db, rig.entry(rig.event("pay_1", 2), created_us=time.now_us() + 90_000_000))
+    time.advance(1.0)
+    await one.run_once()
+    assert b"payhub_outbox_oldest_seconds 0.0" in registry.render()
+    await one.close()
+
+
 async def test_events_wait_while_the_gateway_is_away(
     db: storage.Database, log: fake_log.FakeLog
 ) -> None:
