@@ -70,7 +70,8 @@ def check(
         except (stripe.SignatureVerificationError, ValueError):
             continue
         if _signed_s(header) < received_s - tolerance_s:
-            return "signed too long ago"
+            late_s = round(received_s - _signed_s(header))
+            return f"signed {late_s} s before core's clock says that it came: too long ago"
         return ""
     return "not signed by any secret of the binding"
 

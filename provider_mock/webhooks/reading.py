@@ -67,7 +67,10 @@ def verify(
         return _refused(nps.AUTHENTICITY_FAILED, "no secret in force made this signature")
     age_us = request.request.receive_time.ToMicroseconds() - int(time_text) * 1_000_000
     if abs(age_us) > request.tolerance.ToMicroseconds():
-        return _refused(nps.AUTHENTICITY_FAILED, "the signature is too old, or of the future")
+        when = f"{abs(age_us) // 1_000_000} s {'before' if age_us > 0 else 'after'}"
+        return _refused(
+            nps.AUTHENTICITY_FAILED, f"signed {when} core's clock says that it came: too far off"
+        )
     try:
         event = _event(body)
         told = json_format.ParseDict(

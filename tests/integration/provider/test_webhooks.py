@@ -132,6 +132,8 @@ async def test_a_webhook_is_believed_if_its_own_secret_signed_it_in_time(told: T
         assert nps.Authenticity.Name(answer.authenticity) == f"AUTHENTICITY_{verdict}"
         assert not answer.objects
     assert (await told.verify(altered(late_s=301), tolerance_s=400)).objects
+    for off_s, when in ((601, "before"), (-601, "after")):
+        assert f" {when} core's clock" in (await told.verify(altered(late_s=off_s))).detail
 
     told.shop.press("/control/webhooks?sign_with=oldest")
     await told.shop.plan()

@@ -62,6 +62,8 @@ async def test_signatures_decide(core: Core) -> None:
         assert bad.authenticity == nps.AUTHENTICITY_FAILED
         assert bad.detail
         assert not bad.objects
+    late = await verify(core, signed(told, stripe_rig.WEBHOOK_SECRET, age_s=400))
+    assert late.detail.startswith("signed 40")
 
     secrets = [
         stripe_rig.secret("api_key", b"sk_test_double"),
