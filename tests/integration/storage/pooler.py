@@ -52,7 +52,7 @@ def bouncer(url: str, folder: pathlib.Path, *, pool_mode: str) -> Iterator[str]:
         asyncio.run(polling.until(lambda: _answers(pooled)))
         yield pooled
     finally:
-        running.terminate()
+        running.kill()
         running.wait()
 
 
