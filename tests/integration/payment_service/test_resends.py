@@ -29,6 +29,8 @@ LOOKS = 5
 _VERSION = storage.Statement("select plugin_version from operations where entity_id = :id")
 _FORGET = storage.Statement("update operations set plugin_version = '' where entity_id = :id")
 
+_EMPTY = storage.Statement("update operations set request = :none where entity_id = :id")
+
 
 class Unsure(sidecars.Sidecar):
     """A provider that remembers operations and can't look them up, or the other way round.
@@ -54,6 +56,7 @@ class Unsure(sidecars.Sidecar):
         self.silent = 0
         # Refuses what it is called for, with nothing done.
         self.problem: plugin_errors.ProviderError | None = None
+        self.refused = 0
         self.looked_up: list[str] = []
         # What was stored of the operations that came, as they came.
         self.stored: list[str] = []
@@ -64,6 +67,7 @@ class Unsure(sidecars.Sidecar):
     ) -> pps.AuthorizePaymentResponse:
         """Takes the money, unless it is to be silent or to refuse."""
         if self.problem is not None:
+            self.refused += 1
             await sidecars.fail(context, plugin_errors.to_rpc(self.problem, domain="other"))
         if self.desk is not None:
             self.stored.append(await self.desk.version(request.payment_id))
@@ -353,6 +357,44 @@ async def test_what_an_operator_has_stopped_is_not_sent_again(desk: Desk, how: s
             await desk.admin.call("ClearKillSwitch", "other", operation=SALE)
         await desk.paid(doubt)
         assert old.charged == doubt.operations[0].id.split() * 2
+
+
+async def test_a_refused_repeat_says_nothing_of_the_first_attempt(desk: Desk) -> None:
+    """That a repeat had no effect leaves the doubt, which the next one ends."""
+    async with Unsure(OLD) as old:
+        await registrant.enable(desk.admin, desk.plug, old)
+        await desk.ready(old)
+        doubt = await desk.doubt(old)
+        old.problem = plugin_errors.StateConflict("not as it stands")
+        desk.clock.advance(FENCED_S)
+        await desk.looked_at(doubt)
+        assert old.refused
+        old.problem = None
+        desk.clock.advance(FENCED_S)
+        await desk.paid(doubt)
+        assert old.charged == doubt.operations[0].id.split() * 2
+
+
+@pytest.mark.parametrize("how", ["canceled", "looked up", "recovered"])
+async def test_what_nobody_wants_or_may_repeat_is_not_sent_again(desk: Desk, how: str) -> None:
+    """A payment that is to be canceled, one that its provider looks up, and one of which nobody
+    knows what was sent.
+    """
+    async with Unsure(OLD, finds=how == "looked up") as old:
+        # Also where look-ups are declared they may fail to tell.
+        old.finds = False
+        void = capability_pb2.CAPABILITY_VOID
+        old.handshake.capabilities.add(capability=void, enabled=True)
+        await registrant.enable(desk.admin, desk.plug, old)
+        await desk.ready(old)
+        doubt = await desk.doubt(old)
+        if how == "canceled":
+            assert (await desk.admin.caller.cancel(doubt.id)).cancel_requested
+        if how == "recovered":
+            await desk.db.write(lambda conn: conn.run(_EMPTY, {"id": doubt.id, "none": b""}))
+        desk.clock.advance(FENCED_S)
+        await desk.looked_at(doubt)
+        assert old.charged == [doubt.operations[0].id]
 
 
 async def test_what_a_version_could_not_look_up_its_successor_does_not_rule_out(
