@@ -178,6 +178,18 @@ def test_the_floor_passes_what_was_settled_before_it_was_read_again() -> None:
     assert on.changes().floor == 20
 
 
+def test_a_row_that_storage_tells_of_what_is_in_hand_goes_when_it_is_settled() -> None:
+    """It would stay for ever otherwise: the machine had not written it."""
+    _, on, session = consumer_store.started([(1, "a"), (2, "b")])
+    handed = on.deliver(0, [session], 10)
+    row = records.Retry(position=1, key="a", attempts=1, due_us=0, reason="", extra=False)
+    known = dataclasses.replace(NOTHING, retries=(row,))
+    on.refresh(consumer_store.RULES, known, rescan=False)
+    for one in handed:
+        on.settle(one.lease.token, ACK, 0)
+    assert on.changes().settled == [1]
+
+
 def test_credit_limits_deliveries_and_pausing_stops_them() -> None:
     """No credit or a pause: nothing is handed out, and settling still works."""
     _, on, session = consumer_store.started([(1, "a"), (2, "b")], credit=1)
