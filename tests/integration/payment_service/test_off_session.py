@@ -256,7 +256,9 @@ async def test_many_replicas_make_one_try_of_one_slot(
 async def test_a_try_is_made_in_its_own_slot_and_gives_back_what_it_took(
     shop: paying.Paying, clock: paying.Clock
 ) -> None:
-    """Who comes for another slot begins nothing; a declined try is off the day's limit again."""
+    """Who comes for another slot begins nothing; a declined try is off the day's limit again, and
+    one that is given up was never on it.
+    """
     options = binding_rig.Options(limits=[binding_rig.limit(daily_minor=1000)])
     await binding_rig.Admin(shop.caller).create(shop.caller.tenant, {}, options=options)
     ctx = shop.service.parts.ctx
@@ -277,9 +279,19 @@ async def test_a_try_is_made_in_its_own_slot_and_gives_back_what_it_took(
         return states == ["DECLINED", "DECLINED"]
 
     await rig.until(tried)
-    ((used,),) = shop.records.rows("select used_minor from binding_usage")
-    assert used == 0
-    assert rig.state(await shop.pay(method)) == "SUCCEEDED"
+    assert shop.records.rows("select used_minor from binding_usage") == [(0,)]
+    shop.bank.script["AuthorizePayment"] = ["soft"]
+    left = await shop.pay(method)
+    await shop.change_method("DetachPaymentMethod", method.id)
+    clock.advance(61)
+
+    async def given_up() -> bool:
+        return not (await shop.caller.get(left.id)).HasField("next_retry_time")
+
+    await rig.until(given_up)
+    assert shop.records.rows("select used_minor from binding_usage") == [(0,)]
+    other = await shop.attach((await shop.customer()).id)
+    assert rig.state(await shop.pay(other)) == "SUCCEEDED"
 
 
 async def test_a_provider_that_is_away_or_full_uses_up_no_try(
