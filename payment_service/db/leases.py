@@ -2,17 +2,19 @@
 
 Owns the table `leases`. Called by daemons that need to run only once but may
 run twice without harm. Time is the database's own, so that clocks of machines
-need not agree. What lasts for longer than a lease was given by a clock that was ahead, and
+need not agree. What lasts for longer than any lease was given by a clock that was ahead, and
 keeps nobody out.
 """
 
 from servicekit import storage
 
+# Another version's may be longer.
+LONGER_MAX_US = 300_000_000
 _TAKE = storage.Statement(
     "insert into leases (name, owner, until_us) values (:name, :owner, {now_us} + :length_us) "
     "on conflict (name) do update set owner = excluded.owner, until_us = excluded.until_us "
     "where leases.owner = excluded.owner or leases.until_us < {now_us} "
-    "or leases.until_us > {now_us} + :length_us"
+    f"or leases.until_us > {{now_us}} + :length_us + {LONGER_MAX_US}"
 )
 _GIVE_BACK = storage.Statement("delete from leases where name = :name and owner = :owner")
 
