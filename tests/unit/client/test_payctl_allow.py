@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 from payhub.admin.v1 import plugin_admin_service_pb2
 from payhub.plugin.v1 import plugin_pb2
-from typer import testing
 
-from payctl import commands
 from payhub_client import errors, plugins
+from tests.unit.client import shell
 
 ARGUMENTS = ["plugins", "allow", "mock", "--priority", "7", "--reason", "r", "--json"]
 
@@ -46,7 +45,7 @@ def run(core: Core, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs the command against *core*."""
     monkeypatch.setattr(plugins.Plugins, "get", lambda _, *a, **k: core.get(*a, **k))
     monkeypatch.setattr(plugins.Plugins, "allow", lambda _, *a, **k: core.allow(*a, **k))
-    return testing.CliRunner(env={"PAYHUB_KEY": "phk_test"}).invoke(commands.app, ARGUMENTS)
+    return shell.run(ARGUMENTS)
 
 
 def test_what_is_asked_for_goes_onto_the_newest_entry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from typer import main
-
-from payctl import commands
+from tests.unit.client import shell
 
 
 def pages(command: Any, parent: Any = None, name: str = "payctl") -> list[tuple[Any, str]]:
@@ -20,7 +18,7 @@ def pages(command: Any, parent: Any = None, name: str = "payctl") -> list[tuple[
 
 def test_help_is_whole_on_a_narrow_terminal() -> None:
     """No name of an option and no line about a command is cut off, as nobody could type it."""
-    seen = pages(main.get_command(commands.app))
+    seen = pages(shell.command())
     assert len(seen) > 90
     for command, page in seen:
         for option in command.params:

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from payhub.admin.v1 import binding_admin_service_pb2 as pb
-from typer import testing
 
-from payctl import commands
 from payhub_client import bindings, errors
+from tests.unit.client import shell
 
 
 @pytest.fixture
@@ -38,11 +37,10 @@ def test_what_an_import_has_stored_is_told_though_its_rest_is_refused(
         return answer(exported, dry_run=dry_run, stored=dry_run or len(exported) == 50)
 
     monkeypatch.setattr(bindings.Bindings, "import_", refuse_the_rest)
-    shell = testing.CliRunner(env={"PAYHUB_KEY": "phk_test"})
-    told = shell.invoke(commands.app, arguments)
+    told = shell.run(arguments)
     assert told.exit_code == 1
     assert "the first 50 were stored, the other 10 were not" in told.stderr
-    shown = json.loads(shell.invoke(commands.app, [*arguments, "--json"]).stdout)
+    shown = json.loads(shell.run([*arguments, "--json"]).stdout)
     assert (shown["applied"], shown["stored"], len(shown["results"])) == (False, 50, 60)
 
 
@@ -58,7 +56,7 @@ def test_what_an_import_has_stored_is_told_though_its_rest_fails(
         return answer(exported, dry_run=bool(more["dry_run"]), stored=True)
 
     monkeypatch.setattr(bindings.Bindings, "import_", fail_then)
-    told = testing.CliRunner(env={"PAYHUB_KEY": "phk_test"}).invoke(commands.app, arguments)
+    told = shell.run(arguments)
     assert told.exit_code == 1
     assert "gone" in told.stderr
     assert "the first 50 were stored, the other 10 were not" in told.stderr

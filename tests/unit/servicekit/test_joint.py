@@ -51,14 +51,14 @@ async def test_who_asks_while_one_is_made_shares_the_next_one(
 async def test_an_answer_is_followed_by_a_rest_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks at once again waits as many times longer as was said, and no more than most."""
     monkeypatch.setattr(joint, "RESTS", 1_000_000)
-    monkeypatch.setattr(joint, "REST_MAX_S", 0.02)
+    monkeypatch.setattr(joint, "REST_MAX_S", 0.005)
     maker = Maker()
     maker.go.set()
     answers = joint.Joint(maker)
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     assert [await answers.get() for _ in range(3)] == [1, 2, 3]
-    assert loop.time() - began_s >= 2 * 0.02
+    assert loop.time() - began_s >= 2 * 0.005
 
 
 async def test_one_that_leaves_or_a_failure_is_nobody_elses(
