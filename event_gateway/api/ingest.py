@@ -203,9 +203,9 @@ def own_problem(event: event_pb2.Event) -> str | None:
     moment = event.occur_time
     if not (SECONDS_MIN <= moment.seconds <= SECONDS_MAX and 0 <= moment.nanos < 1_000_000_000):
         return "occur_time: must be a moment of the years 1 to 9999"
-    if "\0" in event.id + event.tenant_id + event.entity_type + event.entity_id:
-        name = next(name for name in _TEXT_FIELDS if "\0" in getattr(event, name))
-        return f"{name}: must not contain the character NUL"
+    for name in _TEXT_FIELDS:
+        if "\0" in getattr(event, name):
+            return f"{name}: must not contain the character NUL"
     return None
 
 
